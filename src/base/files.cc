@@ -1,0 +1,147 @@
+#include "base/files.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/error.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+
+namespace {
+
+int OpenForReading(const fs::path& path, struct stat* status) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) FailInput("{}: cannot be opened: {}", path.string(), std::strerror(errno));
+  if (::fstat(descriptor, status) != 0 || !S_ISREG(status->st_mode)) {
+    ::close(descriptor);
+    FailInput("{}: is not a regular file", path.string());
+  }
+  return descriptor;
+}
+
+}  // namespace
+
+MappedFile::MappedFile(const fs::path& path) : path_(path) {
+  struct stat status {};
+  const int descriptor = OpenForReading(path, &status);
+  size_ = static_cast<size_t>(status.st_size);
+  if (size_ > 0) {
+    void* address = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor, 0);
+    if (address == MAP_FAILED) {
+      const int reason = errno;
+      ::close(descriptor);
+      FailInput("{}: cannot be mapped: {}", path.string(), std::strerror(reason));
+    }
+    data_ = static_cast<const std::byte*>(address);
+  }
+  ::close(descriptor);
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept { *this = std::move(other); }
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  std::swap(path_, other.path_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+void MappedFile::DropPages() const {
+  if (data_ != nullptr) ::madvise(const_cast<std::byte*>(data_), size_, MADV_DONTNEED);
+}
+
+std::string ReadTextFile(const fs::path& path, uint64_t limit) {
+  struct stat status {};
+  const int descriptor = OpenForReading(path, &status);
+  const auto size = static_cast<uint64_t>(status.st_size);
+  if (size > limit) {
+    ::close(descriptor);
+    FailInput("{}: has {} bytes, more than the {} that such a file may have", path.string(), size, limit);
+  }
+  std::string text(size, '\0');
+  size_t done = 0;
+  while (done < text.size()) {
+    const ssize_t got = ::read(descriptor, text.data() + done, text.size() - done);
+    if (got <= 0) break;
+    done += static_cast<size_t>(got);
+  }
+  ::close(descriptor);
+  if (done != text.size()) FailInput("{}: ended after {} of {} bytes", path.string(), done, text.size());
+  return text;
+}
+
+AtomicFile::AtomicFile(const fs::path& path) : path_(path) {
+  static std::atomic<int> counter{0};
+  temporary_ = path;
+  temporary_ += fmt::format(".tmp.{}.{}", ::getpid(), counter++);
+  if (path.has_parent_path()) MakeFolders(path.parent_path());
+  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (descriptor_ < 0)
+    Fail(ErrorKind::kFailed, "{}: cannot be written: {}", path.string(), std::strerror(errno));
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ >= 0) {
+    ::close(descriptor_);
+    ::unlink(temporary_.c_str());
+  }
+}
+
+void AtomicFile::Write(const void* data, size_t size) {
+  const char* at = static_cast<const char*>(data);
+  while (size > 0) {
+    const ssize_t put = ::write(descriptor_, at, size);
+    if (put < 0 && errno == EINTR) continue;
+    if (put <= 0) {
+      Fail(ErrorKind::kFailed, "{}: writing stopped after {} bytes: {}; what stood there before is untouched",
+           path_.string(), size_, std::strerror(put < 0 ? errno : ENOSPC));
+    }
+    at += put;
+    size -= static_cast<size_t>(put);
+    size_ += static_cast<uint64_t>(put);
+  }
+}
+
+void AtomicFile::Commit() {
+  const bool synced = ::fsync(descriptor_) == 0;
+  const int reason = errno;
+  ::close(descriptor_);
+  descriptor_ = -1;
+  if (!synced || ::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    const int why = synced ? errno : reason;
+    ::unlink(temporary_.c_str());
+    Fail(ErrorKind::kFailed, "{}: cannot be put in place: {}", path_.string(), std::strerror(why));
+  }
+  const fs::path folder = path_.has_parent_path() ? path_.parent_path() : fs::path(".");
+  const int parent = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (parent >= 0) {
+    ::fsync(parent);
+    ::close(parent);
+  }
+}
+
+void WriteFileAtomic(const fs::path& path, std::string_view text) {
+  AtomicFile file(path);
+  file.Write(text);
+  file.Commit();
+}
+
+void MakeFolders(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) Fail(ErrorKind::kFailed, "{}: the folder cannot be made: {}", path.string(), error.message());
+}
+
+}  // namespace qad

@@ -1,0 +1,64 @@
+// Reading by mapping, writing by replacing: an output exists whole or not at all.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace qad {
+
+// A file mapped read-only. Movable; the view lives as long as the object.
+class MappedFile {
+ public:
+  MappedFile() = default;
+  // Errors: kInput where the file is missing, is a folder or cannot be mapped.
+  explicit MappedFile(const std::filesystem::path& path);
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  ~MappedFile();
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  const std::filesystem::path& path() const { return path_; }
+  // Tells the kernel that these pages will not be read again, so that they leave the resident set.
+  void DropPages() const;
+
+ private:
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+  std::filesystem::path path_;
+};
+
+// The whole file as text. Errors: kInput where missing or larger than `limit` bytes.
+std::string ReadTextFile(const std::filesystem::path& path, uint64_t limit = uint64_t{1} << 30);
+
+// Writes to a temporary file beside `path`; Commit() syncs it and renames it over `path`, then syncs the folder.
+// Without Commit the temporary file is removed and `path` stays as it was.
+// Errors: kFailed with the system's reason (disk full, permission, file-size limit).
+class AtomicFile {
+ public:
+  explicit AtomicFile(const std::filesystem::path& path);
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  ~AtomicFile();
+
+  void Write(const void* data, size_t size);
+  void Write(std::string_view text) { Write(text.data(), text.size()); }
+  uint64_t size() const { return size_; }
+  void Commit();
+
+ private:
+  std::filesystem::path path_;
+  std::filesystem::path temporary_;
+  int descriptor_ = -1;
+  uint64_t size_ = 0;
+};
+
+void WriteFileAtomic(const std::filesystem::path& path, std::string_view text);
+
+// mkdir -p with our error.
+void MakeFolders(const std::filesystem::path& path);
+
+}  // namespace qad

@@ -1,0 +1,403 @@
+#include "kernels/matrix.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "base/error.h"
+#include "base/half.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/matrix.cc"
+#include <hwy/foreach_target.h>
+// foreach_target first: it includes this file once per target.
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace qad::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+using Wide = hn::ScalableTag<float>;
+
+// Loads Lanes(Wide) weights of each dense layout as f32.
+struct FromF32 {
+  using T = float;
+  static HWY_INLINE hn::Vec<Wide> Load(Wide d, const T* p) { return hn::LoadU(d, p); }
+  static float Scalar(T v) { return v; }
+};
+struct FromBF16 {
+  using T = uint16_t;
+  static HWY_INLINE hn::Vec<Wide> Load(Wide d, const T* p) {
+    const hn::Rebind<uint16_t, Wide> d16;
+    const hn::RebindToUnsigned<Wide> d32;
+    return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(d32, hn::LoadU(d16, p))));
+  }
+  static float Scalar(T v) { return BF16ToFloat(v); }
+};
+struct FromF16 {
+  using T = uint16_t;
+  static HWY_INLINE hn::Vec<Wide> Load(Wide d, const T* p) {
+    const hn::Rebind<hwy::float16_t, Wide> d16;
+    return hn::PromoteTo(d, hn::LoadU(d16, reinterpret_cast<const hwy::float16_t*>(p)));
+  }
+  static float Scalar(T v) { return F16ToFloat(v); }
+};
+
+template <class From>
+HWY_INLINE void Decode(const typename From::T* in, float* out, size_t n) {
+  const Wide d;
+  const size_t step = hn::Lanes(d);
+  size_t i = 0;
+  for (; i + step <= n; i += step) hn::StoreU(From::Load(d, in + i), d, out + i);
+  for (; i < n; ++i) out[i] = From::Scalar(in[i]);
+}
+
+void ConvertFromBF16(const uint16_t* in, float* out, size_t n) { Decode<FromBF16>(in, out, n); }
+void ConvertFromF16(const uint16_t* in, float* out, size_t n) { Decode<FromF16>(in, out, n); }
+
+void ConvertToBF16(const float* in, uint16_t* out, size_t n) {
+  const Wide d;
+  const hn::RebindToUnsigned<Wide> d32;
+  const hn::Rebind<uint16_t, Wide> d16;
+  const size_t step = hn::Lanes(d);
+  size_t i = 0;
+  for (; i + step <= n; i += step) {
+    const auto bits = hn::BitCast(d32, hn::LoadU(d, in + i));
+    const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(d32, 1));
+    const auto rounded = hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(d32, 0x7fff))));
+    const auto quiet = hn::Or(hn::ShiftRight<16>(bits), hn::Set(d32, 0x40));
+    const auto nan = hn::Gt(hn::And(bits, hn::Set(d32, 0x7fffffff)), hn::Set(d32, 0x7f800000));
+    const auto value = hn::IfThenElse(nan, quiet, rounded);
+    // Values are at most 0xffff: the signed narrowing after sign extension keeps all 16 bits.
+    const hn::RebindToSigned<decltype(d32)> i32;
+    const hn::Rebind<int16_t, Wide> i16;
+    const auto extended = hn::ShiftRight<16>(hn::ShiftLeft<16>(hn::BitCast(i32, value)));
+    hn::StoreU(hn::BitCast(d16, hn::DemoteTo(i16, extended)), d16, out + i);
+  }
+  for (; i < n; ++i) out[i] = FloatToBF16(in[i]);
+}
+
+void ConvertToF16(const float* in, uint16_t* out, size_t n) {
+  const Wide d;
+  const hn::Rebind<hwy::float16_t, Wide> d16;
+  const size_t step = hn::Lanes(d);
+  size_t i = 0;
+  for (; i + step <= n; i += step)
+    hn::StoreU(hn::DemoteTo(d16, hn::LoadU(d, in + i)), d16, reinterpret_cast<hwy::float16_t*>(out + i));
+  for (; i < n; ++i) out[i] = FloatToF16(in[i]);
+}
+
+HWY_INLINE void DecodeInt8Block(const int8_t* codes, float scale, float offset, size_t n, float* out) {
+  const Wide d;
+  const hn::Rebind<int32_t, Wide> i32;
+  const hn::Rebind<int8_t, Wide> i8;
+  const size_t step = hn::Lanes(d);
+  size_t i = 0;
+  for (; i + step <= n; i += step) {
+    const auto q = hn::ConvertTo(d, hn::PromoteTo(i32, hn::LoadU(i8, codes + i)));
+    hn::StoreU(hn::MulAdd(q, hn::Set(d, scale), hn::Set(d, offset)), d, out + i);
+  }
+  for (; i < n; ++i) out[i] = static_cast<float>(codes[i]) * scale + offset;
+}
+
+HWY_INLINE void UnpackInt4(const uint8_t* packed, int8_t* codes) {
+#if HWY_TARGET == HWY_SCALAR
+  for (size_t i = 0; i < 16; ++i) {
+    codes[i] = static_cast<int8_t>(packed[i] & 15);
+    codes[i + 16] = static_cast<int8_t>(packed[i] >> 4);
+  }
+#else
+  const hn::Full128<uint8_t> u8;
+  const hn::Full128<int8_t> i8;
+  const auto bytes = hn::LoadU(u8, packed);
+  const auto low = hn::And(bytes, hn::Set(u8, 15));
+  const hn::Repartition<uint16_t, decltype(u8)> u16;
+  const auto high = hn::And(hn::BitCast(u8, hn::ShiftRight<4>(hn::BitCast(u16, bytes))), hn::Set(u8, 15));
+  hn::StoreU(hn::BitCast(i8, low), i8, codes);
+  hn::StoreU(hn::BitCast(i8, high), i8, codes + 16);
+#endif
+}
+
+HWY_INLINE void DecodeBlocks(const MatrixView& w, size_t row, float* out) {
+  const std::byte* codes = w.codes + row * w.stride_bytes;
+  const uint16_t* pairs = w.block_pairs + row * (w.cols / kBlock) * 2;
+  for (size_t b = 0; b < w.cols / kBlock; ++b) {
+    const float scale = F16ToFloat(pairs[2 * b]);
+    const float offset = F16ToFloat(pairs[2 * b + 1]);
+    HWY_ALIGN int8_t unpacked[kBlock];
+    const int8_t* block = unpacked;
+    if (w.layout == Layout::kInt4Block)
+      UnpackInt4(reinterpret_cast<const uint8_t*>(codes) + b * 16, unpacked);
+    else
+      block = reinterpret_cast<const int8_t*>(codes) + b * kBlock;
+    DecodeInt8Block(block, scale, offset, kBlock, out + b * kBlock);
+  }
+}
+
+void DecodeRow(const MatrixView& w, size_t row, float* out) {
+  const std::byte* codes = w.codes + row * w.stride_bytes;
+  switch (w.layout) {
+    case Layout::kF32: return Decode<FromF32>(reinterpret_cast<const float*>(codes), out, w.cols);
+    case Layout::kF16: return Decode<FromF16>(reinterpret_cast<const uint16_t*>(codes), out, w.cols);
+    case Layout::kBF16: return Decode<FromBF16>(reinterpret_cast<const uint16_t*>(codes), out, w.cols);
+    case Layout::kInt8Row:
+      return DecodeInt8Block(reinterpret_cast<const int8_t*>(codes), w.row_scales[row], 0, w.cols, out);
+    case Layout::kInt8Block:
+    case Layout::kInt4Block: return DecodeBlocks(w, row, out);
+  }
+}
+
+// kM activation rows against one weight row: the weights are loaded once.
+template <class From, size_t kM>
+HWY_INLINE void DotRow(const typename From::T* w, size_t n, const float* x, size_t ldx, float* y, size_t ldy) {
+  const Wide d;
+  const size_t step = hn::Lanes(d);
+  hn::Vec<Wide> sum[kM], sum2[kM];
+  for (size_t m = 0; m < kM; ++m) sum[m] = sum2[m] = hn::Zero(d);
+  size_t i = 0;
+  for (; i + 2 * step <= n; i += 2 * step) {
+    const auto a = From::Load(d, w + i);
+    const auto b = From::Load(d, w + i + step);
+    for (size_t m = 0; m < kM; ++m) {
+      sum[m] = hn::MulAdd(a, hn::LoadU(d, x + m * ldx + i), sum[m]);
+      sum2[m] = hn::MulAdd(b, hn::LoadU(d, x + m * ldx + i + step), sum2[m]);
+    }
+  }
+  for (; i + step <= n; i += step)
+    for (size_t m = 0; m < kM; ++m) sum[m] = hn::MulAdd(From::Load(d, w + i), hn::LoadU(d, x + m * ldx + i), sum[m]);
+  for (size_t m = 0; m < kM; ++m) {
+    float total = hn::GetLane(hn::SumOfLanes(d, hn::Add(sum[m], sum2[m])));
+    for (size_t k = i; k < n; ++k) total += From::Scalar(w[k]) * x[m * ldx + k];
+    y[m * ldy] = total;
+  }
+}
+
+template <class From>
+void DotDense(const typename From::T* w, size_t n, const float* x, size_t count, size_t ldx, float* y, size_t ldy) {
+  size_t m = 0;
+  for (; m + 4 <= count; m += 4) DotRow<From, 4>(w, n, x + m * ldx, ldx, y + m * ldy, ldy);
+  for (; m < count; ++m) DotRow<From, 1>(w, n, x + m * ldx, ldx, y + m * ldy, ldy);
+}
+
+void DotRows(const MatrixView& w, size_t begin, size_t end, const float* x, size_t count, size_t ldx, float* scratch,
+             float* y, size_t ldy) {
+  for (size_t r = begin; r < end; ++r) {
+    const std::byte* codes = w.codes + r * w.stride_bytes;
+    switch (w.layout) {
+      case Layout::kF32: DotDense<FromF32>(reinterpret_cast<const float*>(codes), w.cols, x, count, ldx, y + r, ldy); break;
+      case Layout::kF16:
+        DotDense<FromF16>(reinterpret_cast<const uint16_t*>(codes), w.cols, x, count, ldx, y + r, ldy);
+        break;
+      case Layout::kBF16:
+        DotDense<FromBF16>(reinterpret_cast<const uint16_t*>(codes), w.cols, x, count, ldx, y + r, ldy);
+        break;
+      default:
+        HWY_NAMESPACE::DecodeRow(w, r, scratch);
+        DotDense<FromF32>(scratch, w.cols, x, count, ldx, y + r, ldy);
+    }
+  }
+}
+
+void QuantizeActivations(const float* x, size_t cols, int8_t* codes, float* scales, float* sums) {
+  const Wide d;
+  const hn::Rebind<int32_t, Wide> i32;
+  const hn::Rebind<int16_t, Wide> i16;
+  const hn::Rebind<int8_t, Wide> i8;
+  const size_t step = hn::Lanes(d);
+  for (size_t b = 0; b * kBlock < cols; ++b) {
+    const size_t n = std::min(kBlock, cols - b * kBlock);
+    HWY_ALIGN float padded[kBlock] = {};
+    const float* block = x + b * kBlock;
+    if (n < kBlock) {
+      std::copy_n(block, n, padded);
+      block = padded;
+    }
+    auto top = hn::Zero(d);
+    for (size_t i = 0; i < kBlock; i += step) top = hn::Max(top, hn::Abs(hn::LoadU(d, block + i)));
+    const float largest = hn::GetLane(hn::MaxOfLanes(d, top));
+    const float scale = largest / 127.0f;
+    const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
+    auto total = hn::Zero(i32);
+    for (size_t i = 0; i < kBlock; i += step) {
+      const auto q = hn::NearestInt(hn::Mul(hn::LoadU(d, block + i), hn::Set(d, inverse)));
+      total = hn::Add(total, q);
+      hn::StoreU(hn::DemoteTo(i8, hn::DemoteTo(i16, q)), i8, codes + b * kBlock + i);
+    }
+    scales[b] = scale;
+    sums[b] = scale * static_cast<float>(hn::GetLane(hn::SumOfLanes(i32, total)));
+  }
+}
+
+#if HWY_TARGET == HWY_SCALAR
+using Sums = float;
+HWY_INLINE Sums ZeroSums() { return 0.0f; }
+HWY_INLINE Sums AddBlock(const int8_t* a, const int8_t* b, float scale, Sums sums) {
+  int32_t total = 0;
+  for (size_t i = 0; i < kBlock; ++i) total += static_cast<int32_t>(a[i]) * b[i];
+  return sums + scale * static_cast<float>(total);
+}
+HWY_INLINE float Total(Sums sums) { return sums; }
+#else
+// 32 products a block: int8 widened to int16, multiplied and added in pairs to int32, scaled into f32 lanes.
+using I16 = hn::CappedTag<int16_t, kBlock>;
+using I32 = hn::Repartition<int32_t, I16>;
+using F32 = hn::Repartition<float, I16>;
+using Sums = hn::Vec<F32>;
+HWY_INLINE Sums ZeroSums() { return hn::Zero(F32()); }
+HWY_INLINE Sums AddBlock(const int8_t* a, const int8_t* b, float scale, Sums sums) {
+  const I16 i16;
+  const I32 i32;
+  const hn::Rebind<int8_t, I16> i8;
+  const size_t step = hn::Lanes(i16);
+  auto low = hn::Zero(i32);
+  auto high = hn::Zero(i32);
+  for (size_t i = 0; i < kBlock; i += step) {
+    low = hn::ReorderWidenMulAccumulate(i32, hn::PromoteTo(i16, hn::LoadU(i8, a + i)),
+                                        hn::PromoteTo(i16, hn::LoadU(i8, b + i)), low, high);
+  }
+  return hn::MulAdd(hn::ConvertTo(F32(), hn::Add(low, high)), hn::Set(F32(), scale), sums);
+}
+HWY_INLINE float Total(Sums sums) { return hn::GetLane(hn::SumOfLanes(F32(), sums)); }
+#endif
+
+HWY_INLINE float DotInt8Row(const int8_t* w, const QuantizedRows& x, size_t m, float scale) {
+  const int8_t* codes = x.codes + m * x.blocks * kBlock;
+  const float* scales = x.scales + m * x.blocks;
+  Sums sums = ZeroSums();
+  for (size_t b = 0; b < x.blocks; ++b) sums = AddBlock(w + b * kBlock, codes + b * kBlock, scales[b], sums);
+  return scale * Total(sums);
+}
+
+HWY_INLINE void DotBlocks(const MatrixView& w, size_t row, const QuantizedRows& x, float* y, size_t ldy) {
+  const std::byte* codes = w.codes + row * w.stride_bytes;
+  const uint16_t* pairs = w.block_pairs + row * x.blocks * 2;
+  constexpr size_t kRows = 4;
+  for (size_t first = 0; first < x.count; first += kRows) {
+    const size_t rows = std::min(kRows, x.count - first);
+    Sums sums[kRows];
+    float offsets[kRows] = {};
+    for (size_t m = 0; m < kRows; ++m) sums[m] = ZeroSums();
+    for (size_t b = 0; b < x.blocks; ++b) {
+      const float scale = F16ToFloat(pairs[2 * b]);
+      const float offset = F16ToFloat(pairs[2 * b + 1]);
+      HWY_ALIGN int8_t unpacked[kBlock];
+      const int8_t* block = unpacked;
+      if (w.layout == Layout::kInt4Block)
+        UnpackInt4(reinterpret_cast<const uint8_t*>(codes) + b * 16, unpacked);
+      else
+        block = reinterpret_cast<const int8_t*>(codes) + b * kBlock;
+      for (size_t m = 0; m < rows; ++m) {
+        const size_t at = (first + m) * x.blocks + b;
+        sums[m] = AddBlock(block, x.codes + at * kBlock, scale * x.scales[at], sums[m]);
+        offsets[m] += offset * x.sums[at];
+      }
+    }
+    for (size_t m = 0; m < rows; ++m) y[(first + m) * ldy] = Total(sums[m]) + offsets[m];
+  }
+}
+
+void DotRowsInt8(const MatrixView& w, size_t begin, size_t end, const QuantizedRows& x, float* y, size_t ldy) {
+  for (size_t r = begin; r < end; ++r) {
+    if (w.layout == Layout::kInt8Row) {
+      const auto* codes = reinterpret_cast<const int8_t*>(w.codes + r * w.stride_bytes);
+      for (size_t m = 0; m < x.count; ++m) y[m * ldy + r] = DotInt8Row(codes, x, m, w.row_scales[r]);
+    } else {
+      DotBlocks(w, r, x, y + r, ldy);
+    }
+  }
+}
+
+}  // namespace qad::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace qad {
+
+HWY_EXPORT(ConvertFromBF16);
+HWY_EXPORT(ConvertFromF16);
+HWY_EXPORT(ConvertToBF16);
+HWY_EXPORT(ConvertToF16);
+HWY_EXPORT(DecodeRow);
+HWY_EXPORT(DotRows);
+HWY_EXPORT(QuantizeActivations);
+HWY_EXPORT(DotRowsInt8);
+
+namespace {
+
+size_t Blocks(size_t cols) { return (cols + kBlock - 1) / kBlock; }
+constexpr size_t kMaxDecodedCols = size_t{1} << 20;
+
+float* Scratch(size_t cols) {
+  QAD_CHECK(cols <= kMaxDecodedCols);
+  static thread_local std::vector<float> scratch;
+  if (scratch.size() < cols) scratch.resize(cols);
+  return scratch.data();
+}
+
+}  // namespace
+
+size_t LayoutRowBytes(Layout layout, size_t cols) {
+  switch (layout) {
+    case Layout::kF32: return cols * 4;
+    case Layout::kF16:
+    case Layout::kBF16: return cols * 2;
+    case Layout::kInt8Row:
+    case Layout::kInt8Block: return Blocks(cols) * kBlock;
+    case Layout::kInt4Block: return Blocks(cols) * kBlock / 2;
+  }
+  return 0;
+}
+
+size_t LayoutScaleBytes(Layout layout, size_t cols) {
+  if (layout == Layout::kInt8Row) return sizeof(float);
+  if (layout == Layout::kInt8Block || layout == Layout::kInt4Block) return Blocks(cols) * 2 * sizeof(uint16_t);
+  return 0;
+}
+
+const char* LayoutName(Layout layout) {
+  switch (layout) {
+    case Layout::kF32: return "f32";
+    case Layout::kF16: return "f16";
+    case Layout::kBF16: return "bf16";
+    case Layout::kInt8Row: return "int8 per row";
+    case Layout::kInt8Block: return "int8 affine by 32";
+    case Layout::kInt4Block: return "int4 affine by 32";
+  }
+  return "?";
+}
+
+void ConvertFromBF16(const uint16_t* in, float* out, size_t n) { HWY_DYNAMIC_DISPATCH(ConvertFromBF16)(in, out, n); }
+void ConvertFromF16(const uint16_t* in, float* out, size_t n) { HWY_DYNAMIC_DISPATCH(ConvertFromF16)(in, out, n); }
+void ConvertToBF16(const float* in, uint16_t* out, size_t n) { HWY_DYNAMIC_DISPATCH(ConvertToBF16)(in, out, n); }
+void ConvertToF16(const float* in, uint16_t* out, size_t n) { HWY_DYNAMIC_DISPATCH(ConvertToF16)(in, out, n); }
+
+void DecodeRow(const MatrixView& matrix, size_t row, float* out) { HWY_DYNAMIC_DISPATCH(DecodeRow)(matrix, row, out); }
+
+void DecodeRowsBF16(const MatrixView& matrix, size_t begin, size_t count, uint16_t* out) {
+  static constexpr float kOnes[1] = {1.0f};
+  float* scratch = Scratch(matrix.cols);
+  for (size_t r = 0; r < count; ++r) {
+    MatrixView row = matrix;
+    row.codes += (begin + r) * matrix.stride_bytes;
+    if (matrix.layout == Layout::kInt8Row) row.row_scales = kOnes;  // codes alone: exact in bf16
+    if (row.block_pairs != nullptr) row.block_pairs += (begin + r) * (matrix.cols / kBlock) * 2;
+    DecodeRow(row, 0, scratch);
+    ConvertToBF16(scratch, out + r * matrix.cols, matrix.cols);
+  }
+}
+
+void DotRows(const MatrixView& matrix, size_t begin, size_t end, const float* x, size_t count, size_t ldx, float* y,
+             size_t ldy) {
+  HWY_DYNAMIC_DISPATCH(DotRows)(matrix, begin, end, x, count, ldx, Scratch(matrix.cols), y, ldy);
+}
+
+void QuantizeActivations(const float* x, size_t cols, int8_t* codes, float* scales, float* sums) {
+  HWY_DYNAMIC_DISPATCH(QuantizeActivations)(x, cols, codes, scales, sums);
+}
+
+void DotRowsInt8(const MatrixView& matrix, size_t begin, size_t end, const QuantizedRows& x, float* y, size_t ldy) {
+  HWY_DYNAMIC_DISPATCH(DotRowsInt8)(matrix, begin, end, x, y, ldy);
+}
+
+}  // namespace qad
+#endif  // HWY_ONCE

@@ -1,0 +1,66 @@
+// Runtime layouts of weight matrices, and products of one to a few rows with them. The many stored formats are repacked
+// at load into these few (model/weights); the decoded values are equal.
+//
+// A matrix is (rows = outputs, cols = inputs), row-major. Row r of the codes starts at codes + r·stride_bytes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace qad {
+
+enum class Layout : uint8_t {
+  kF32,
+  kF16,
+  kBF16,
+  kInt8Row,    // int8 codes, one f32 scale a row: w = scale·q
+  kInt8Block,  // int8 codes in blocks of 32, an f16 pair (scale, offset) a block: w = scale·q + offset
+  kInt4Block,  // 4-bit codes 0…15 in blocks of 32, likewise; byte i of a block holds values i (low) and i+16 (high)
+};
+
+inline constexpr size_t kBlock = 32;
+
+struct MatrixView {
+  Layout layout = Layout::kF32;
+  size_t rows = 0, cols = 0;
+  const std::byte* codes = nullptr;
+  size_t stride_bytes = 0;
+  const float* row_scales = nullptr;     // kInt8Row: (rows)
+  const uint16_t* block_pairs = nullptr; // block layouts: (rows, cols/32, 2) f16: scale, offset
+};
+
+// Bytes of one row of codes, padded where the kernels want whole blocks.
+size_t LayoutRowBytes(Layout layout, size_t cols);
+// Bytes of scales and offsets beside the codes of one row.
+size_t LayoutScaleBytes(Layout layout, size_t cols);
+const char* LayoutName(Layout layout);
+
+// Row `row` decoded to `cols` floats.
+void DecodeRow(const MatrixView& matrix, size_t row, float* out);
+// Rows begin … begin+count decoded to bf16, rounded to nearest even: out is (count, cols). For kInt8Row the codes
+// themselves (exact in bf16), without the row's scale.
+void DecodeRowsBF16(const MatrixView& matrix, size_t begin, size_t count, uint16_t* out);
+
+// y[m·ldy + r] = Σ_k x[m·ldx + k]·w[r][k] for rows begin ≤ r < end and m < count, in f32.
+void DotRows(const MatrixView& matrix, size_t begin, size_t end, const float* x, size_t count, size_t ldx, float* y,
+             size_t ldy);
+
+// Activations as int8 in blocks of 32: x ≈ scale·q, scale = max|x|/127 per block; the last block is filled with zeros.
+struct QuantizedRows {
+  const int8_t* codes = nullptr;   // (count, blocks·32)
+  const float* scales = nullptr;   // (count, blocks)
+  const float* sums = nullptr;     // (count, blocks): scale · Σ q, for the offsets
+  size_t count = 0, blocks = 0;
+};
+// Writes codes, scales and sums for one row of `cols` values; each array holds ⌈cols/32⌉ blocks.
+void QuantizeActivations(const float* x, size_t cols, int8_t* codes, float* scales, float* sums);
+
+// As DotRows, for the int8 and int4 layouts, by integer dot products; y of row r at y[m·ldy + r].
+void DotRowsInt8(const MatrixView& matrix, size_t begin, size_t end, const QuantizedRows& x, float* y, size_t ldy);
+
+void ConvertToBF16(const float* in, uint16_t* out, size_t n);
+void ConvertFromBF16(const uint16_t* in, float* out, size_t n);
+void ConvertToF16(const float* in, uint16_t* out, size_t n);
+void ConvertFromF16(const uint16_t* in, float* out, size_t n);
+
+}  // namespace qad

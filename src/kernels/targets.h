@@ -1,0 +1,18 @@
+// Which SIMD target runs. Kernels are compiled once per target and chosen at run time by Highway.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace qad {
+
+// Names of the targets this build has and this CPU supports, best first ("AVX3", "AVX2", "SSE4", "SSSE3", "SCALAR").
+std::vector<std::string> SupportedTargets();
+std::string CurrentTarget();
+
+// Restricts every later kernel call to `name`; "auto" lifts the restriction.
+// Errors (kUsage): a target that this build lacks or this CPU does not support; the message lists those it has.
+void ForceTarget(std::string_view name);
+
+}  // namespace qad

@@ -1,0 +1,142 @@
+#include "model/config.h"
+
+#include "base/error.h"
+
+namespace qad {
+namespace {
+
+constexpr int64_t kMaxWidth = 1 << 20, kMaxVocab = 1 << 24, kMaxLayers = 4096, kMaxPositions = int64_t{1} << 31;
+
+size_t Size(int64_t value) { return static_cast<size_t>(value); }
+
+void CheckShapes(const ModelConfig& config, const std::string& where) {
+  if (config.heads % config.kv_heads != 0)
+    FailInput("{}: {} attention heads cannot share {} key/value heads evenly", where, config.heads, config.kv_heads);
+  if (config.head_dim % 2 != 0 && !config.family->traits.learned_positions)
+    FailInput("{}: head dimension {} is odd; rotary embedding turns pairs", where, config.head_dim);
+}
+
+size_t HeadDim(const std::string& where, int64_t stated, size_t hidden, size_t heads) {
+  if (stated > 0) return Size(stated);
+  if (hidden % heads != 0) FailInput("{}: hidden size {} is not divisible by {} heads", where, hidden, heads);
+  return hidden / heads;
+}
+
+void ParseGpt2(const JsonObject& json, ModelConfig& config) {
+  config.hidden = Size(json.Int("n_embd", 1, kMaxWidth));
+  config.layers = Size(json.Int("n_layer", 1, kMaxLayers));
+  config.heads = config.kv_heads = Size(json.Int("n_head", 1, kMaxWidth));
+  config.max_positions = Size(json.Int("n_positions", 1, kMaxPositions));
+  config.intermediate = Size(json.IntOr("n_inner", 1, kMaxWidth, static_cast<int64_t>(4 * config.hidden)));
+  config.norm_eps = static_cast<float>(json.NumberOr("layer_norm_epsilon", 0, 1, 1e-5));
+  config.tied_head = json.BoolOr("tie_word_embeddings", true);
+  config.attention_bias = config.output_bias = config.mlp_bias = true;
+  const std::string activation = json.StringOr("activation_function", "gelu_new");
+  if (activation != "gelu_new" && activation != "gelu_pytorch_tanh")
+    FailInput("{}: activation_function is \"{}\"; this version runs gelu_new", json.where(), activation);
+}
+
+std::string RopeScalingType(const JsonObject& json) {
+  const char* key = json.Has("rope_scaling") ? "rope_scaling" : "rope_parameters";
+  if (!json.Has(key)) return "";
+  const JsonObject scaling = json.Object(key);
+  const std::string type = scaling.StringOr("rope_type", scaling.StringOr("type", "default"));
+  return type == "default" ? "" : type;
+}
+
+void ParseLlamaLike(const JsonObject& json, ModelConfig& config) {
+  const Traits& traits = config.family->traits;
+  config.hidden = Size(json.Int("hidden_size", 1, kMaxWidth));
+  config.layers = Size(json.Int("num_hidden_layers", 1, kMaxLayers));
+  config.heads = Size(json.Int("num_attention_heads", 1, kMaxWidth));
+  config.kv_heads = Size(json.IntOr("num_key_value_heads", 1, kMaxWidth, static_cast<int64_t>(config.heads)));
+  config.intermediate = Size(json.Int("intermediate_size", 1, kMaxWidth));
+  config.max_positions = Size(json.IntOr("max_position_embeddings", 1, kMaxPositions, 2048));
+  config.norm_eps = static_cast<float>(json.NumberOr("rms_norm_eps", 0, 1, 1e-6));
+  config.tied_head = json.BoolOr("tie_word_embeddings", false);
+  config.attention_bias = json.BoolOr("attention_bias", traits.qkv_bias);
+  config.output_bias = !traits.qkv_bias && config.attention_bias;
+  config.mlp_bias = json.BoolOr("mlp_bias", false);
+  config.rope_scaling = RopeScalingType(json);
+  double theta = 10000.0;
+  if (json.Has("rope_parameters")) theta = json.Object("rope_parameters").NumberOr("rope_theta", 1, 1e12, theta);
+  config.rope_theta = static_cast<float>(json.NumberOr("rope_theta", 1, 1e12, theta));
+  if (json.BoolOr("use_sliding_window", true)) config.sliding_window = Size(json.IntOr("sliding_window", 0, kMaxPositions, 0));
+  const std::string activation = json.StringOr("hidden_act", "silu");
+  if (activation != "silu")
+    FailInput("{}: hidden_act is \"{}\"; family {} is defined with silu", json.where(), activation, config.family->name);
+}
+
+}  // namespace
+
+ModelConfig ParseModelConfig(const Json& root, const std::string& where) {
+  const JsonObject json(root, where);
+  std::string architecture;
+  if (json.Has("architectures")) {
+    const Json& list = json.At("architectures");
+    if (!list.is_array() || list.empty() || !list[0].is_string())
+      FailInput("{}: \"architectures\" must be a list with a name in it", where);
+    architecture = list[0].get<std::string>();
+  }
+  const std::string type = json.StringOr("model_type", "");
+  ModelConfig config;
+  config.family = FindFamilyByHf(architecture, type);
+  if (config.family == nullptr)
+    FailInput("{}: architecture \"{}\" is not known; known: {}", where, architecture.empty() ? type : architecture, KnownFamilies());
+  config.vocab = Size(json.Int("vocab_size", 1, kMaxVocab));
+  config.stored_dtype = json.StringOr("torch_dtype", json.StringOr("dtype", ""));
+  if (config.family->name == "gpt2")
+    ParseGpt2(json, config);
+  else
+    ParseLlamaLike(json, config);
+  config.head_dim = HeadDim(where, json.IntOr("head_dim", 1, kMaxWidth, 0), config.hidden, config.heads);
+  CheckShapes(config, where);
+  return config;
+}
+
+ModelConfig ParseModelConfig(const GgufFile& file) {
+  const std::string where = file.path().string();
+  const std::string architecture = file.String("general.architecture");
+  ModelConfig config;
+  config.family = FindFamilyByGguf(architecture);
+  if (config.family == nullptr)
+    FailInput("{}: general.architecture \"{}\" is not known; known: {}", where, architecture, KnownFamilies());
+  const auto key = [&](const char* name) { return architecture + "." + name; };
+  config.hidden = Size(file.Int(key("embedding_length"), 1, kMaxWidth));
+  config.layers = Size(file.Int(key("block_count"), 1, kMaxLayers));
+  config.heads = Size(file.Int(key("attention.head_count"), 1, kMaxWidth));
+  config.kv_heads = Size(file.IntOr(key("attention.head_count_kv"), 1, kMaxWidth, static_cast<int64_t>(config.heads)));
+  config.intermediate = Size(file.Int(key("feed_forward_length"), 1, kMaxWidth));
+  config.max_positions = Size(file.Int(key("context_length"), 1, kMaxPositions));
+  const bool layer_norm = config.family->traits.norm == Norm::kLayer;
+  config.norm_eps = static_cast<float>(
+      file.NumberOr(key(layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon"), 1e-5));
+  config.rope_theta = static_cast<float>(file.NumberOr(key("rope.freq_base"), 10000.0));
+  config.sliding_window = Size(file.IntOr(key("attention.sliding_window"), 0, kMaxPositions, 0));
+  config.head_dim = HeadDim(where, file.IntOr(key("attention.key_length"), 1, kMaxWidth, 0), config.hidden, config.heads);
+  const std::string scaling = file.StringOr(key("rope.scaling.type"), "none");
+  config.rope_scaling = scaling == "none" ? "" : scaling;
+  if (file.Has("tokenizer.ggml.tokens")) {
+    config.vocab = file.Strings("tokenizer.ggml.tokens").size();
+  } else {
+    config.vocab = Size(file.Int(key("vocab_size"), 1, kMaxVocab));
+  }
+  config.tied_head = file.Find("output.weight") == nullptr;
+  const bool all = config.family->traits.all_biases;
+  config.attention_bias = all || file.Find("blk.0.attn_q.bias") != nullptr;
+  config.output_bias = all || file.Find("blk.0.attn_output.bias") != nullptr;
+  config.mlp_bias = all || file.Find("blk.0.ffn_up.bias") != nullptr;
+  CheckShapes(config, where);
+  return config;
+}
+
+void RequireRunnable(const ModelConfig& config, const std::string& where) {
+  if (!config.family->runs)
+    FailInput("{}: family {} is known for memory arithmetic only; this version runs llama and gpt2", where, config.family->name);
+  if (!config.rope_scaling.empty())
+    FailInput("{}: rotary scaling \"{}\" is not run by this version; `qad memory` still works", where, config.rope_scaling);
+  if (config.sliding_window > 0 && config.sliding_window < config.max_positions)
+    FailInput("{}: sliding-window attention is not run by this version; `qad memory` still works", where);
+}
+
+}  // namespace qad

@@ -1,0 +1,120 @@
+#include "model/families.h"
+
+#include <array>
+
+#include "base/error.h"
+
+namespace qad {
+namespace {
+
+constexpr TensorNames kLlamaNames[] = {
+    {Role::kTokenEmbedding, "model.embed_tokens", "token_embd"},
+    {Role::kAttentionNorm, "model.layers.{}.input_layernorm", "blk.{}.attn_norm"},
+    {Role::kQ, "model.layers.{}.self_attn.q_proj", "blk.{}.attn_q"},
+    {Role::kK, "model.layers.{}.self_attn.k_proj", "blk.{}.attn_k"},
+    {Role::kV, "model.layers.{}.self_attn.v_proj", "blk.{}.attn_v"},
+    {Role::kO, "model.layers.{}.self_attn.o_proj", "blk.{}.attn_output"},
+    {Role::kMlpNorm, "model.layers.{}.post_attention_layernorm", "blk.{}.ffn_norm"},
+    {Role::kGate, "model.layers.{}.mlp.gate_proj", "blk.{}.ffn_gate"},
+    {Role::kUp, "model.layers.{}.mlp.up_proj", "blk.{}.ffn_up"},
+    {Role::kDown, "model.layers.{}.mlp.down_proj", "blk.{}.ffn_down"},
+    {Role::kFinalNorm, "model.norm", "output_norm"},
+    {Role::kHead, "lm_head", "output"},
+};
+
+constexpr TensorNames kPhi3Names[] = {
+    {Role::kTokenEmbedding, "model.embed_tokens", "token_embd"},
+    {Role::kAttentionNorm, "model.layers.{}.input_layernorm", "blk.{}.attn_norm"},
+    {Role::kQkv, "model.layers.{}.self_attn.qkv_proj", "blk.{}.attn_qkv"},
+    {Role::kO, "model.layers.{}.self_attn.o_proj", "blk.{}.attn_output"},
+    {Role::kMlpNorm, "model.layers.{}.post_attention_layernorm", "blk.{}.ffn_norm"},
+    {Role::kGateUp, "model.layers.{}.mlp.gate_up_proj", "blk.{}.ffn_up"},
+    {Role::kDown, "model.layers.{}.mlp.down_proj", "blk.{}.ffn_down"},
+    {Role::kFinalNorm, "model.norm", "output_norm"},
+    {Role::kHead, "lm_head", "output"},
+};
+
+constexpr TensorNames kGpt2Names[] = {
+    {Role::kTokenEmbedding, "transformer.wte", "token_embd"},
+    {Role::kPositionEmbedding, "transformer.wpe", "position_embd"},
+    {Role::kAttentionNorm, "transformer.h.{}.ln_1", "blk.{}.attn_norm"},
+    {Role::kQkv, "transformer.h.{}.attn.c_attn", "blk.{}.attn_qkv"},
+    {Role::kO, "transformer.h.{}.attn.c_proj", "blk.{}.attn_output"},
+    {Role::kMlpNorm, "transformer.h.{}.ln_2", "blk.{}.ffn_norm"},
+    {Role::kUp, "transformer.h.{}.mlp.c_fc", "blk.{}.ffn_up"},
+    {Role::kDown, "transformer.h.{}.mlp.c_proj", "blk.{}.ffn_down"},
+    {Role::kFinalNorm, "transformer.ln_f", "output_norm"},
+    {Role::kHead, "lm_head", "output"},
+};
+
+constexpr Family kFamilies[] = {
+    {.name = "llama", .hf_architecture = "LlamaForCausalLM", .hf_model_type = "llama", .gguf_architecture = "llama",
+     .tensors = kLlamaNames, .traits = {.gguf_permutes_qk = true}, .runs = true},
+    {.name = "gpt2", .hf_architecture = "GPT2LMHeadModel", .hf_model_type = "gpt2", .gguf_architecture = "gpt2",
+     .tensors = kGpt2Names,
+     .traits = {.norm = Norm::kLayer, .activation = Activation::kGeluTanh, .learned_positions = true, .fused_qkv = true,
+                .conv1d = true, .all_biases = true},
+     .runs = true},
+    {.name = "mistral", .hf_architecture = "MistralForCausalLM", .hf_model_type = "mistral",
+     .gguf_architecture = "mistral", .tensors = kLlamaNames, .traits = {}},
+    {.name = "qwen2", .hf_architecture = "Qwen2ForCausalLM", .hf_model_type = "qwen2", .gguf_architecture = "qwen2",
+     .tensors = kLlamaNames, .traits = {.qkv_bias = true}},
+    {.name = "phi3", .hf_architecture = "Phi3ForCausalLM", .hf_model_type = "phi3", .gguf_architecture = "phi3",
+     .tensors = kPhi3Names, .traits = {.fused_qkv = true, .fused_gate_up = true}},
+};
+
+constexpr std::array<std::string_view, 15> kRoleNames = {
+    "q_proj", "k_proj", "v_proj", "qkv_proj", "o_proj", "gate_proj", "up_proj", "gate_up_proj", "down_proj", "lm_head",
+    "attention_norm", "mlp_norm", "final_norm", "token_embedding", "position_embedding"};
+
+const TensorNames* FindNames(const Family& family, Role role) {
+  for (const TensorNames& names : family.tensors)
+    if (names.role == role) return &names;
+  return nullptr;
+}
+
+std::string WithLayer(std::string_view pattern, int layer) {
+  const size_t hole = pattern.find("{}");
+  if (hole == std::string_view::npos) return std::string(pattern);
+  return fmt::format("{}{}{}", pattern.substr(0, hole), layer, pattern.substr(hole + 2));
+}
+
+}  // namespace
+
+std::string_view RoleName(Role role) { return kRoleNames[static_cast<size_t>(role)]; }
+bool IsLinear(Role role) { return role <= Role::kHead; }
+bool IsNorm(Role role) { return role >= Role::kAttentionNorm && role <= Role::kFinalNorm; }
+
+std::span<const Family> AllFamilies() { return kFamilies; }
+
+const Family* FindFamilyByHf(std::string_view architecture, std::string_view model_type) {
+  for (const Family& family : kFamilies)
+    if (family.hf_architecture == architecture || (architecture.empty() && family.hf_model_type == model_type))
+      return &family;
+  return nullptr;
+}
+
+const Family* FindFamilyByGguf(std::string_view architecture) {
+  for (const Family& family : kFamilies)
+    if (family.gguf_architecture == architecture) return &family;
+  return nullptr;
+}
+
+std::string KnownFamilies() {
+  std::string text;
+  for (const Family& family : kFamilies)
+    text += fmt::format("{}{}{}", text.empty() ? "" : ", ", family.hf_architecture, family.runs ? "" : " (memory only)");
+  return text;
+}
+
+std::string HfName(const Family& family, Role role, int layer) {
+  const TensorNames* names = FindNames(family, role);
+  return names == nullptr ? "" : WithLayer(names->hf, layer);
+}
+
+std::string GgufName(const Family& family, Role role, int layer) {
+  const TensorNames* names = FindNames(family, role);
+  return names == nullptr ? "" : WithLayer(names->gguf, layer);
+}
+
+}  // namespace qad

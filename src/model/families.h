@@ -1,0 +1,62 @@
+// Model families as data, interpreted by one generic transformer. Adding a family is adding a row in families.cc.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace qad {
+
+// What a tensor does. Linears come before norms and embeddings come last, so that kinds can be told by order.
+enum class Role : uint8_t {
+  kQ, kK, kV, kQkv, kO, kGate, kUp, kGateUp, kDown, kHead,
+  kAttentionNorm, kMlpNorm, kFinalNorm,
+  kTokenEmbedding, kPositionEmbedding,
+};
+std::string_view RoleName(Role role);      // "q_proj", "down_proj", "token_embedding", …
+bool IsLinear(Role role);                  // the matrices that quantizers and LoRA see; the head is not among LoRA's
+bool IsNorm(Role role);
+
+enum class Norm : uint8_t { kRms, kLayer };
+enum class Activation : uint8_t { kSwiGlu, kGeluTanh };
+
+// Names of one role's tensor, without ".weight"/".bias"; "{}" stands for the layer. Empty: the family has none.
+struct TensorNames {
+  Role role;
+  std::string_view hf;
+  std::string_view gguf;
+};
+
+struct Traits {
+  Norm norm = Norm::kRms;
+  Activation activation = Activation::kSwiGlu;
+  bool learned_positions = false;  // instead of rotary ones
+  bool fused_qkv = false;
+  bool fused_gate_up = false;
+  bool conv1d = false;             // Hugging Face stores (in, out)
+  bool all_biases = false;         // every linear and norm has one
+  bool qkv_bias = false;
+  bool gguf_permutes_qk = false;   // the converter interleaves rotary halves; reading must undo it
+};
+
+struct Family {
+  std::string_view name;
+  std::string_view hf_architecture;  // config.json: architectures[0]
+  std::string_view hf_model_type;
+  std::string_view gguf_architecture;
+  std::span<const TensorNames> tensors;
+  Traits traits;
+  bool runs = false;                 // the engine runs it; otherwise memory arithmetic only
+};
+
+std::span<const Family> AllFamilies();
+const Family* FindFamilyByHf(std::string_view architecture, std::string_view model_type);
+const Family* FindFamilyByGguf(std::string_view architecture);
+std::string KnownFamilies();  // for messages
+
+// The name of a role's tensor for `layer`; empty where the family has none.
+std::string HfName(const Family& family, Role role, int layer);
+std::string GgufName(const Family& family, Role role, int layer);
+
+}  // namespace qad

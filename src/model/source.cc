@@ -1,0 +1,153 @@
+#include "model/source.h"
+
+#include <cstring>
+#include <vector>
+
+#include "base/error.h"
+#include "model/repack.h"
+
+namespace qad {
+namespace {
+
+std::string ShapeText(const std::vector<int64_t>& shape) {
+  std::string text = "(";
+  for (const int64_t n : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(n);
+  return text + ")";
+}
+
+// GPT-2 checkpoints are found with and without the leading "transformer.".
+const SafetensorsEntry* FindEntry(const ModelFiles& files, const std::string& name) {
+  if (const SafetensorsEntry* entry = files.Find(name); entry != nullptr) return entry;
+  constexpr std::string_view kPrefix = "transformer.";
+  return name.starts_with(kPrefix) ? files.Find(name.substr(kPrefix.size())) : nullptr;
+}
+
+std::optional<FormatId> FormatOf(DType dtype) {
+  switch (dtype) {
+    case DType::kF32: return FormatId::kF32;
+    case DType::kF16: return FormatId::kF16;
+    case DType::kBF16: return FormatId::kBF16;
+    case DType::kI8: return FormatId::kInt8;
+    default: return std::nullopt;
+  }
+}
+
+TensorSource FromSafetensors(const ModelFiles& files, const ModelConfig& config, const TensorSpec& spec) {
+  const std::string where = files.path.string();
+  const SafetensorsEntry* entry = FindEntry(files, spec.name);
+  if (entry == nullptr) FailInput("{}: tensor \"{}\" is missing; is the model complete?", where, spec.name);
+  const std::optional<FormatId> format = FormatOf(entry->dtype);
+  if (!format)
+    FailInput("{}: tensor \"{}\" has type {}, which this version cannot decode", where, spec.name, DTypeName(entry->dtype));
+  TensorSource source{.format = *format, .rows = spec.rows, .cols = spec.cols, .data = entry->bytes.data()};
+  const bool matrix = IsLinear(spec.role) && spec.role != Role::kHead && !spec.bias;
+  // Quantized artefacts hold (out, in) always; only dense Conv1D matrices lie the other way round.
+  source.transposed = config.family->traits.conv1d && matrix && *format != FormatId::kInt8;
+  std::vector<int64_t> expected{static_cast<int64_t>(spec.rows), static_cast<int64_t>(spec.cols)};
+  if (source.transposed) std::swap(expected[0], expected[1]);
+  if (spec.bias || IsNorm(spec.role)) expected = {static_cast<int64_t>(spec.cols)};
+  if (entry->shape != expected)
+    FailInput("{}: tensor \"{}\" has shape {}, the configuration says {}", where, spec.name, ShapeText(entry->shape),
+              ShapeText(expected));
+  if (*format == FormatId::kInt8) {
+    const SafetensorsEntry* scale = FindEntry(files, spec.name + "_scale");
+    if (scale == nullptr || scale->dtype != DType::kF32 || scale->Elements() != static_cast<int64_t>(spec.rows))
+      FailInput("{}: int8 tensor \"{}\" wants a scale per row: \"{}_scale\", F32, {} values", where, spec.name, spec.name, spec.rows);
+    source.scales = scale->bytes.data();
+  }
+  return source;
+}
+
+TensorSource FromGguf(const ModelFiles& files, const ModelConfig& config, const TensorSpec& spec) {
+  const std::string where = files.path.string();
+  const GgufTensor* tensor = files.gguf->Find(spec.gguf_name);
+  if (tensor == nullptr) FailInput("{}: tensor \"{}\" is missing; is the file complete?", where, spec.gguf_name);
+  if (tensor->format == nullptr)
+    FailInput("{}: tensor \"{}\" has type {}, which this version cannot decode", where, spec.gguf_name, GgufTypeName(tensor->type));
+  int64_t elements = 1;
+  for (const int64_t n : tensor->shape) elements *= n;
+  if (tensor->shape.empty() || tensor->shape.back() != static_cast<int64_t>(spec.cols) ||
+      elements != static_cast<int64_t>(spec.elements()))
+    FailInput("{}: tensor \"{}\" has shape {}, the header says ({}, {})", where, spec.gguf_name, ShapeText(tensor->shape),
+              spec.rows, spec.cols);
+  TensorSource source{.format = tensor->format->id, .rows = spec.rows, .cols = spec.cols, .data = tensor->bytes.data()};
+  const bool rotary = spec.role == Role::kQ || spec.role == Role::kK;
+  if (rotary && config.family->traits.gguf_permutes_qk) source.rotary_head_dim = config.head_dim;
+  if (spec.bias && source.rotary_head_dim > 0) std::swap(source.rows, source.cols);  // a vector of rows
+  return source;
+}
+
+}  // namespace
+
+std::optional<FormatId> StoredFormatIn(const ModelFiles& files, const TensorSpec& spec) {
+  if (files.gguf != nullptr) {
+    const GgufTensor* tensor = files.gguf->Find(spec.gguf_name);
+    return tensor == nullptr || tensor->format == nullptr ? std::nullopt : std::optional(tensor->format->id);
+  }
+  const SafetensorsEntry* entry = FindEntry(files, spec.name);
+  return entry == nullptr ? std::nullopt : FormatOf(entry->dtype);
+}
+
+TensorSource FindSource(const ModelFiles& files, const ModelConfig& config, const TensorSpec& spec) {
+  return files.gguf != nullptr ? FromGguf(files, config, spec) : FromSafetensors(files, config, spec);
+}
+
+// The converter stores value (half s, pair j) of a head at 2j + s.
+size_t TensorSource::StoredRow(size_t row) const {
+  if (rotary_head_dim == 0) return row;
+  const size_t half = rotary_head_dim / 2, head = row / rotary_head_dim, inside = row % rotary_head_dim;
+  return head * rotary_head_dim + 2 * (inside % half) + inside / half;
+}
+
+void TensorSource::ReadRow(size_t row, float* out) const {
+  const Format& codec = GetFormat(format);
+  if (transposed) {
+    const size_t bytes = static_cast<size_t>(codec.block_bytes);
+    for (size_t i = 0; i < cols; ++i) codec.decode_row(data + (i * rows + row) * bytes, out + i, 1);
+    return;
+  }
+  if (scales != nullptr) {
+    float scale;
+    std::memcpy(&scale, scales + row * sizeof(float), sizeof(float));
+    const auto* codes = reinterpret_cast<const int8_t*>(data) + row * cols;
+    for (size_t i = 0; i < cols; ++i) out[i] = scale * static_cast<float>(codes[i]);
+    return;
+  }
+  codec.decode_row(data + StoredRow(row) * codec.RowBytes(cols), out, cols);
+}
+
+void TensorSource::CopyRow(size_t row, const MatrixView& view) const {
+  auto* codes = const_cast<std::byte*>(view.codes) + row * view.stride_bytes;
+  if (view.layout == Layout::kInt8Row) {
+    std::memcpy(codes, data + row * cols, cols);
+    std::memset(codes + cols, 0, view.stride_bytes - cols);  // kernels read whole blocks
+    std::memcpy(const_cast<float*>(view.row_scales) + row, scales + row * sizeof(float), sizeof(float));
+    return;
+  }
+  if (view.layout == Layout::kInt8Block || view.layout == Layout::kInt4Block) {
+    RepackRow(format, data + StoredRow(row) * GetFormat(format).RowBytes(cols), cols, codes,
+              const_cast<uint16_t*>(view.block_pairs) + row * (cols / kBlock) * 2);
+    return;
+  }
+  if (view.layout == Layout::kF16 && !transposed) {
+    std::memcpy(codes, data + StoredRow(row) * cols * 2, cols * 2);
+    return;
+  }
+  if (view.layout == Layout::kF32 && view.rows == 1 && rotary_head_dim > 0) {  // a permuted bias: one value a "row"
+    for (size_t i = 0; i < rows; ++i)
+      GetFormat(format).decode_row(data + StoredRow(i) * static_cast<size_t>(GetFormat(format).block_bytes),
+                                   reinterpret_cast<float*>(codes) + i, 1);
+    return;
+  }
+  static thread_local std::vector<float> values;
+  values.resize(cols);
+  ReadRow(row, values.data());
+  if (view.layout == Layout::kF32)
+    std::memcpy(codes, values.data(), cols * sizeof(float));
+  else if (view.layout == Layout::kBF16)
+    ConvertToBF16(values.data(), reinterpret_cast<uint16_t*>(codes), cols);
+  else
+    ConvertToF16(values.data(), reinterpret_cast<uint16_t*>(codes), cols);
+}
+
+}  // namespace qad

@@ -1,0 +1,33 @@
+// Where a planned tensor lies in a model's files, and how to bring one of its rows into a runtime layout: Conv1D's
+// transposition and GGUF's interleaved rotary rows are undone here and nowhere else.
+#pragma once
+
+#include <optional>
+
+#include "io/model_files.h"
+#include "model/plan.h"
+
+namespace qad {
+
+struct TensorSource {
+  FormatId format = FormatId::kF32;
+  size_t rows = 0, cols = 0;               // of the planned tensor
+  const std::byte* data = nullptr;
+  const std::byte* scales = nullptr;       // int8: (rows) f32 in a tensor of its own
+  bool transposed = false;                 // the file holds (cols, rows)
+  size_t rotary_head_dim = 0;              // > 0: rows of each head are interleaved in the file
+
+  // Row `row` into `view` (whose layout is dense, or LayoutFor(format)).
+  void CopyRow(size_t row, const MatrixView& view) const;
+  void ReadRow(size_t row, float* out) const;
+
+ private:
+  size_t StoredRow(size_t row) const;
+};
+
+std::optional<FormatId> StoredFormatIn(const ModelFiles& files, const TensorSpec& spec);
+
+// Errors (kInput): missing, another shape, a type that cannot be decoded.
+TensorSource FindSource(const ModelFiles& files, const ModelConfig& config, const TensorSpec& spec);
+
+}  // namespace qad

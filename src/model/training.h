@@ -1,0 +1,67 @@
+// Forward with a tape, and backward, for training adapters on a frozen base. Sequences are packed without padding
+// between them; attention stays inside each. Logits exist a chunk of supervised rows at a time.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "model/transformer.h"
+
+namespace qad {
+
+inline constexpr TokenId kNotSupervised = -1;
+
+struct PackedBatch {
+  std::vector<TokenId> tokens;
+  std::vector<TokenId> labels;       // labels[t]: the token to predict after tokens[t], or kNotSupervised
+  std::vector<size_t> lengths;       // of the sequences, in order; their sum is tokens.size()
+
+  size_t supervised() const;
+};
+
+class TrainingPass {
+ public:
+  explicit TrainingPass(Transformer& model) : model_(model) {}
+
+  struct Options {
+    double loss_weight = 1;          // each supervised token's weight in the gradient: 1 / tokens of the optimizer step
+    float dropout = 0;               // of adapters' inputs
+    uint64_t seed = 0, step = 0;     // of dropout
+    bool backward = true;            // else only the loss
+  };
+
+  // Returns the sum of −log p over supervised tokens (not weighted). Adds loss_weight × gradients to the adapters'
+  // gradient buffers (LowRank::a_gradient, b_gradient).
+  double Run(Context& context, const PackedBatch& batch, const Options& options);
+
+  // d loss / d embedded inputs of the last Run with backward, (tokens, hidden).
+  std::span<const float> input_gradient() const { return dx_; }
+
+  // Bytes of tape and buffers for `tokens` tokens, as Run will allocate them.
+  size_t Bytes(size_t tokens) const;
+  size_t allocated_bytes() const;
+
+ private:
+  struct Layer {
+    float *x, *stats1, *qkv, *log_sum_exp, *attention, *mid, *stats2, *up;
+    float* low_rank[4];
+  };
+  size_t LayerFloats(size_t rows) const;
+  void Place(size_t rows);
+  void ForwardLayer(Context& context, size_t layer, const Options& options);
+  void BackwardLayer(Context& context, size_t layer, const Options& options);
+  double Loss(Context& context, const PackedBatch& batch, const Options& options);
+  void NormBackward(Context& context, Role role, size_t layer, const float* x, const float* stats, const float* dy);
+  Dropout DropoutOf(const Options& options, size_t layer, size_t kind) const;
+
+  Transformer& model_;
+  size_t rows_ = 0;
+  std::vector<size_t> positions_;
+  std::vector<AttentionItem> items_;
+  std::vector<Layer> layers_;
+  std::vector<float> tape_, buffers_, dx_;
+  float *final_ = nullptr, *wide_ = nullptr, *normed_ = nullptr, *d_wide_ = nullptr, *d_normed_ = nullptr, *d_attention_ = nullptr;
+};
+
+}  // namespace qad

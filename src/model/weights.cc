@@ -1,0 +1,150 @@
+#include "model/weights.h"
+
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <exception>
+#include <map>
+#include <mutex>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "model/source.h"
+
+namespace qad {
+
+void Arena::Free::operator()(std::byte* p) const { std::free(p); }
+
+Arena::Arena(size_t bytes) : size_(bytes) {
+  if (bytes == 0) return;
+  // Huge pages where the system gives them: a decode step walks through all of it.
+  constexpr size_t kHuge = size_t{2} << 20;
+  const size_t alignment = bytes >= kHuge ? kHuge : kAlignment;
+  const size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+  auto* memory = static_cast<std::byte*>(std::aligned_alloc(alignment, rounded));
+  if (memory == nullptr) Fail(ErrorKind::kFailed, "no memory for {} bytes of weights", bytes);
+  if (alignment == kHuge) ::madvise(memory, rounded, MADV_HUGEPAGE);
+  data_.reset(memory);
+}
+
+std::byte* Arena::Take(size_t bytes) {
+  QAD_CHECK(used_ + AlignUp(bytes) <= size_);
+  std::byte* at = data_.get() + used_;
+  used_ += AlignUp(bytes);
+  return at;
+}
+
+// Codes of a group side by side, then its scales side by side, so that equal layouts multiply as one matrix.
+void Weights::Lay() {
+  std::map<std::pair<int, Layout>, std::vector<size_t>> groups;
+  for (size_t i = 0; i < plan_.tensors.size(); ++i)
+    groups[{plan_.tensors[i].group, plan_.tensors[i].layout}].push_back(i);
+  views_.resize(plan_.tensors.size());
+  for (const auto& [key, members] : groups) {
+    size_t codes = 0, scales = 0;
+    for (const size_t i : members) {
+      codes += plan_.tensors[i].code_bytes();
+      scales += plan_.tensors[i].scale_bytes();
+    }
+    std::byte* code_at = arena_.Take(codes);
+    std::byte* scale_at = arena_.Take(scales);
+    for (const size_t i : members) {
+      const TensorSpec& spec = plan_.tensors[i];
+      MatrixView& view = views_[i];
+      view = {.layout = spec.layout, .rows = spec.rows, .cols = spec.cols, .codes = code_at,
+              .stride_bytes = LayoutRowBytes(spec.layout, spec.cols)};
+      if (spec.layout == Layout::kInt8Row)
+        view.row_scales = reinterpret_cast<const float*>(scale_at);
+      else if (spec.scale_bytes() > 0)
+        view.block_pairs = reinterpret_cast<const uint16_t*>(scale_at);
+      code_at += spec.code_bytes();
+      scale_at += spec.scale_bytes();
+    }
+  }
+}
+
+Weights::Weights(Plan plan, const ModelFiles& files) : plan_(std::move(plan)), arena_(plan_.weight_bytes()) {
+  Lay();
+  QAD_CHECK(arena_.used() == plan_.weight_bytes());
+  std::exception_ptr failure;
+  std::mutex mutex;
+  for (size_t i = 0; i < plan_.tensors.size(); ++i) {
+    const TensorSpec& spec = plan_.tensors[i];
+    const TensorSource source = FindSource(files, plan_.config, spec);
+    const MatrixView& view = views_[i];
+    // Rows are independent; an exception must not leave the parallel region.
+#pragma omp parallel for schedule(static)
+    for (int64_t row = 0; row < static_cast<int64_t>(spec.rows); ++row) {
+      try {
+        source.CopyRow(static_cast<size_t>(row), view);
+      } catch (...) {
+        const std::scoped_lock lock(mutex);
+        failure = std::current_exception();
+      }
+    }
+    if (failure) std::rethrow_exception(failure);
+  }
+  files.DropPages();
+}
+
+size_t Weights::IndexOf(Role role, int layer, bool bias) const {
+  const TensorSpec* spec = plan_.Find(role, layer, bias);
+  return spec == nullptr ? std::string::npos : static_cast<size_t>(spec - plan_.tensors.data());
+}
+
+MatrixView Weights::Matrix(Role role, int layer) const {
+  const size_t index = IndexOf(role, layer, false);
+  QAD_CHECK(index != std::string::npos);
+  return views_[index];
+}
+
+const float* Weights::Vector(Role role, int layer, bool bias) const {
+  const size_t index = IndexOf(role, layer, bias);
+  return index == std::string::npos ? nullptr : reinterpret_cast<const float*>(views_[index].codes);
+}
+
+namespace {
+
+// Whether `next` lies right behind `last` in memory, so that both are one matrix.
+bool Adjoins(const MatrixView& last, const MatrixView& next) {
+  if (last.layout != next.layout || last.cols != next.cols) return false;
+  if (last.codes + last.rows * last.stride_bytes != next.codes) return false;
+  if (last.row_scales != nullptr && last.row_scales + last.rows != next.row_scales) return false;
+  return last.block_pairs == nullptr || last.block_pairs + last.rows * (last.cols / kBlock) * 2 == next.block_pairs;
+}
+
+}  // namespace
+
+Weights::Stack Weights::Stacked(std::initializer_list<Role> roles, int layer) const {
+  Stack stack;
+  for (const Role role : roles) {
+    const size_t index = IndexOf(role, layer, false);
+    if (index == std::string::npos) continue;
+    const MatrixView& view = views_[index];
+    const float* bias = Vector(role, layer, true);
+    const bool plain = bias == nullptr && !stack.biases.empty() && stack.biases.back() == nullptr;
+    if (plain && Adjoins(stack.parts.back(), view)) {
+      stack.parts.back().rows += view.rows;
+    } else {
+      stack.parts.push_back(view);
+      stack.biases.push_back(bias);
+    }
+    stack.in = view.cols;
+    stack.out += view.rows;
+  }
+  QAD_CHECK(!stack.parts.empty());
+  return stack;
+}
+
+ModelConfig ConfigOf(const ModelFiles& files) {
+  if (files.gguf != nullptr) return ParseModelConfig(*files.gguf);
+  const auto path = files.path / "config.json";
+  return ParseModelConfig(ReadJsonFile(path), path.string());
+}
+
+Plan PlanOf(const ModelFiles& files, WeightMode mode) {
+  const ModelConfig config = ConfigOf(files);
+  return MakePlan(config, mode, [&](const TensorSpec& spec) { return StoredFormatIn(files, spec); });
+}
+
+}  // namespace qad

@@ -1,0 +1,62 @@
+// The weights of one model in their runtime layouts, in one allocation that is as large as the plan says.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "io/model_files.h"
+#include "model/plan.h"
+
+namespace qad {
+
+// One zeroed, cache-line aligned allocation.
+class Arena {
+ public:
+  Arena() = default;
+  explicit Arena(size_t bytes);
+  std::byte* Take(size_t bytes);  // aligned; aborts beyond the end
+  size_t size() const { return size_; }
+  size_t used() const { return used_; }
+
+ private:
+  struct Free {
+    void operator()(std::byte* p) const;
+  };
+  std::unique_ptr<std::byte, Free> data_;
+  size_t size_ = 0, used_ = 0;
+};
+
+class Weights {
+ public:
+  // Reads and repacks in parallel, then drops the files' pages.
+  // Errors (kInput): a missing tensor, another shape than the plan's, a type this version cannot decode.
+  Weights(Plan plan, const ModelFiles& files);
+
+  const Plan& plan() const { return plan_; }
+  size_t allocated_bytes() const { return arena_.size(); }
+
+  // A tensor by its place in plan().tensors.
+  const MatrixView& view(size_t index) const { return views_[index]; }
+  MatrixView Matrix(Role role, int layer) const;                 // aborts where the plan has none
+  const float* Vector(Role role, int layer, bool bias) const;    // null where the plan has none
+  // The tensors of one linear operation as few matrices as their layouts allow, with their biases.
+  struct Stack {
+    std::vector<MatrixView> parts;
+    std::vector<const float*> biases;
+    size_t in = 0, out = 0;
+  };
+  Stack Stacked(std::initializer_list<Role> roles, int layer) const;
+
+ private:
+  size_t IndexOf(Role role, int layer, bool bias) const;  // npos where missing
+  void Lay();
+  Plan plan_;
+  Arena arena_;
+  std::vector<MatrixView> views_;
+};
+
+// The plan of a model on disk. Errors (kInput): as Weights, for missing tensors.
+Plan PlanOf(const ModelFiles& files, WeightMode mode);
+ModelConfig ConfigOf(const ModelFiles& files);
+
+}  // namespace qad

@@ -1,0 +1,206 @@
+#include "ops/attention.h"
+
+#include <cblas.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "base/error.h"
+#include "kernels/elementwise.h"
+#include "kernels/matrix.h"
+
+namespace qad {
+namespace {
+
+constexpr size_t kTile = 32;  // query positions at a time; rows of a tile are positions × heads of the group
+
+struct Task {
+  size_t item, kv_head, begin, end;  // query positions begin … end of the item
+};
+
+std::vector<Task> CutIntoTasks(const AttentionShape& shape, std::span<const AttentionItem> items, size_t tile) {
+  std::vector<Task> tasks;
+  for (size_t i = 0; i < items.size(); ++i)
+    for (size_t begin = 0; begin < items[i].count; begin += tile)
+      for (size_t head = 0; head < shape.kv_heads; ++head)
+        tasks.push_back({i, head, begin, std::min(items[i].count, begin + tile)});
+  return tasks;
+}
+
+size_t LongestContext(std::span<const AttentionItem> items) {
+  size_t longest = 0;
+  for (const AttentionItem& item : items) longest = std::max(longest, item.start + item.count);
+  return longest;
+}
+
+int Int(size_t value) { return static_cast<int>(value); }
+
+// Row-major c (m, n) = alpha·op(a) op(b) + beta·c. Called inside a parallel region: OpenBLAS then stays on its thread.
+void Gemm(bool ta, bool tb, size_t m, size_t n, size_t k, float alpha, const float* a, size_t lda, const float* b,
+          size_t ldb, float beta, float* c, size_t ldc) {
+  cblas_sgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, Int(m), Int(n), Int(k),
+              alpha, a, Int(lda), b, Int(ldb), beta, c, Int(ldc));
+}
+
+// Keys or values of one head as f32 with their row stride: in place, or converted into `scratch`.
+std::pair<const float*, size_t> AsFloats(const KvView& view, size_t head, size_t positions, size_t dim, float* scratch) {
+  if (!view.f16) return {static_cast<const float*>(view.data) + head * view.head_stride, view.row_stride};
+  const auto* half = static_cast<const uint16_t*>(view.data) + head * view.head_stride;
+  if (view.row_stride == dim) {
+    ConvertFromF16(half, scratch, positions * dim);
+  } else {
+    for (size_t p = 0; p < positions; ++p) ConvertFromF16(half + p * view.row_stride, scratch + p * dim, dim);
+  }
+  return {scratch, dim};
+}
+
+// Gathers (position, head of group) rows of `from` into contiguous (rows, dim).
+void Gather(const AttentionShape& shape, const Task& task, const float* from, size_t ld, float* rows) {
+  const size_t group = shape.group(), dim = shape.head_dim;
+  for (size_t t = task.begin; t < task.end; ++t)
+    std::memcpy(rows + (t - task.begin) * group * dim, from + t * ld + task.kv_head * group * dim,
+                group * dim * sizeof(float));
+}
+
+void Scatter(const AttentionShape& shape, const Task& task, const float* rows, float* to, size_t ld) {
+  const size_t group = shape.group(), dim = shape.head_dim;
+  for (size_t t = task.begin; t < task.end; ++t)
+    std::memcpy(to + t * ld + task.kv_head * group * dim, rows + (t - task.begin) * group * dim,
+                group * dim * sizeof(float));
+}
+
+struct TileBuffers {
+  float *q, *out, *scores, *keys, *values;
+  static size_t Floats(const AttentionShape& shape, size_t context) {
+    const size_t rows = kTile * shape.group();
+    return 2 * rows * shape.head_dim + rows * context + 2 * context * shape.head_dim;
+  }
+  TileBuffers(float* base, const AttentionShape& shape, size_t context) {
+    const size_t rows = kTile * shape.group();
+    q = base;
+    out = q + rows * shape.head_dim;
+    scores = out + rows * shape.head_dim;
+    keys = scores + rows * context;
+    values = keys + context * shape.head_dim;
+  }
+};
+
+void ForwardTile(const AttentionShape& shape, const AttentionItem& item, const Task& task, const TileBuffers& tile) {
+  const size_t dim = shape.head_dim, group = shape.group();
+  const size_t rows = (task.end - task.begin) * group;
+  const size_t context = item.start + task.end;
+  const auto [keys, ldk] = AsFloats(item.k, task.kv_head, context, dim, tile.keys);
+  const auto [values, ldv] = AsFloats(item.v, task.kv_head, context, dim, tile.values);
+  Gather(shape, task, item.q, item.ldq, tile.q);
+  Gemm(false, true, rows, context, dim, 1, tile.q, dim, keys, ldk, 0, tile.scores, context);
+  for (size_t row = 0; row < rows; ++row) {
+    const size_t position = task.begin + row / group;
+    const size_t visible = item.start + position + 1;
+    float* scores = tile.scores + row * context;
+    const float lse = Softmax(scores, shape.scale(), scores, visible);
+    std::fill(scores + visible, scores + context, 0.0f);
+    if (item.log_sum_exp != nullptr)
+      item.log_sum_exp[(task.kv_head * group + row % group) * item.count + position] = lse;
+  }
+  Gemm(false, false, rows, dim, context, 1, tile.scores, context, values, ldv, 0, tile.out, dim);
+  Scatter(shape, task, tile.out, item.out, item.ldo);
+}
+
+}  // namespace
+
+float AttentionShape::scale() const { return 1.0f / std::sqrt(static_cast<float>(head_dim)); }
+
+void AttentionForward(Context& context, const AttentionShape& shape, std::span<const AttentionItem> items) {
+  const ScopedTimer timer(context, Timed::kAttention);
+  const std::vector<Task> tasks = CutIntoTasks(shape, items, kTile);
+  const size_t longest = LongestContext(items);
+  const size_t floats = TileBuffers::Floats(shape, longest);
+  float* scratch = context.Scratch(Context::Slot::kScores, floats * static_cast<size_t>(context.threads));
+#pragma omp parallel for schedule(dynamic)
+  for (int64_t i = 0; i < static_cast<int64_t>(tasks.size()); ++i) {
+    const Task& task = tasks[static_cast<size_t>(i)];
+    const TileBuffers tile(scratch + floats * static_cast<size_t>(omp_get_thread_num()), shape, longest);
+    ForwardTile(shape, items[task.item], task, tile);
+  }
+}
+
+namespace {
+
+struct BackwardBuffers {
+  float *q, *d_out, *dq, *p, *ds;
+  static size_t Floats(const AttentionShape& shape, size_t context) {
+    const size_t rows = kTile * shape.group();
+    return 3 * rows * shape.head_dim + 2 * rows * context;
+  }
+  BackwardBuffers(float* base, const AttentionShape& shape, size_t context) {
+    const size_t rows = kTile * shape.group();
+    q = base;
+    d_out = q + rows * shape.head_dim;
+    dq = d_out + rows * shape.head_dim;
+    p = dq + rows * shape.head_dim;
+    ds = p + rows * context;
+  }
+};
+
+// P from its log-sum-exp, dP = dO Vᵀ, dS = P ∘ (dP − rowsum(dO ∘ O)); dQ = s·dS K, dK += s·dSᵀ Q, dV += Pᵀ dO.
+void BackwardTile(const AttentionShape& shape, const AttentionItem& item, const AttentionGradients& g, const Task& task,
+                  const BackwardBuffers& tile) {
+  const size_t dim = shape.head_dim, group = shape.group();
+  const size_t rows = (task.end - task.begin) * group;
+  const size_t context = task.end;
+  const float* keys = static_cast<const float*>(item.k.data) + task.kv_head * item.k.head_stride;
+  const float* values = static_cast<const float*>(item.v.data) + task.kv_head * item.v.head_stride;
+  float* dk = g.dk + task.kv_head * dim;
+  float* dv = g.dv + task.kv_head * dim;
+  Gather(shape, task, item.q, item.ldq, tile.q);
+  Gather(shape, task, g.d_out, g.ld_out, tile.d_out);
+  Gemm(false, true, rows, context, dim, 1, tile.q, dim, keys, item.k.row_stride, 0, tile.p, context);
+  Gemm(false, true, rows, context, dim, 1, tile.d_out, dim, values, item.v.row_stride, 0, tile.ds, context);
+  for (size_t row = 0; row < rows; ++row) {
+    const size_t position = task.begin + row / group, visible = position + 1;
+    const size_t head = task.kv_head * group + row % group;
+    float* p = tile.p + row * context;
+    float* ds = tile.ds + row * context;
+    ExpMinus(p, shape.scale(), item.log_sum_exp[head * item.count + position], p, visible);
+    const float delta = Dot(tile.d_out + row * dim, item.out + position * item.ldo + head * dim, dim);
+    for (size_t k = 0; k < visible; ++k) ds[k] = p[k] * (ds[k] - delta);
+    std::fill(p + visible, p + context, 0.0f);
+    std::fill(ds + visible, ds + context, 0.0f);
+  }
+  Gemm(false, false, rows, dim, context, shape.scale(), tile.ds, context, keys, item.k.row_stride, 0, tile.dq, dim);
+  Gemm(true, false, context, dim, rows, shape.scale(), tile.ds, context, tile.q, dim, 1, dk, g.ld_gradient);
+  Gemm(true, false, context, dim, rows, 1, tile.p, context, tile.d_out, dim, 1, dv, g.ld_gradient);
+  Scatter(shape, task, tile.dq, g.dq, g.ld_gradient);
+}
+
+}  // namespace
+
+void AttentionBackward(Context& context, const AttentionShape& shape, std::span<const AttentionItem> items,
+                       std::span<const AttentionGradients> gradients) {
+  const ScopedTimer timer(context, Timed::kAttention);
+  QAD_CHECK(items.size() == gradients.size());
+  const size_t longest = LongestContext(items);
+  const size_t floats = BackwardBuffers::Floats(shape, longest);
+  float* scratch = context.Scratch(Context::Slot::kScores, floats * static_cast<size_t>(context.threads));
+  // One task per item and kv head: its tiles add to the same dk and dv, in order, so sums do not depend on threads.
+  const auto tasks = static_cast<int64_t>(items.size() * shape.kv_heads);
+#pragma omp parallel for schedule(dynamic)
+  for (int64_t i = 0; i < tasks; ++i) {
+    const size_t item = static_cast<size_t>(i) / shape.kv_heads, head = static_cast<size_t>(i) % shape.kv_heads;
+    const AttentionItem& x = items[item];
+    const AttentionGradients& g = gradients[item];
+    QAD_CHECK(x.start == 0 && !x.k.f16 && !x.v.f16 && x.log_sum_exp != nullptr);
+    for (size_t t = 0; t < x.count; ++t) {
+      std::fill_n(g.dk + t * g.ld_gradient + head * shape.head_dim, shape.head_dim, 0.0f);
+      std::fill_n(g.dv + t * g.ld_gradient + head * shape.head_dim, shape.head_dim, 0.0f);
+    }
+    const BackwardBuffers tile(scratch + floats * static_cast<size_t>(omp_get_thread_num()), shape, longest);
+    for (size_t begin = 0; begin < x.count; begin += kTile)
+      BackwardTile(shape, x, g, {item, head, begin, std::min(x.count, begin + kTile)}, tile);
+  }
+}
+
+}  // namespace qad

@@ -1,0 +1,52 @@
+// Causal scaled dot-product attention (Vaswani et al. 2017, eq. 1) with grouped queries (Ainslie et al. 2023), a tile of
+// queries at a time: the full score matrix never exists. Backward recomputes the tile from its log-sum-exp
+// (Dao et al. 2022).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "ops/context.h"
+
+namespace qad {
+
+struct AttentionShape {
+  size_t heads = 0, kv_heads = 0, head_dim = 0;
+  size_t group() const { return heads / kv_heads; }
+  float scale() const;  // 1/sqrt(head_dim)
+};
+
+// Keys or values of one sequence: element (head, position, i) at data + head·head_stride + position·row_stride + i.
+struct KvView {
+  const void* data = nullptr;
+  bool f16 = false;  // else f32
+  size_t head_stride = 0, row_stride = 0;
+};
+
+// `count` new positions start … start+count of one sequence; position p sees keys 0 … p.
+// Queries and outputs are (count, heads·head_dim) with row strides.
+struct AttentionItem {
+  const float* q = nullptr;
+  size_t ldq = 0, count = 0, start = 0;
+  KvView k, v;
+  float* out = nullptr;
+  size_t ldo = 0;
+  float* log_sum_exp = nullptr;  // (heads, count), for backward; may be null
+};
+
+void AttentionForward(Context& context, const AttentionShape& shape, std::span<const AttentionItem> items);
+
+// Gradients of one item whose sequence is whole (start = 0, f32 keys): dq, dk, dv are overwritten.
+struct AttentionGradients {
+  const float* d_out = nullptr;   // (count, heads·head_dim)
+  size_t ld_out = 0;
+  float* dq = nullptr;            // (count, heads·head_dim)
+  float* dk = nullptr;            // (count, kv_heads·head_dim)
+  float* dv = nullptr;
+  size_t ld_gradient = 0;
+};
+void AttentionBackward(Context& context, const AttentionShape& shape, std::span<const AttentionItem> items,
+                       std::span<const AttentionGradients> gradients);
+
+}  // namespace qad

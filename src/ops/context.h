@@ -1,0 +1,70 @@
+// What every operation is handed: the numeric mode, the dense-product engine with its primitives, and timers.
+// One context per thread of control; no globals. OpenMP threads are used inside operations.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace qad {
+
+// exact: f32 activations and accumulation. fast: bf16 for dense products of many rows, int8 activations for quantized
+// weights of a few rows; the default.
+enum class Numerics : uint8_t { kExact, kFast };
+
+enum class Timed : uint8_t { kEmbed, kNorm, kLinear, kAdapter, kRope, kAttention, kActivation, kHead, kLoss, kCount };
+std::string_view TimedName(Timed what);
+
+class MatmulEngine;  // oneDNN behind it; ops/matmul.cc
+
+class Context {
+ public:
+  // threads 0: all cores. QAD_ISA in the environment forces a SIMD target (oneDNN's included).
+  // Errors (kUsage): QAD_ISA names a target that this CPU or build lacks.
+  explicit Context(Numerics numerics = Numerics::kFast, int threads = 0);
+  ~Context();
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  Numerics numerics;
+  int threads;
+  bool has_bf16;  // whether the CPU multiplies bf16 (AVX-512); without it fast dense products are f32
+  MatmulEngine& matmul() { return *matmul_; }
+
+  // A scratch buffer of at least `floats`, valid until the next call with the same slot. Never shrinks.
+  enum class Slot : uint8_t { kPanel, kActivations, kQuantized, kAdapter, kScores, kLogits, kCount };
+  float* Scratch(Slot slot, size_t floats);
+  size_t scratch_bytes() const;
+
+  // Seconds spent per kind of operation since the last ResetTimers.
+  std::array<double, static_cast<size_t>(Timed::kCount)> seconds{};
+  void ResetTimers() { seconds.fill(0); }
+
+ private:
+  std::unique_ptr<MatmulEngine> matmul_;
+  std::array<std::vector<float>, static_cast<size_t>(Slot::kCount)> scratch_;
+};
+
+// Adds the time of a scope to context.seconds.
+class ScopedTimer {
+ public:
+  ScopedTimer(Context& context, Timed what) : context_(context), what_(what), start_(Clock::now()) {}
+  ~ScopedTimer() {
+    context_.seconds[static_cast<size_t>(what_)] += std::chrono::duration<double>(Clock::now() - start_).count();
+  }
+  ScopedTimer(const ScopedTimer&) = delete;
+  ScopedTimer& operator=(const ScopedTimer&) = delete;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Context& context_;
+  Timed what_;
+  Clock::time_point start_;
+};
+
+}  // namespace qad

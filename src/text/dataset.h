@@ -1,0 +1,45 @@
+// Datasets: one JSON object a line. Forms: {"text"}, {"prompt","completion"} (with an optional "system"),
+// {"messages":[{"role","content"}…]}, Alpaca {"instruction","input","output"}; all become one Item.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "text/chat.h"
+
+namespace qad {
+
+struct Passage {
+  std::string id;      // "returns#Return window"
+  std::string text;
+};
+
+struct Item {
+  std::string id;                       // given, or "line-N"
+  std::string slice = "all";            // "facts/stable": a slice name matches every slice it is a path prefix of
+  std::vector<Message> messages;        // the prompt: system and user turns (earlier assistant turns allowed)
+  std::string completion;               // the reference answer; for {"text"} the text itself, with no messages
+  bool plain_text = false;              // {"text"}: trained and scored without a template
+  // How it is scored; all optional.
+  std::vector<std::string> accept;      // an answer must contain one of these …
+  std::vector<std::string> reject;      // … and none of these
+  bool answerable = true;               // false: the right answer is a refusal
+  std::map<std::string, std::vector<std::string>> schema;  // JSON answer: field → allowed values
+  std::string fact;                     // items of one fact are clustered
+  std::string source;                   // "page.md#Heading" that holds the answer
+  std::string overlap;                  // stratum of lexical overlap with the source
+  std::vector<Passage> passages;        // given passages: used instead of retrieved ones
+  bool retrieve = true;                 // whether RAG arms look up passages for it
+  int line = 0;
+};
+
+// Errors (kInput) name file and line: a line that is no JSON object or was cut in half, invalid UTF-8, NUL, an unknown
+// form (with the forms known), unknown keys, wrong types, an empty completion, duplicate ids, an empty file.
+std::vector<Item> LoadDataset(const std::filesystem::path& path);
+
+// Whether `slice` is `pattern` or lies below it: "facts" matches "facts" and "facts/stable".
+bool SliceMatches(const std::string& slice, const std::string& pattern);
+
+}  // namespace qad
