@@ -138,6 +138,42 @@ void WriteFileAtomic(const fs::path& path, std::string_view text) {
   file.Commit();
 }
 
+namespace {
+
+fs::path WithoutTrailingSlash(const fs::path& path) { return path.has_filename() ? path : path.parent_path(); }
+
+}  // namespace
+
+FolderSwap::FolderSwap(const fs::path& folder) : place_(WithoutTrailingSlash(folder)), temporary_(place_) {
+  temporary_ += fmt::format(".tmp.{}", ::getpid());
+  std::error_code ignored;
+  fs::remove_all(temporary_, ignored);
+  MakeFolders(temporary_);
+}
+
+FolderSwap::~FolderSwap() {
+  std::error_code ignored;
+  if (!committed_) fs::remove_all(temporary_, ignored);
+}
+
+// Both renames are within one parent; between them the old folder still exists under its aside name.
+void FolderSwap::Commit() {
+  fs::path aside = place_;
+  aside += fmt::format(".old.{}", ::getpid());
+  std::error_code error;
+  const bool had = fs::exists(place_);
+  if (had) fs::rename(place_, aside, error);
+  if (!error) fs::rename(temporary_, place_, error);
+  if (error) {
+    std::error_code ignored;
+    if (had && !fs::exists(place_)) fs::rename(aside, place_, ignored);
+    Fail(ErrorKind::kFailed, "{}: cannot be put in place: {}", place_.string(), error.message());
+  }
+  committed_ = true;
+  std::error_code ignored;
+  if (had) fs::remove_all(aside, ignored);
+}
+
 void MakeFolders(const fs::path& path) {
   std::error_code error;
   fs::create_directories(path, error);

@@ -58,6 +58,23 @@ class AtomicFile {
 
 void WriteFileAtomic(const std::filesystem::path& path, std::string_view text);
 
+// A folder written beside its place and swapped in whole by Commit(); without it the new one is removed and what stood
+// there stays. Errors: kFailed.
+class FolderSwap {
+ public:
+  explicit FolderSwap(const std::filesystem::path& folder);
+  FolderSwap(const FolderSwap&) = delete;
+  FolderSwap& operator=(const FolderSwap&) = delete;
+  ~FolderSwap();
+
+  const std::filesystem::path& path() const { return temporary_; }  // write here
+  void Commit();
+
+ private:
+  std::filesystem::path place_, temporary_;
+  bool committed_ = false;
+};
+
 // mkdir -p with our error.
 void MakeFolders(const std::filesystem::path& path);
 

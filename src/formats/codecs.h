@@ -1,0 +1,34 @@
+// The rows of the format list; each is defined beside its codec. Only format.cc includes this.
+#pragma once
+
+#include "formats/format.h"
+
+namespace qad {
+
+#define QAD_CODEC(name)                                                \
+  void Decode##name(const std::byte* row, float* out, size_t cols);    \
+  void Encode##name(const float* in, std::byte* row, size_t cols)
+
+QAD_CODEC(F32);
+QAD_CODEC(F16);
+QAD_CODEC(BF16);
+QAD_CODEC(Int8);
+QAD_CODEC(Q8_0);
+QAD_CODEC(Q4_0);
+QAD_CODEC(Q4_1);
+QAD_CODEC(Q5_0);
+QAD_CODEC(Q5_1);
+#undef QAD_CODEC
+
+// GGML type numbers: ggml.h, enum ggml_type.
+inline constexpr Format kFormatF32{FormatId::kF32, "f32", 1, 4, 0, 0, DecodeF32, EncodeF32};
+inline constexpr Format kFormatF16{FormatId::kF16, "f16", 1, 2, 0, 1, DecodeF16, EncodeF16};
+inline constexpr Format kFormatBF16{FormatId::kBF16, "bf16", 1, 2, 0, 30, DecodeBF16, EncodeBF16};
+inline constexpr Format kFormatInt8{FormatId::kInt8, "int8", 1, 1, 4, -1, DecodeInt8, EncodeInt8};
+inline constexpr Format kFormatQ8_0{FormatId::kQ8_0, "q8_0", 32, 34, 0, 8, DecodeQ8_0, EncodeQ8_0};
+inline constexpr Format kFormatQ4_0{FormatId::kQ4_0, "q4_0", 32, 18, 0, 2, DecodeQ4_0, EncodeQ4_0};
+inline constexpr Format kFormatQ4_1{FormatId::kQ4_1, "q4_1", 32, 20, 0, 3, DecodeQ4_1, EncodeQ4_1};
+inline constexpr Format kFormatQ5_0{FormatId::kQ5_0, "q5_0", 32, 22, 0, 6, DecodeQ5_0, EncodeQ5_0};
+inline constexpr Format kFormatQ5_1{FormatId::kQ5_1, "q5_1", 32, 24, 0, 7, DecodeQ5_1, EncodeQ5_1};
+
+}  // namespace qad

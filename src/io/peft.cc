@@ -1,0 +1,147 @@
+#include "io/peft.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/json.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kConfigFile = "adapter_config.json";
+constexpr const char* kWeightsFile = "adapter_model.safetensors";
+constexpr std::string_view kPrefix = "base_model.model.";
+
+bool IsSet(const Json& json, const char* key) {
+  const auto found = json.find(key);
+  if (found == json.end() || found->is_null() || *found == false) return false;
+  return !(found->is_structured() && found->empty());
+}
+
+// Settings that change the arithmetic in ways this version does not run.
+void RefuseUnsupported(const Json& json, const std::string& where) {
+  for (const char* key : {"use_dora", "modules_to_save", "rank_pattern", "alpha_pattern", "use_qalora", "layer_replication",
+                          "trainable_token_indices", "lora_bias", "alora_invocation_tokens", "target_parameters"})
+    if (IsSet(json, key)) FailInput("{}: \"{}\" is set, which this version does not run", where, key);
+  if (json.value("bias", "none") != "none") FailInput("{}: \"bias\" is not \"none\", which this version does not run", where);
+}
+
+// "…q_proj.lora_A.weight" → module and which matrix; false where the name is another's.
+bool SplitName(std::string_view name, std::string& module, bool& is_a) {
+  if (!name.starts_with(kPrefix)) return false;
+  name.remove_prefix(kPrefix.size());
+  for (const bool a : {true, false}) {
+    const std::string_view suffix = a ? ".lora_A.weight" : ".lora_B.weight";
+    if (!name.ends_with(suffix)) continue;
+    module = name.substr(0, name.size() - suffix.size());
+    is_a = a;
+    return true;
+  }
+  return false;
+}
+
+void CheckFinite(const std::vector<float>& values, const std::string& where, const std::string& name) {
+  if (!std::ranges::all_of(values, [](float v) { return std::isfinite(v); }))
+    FailInput("{}: \"{}\" holds NaN or infinity", where, name);
+}
+
+}  // namespace
+
+float PeftConfig::Scale() const {
+  const double rank = r;
+  return static_cast<float>(use_rslora ? lora_alpha / std::sqrt(rank) : lora_alpha / rank);
+}
+
+PeftConfig ReadPeftConfig(const fs::path& folder) {
+  const fs::path path = folder / kConfigFile;
+  if (!fs::exists(path)) FailInput("{}: {} is missing; is this a PEFT adapter's folder?", folder.string(), kConfigFile);
+  const Json json = ReadJsonFile(path);
+  const JsonObject object(json, path.string());
+  if (object.StringOr("peft_type", "") != "LORA")
+    FailInput("{}: peft_type is \"{}\"; this version runs LORA", path.string(), object.StringOr("peft_type", ""));
+  RefuseUnsupported(json, path.string());
+  PeftConfig config;
+  config.base_model = object.StringOr("base_model_name_or_path", "");
+  config.r = static_cast<int>(object.Int("r", 1, 1 << 16));
+  config.lora_alpha = object.Number("lora_alpha", 0, 1e9);
+  config.lora_dropout = object.NumberOr("lora_dropout", 0, 1, 0);
+  config.use_rslora = object.BoolOr("use_rslora", false);
+  config.fan_in_fan_out = object.BoolOr("fan_in_fan_out", false);
+  if (object.Has("target_modules")) {
+    const Json& targets = object.At("target_modules");
+    if (targets.is_string()) {
+      config.target_modules = {targets.get<std::string>()};
+    } else {
+      for (const Json& target : targets) {
+        if (!target.is_string()) FailInput("{}: \"target_modules\" must hold strings", path.string());
+        config.target_modules.push_back(target.get<std::string>());
+      }
+    }
+  }
+  return config;
+}
+
+PeftAdapter ReadPeftAdapter(const fs::path& folder) {
+  PeftAdapter adapter;
+  adapter.config = ReadPeftConfig(folder);
+  const SafetensorsFile file(folder / kWeightsFile);
+  const std::string where = file.path().string();
+  std::map<std::string, PeftModule> modules;
+  for (const auto& [name, entry] : file.tensors()) {
+    std::string module;
+    bool is_a = false;
+    if (!SplitName(name, module, is_a)) FailInput("{}: tensor \"{}\" is none of a LoRA adapter's", where, name);
+    if (entry.shape.size() != 2) FailInput("{}: tensor \"{}\" must have two dimensions", where, name);
+    const auto rank = static_cast<size_t>(entry.shape[is_a ? 0 : 1]), width = static_cast<size_t>(entry.shape[is_a ? 1 : 0]);
+    if (rank != static_cast<size_t>(adapter.config.r))
+      FailInput("{}: tensor \"{}\" has rank {}, {} says r = {}", where, name, rank, kConfigFile, adapter.config.r);
+    PeftModule& target = modules[module];
+    target.module = module;
+    (is_a ? target.in : target.out) = width;
+    (is_a ? target.a : target.b) = ToFloats(entry);
+    CheckFinite(is_a ? target.a : target.b, where, name);
+  }
+  for (auto& [name, module] : modules) {
+    if (module.a.empty() || module.b.empty())
+      FailInput("{}: module \"{}\" has only one of lora_A and lora_B", where, name);
+    adapter.modules.push_back(std::move(module));
+  }
+  if (adapter.modules.empty()) FailInput("{}: the adapter is empty", where);
+  return adapter;
+}
+
+namespace {
+
+std::string ConfigText(const PeftConfig& config) {
+  const Json none = nullptr;
+  const Json json = {
+      {"peft_type", "LORA"}, {"task_type", "CAUSAL_LM"}, {"base_model_name_or_path", config.base_model}, {"r", config.r},
+      {"lora_alpha", config.lora_alpha}, {"lora_dropout", config.lora_dropout}, {"target_modules", config.target_modules},
+      {"fan_in_fan_out", config.fan_in_fan_out}, {"bias", "none"}, {"use_rslora", config.use_rslora}, {"use_dora", false},
+      {"modules_to_save", none}, {"rank_pattern", Json::object()}, {"alpha_pattern", Json::object()},
+      {"layers_to_transform", none}, {"layers_pattern", none}, {"inference_mode", true}, {"init_lora_weights", true},
+      {"revision", none}};
+  return DumpJson(json, 2);
+}
+
+}  // namespace
+
+void WritePeftAdapter(const fs::path& folder, const PeftAdapter& adapter) {
+  FolderSwap swap(folder);
+  WriteFileAtomic(swap.path() / kConfigFile, ConfigText(adapter.config));
+  std::vector<TensorToWrite> tensors;
+  const auto rank = static_cast<int64_t>(adapter.config.r);
+  for (const PeftModule& module : adapter.modules) {
+    const std::string name = std::string(kPrefix) + module.module;
+    tensors.push_back({name + ".lora_A.weight", DType::kF32, {rank, static_cast<int64_t>(module.in)}, std::as_bytes(std::span(module.a))});
+    tensors.push_back({name + ".lora_B.weight", DType::kF32, {static_cast<int64_t>(module.out), rank}, std::as_bytes(std::span(module.b))});
+  }
+  WriteSafetensors(swap.path() / kWeightsFile, std::move(tensors));
+  swap.Commit();
+}
+
+}  // namespace qad

@@ -1,0 +1,46 @@
+// A PEFT adapter folder: adapter_config.json and adapter_model.safetensors. Checked against PEFT 0.21.2 (scripts/interop).
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "io/safetensors.h"
+
+namespace qad {
+
+// The fields of LoraConfig that this version can honour. Those it cannot (DoRA, trained biases, modules_to_save,
+// rank or alpha patterns …) are errors on reading where they are set.
+struct PeftConfig {
+  std::string base_model;
+  int r = 8;
+  double lora_alpha = 16;
+  double lora_dropout = 0;
+  std::vector<std::string> target_modules;
+  bool use_rslora = false;
+  bool fan_in_fan_out = false;        // Conv1D bases (GPT-2)
+
+  float Scale() const;                // alpha/r, or alpha/√r with rsLoRA
+};
+
+struct PeftModule {
+  std::string module;                 // "model.layers.0.self_attn.q_proj"
+  size_t in = 0, out = 0;
+  std::vector<float> a, b;            // (r, in), (out, r)
+};
+
+struct PeftAdapter {
+  PeftConfig config;
+  std::vector<PeftModule> modules;    // by module name
+};
+
+// Errors (kInput): missing files, a peft_type that is not LORA, settings this version does not run, A without B, ranks
+// that differ from the configuration's, values that are NaN or infinite.
+PeftAdapter ReadPeftAdapter(const std::filesystem::path& folder);
+PeftConfig ReadPeftConfig(const std::filesystem::path& folder);
+
+// The folder is written beside its place and swapped in whole: what stood there is lost only when the new one is safe.
+void WritePeftAdapter(const std::filesystem::path& folder, const PeftAdapter& adapter);
+
+}  // namespace qad
