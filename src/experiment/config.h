@@ -1,0 +1,81 @@
+// config.yaml, read whole and checked strictly: one experiment as plain structs. Every key and default is in
+// docs/config.md and examples/.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "adapt/options.h"
+#include "decide/options.h"
+#include "evaluate/options.h"
+#include "retrieve/options.h"
+
+namespace qad {
+
+struct DataConfig {
+  std::filesystem::path train, dev, eval;                    // dev: empty where it is a split of train
+  std::vector<std::filesystem::path> documents, documents_update;
+  std::string system_prompt;                                 // prepended to items that have no system message
+  int max_length = 1024;                                     // tokens
+};
+
+struct HardwareConfig {
+  uint64_t memory = 0;                                       // bytes; 0: what this machine has
+  int threads = 0;                                           // 0: all cores
+  double price_per_hour = 0.10;
+  std::string name;
+};
+
+// One adapter to train: the shared options with its own overrides.
+struct AdapterConfig {
+  std::string name;
+  std::filesystem::path data;                                // training set; data.train where not given
+  std::string base = "bf16";                                 // format of the frozen base
+  LoraOptions lora;
+  TrainOptions train;
+};
+
+enum class Prompting : uint8_t { kZeroShot, kFewShot, kRag };
+
+// weights × adapter × prompting, from a short form ("lora-grounded + rag").
+struct ArmConfig {
+  std::string name;
+  std::string weights = "bf16";                              // "bf16", "int8", "as-stored"
+  std::string adapter;                                       // empty: none
+  Prompting prompting = Prompting::kZeroShot;
+};
+
+struct FewShotOptions {
+  int examples = 4;
+  std::string select = "fixed";                              // fixed | similar
+};
+
+struct ComparisonConfig {
+  std::string better, than, slice, metric;
+};
+
+struct Config {
+  std::filesystem::path file;                                // where it was read from
+  std::string model;
+  uint64_t seed = 0;
+  std::filesystem::path output = "outputs";
+  DataConfig data;
+  HardwareConfig hardware;
+  std::vector<AdapterConfig> adapters;
+  std::vector<ArmConfig> arms;
+  FewShotOptions few_shot;
+  RetrieveOptions rag;
+  EvalOptions eval;
+  std::vector<ComparisonConfig> comparisons;
+  DecideOptions decide;
+
+  std::filesystem::path AdapterFolder(const std::string& name) const { return output / (name + "_adapter"); }
+};
+
+// Errors (kInput): the file is missing. (kUsage): everything wrong in it at once, "file:line:column: key: message".
+Config LoadConfig(const std::filesystem::path& path);
+
+}  // namespace qad
