@@ -1,0 +1,212 @@
+#include "retrieve/index.h"
+
+#include <map>
+#include <set>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "text/unicode.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr size_t kMaxQueryWords = 256;
+constexpr int64_t kApplicationId = 0x71616469;  // "qadi": marks the file as ours
+
+// `heading` and `body` are indexed; words of a heading say what a section is about and weigh twice.
+constexpr std::string_view kSchema = R"(
+  CREATE VIRTUAL TABLE chunks USING fts5(id UNINDEXED, page UNINDEXED, heading, body, metadata UNINDEXED,
+                                         tokenize = "porter unicode61 remove_diacritics 2");
+  CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL);
+)";
+constexpr const char* kSearch =
+    "SELECT id, page, heading, body, metadata, -bm25(chunks, 0, 0, 2.0, 1.0, 0) AS score FROM chunks "
+    "WHERE chunks MATCH ? ORDER BY score DESC, rowid LIMIT ?";
+
+Chunk ReadChunk(const SqliteStatement& row, const std::string& where) {
+  Chunk chunk{.id = row.Text(0), .page = row.Text(1), .heading = row.Text(2), .text = row.Text(3), .metadata = {}};
+  const Json metadata = ParseJson(row.Text(4), where + ": " + chunk.id);
+  for (const auto& [key, value] : metadata.items()) chunk.metadata[key] = value.get<std::string>();
+  return chunk;
+}
+
+void InsertChunks(SqliteDatabase& database, std::span<const Chunk> chunks) {
+  SqliteStatement insert =
+      database.Prepare("INSERT INTO chunks(id, page, heading, body, metadata) VALUES (?, ?, ?, ?, ?)");
+  for (const Chunk& chunk : chunks) {
+    insert.Bind(0, chunk.id);
+    insert.Bind(1, chunk.page);
+    insert.Bind(2, chunk.heading);
+    insert.Bind(3, chunk.text);
+    insert.Bind(4, Json(chunk.metadata).dump());
+    insert.Step();
+    insert.Reset();
+  }
+}
+
+void InsertMeta(SqliteDatabase& database, std::span<const Chunk> chunks) {
+  std::set<std::string> pages;
+  for (const Chunk& chunk : chunks) pages.insert(chunk.page);
+  const std::map<std::string, std::string> meta = {{"content_hash", ContentHash(chunks)},
+                                                   {"chunks", std::to_string(chunks.size())},
+                                                   {"pages", std::to_string(pages.size())}};
+  SqliteStatement insert = database.Prepare("INSERT INTO meta(key, value) VALUES (?, ?)");
+  for (const auto& [key, value] : meta) {
+    insert.Bind(0, key);
+    insert.Bind(1, value);
+    insert.Step();
+    insert.Reset();
+  }
+}
+
+std::string MakeIndex(std::span<const Chunk> chunks) {
+  SqliteDatabase database = SqliteDatabase::InMemory();
+  database.Run(fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {}; BEGIN; {}", kApplicationId,
+                           kIndexSchemaVersion, kSchema));
+  InsertChunks(database, chunks);
+  InsertMeta(database, chunks);
+  database.Run("INSERT INTO chunks(chunks) VALUES ('optimize'); COMMIT;");
+  return database.Serialize();
+}
+
+void CheckIds(std::span<const Chunk> chunks) {
+  if (chunks.empty()) FailInput("there is nothing to index: the documents have no text");
+  std::set<std::string_view> ids;
+  for (const Chunk& chunk : chunks)
+    if (!ids.insert(chunk.id).second) FailInput("{}: two passages have this id; rename one of the headings", chunk.id);
+}
+
+// The chunks of the index that stands at `path`; none where there is none that can be read.
+std::vector<Chunk> PreviousChunks(const fs::path& path) {
+  if (!fs::exists(path)) return {};
+  try {
+    return Index(path).Chunks();
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+IndexChange CompareChunks(std::span<const Chunk> before, std::span<const Chunk> after) {
+  std::map<std::string_view, std::string_view> old;
+  for (const Chunk& chunk : before) old[chunk.id] = chunk.text;
+  IndexChange change;
+  for (const Chunk& chunk : after) {
+    const auto found = old.find(chunk.id);
+    if (found == old.end()) {
+      ++change.added;
+      continue;
+    }
+    if (found->second != chunk.text) ++change.changed;
+    old.erase(found);
+  }
+  change.removed = static_cast<int64_t>(old.size());
+  return change;
+}
+
+int64_t ReadPragma(const SqliteDatabase& database, const std::string& name) {
+  SqliteStatement statement = database.Prepare("PRAGMA " + name);
+  return statement.Step() ? statement.Int(0) : 0;
+}
+
+SqliteDatabase OpenIndex(const fs::path& path) {
+  if (!fs::is_regular_file(path)) FailInput("{}: there is no index here; make it with `qad index`", path.string());
+  SqliteDatabase database = SqliteDatabase::OpenReadOnly(path.string());
+  if (ReadPragma(database, "application_id") != kApplicationId)
+    FailInput("{}: is not an index of qad; make it with `qad index`", path.string());
+  if (const int64_t version = ReadPragma(database, "user_version"); version != kIndexSchemaVersion)
+    FailInput("{}: has index version {}, this qad reads {}; make it again with `qad index`", path.string(), version,
+              kIndexSchemaVersion);
+  return database;
+}
+
+std::string ReadMeta(const SqliteDatabase& database, std::string_view key) {
+  SqliteStatement statement = database.Prepare("SELECT value FROM meta WHERE key = ?");
+  statement.Bind(0, key);
+  if (!statement.Step()) FailInput("{}: lacks its {}; make it again with `qad index`", database.where(), key);
+  return statement.Text(0);
+}
+
+int64_t CountRows(const SqliteDatabase& database, const std::string& what) {
+  SqliteStatement statement = database.Prepare("SELECT count(" + what + ") FROM chunks");
+  statement.Step();
+  return statement.Int(0);
+}
+
+}  // namespace
+
+std::string ContentHash(std::span<const Chunk> chunks) {
+  Json list = Json::array();
+  for (const Chunk& chunk : chunks) list.push_back({chunk.id, chunk.text, chunk.metadata});
+  return Sha256(list.dump());
+}
+
+IndexChange WriteIndex(const fs::path& path, std::span<const Chunk> chunks) {
+  CheckIds(chunks);
+  const std::vector<Chunk> before = PreviousChunks(path);
+  if (!before.empty() && ContentHash(before) == ContentHash(chunks)) return {};
+  WriteFileAtomic(path, MakeIndex(chunks));
+  IndexChange change = CompareChunks(before, chunks);
+  change.written = true;
+  return change;
+}
+
+Index::Index(const fs::path& path)
+    : database_(OpenIndex(path)),
+      content_hash_(ReadMeta(database_, "content_hash")),
+      chunks_(CountRows(database_, "*")),
+      pages_(CountRows(database_, "DISTINCT page")) {
+  if (ReadMeta(database_, "chunks") != std::to_string(chunks_))
+    FailInput("{}: holds {} passages where {} were written; make it again with `qad index`", path.string(), chunks_,
+              ReadMeta(database_, "chunks"));
+}
+
+std::vector<SearchHit> Index::Search(std::string_view query, int top_k) const {
+  QAD_CHECK(top_k >= 1);
+  const std::string match = MatchExpression(query);
+  if (match.empty()) return {};
+  SqliteStatement statement = database_.Prepare(kSearch);
+  statement.Bind(0, match);
+  statement.Bind(1, int64_t{top_k});
+  std::vector<SearchHit> hits;
+  while (statement.Step()) hits.push_back({ReadChunk(statement, database_.where()), statement.Number(5)});
+  return hits;
+}
+
+std::vector<Chunk> Index::Chunks() const {
+  SqliteStatement statement = database_.Prepare("SELECT id, page, heading, body, metadata FROM chunks ORDER BY rowid");
+  std::vector<Chunk> chunks;
+  while (statement.Step()) chunks.push_back(ReadChunk(statement, database_.where()));
+  return chunks;
+}
+
+// ASCII that is no letter or digit separates words, as in unicode61. Other characters stay with the word; the tokenizer
+// cuts there, and the quoted word becomes a phrase.
+std::string MatchExpression(std::string_view query) {
+  const std::string clean = LowerCase(query);
+  std::set<std::string_view> seen;
+  std::string match;
+  for (size_t at = 0; at < clean.size() && seen.size() < kMaxQueryWords;) {
+    const auto is_word = [&](size_t i) {
+      const auto c = static_cast<unsigned char>(clean[i]);
+      return c >= 0x80 || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+    };
+    size_t end = at;
+    while (end < clean.size() && is_word(end)) ++end;
+    const std::string_view word(clean.data() + at, end - at);
+    if (!word.empty() && seen.insert(word).second) match += fmt::format("{}\"{}\"", match.empty() ? "" : " OR ", word);
+    at = end + 1;
+  }
+  return match;
+}
+
+std::vector<Passage> ToPassages(const std::vector<SearchHit>& hits) {
+  std::vector<Passage> passages;
+  for (const SearchHit& hit : hits) passages.push_back({hit.chunk.id, hit.chunk.text});
+  return passages;
+}
+
+}  // namespace qad

@@ -1,0 +1,76 @@
+// The passages of a set of documents in one SQLite FTS5 file, ranked by BM25 (docs/retrieval.md).
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "retrieve/chunker.h"
+#include "retrieve/sqlite.h"
+#include "text/dataset.h"
+
+namespace qad {
+
+inline constexpr int kIndexSchemaVersion = 1;
+
+// SHA-256 over ids, texts and metadata: equal for equal documents cut in the same way.
+std::string ContentHash(std::span<const Chunk> chunks);
+
+// What making an index did to the one that stood there (all chunks are new where none did).
+struct IndexChange {
+  bool written = false;                         // false: the content was the same, the file was left alone
+  int64_t added = 0, removed = 0, changed = 0;  // chunks
+};
+
+// Writes the index whole or not at all. A file there that is no index of this version is replaced.
+// Errors: kFailed (disk); kInput: no chunks, or one id twice.
+IndexChange WriteIndex(const std::filesystem::path& path, std::span<const Chunk> chunks);
+
+struct SearchHit {
+  Chunk chunk;
+  double score = 0;  // BM25, greater is better; at least one word of the query occurs
+};
+
+class Index {
+ public:
+  // Errors (kInput): missing, not an index, another schema version.
+  explicit Index(const std::filesystem::path& path);
+
+  // At most top_k chunks, best first; equal scores in the order of the documents. Any text is a valid query: it is
+  // words, never FTS5 syntax. Its first 256 different words count. Empty where no word occurs in any chunk.
+  std::vector<SearchHit> Search(std::string_view query, int top_k) const;
+
+  std::vector<Chunk> Chunks() const;  // all, in the order of the documents
+  const std::string& content_hash() const { return content_hash_; }
+  int64_t chunks() const { return chunks_; }
+  int64_t pages() const { return pages_; }
+
+ private:
+  SqliteDatabase database_;
+  std::string content_hash_;
+  int64_t chunks_ = 0, pages_ = 0;
+};
+
+// The query in FTS5's syntax: each different word quoted, joined by OR; empty where the text has no words.
+std::string MatchExpression(std::string_view query);
+
+// Hits as passages for a prompt.
+std::vector<Passage> ToPassages(const std::vector<SearchHit>& hits);
+
+// How well questions find the section that answers them, over the items that name a source and are looked up.
+struct RetrievalQuality {
+  int64_t n = 0;
+  double recall_at_1 = 0, recall_at_k = 0;  // share of items whose source is among the first 1, k
+  double mean_reciprocal_rank = 0;          // 1/rank of the source, 0 beyond k
+};
+RetrievalQuality MeasureRetrieval(const Index& index, std::span<const Item> items, int k);
+
+// Whether a chunk is (a part of) the source "page.md#Heading", or of the page where no heading is given.
+bool IsFromSource(const Chunk& chunk, std::string_view source);
+
+// What an item asks: its last user message.
+std::string_view QuestionOf(const Item& item);
+
+}  // namespace qad

@@ -1,0 +1,258 @@
+#include "retrieve/index.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "retrieve/prompt.h"
+
+namespace qad {
+namespace {
+namespace fs = std::filesystem;
+
+const std::vector<Chunk> kChunks = {
+    {"returns.md#Return window",
+     "returns.md",
+     "Return window",
+     "Goods may be sent back within 30 days of delivery.",
+     {{"date", "1 March 2025"}}},
+    {"returns.md#Refunds",
+     "returns.md",
+     "Refunds",
+     "Refunds are paid within 5 working days. See NEAR the AND table.",
+     {}},
+    {"shop.md#Café",
+     "shop.md",
+     "Café",
+     "The café in the shop opens at nine; bicycles are repaired there. \xF0\x9F\x9A\xB2",
+     {}},
+    {"shop.md#Repairs~2", "shop.md", "Repairs", "Repairing a brake takes one day.", {}},
+    {"shop.md#Hours", "shop.md", "Hours", "Open from Monday to Saturday, 9 to 18.", {}}};
+
+class IndexTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::path(::testing::TempDir()) /
+              (std::string("qad_index_") + ::testing::UnitTest::GetInstance()->current_test_info()->name());
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+    path_ = folder_ / "index.sqlite";
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  std::string ErrorOf(const fs::path& path) {
+    try {
+      Index index(path);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kInput);
+      return error.what();
+    }
+    return "";
+  }
+
+  fs::path folder_, path_;
+};
+
+TEST_F(IndexTest, BestFirstWithIdsAndMetadata) {
+  WriteIndex(path_, kChunks);
+  const Index index(path_);
+  EXPECT_EQ(index.chunks(), 5);
+  EXPECT_EQ(index.pages(), 2);
+  EXPECT_EQ(index.content_hash(), ContentHash(kChunks));
+  const auto hits = index.Search("How many days do I have to send goods back?", 3);
+  ASSERT_GE(hits.size(), 2u);
+  EXPECT_EQ(hits[0].chunk.id, "returns.md#Return window");
+  EXPECT_EQ(hits[0].chunk.metadata.at("date"), "1 March 2025");
+  EXPECT_EQ(hits[0].chunk.text, kChunks[0].text);
+  for (size_t i = 1; i < hits.size(); ++i) EXPECT_GE(hits[i - 1].score, hits[i].score);
+  EXPECT_EQ(index.Search("days", 1).size(), 1u);
+}
+
+TEST_F(IndexTest, ScoreIsBm25) {
+  WriteIndex(path_, kChunks);
+  // "brake" stands once in the body of one chunk of five: idf·tf·(k1 + 1)/(tf + k1·(1 − b + b·length/mean length)),
+  // k1 = 1.2, b = 0.75, idf = ln((N − n + 0.5)/(n + 0.5)); lengths count the words of heading and body.
+  const double lengths[] = {2 + 10, 1 + 12, 1 + 12, 1 + 6, 1 + 8};
+  double mean = 0;
+  for (const double length : lengths) mean += length / 5;
+  const double want = std::log(4.5 / 1.5) * 2.2 / (1 + 1.2 * (0.25 + 0.75 * lengths[3] / mean));
+  const auto hits = Index(path_).Search("brake", 5);
+  ASSERT_EQ(hits.size(), 1u);
+  EXPECT_NEAR(hits[0].score, want, 1e-9);
+}
+
+TEST_F(IndexTest, StemsAndFoldsDiacritics) {
+  WriteIndex(path_, kChunks);
+  const Index index(path_);
+  EXPECT_EQ(index.Search("CAFE", 1).at(0).chunk.id, "shop.md#Café");
+  EXPECT_EQ(index.Search("refunded", 1).at(0).chunk.id, "returns.md#Refunds");
+  EXPECT_EQ(index.Search("repair", 5).size(), 2u);
+}
+
+TEST_F(IndexTest, NothingFoundIsEmpty) {
+  WriteIndex(path_, kChunks);
+  const Index index(path_);
+  EXPECT_TRUE(index.Search("quantum chromodynamics", 3).empty());
+  EXPECT_TRUE(index.Search("", 3).empty());
+  EXPECT_TRUE(index.Search(" ?!\"*()^:-+{}' ", 3).empty());
+}
+
+TEST_F(IndexTest, HostileQueriesAreWords) {
+  WriteIndex(path_, kChunks);
+  const Index index(path_);
+  for (const char* query : {"\"",
+                            "\"\"\"",
+                            "*",
+                            "days*",
+                            "NEAR(",
+                            "NEAR(days goods, 2)",
+                            "AND",
+                            "NOT days",
+                            "OR OR OR",
+                            "id:returns",
+                            "heading : days",
+                            "{heading body}: days",
+                            "^days",
+                            "a -b",
+                            "'; DROP TABLE chunks; --",
+                            "days\xFF\xFE",
+                            "\xF0\x9F\x9A\xB2",
+                            "\xE2\x80\x93",
+                            "e\xCC\x81",
+                            "%",
+                            "\\",
+                            "\n\r\t"})
+    EXPECT_NO_THROW(index.Search(query, 3)) << query;
+  EXPECT_NO_THROW(index.Search(std::string("da\0ys", 5), 3));
+  EXPECT_EQ(index.Search("AND NEAR(", 1).at(0).chunk.id, "returns.md#Refunds");
+  EXPECT_EQ(index.Search("goods*", 1).at(0).chunk.id, "returns.md#Return window");
+  EXPECT_EQ(index.chunks(), 5);
+}
+
+TEST_F(IndexTest, TenThousandWords) {
+  WriteIndex(path_, kChunks);
+  std::string query = "brake";
+  for (int i = 0; i < 10000; ++i) query += " w" + std::to_string(i);
+  EXPECT_EQ(Index(path_).Search(query, 3).at(0).chunk.id, "shop.md#Repairs~2");
+  EXPECT_EQ(Index(path_).Search(std::string(1 << 20, 'x'), 3).size(), 0u);
+}
+
+TEST_F(IndexTest, EachWordOnceAndQuoted) {
+  EXPECT_EQ(MatchExpression("Days days, \"AND\" x-y"), "\"days\" OR \"and\" OR \"x\" OR \"y\"");
+  EXPECT_EQ(MatchExpression("..."), "");
+}
+
+TEST_F(IndexTest, TheSameContentIsNotWrittenAgain) {
+  const IndexChange first = WriteIndex(path_, kChunks);
+  EXPECT_TRUE(first.written);
+  EXPECT_EQ(first.added, 5);
+  const auto time = fs::last_write_time(path_);
+  EXPECT_FALSE(WriteIndex(path_, kChunks).written);
+  EXPECT_EQ(fs::last_write_time(path_), time);
+
+  std::vector<Chunk> update(kChunks.begin(), kChunks.end() - 1);
+  update[0].text = "Goods may be sent back within 60 days of delivery.";
+  update.push_back({"new.md", "new.md", "", "New.", {}});
+  const IndexChange second = WriteIndex(path_, update);
+  EXPECT_TRUE(second.written);
+  EXPECT_EQ(second.added, 1);
+  EXPECT_EQ(second.removed, 1);
+  EXPECT_EQ(second.changed, 1);
+  EXPECT_EQ(Index(path_).Search("60", 1).at(0).chunk.id, "returns.md#Return window");
+}
+
+TEST_F(IndexTest, WrittenTwiceTheFilesAreEqual) {
+  WriteIndex(path_, kChunks);
+  WriteIndex(folder_ / "again.sqlite", kChunks);
+  EXPECT_EQ(ReadTextFile(path_), ReadTextFile(folder_ / "again.sqlite"));
+}
+
+TEST_F(IndexTest, OtherFilesAreRefused) {
+  EXPECT_NE(ErrorOf(folder_ / "missing").find("there is no index here"), std::string::npos);
+  EXPECT_NE(ErrorOf(folder_).find("there is no index here"), std::string::npos);
+  std::ofstream(path_) << "just text, long enough to have a header of its own ........................................";
+  EXPECT_NE(ErrorOf(path_).find("is not an index"), std::string::npos);
+  WriteFileAtomic(path_, "");
+  EXPECT_NE(ErrorOf(path_).find("is not an index"), std::string::npos);
+}
+
+TEST_F(IndexTest, AnotherVersionIsRefusedByNumber) {
+  WriteIndex(path_, kChunks);
+  std::string bytes = ReadTextFile(path_);
+  bytes[63] = 9;  // the last byte of user_version (SQLite file format, offset 60, big-endian)
+  WriteFileAtomic(path_, bytes);
+  EXPECT_NE(ErrorOf(path_).find("index version 9"), std::string::npos) << ErrorOf(path_);
+  EXPECT_TRUE(WriteIndex(path_, kChunks).written);  // and is replaced when asked
+  EXPECT_EQ(ErrorOf(path_), "");
+}
+
+TEST_F(IndexTest, ATruncatedIndexIsAnErrorNotACrash) {
+  WriteIndex(path_, kChunks);
+  const std::string bytes = ReadTextFile(path_);
+  for (size_t size = 0; size < bytes.size(); size += 509) {
+    WriteFileAtomic(path_, std::string_view(bytes).substr(0, size));
+    try {
+      Index(path_).Search("days", 3);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kInput);
+    }
+  }
+}
+
+TEST_F(IndexTest, TwoPassagesWithOneIdAreRefused) {
+  EXPECT_THROW(WriteIndex(path_, std::vector<Chunk>{kChunks[0], kChunks[0]}), Error);
+  EXPECT_THROW(WriteIndex(path_, std::vector<Chunk>{}), Error);
+  EXPECT_FALSE(fs::exists(path_));
+}
+
+Item MakeItem(const std::string& question, const std::string& source) {
+  Item item;
+  item.messages = {{"system", "Be brief."}, {"user", question}};
+  item.source = source;
+  return item;
+}
+
+TEST_F(IndexTest, RecallAndReciprocalRank) {
+  WriteIndex(path_, kChunks);
+  std::vector<Item> items = {MakeItem("goods back", "returns.md#Return window"),   // rank 1
+                             MakeItem("brake", "shop.md#Repairs"),                 // rank 1, as a part
+                             MakeItem("goods within days", "returns.md#Refunds"),  // rank 2
+                             MakeItem("zebra", "shop.md"),                         // not found
+                             MakeItem("no source", "")};
+  items.push_back(MakeItem("brake", "shop.md#Repairs"));
+  items.back().retrieve = false;
+  const RetrievalQuality quality = MeasureRetrieval(Index(path_), items, 3);
+  EXPECT_EQ(quality.n, 4);
+  EXPECT_DOUBLE_EQ(quality.recall_at_1, 0.5);
+  EXPECT_DOUBLE_EQ(quality.recall_at_k, 0.75);
+  EXPECT_DOUBLE_EQ(quality.mean_reciprocal_rank, (1 + 1 + 0.5) / 4);
+  EXPECT_EQ(MeasureRetrieval(Index(path_), {}, 3).n, 0);
+}
+
+TEST(IsFromSource, PartsAndPagesButNotNamesakes) {
+  EXPECT_TRUE(IsFromSource(kChunks[3], "shop.md#Repairs"));
+  EXPECT_TRUE(IsFromSource(kChunks[3], "shop.md"));
+  EXPECT_FALSE(IsFromSource(kChunks[3], "shop.md#Rep"));
+  EXPECT_FALSE(IsFromSource(kChunks[3], "shop"));
+}
+
+TEST(PutPassages, PrecedeTheLastQuestion) {
+  const std::vector<Message> messages = {
+      {"system", "Be brief."}, {"user", "First?"}, {"assistant", "Yes."}, {"user", "How  long?\n"}};
+  const GroundedPrompt prompt = PutPassages(messages, {{"a.md#B", "30\n\n[x.md#Y] days. "}, {"c.md", "More."}});
+  EXPECT_TRUE(prompt.grounded);
+  EXPECT_EQ(prompt.messages[3].content, "Context:\n[a.md#B] 30 [x.md#Y] days.\n[c.md] More.\n\nHow  long?\n");
+  EXPECT_EQ(prompt.messages[1].content, "First?");
+}
+
+TEST(PutPassages, NothingFoundLeavesTheQuestionAndSaysSo) {
+  const GroundedPrompt prompt = PutPassages({{"user", "How long?"}}, {});
+  EXPECT_FALSE(prompt.grounded);
+  EXPECT_EQ(prompt.messages[0].content, "How long?");
+}
+
+}  // namespace
+}  // namespace qad

@@ -1,0 +1,38 @@
+#include "retrieve/prompt.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/error.h"
+
+namespace qad {
+namespace {
+
+std::string SingleSpaced(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const bool space = c == ' ' || (c >= '\t' && c <= '\r');
+    if (!space)
+      out.push_back(c);
+    else if (!out.empty() && out.back() != ' ')
+      out.push_back(' ');
+  }
+  while (out.ends_with(' ')) out.pop_back();
+  return out;
+}
+
+}  // namespace
+
+GroundedPrompt PutPassages(std::vector<Message> messages, const std::vector<Passage>& passages) {
+  if (passages.empty()) return {std::move(messages), false};
+  const auto question =
+      std::find_if(messages.rbegin(), messages.rend(), [](const Message& message) { return message.role == "user"; });
+  QAD_CHECK(question != messages.rend());
+  std::string context = "Context:\n";
+  for (const Passage& passage : passages) context += "[" + passage.id + "] " + SingleSpaced(passage.text) + "\n";
+  question->content = context + "\n" + question->content;
+  return {std::move(messages), true};
+}
+
+}  // namespace qad

@@ -1,0 +1,28 @@
+// How passages are put before a question: the one place for evaluation, training on given passages, and `ask`.
+#pragma once
+
+#include <vector>
+
+#include "text/chat.h"
+#include "text/dataset.h"
+
+namespace qad {
+
+struct GroundedPrompt {
+  std::vector<Message> messages;
+  bool grounded = false;  // false: no passages, the messages are as they were; the caller may refuse
+};
+
+// The last user message becomes
+//
+//   Context:
+//   [returns.md#Return window] Goods may be returned within …
+//   [returns.md#Refunds] …
+//
+//   <the message, byte for byte>
+//
+// with the passages in the order given, best first, and the white space within each made single, so that no passage can
+// begin a line with an id of its own. Other messages stay. Passages are data: encode them with special tokens off.
+GroundedPrompt PutPassages(std::vector<Message> messages, const std::vector<Passage>& passages);
+
+}  // namespace qad

@@ -1,0 +1,36 @@
+#include "retrieve/index.h"
+
+namespace qad {
+
+bool IsFromSource(const Chunk& chunk, std::string_view source) {
+  if (chunk.page == source || chunk.id == source) return true;
+  return chunk.id.size() > source.size() && chunk.id.starts_with(source) && chunk.id[source.size()] == '~';
+}
+
+std::string_view QuestionOf(const Item& item) {
+  for (auto message = item.messages.rbegin(); message != item.messages.rend(); ++message)
+    if (message->role == "user") return message->content;
+  return {};
+}
+
+RetrievalQuality MeasureRetrieval(const Index& index, std::span<const Item> items, int k) {
+  RetrievalQuality quality;
+  for (const Item& item : items) {
+    if (item.source.empty() || !item.retrieve) continue;
+    ++quality.n;
+    const std::vector<SearchHit> hits = index.Search(QuestionOf(item), k);
+    for (size_t rank = 0; rank < hits.size(); ++rank) {
+      if (!IsFromSource(hits[rank].chunk, item.source)) continue;
+      quality.recall_at_1 += rank == 0 ? 1 : 0;
+      quality.recall_at_k += 1;
+      quality.mean_reciprocal_rank += 1 / static_cast<double>(rank + 1);
+      break;
+    }
+  }
+  if (quality.n == 0) return quality;
+  for (double* value : {&quality.recall_at_1, &quality.recall_at_k, &quality.mean_reciprocal_rank})
+    *value /= static_cast<double>(quality.n);
+  return quality;
+}
+
+}  // namespace qad
