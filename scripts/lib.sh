@@ -1,6 +1,8 @@
 # Shell functions shared by the scripts beside it. Sourcing it moves to the repository's root.
 # shellcheck shell=bash
 set -euo pipefail
+# shellcheck disable=SC2034 # for scripts that take paths
+started_in=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export QAD_CACHE=${QAD_CACHE:-$HOME/.cache/qad}
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive} # waiting threads must not spin while something else runs beside them
