@@ -97,6 +97,7 @@ def counts(sets):
     """The sizes that README.md and docs promise."""
     size = lambda name, prefix: sum(item["slice"].startswith(prefix) for item in sets[name])
     wanted = [("train.jsonl", "behaviour", 180), ("train.jsonl", "facts", 160), ("train.jsonl", "unanswerable", 40),
+              ("train-grounded.jsonl", "facts", 126), ("train-grounded.jsonl", "unanswerable", 62),
               ("dev.jsonl", "", 100), ("eval.jsonl", "behaviour", 120), ("eval.jsonl", "facts/stable", 40),
               ("eval.jsonl", "facts/changed", 40), ("eval.jsonl", "unanswerable/near-miss", 40),
               ("eval.jsonl", "unanswerable/off-topic", 40), ("eval.jsonl", "injected", 20)]

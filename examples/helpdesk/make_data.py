@@ -129,13 +129,11 @@ def passage(section, version):
 
 
 def with_distractors(item_id, section, version):
-    """The passage, one more of its page, and for two items of three one of another page, in a fixed shuffled order."""
+    """The passage, another of its page, and for two items of three one of another page, in a fixed shuffled order."""
     others = sorted((s for s in invented.SECTIONS if s is not section), key=lambda s: order(item_id + s["heading"]))
-    chosen = [passage(section, version)]
-    chosen.append(passage(next(s for s in others if s["page"] == section["page"]), 1 + len(item_id) % 3)
-                  if any(s["page"] == section["page"] for s in others) else passage(others[0], 1))
+    chosen = [passage(section, version), passage(next(s for s in others if s["page"] == section["page"]), version % 3 + 1)]
     if int(order(item_id), 16) % 3:
-        chosen.append(passage(next(s for s in others if s["page"] != section["page"]), 1 + version % 3))
+        chosen.append(passage(next(s for s in others if s["page"] != section["page"]), version % 3 + 1))
     return sorted(chosen, key=lambda p: order(item_id + p["id"]))
 
 

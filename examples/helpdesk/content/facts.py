@@ -157,7 +157,7 @@ PAGES = [
             fact("f016", "competition racing", None,
                  ["What kind of use voids the warranty?", "Which activity makes me lose the warranty?"],
                  "The warranty ends if the bike is used for what?",
-                 "Name the use of a bike that ends its warranty cover.",
+                 "Which hobby would cost me my guarantee?",
                  also=["racing"]))),
 
     page("batteries.md", "Batteries",
@@ -168,7 +168,7 @@ PAGES = [
             fact("f017", "500 charge cycles", "700 charge cycles",
                  ["How many charge cycles is the battery guaranteed for?", "Up to how many cycles do you guarantee the battery?"],
                  "How often can I recharge before the promise on capacity lapses?",
-                 "After how many charge cycles does a battery still hold most capacity?",
+                 "Up to what number of refills do you vouch for the power pack?",
                  also=["500 cycles", "500"], also_v2=["700 cycles", "700"])),
         section("Winter storage", """
             Take the battery off the bike if you will not ride for a while. Store it charged to 60 percent in a dry room.
@@ -301,7 +301,7 @@ PAGES = [
             fact("f032", "recycled aluminium", None,
                  ["What are the city bike frames made of?", "Which material do you use for city frames?"],
                  "Every city frame is made of which metal?",
-                 "Material of a frame on your city bikes?",
+                 "What are Wrens built from, carbon or something else?",
                  also=["recycled aluminum", "aluminium", "aluminum"],
                  wrong=["steel", "carbon"]))),
 
@@ -357,7 +357,7 @@ PAGES = [
             fact("f038", "65 euros", "79 euros",
                  ["What does doorstep assembly cost?", "How much does a mechanic who builds the bike at my home charge?"],
                  "What is the cost of doorstep assembly booked with the order?",
-                 "Fee for letting a mechanic finish the bike in front of my house?")),
+                 "I have two left hands. How much do you ask for putting the thing together for me?")),
         section("Tightening the handlebar", """
             Turn the bar straight before tightening. Tighten the stem bolts to 6 newton metres, a little on each side in
             turn. Too much force can crack the clamp.
@@ -385,7 +385,7 @@ PAGES = [
             fact("f041", "300 kilometres", None,
                  ["After how many kilometres is the first check due?", "When should a new bike have its first inspection?"],
                  "Have the first check done after what distance?",
-                 "How far may I ride a new bike before its first check?",
+                 "At what mileage do fresh spokes need looking at?",
                  also=["300 km", "300 kilometers"])),
         section("Yearly service", """
             A yearly service keeps the bike safe. It costs [[95 euros|112 euros]] plus any parts that are replaced. Brakes,
@@ -420,7 +420,7 @@ PAGES = [
             fact("f045", "Klarbank", None,
                  ["Who handles purchases on invoice?", "Which partner runs the pay-later option?"],
                  "Invoices are handled by which bank?",
-                 "Name the firm that checks my credit when I pay later.")),
+                 "Who wants my money when I buy now and settle next month?")),
         section("Paying in instalments", """
             Expensive bikes can be paid in parts. We offer [[12 monthly instalments|18 monthly instalments]] without
             interest. The first one is due when the bike leaves us.
@@ -455,7 +455,7 @@ PAGES = [
             fact("f049", "2 years", "3 years",
                  ["When does a gift card expire?", "How much time do I have to use a gift voucher?"],
                  "From the day it is bought, how long is a voucher valid?",
-                 "How old may a printed gift card be when I spend it?")),
+                 "Grandma's present was in a drawer. Until when can I redeem it?")),
         section("Highest value", """
             You choose the amount yourself when you buy one. A single voucher can hold at most 760 euros. Several can be
             combined in one order.
@@ -560,7 +560,7 @@ PAGES = [
             fact("f061", "0800 555 2741", None,
                  ["What is your phone number?", "Which number do I call to reach Larkspur?"],
                  "What do I dial to speak with a human?",
-                 "Free phone number for all networks?",
+                 "How do I ring your support from my mobile?",
                  also=["08005552741", "0800-555-2741"])),
         section("Saturday hours", """
             On weekdays we answer from morning until evening. On Saturdays the phones close at [[14:00|16:00]]. On Sundays
@@ -619,7 +619,7 @@ PAGES = [
             fact("f068", "17 percent", "13 percent",
                  ["What share of the price do I pay to keep a leased bike?", "How much does it cost to buy the bike after leasing?"],
                  "Keeping the bike at the end costs what percent of the first price?",
-                 "Final payment, in percent, for keeping a leased bike?",
+                 "After the lease I would like to own it. Which fraction is due?",
                  also=["17%", "17 %", "17 per cent"], also_v2=["13%", "13 %", "13 per cent"]))),
 
     page("insurance.md", "Insurance",
@@ -672,7 +672,7 @@ PAGES = [
             fact("f074", "Second Spoke", None,
                  ["Which charity gets the old bikes?", "To whom do you donate worn bikes?"],
                  "What good cause benefits from cycles you cannot resell?",
-                 "Name of the charity that lends bikes to newcomers?")),
+                 "Where do your scrap cycles go to do some good?")),
         section("Packing material", """
             We have stopped using plastic in our boxes. The padding is cornstarch foam, which dissolves in warm water. Straps
             are made of paper.
@@ -705,7 +705,7 @@ PAGES = [
             fact("f078", "24 euros", "33 euros",
                  ["What does a spare key cost?", "How much do you charge for another key?"],
                  "I dropped mine down a drain and want to unlock my bike. What will it set me back?",
-                 "Price of a further key for the frame lock?")),
+                 "We are three riders with two keys. What do we pay for one more?")),
         section("Locks we sell", """
             We test locks in our own yard with saws and drills. The only locks we sell are from Hasp & Rowe, because they
             held out longest. They come with a frame holder.

@@ -211,4 +211,14 @@ SECTIONS = [
         go to the kitchen for the homeless.""",
         ["How much is taken off bread from the day before?", "What do I save on yesterday's loaf?", "Reduction on old bread?"],
         "At what time is the bread of the day before sold out?"),
+    section("bakery.md", "Sourdough", """
+        Our starter is older than the shop. It is called [[Hermann|Old Gus|Frieda]] and is fed at dawn. You may take a spoonful
+        home.""",
+        ["What is the sourdough starter called?", "Which name did you give the thing that makes your bread rise?", "Name of the starter?"],
+        "What is the sourdough starter fed with?"),
+    section("bakery.md", "Wedding cakes", """
+        Cakes with more than two tiers are planned together. Please order at least [[17 days|24 days|29 days]] ahead. Marzipan roses
+        are made on request.""",
+        ["How far ahead must a wedding cake be ordered?", "We marry soon. What notice do you need for the cake?", "Days of notice for tiers?"],
+        "Which of your cakes is the most expensive?"),
 ]
