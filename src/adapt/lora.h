@@ -1,8 +1,10 @@
-// Low-rank adapters: their matrices, gradients and optimizer moments, and how they attach to a transformer.
+// Low-rank adapters: their matrices and gradients, and how they attach to a transformer.
 // Hu et al. 2021, "LoRA", eq. 3: W x + (alpha/r) B A x; A starts Kaiming-uniform(√5), B at zero, as PEFT does.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,37 +18,48 @@ class LoraAdapter {
  public:
   struct Module {
     AdapterSite site;
-    std::vector<float> a, b;                       // (r, in), (out, r)
-    std::vector<float> a_gradient, b_gradient;     // empty until EnableGradients
-    float scale = 1;
+    size_t a = 0, b = 0;  // where A (r, in) and B (out, r) begin in values() and gradients()
   };
 
-  // Fresh matrices on every site that `options.target_modules` names. Errors (kUsage): a name that matches nothing,
-  // with near matches.
+  // Fresh matrices on every site that `options.target_modules` names; a site's A depends on the seed and its place in
+  // the model only. Errors (kUsage): as SelectSites.
   LoraAdapter(const Transformer& model, const LoraOptions& options, uint64_t seed);
-  // From a PEFT folder. Errors (kInput): modules the model lacks, shapes that do not fit (an adapter of another base).
+  // From a PEFT folder. Errors (kInput): as ReadPeftAdapter; modules that the model lacks or whose shapes do not fit
+  // (an adapter of another base).
   LoraAdapter(const Transformer& model, const std::filesystem::path& folder);
 
-  void EnableGradients();
-  void ZeroGradients();
-  void AttachTo(Transformer& model);  // replaces what is attached; the adapter must outlive its use there
-
-  size_t parameters() const;
-  size_t bytes() const { return parameters() * sizeof(float); }
-  std::vector<Module>& modules() { return modules_; }
+  // All matrices in one array, module after module, A before B; their gradients likewise, empty until EnableGradients.
+  std::span<float> values() { return values_; }
+  std::span<const float> values() const { return values_; }
+  std::span<float> gradients() { return gradients_; }
   const std::vector<Module>& modules() const { return modules_; }
   const PeftConfig& config() const { return config_; }
+  size_t parameters() const { return values_.size(); }
+  size_t bytes() const { return parameters() * sizeof(float); }
 
-  // As a PEFT folder; `base` is what the base model was called. Atomic.
+  void EnableGradients() { gradients_.assign(values_.size(), 0.0f); }
+  void DropGradients() { gradients_ = {}; }
+
+  // Replaces what is attached. The model holds pointers into this object: attach again after moving it or after
+  // enabling or dropping gradients.
+  void AttachTo(Transformer& model);
+
+  // As a PEFT folder that PEFT loads onto the same base; `base` is what the base model was called. Atomic.
   void Save(const std::filesystem::path& folder, const std::string& base) const;
 
  private:
+  void Lay(std::vector<AdapterSite> sites);
   PeftConfig config_;
   std::vector<Module> modules_;
+  std::vector<float> values_, gradients_;
 };
 
-// Sites named by target_modules: "all-linear", a role name ("q_proj"), or the end of a module's name ("c_attn",
-// "mlp.c_proj"). Errors (kUsage) as above.
+// Sites named by `targets`, in the model's order: "all-linear" (every linear layer but the head), a role ("q_proj",
+// "down_proj"), or the end of a module's name ("c_attn", "mlp.c_proj", "layers.0.self_attn.q_proj").
+// Errors (kUsage): a name that matches nothing, with near matches and what there is; no names at all.
 std::vector<AdapterSite> SelectSites(const Transformer& model, const std::vector<std::string>& targets);
+
+// The shortest module-name endings that, as PEFT matches them, select exactly `chosen` out of all sites. Sorted.
+std::vector<std::string> TargetModules(const std::vector<AdapterSite>& all, const std::vector<AdapterSite>& chosen);
 
 }  // namespace qad

@@ -59,6 +59,9 @@ std::string Dump(const AnyJson& json, int indent) {
 }  // namespace
 
 Json ParseJson(std::string_view text, const std::string& where) {
+  // The parser takes a NUL for the end of its input and would not look behind it.
+  if (const size_t nul = text.find('\0'); nul != std::string_view::npos)
+    FailInput("{}: not valid JSON: a NUL byte at offset {}", where, nul);
   Guard guard(where);
   try {
     return Json::parse(text.begin(), text.end(), std::ref(guard));
@@ -80,7 +83,8 @@ JsonObject::JsonObject(const Json& json, std::string where) : json_(&json), wher
 void JsonObject::Wrong(const std::string& key, const std::string& expected) const {
   const auto found = json_->find(key);
   if (found == json_->end()) FailInput("{}: \"{}\" is missing; expected {}", where_, key, expected);
-  std::string shown = found->is_structured() ? found->type_name() : found->dump(-1, ' ', true, Json::error_handler_t::replace);
+  std::string shown =
+      found->is_structured() ? found->type_name() : found->dump(-1, ' ', true, Json::error_handler_t::replace);
   if (shown.size() > 60) shown = shown.substr(0, 60) + "…";
   FailInput("{}: \"{}\" is {}; expected {}", where_, key, shown, expected);
 }
@@ -94,7 +98,8 @@ int64_t JsonObject::Int(const std::string& key, int64_t low, int64_t high) const
   const auto found = json_->find(key);
   const std::string expected = fmt::format("a whole number from {} to {}", low, high);
   if (found == json_->end() || !found->is_number_integer()) Wrong(key, expected);
-  if (found->is_number_unsigned() && found->get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
+  if (found->is_number_unsigned() &&
+      found->get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
     Wrong(key, expected);
   const int64_t value = found->get<int64_t>();
   if (value < low || value > high) Wrong(key, expected);

@@ -17,7 +17,8 @@ void YamlErrors::Add(const YAML::Mark& mark, const std::string& message) {
 void YamlErrors::Throw() const {
   if (entries_.empty()) return;
   auto sorted = entries_;
-  std::ranges::stable_sort(sorted, [](const Entry& a, const Entry& b) { return std::pair(a.line, a.column) < std::pair(b.line, b.column); });
+  std::ranges::stable_sort(
+      sorted, [](const Entry& a, const Entry& b) { return std::pair(a.line, a.column) < std::pair(b.line, b.column); });
   std::string text;
   for (const Entry& entry : sorted)
     text += fmt::format("{}{}:{}:{}: {}", text.empty() ? "" : "\n", file_, entry.line, entry.column, entry.message);
@@ -29,7 +30,8 @@ YAML::Node LoadYaml(const std::filesystem::path& path) {
   try {
     const std::vector<YAML::Node> documents = YAML::LoadAll(text);
     if (documents.size() > 1)
-      Fail(ErrorKind::kUsage, "{}:{}:1: a second document begins here; a configuration is one", path.string(), documents[1].Mark().line + 1);
+      Fail(ErrorKind::kUsage, "{}:{}:1: a second document begins here; a configuration is one", path.string(),
+           documents[1].Mark().line + 1);
     return documents.empty() ? YAML::Node(YAML::NodeType::Map) : documents[0];
   } catch (const YAML::Exception& error) {
     Fail(ErrorKind::kUsage, "{}:{}:{}: {}", path.string(), error.mark.line + 1, error.mark.column + 1, error.msg);
@@ -43,14 +45,17 @@ YamlMap::YamlMap(YAML::Node node, std::string path, YamlErrors& errors, std::map
     return;
   }
   if (!node_.IsMap()) {
-    errors_.Add(node_.Mark(), fmt::format("{}: expected a mapping of keys to values", path_.empty() ? "the document" : path_));
+    errors_.Add(node_.Mark(),
+                fmt::format("{}: expected a mapping of keys to values", path_.empty() ? "the document" : path_));
     node_ = YAML::Node(YAML::NodeType::Map);
     return;
   }
   std::set<std::string> seen;
   for (const auto& pair : node_) {
-    if (!pair.first.IsScalar()) errors_.Add(pair.first.Mark(), fmt::format("{}: a key must be a word", path_));
-    else if (!seen.insert(pair.first.Scalar()).second) errors_.Add(pair.first.Mark(), fmt::format("{}: duplicate key", Name(pair.first.Scalar())));
+    if (!pair.first.IsScalar())
+      errors_.Add(pair.first.Mark(), fmt::format("{}: a key must be a word", path_));
+    else if (!seen.insert(pair.first.Scalar()).second)
+      errors_.Add(pair.first.Mark(), fmt::format("{}: duplicate key", Name(pair.first.Scalar())));
   }
 }
 
@@ -63,7 +68,8 @@ YamlMap::~YamlMap() {
     const std::string key = pair.first.Scalar();
     if (known_.contains(key) || !reported.insert(key).second) continue;
     const auto hint = hints_.find(key);
-    const std::string suggestion = hint != hints_.end() ? fmt::format("; did you mean '{}'?", hint->second) : Suggestion(key, known);
+    const std::string suggestion =
+        hint != hints_.end() ? fmt::format("; did you mean '{}'?", hint->second) : Suggestion(key, known);
     errors_.Add(pair.first.Mark(), fmt::format("{}: unknown key{}", Name(key), suggestion));
   }
 }
@@ -89,6 +95,10 @@ bool YamlMap::Has(const std::string& key) {
 
 void YamlMap::Wrong(const std::string& key, const std::string& expected) {
   const YAML::Node node = Node(key);
+  if (!node.IsDefined()) {
+    errors_.Add(mark(), fmt::format("{}: missing, expected {}", Name(key), expected));
+    return;
+  }
   const std::string found = node.IsScalar() ? "'" + node.Scalar() + "'" : node.IsMap() ? "a mapping" : "a list";
   errors_.Add(node.Mark(), fmt::format("{}: {} given, expected {}", Name(key), found, expected));
 }
@@ -211,7 +221,8 @@ std::optional<int64_t> ParseInteger(const std::string& text) {
 
 std::optional<double> ParseNumber(const std::string& text) {
   const size_t first = text.starts_with('-') ? 1 : 0;
-  if (text.size() > first + 1 && text[first] == '0' && text[first + 1] >= '0' && text[first + 1] <= '9') return std::nullopt;
+  if (text.size() > first + 1 && text[first] == '0' && text[first + 1] >= '0' && text[first + 1] <= '9')
+    return std::nullopt;
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   const bool whole = error == std::errc() && end == text.data() + text.size();
@@ -233,8 +244,9 @@ std::optional<std::pair<double, std::string>> SplitUnit(const std::string& text)
 }  // namespace
 
 std::optional<uint64_t> ParseBytes(const std::string& text) {
-  static const std::map<std::string, double> kUnits = {{"", 1}, {"B", 1}, {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40},
-                                                       {"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}};
+  static const std::map<std::string, double> kUnits = {
+      {"", 1},     {"B", 1},    {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40},
+      {"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6},     {"GB", 1e9},     {"TB", 1e12}};
   const auto split = SplitUnit(text);
   if (!split || !kUnits.contains(split->second)) return std::nullopt;
   const double bytes = split->first * kUnits.at(split->second);
@@ -242,7 +254,8 @@ std::optional<uint64_t> ParseBytes(const std::string& text) {
 }
 
 std::optional<double> ParseSeconds(const std::string& text) {
-  static const std::map<std::string, double> kUnits = {{"", 1}, {"s", 1}, {"ms", 1e-3}, {"us", 1e-6}, {"min", 60}, {"m", 60}, {"h", 3600}, {"d", 86400}, {"w", 604800}};
+  static const std::map<std::string, double> kUnits = {{"", 1},   {"s", 1},    {"ms", 1e-3}, {"us", 1e-6}, {"min", 60},
+                                                       {"m", 60}, {"h", 3600}, {"d", 86400}, {"w", 604800}};
   const auto split = SplitUnit(text);
   if (!split || !kUnits.contains(split->second)) return std::nullopt;
   return split->first * kUnits.at(split->second);

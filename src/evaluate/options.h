@@ -5,10 +5,10 @@ namespace qad {
 
 struct EvalOptions {
   int max_new_tokens = 64;
-  double temperature = 0;             // 0: greedy
-  int repetitions = 3;                // rounds of speed measurement
+  double temperature = 0;  // 0: greedy
+  int repetitions = 3;     // rounds of speed measurement
   double confidence = 0.95;
-  int bootstrap = 2000;               // resamples
+  int bootstrap = 2000;  // resamples
 };
 
 }  // namespace qad

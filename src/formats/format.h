@@ -2,7 +2,7 @@
 // they decode to; which codes to store is a solver's business (quantize/), how they are multiplied is ops/ and kernels/.
 //
 // A matrix (rows, cols) is stored row by row; each row is `RowBytes(cols)` bytes. Block formats cut a row into blocks
-// of `block` values. Sources: GGUF types as in ggml's quants (checked against the PyPI package `gguf` in testdata/).
+// of `block` values. Encoders want finite values (what is NaN or infinite is for the caller to refuse). Sources: GGUF types as in ggml's quants (checked against the PyPI package `gguf` in testdata/).
 #pragma once
 
 #include <cstddef>

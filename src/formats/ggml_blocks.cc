@@ -43,8 +43,7 @@ void UnpackNibbles(const std::byte* bytes, Codes& codes) {
 }
 
 void PackNibbles(const Codes& codes, std::byte* bytes) {
-  for (size_t i = 0; i < 16; ++i)
-    bytes[i] = static_cast<std::byte>((codes[i] & 15u) | ((codes[i + 16] & 15u) << 4));
+  for (size_t i = 0; i < 16; ++i) bytes[i] = static_cast<std::byte>((codes[i] & 15u) | ((codes[i + 16] & 15u) << 4));
 }
 
 void UnpackFifth(uint32_t bits, Codes& codes) {
@@ -57,16 +56,20 @@ uint32_t PackFifth(const Codes& codes) {
   return bits;
 }
 
+float InverseOf(float d) { return d == 0 ? 0.0f : 1.0f / d; }
+
+// Cut off, not rounded, to a whole number from 0 to `top`; NaN, which a scale without an inverse makes, is 0.
+uint8_t ToCode(float value, float top) { return value > 0 ? static_cast<uint8_t>(std::min(value, top)) : uint8_t{0}; }
+
 // Symmetric: the value of largest magnitude lands on the lowest code. Returns d.
 float ChooseSymmetric(const float* x, int levels, Codes& codes) {
-  float largest = 0;
-  for (size_t i = 0; i < kBlockValues; ++i)
+  float largest = x[0];  // zero keeps its sign
+  for (size_t i = 1; i < kBlockValues; ++i)
     if (std::fabs(x[i]) > std::fabs(largest)) largest = x[i];
   const float d = largest / static_cast<float>(-levels / 2);
-  const float inverse = d == 0 ? 0.0f : 1.0f / d;
-  const float top = static_cast<float>(levels - 1);
-  for (size_t i = 0; i < kBlockValues; ++i)
-    codes[i] = static_cast<uint8_t>(std::clamp(std::trunc(x[i] * inverse + static_cast<float>(levels / 2) + 0.5f), 0.0f, top));
+  const float inverse = InverseOf(d), top = static_cast<float>(levels - 1);
+  const float middle = static_cast<float>(levels / 2) + 0.5f;
+  for (size_t i = 0; i < kBlockValues; ++i) codes[i] = ToCode(x[i] * inverse + middle, top);
   return d;
 }
 
@@ -74,17 +77,15 @@ float ChooseSymmetric(const float* x, int levels, Codes& codes) {
 std::pair<float, float> ChooseAffine(const float* x, int levels, Codes& codes) {
   const auto [low, high] = std::minmax_element(x, x + kBlockValues);
   const float m = *low, d = (*high - m) / static_cast<float>(levels - 1);
-  const float inverse = d == 0 ? 0.0f : 1.0f / d;
-  const float top = static_cast<float>(levels - 1);
-  for (size_t i = 0; i < kBlockValues; ++i)
-    codes[i] = static_cast<uint8_t>(std::clamp(std::trunc((x[i] - m) * inverse + 0.5f), 0.0f, top));
+  const float inverse = InverseOf(d), top = static_cast<float>(levels - 1);
+  for (size_t i = 0; i < kBlockValues; ++i) codes[i] = ToCode((x[i] - m) * inverse + 0.5f, top);
   return {d, m};
 }
 
 // A format of 4 or 5 bits, with or without a minimum: everything else follows from these two.
 template <int kBits, bool kAffine>
 struct Blocks {
-  static constexpr size_t kFifth = kAffine ? 4 : 2;             // offset of the fifth bits
+  static constexpr size_t kFifth = kAffine ? 4 : 2;              // offset of the fifth bits
   static constexpr size_t kLow = kFifth + (kBits == 5 ? 4 : 0);  // offset of the nibbles
   static constexpr size_t kBytes = kLow + 16;
   static constexpr int kLevels = 1 << kBits;
@@ -130,10 +131,12 @@ void EncodeQ8_0(const float* in, std::byte* row, size_t cols) {
   for (size_t b = 0; b < cols / kBlockValues; ++b, row += 34, in += kBlockValues) {
     float largest = 0;
     for (size_t i = 0; i < kBlockValues; ++i) largest = std::max(largest, std::fabs(in[i]));
-    const float d = largest / 127.0f, inverse = d == 0 ? 0.0f : 1.0f / d;
+    const float d = largest / 127.0f, inverse = InverseOf(d);
     StoreHalf(d, row);
-    for (size_t i = 0; i < kBlockValues; ++i)
-      row[2 + i] = static_cast<std::byte>(static_cast<int8_t>(std::round(in[i] * inverse)));
+    for (size_t i = 0; i < kBlockValues; ++i) {
+      const float code = std::isfinite(inverse) ? std::round(in[i] * inverse) : 0.0f;
+      row[2 + i] = static_cast<std::byte>(static_cast<int8_t>(code));
+    }
   }
 }
 

@@ -17,9 +17,9 @@ void EncodeInt8(const float* in, std::byte* row, size_t cols) {
   float largest = 0;
   for (size_t i = 0; i < cols; ++i) largest = std::max(largest, std::fabs(in[i]));
   const float scale = largest / 127.0f;
-  for (size_t i = 0; i < cols; ++i) {
-    const float code = scale > 0 ? std::nearbyint(in[i] / scale) : 0.0f;
-    row[i] = static_cast<std::byte>(static_cast<int8_t>(std::clamp(code, -127.0f, 127.0f)));
+  for (size_t i = 0; i < cols; ++i) {  // a scale among the denormals is so coarse that a code may pass 127
+    const float code = scale > 0 ? std::clamp(std::nearbyint(in[i] / scale), -127.0f, 127.0f) : 0.0f;
+    row[i] = static_cast<std::byte>(static_cast<int8_t>(code));
   }
   std::memcpy(row + cols, &scale, sizeof(scale));
 }

@@ -164,6 +164,14 @@ std::vector<float> ToFloats(const SafetensorsEntry& entry) {
   FailInput("a tensor of dtype {} cannot be read as numbers by this version", DTypeName(entry.dtype));
 }
 
+namespace {
+
+uint64_t TensorBytes(const TensorToWrite& tensor) {
+  return CheckedProduct(tensor.shape, DTypeBytes(tensor.dtype), tensor.name);
+}
+
+}  // namespace
+
 void WriteSafetensors(const std::filesystem::path& path, std::vector<TensorToWrite> tensors,
                       const std::map<std::string, std::string>& metadata) {
   std::ranges::sort(tensors, [](const TensorToWrite& a, const TensorToWrite& b) {
@@ -174,11 +182,10 @@ void WriteSafetensors(const std::filesystem::path& path, std::vector<TensorToWri
   if (!metadata.empty()) header["__metadata__"] = metadata;
   uint64_t at = 0;
   for (const TensorToWrite& tensor : tensors) {
-    QAD_CHECK(CheckedProduct(tensor.shape, DTypeBytes(tensor.dtype), tensor.name) == tensor.bytes.size());
+    const uint64_t bytes = TensorBytes(tensor);
     QAD_CHECK(!header.contains(tensor.name));
-    header[tensor.name] = {{"dtype", DTypeName(tensor.dtype)}, {"shape", tensor.shape},
-                           {"data_offsets", {at, at + tensor.bytes.size()}}};
-    at += tensor.bytes.size();
+    header[tensor.name] = {{"dtype", DTypeName(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {at, at + bytes}}};
+    at += bytes;
   }
   std::string text = header.dump();
   text.append((8 - text.size() % 8) % 8, ' ');
@@ -186,7 +193,11 @@ void WriteSafetensors(const std::filesystem::path& path, std::vector<TensorToWri
   AtomicFile file(path);
   file.Write(&length, sizeof(length));
   file.Write(text);
-  for (const TensorToWrite& tensor : tensors) file.Write(tensor.bytes.data(), tensor.bytes.size());
+  for (const TensorToWrite& tensor : tensors) {
+    const auto bytes = tensor.make ? tensor.make() : tensor.bytes;
+    QAD_CHECK(bytes.size() == TensorBytes(tensor));
+    file.Write(bytes.data(), bytes.size());
+  }
   file.Commit();
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -49,12 +50,14 @@ class SafetensorsFile {
 // Elements as f32 (from F64, F32, F16, BF16, and the integer types). Error (kInput) for float8.
 std::vector<float> ToFloats(const SafetensorsEntry& entry);
 
-// What is written: bytes are asked for one tensor at a time, so that a model need not be held twice.
+// What is written: bytes that exist, or bytes made when the tensor's turn comes (they must live until the next one is
+// made), so that a model need not be held in memory.
 struct TensorToWrite {
   std::string name;
   DType dtype;
   std::vector<int64_t> shape;
   std::span<const std::byte> bytes;
+  std::function<std::span<const std::byte>()> make = nullptr;
 };
 
 // Writes atomically; order as the reference writer (dtype alignment descending, then name), header padded with spaces to 8.

@@ -95,12 +95,19 @@ void LayerNormBackward(const float* x, const float* gain, float mean, float inve
                             HWY_ATTR { return hn::Mul(hn::LoadU(d, gain + i), hn::LoadU(d, d_out + i)); };
   const float count = static_cast<float>(n);
   const float sum = SumOf(n, weighted) / count;
-  const float inner = SumOf(n, [&](auto d, size_t i) HWY_ATTR { return hn::Mul(weighted(d, i), normal(d, i)); }) / count;
+  const float inner =
+      SumOf(n, [&](auto d, size_t i) HWY_ATTR { return hn::Mul(weighted(d, i), normal(d, i)); }) / count;
   ForEach(n, [&](auto d, size_t i) HWY_ATTR {
     auto value = hn::Sub(weighted(d, i), hn::Set(d, sum));
     value = hn::NegMulAdd(normal(d, i), hn::Set(d, inner), value);
     hn::StoreU(hn::MulAdd(value, hn::Set(d, inverse), hn::LoadU(d, dx + i)), d, dx + i);
   });
+}
+
+// e^x, 0 below −104. Highway's Exp makes 0 of NaN, and a broken model must not look like a sure one.
+template <class D, class V>
+HWY_INLINE V ExpKeepingNan(D d, V x) {
+  return hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(d, hn::Max(x, hn::Set(d, -104.0f))));
 }
 
 template <class D, class V>
@@ -180,7 +187,7 @@ float MaxOf(const float* x, size_t n) {
 void ExpMinus(const float* x, float scale, float minus, float* out, size_t n) {
   ForEach(n, [&](auto d, size_t i) HWY_ATTR {
     const auto shifted = hn::MulSub(hn::LoadU(d, x + i), hn::Set(d, scale), hn::Set(d, minus));
-    hn::StoreU(hn::Exp(d, hn::Max(shifted, hn::Set(d, -104.0f))), d, out + i);
+    hn::StoreU(ExpKeepingNan(d, shifted), d, out + i);
   });
 }
 
@@ -196,10 +203,8 @@ float Softmax(const float* x, float scale, float* out, size_t n) {
 
 float LogSumExp(const float* x, size_t n) {
   const float top = MaxOf(x, n);
-  const float sum = SumOf(n, [&](auto d, size_t i) HWY_ATTR {
-    const auto shifted = hn::Sub(hn::LoadU(d, x + i), hn::Set(d, top));
-    return hn::Exp(d, hn::Max(shifted, hn::Set(d, -104.0f)));
-  });
+  const float sum = SumOf(
+      n, [&](auto d, size_t i) HWY_ATTR { return ExpKeepingNan(d, hn::Sub(hn::LoadU(d, x + i), hn::Set(d, top))); });
   return top + std::log(sum);
 }
 
@@ -228,10 +233,12 @@ void AddScaled(const float* x, float scale, float* out, size_t n) {
 void AdamW(const AdamWStep& s, const float* gradient, float* weight, float* m, float* v, size_t n) {
   const float root = std::sqrt(s.correction2);
   const float rate = s.learning_rate / s.correction1;
+  const auto rest1 = static_cast<float>(1 - s.beta1), rest2 = static_cast<float>(1 - s.beta2);
+  const auto beta2 = static_cast<float>(s.beta2);
   ForEach(n, [&](auto d, size_t i) HWY_ATTR {
     const auto g = hn::Mul(hn::LoadU(d, gradient + i), hn::Set(d, s.gradient_scale));
-    const auto m1 = hn::MulAdd(hn::Sub(g, hn::LoadU(d, m + i)), hn::Set(d, 1 - s.beta1), hn::LoadU(d, m + i));
-    const auto v1 = hn::MulAdd(hn::Mul(g, g), hn::Set(d, 1 - s.beta2), hn::Mul(hn::LoadU(d, v + i), hn::Set(d, s.beta2)));
+    const auto m1 = hn::MulAdd(hn::Sub(g, hn::LoadU(d, m + i)), hn::Set(d, rest1), hn::LoadU(d, m + i));
+    const auto v1 = hn::MulAdd(hn::Mul(g, g), hn::Set(d, rest2), hn::Mul(hn::LoadU(d, v + i), hn::Set(d, beta2)));
     const auto bottom = hn::Add(hn::Div(hn::Sqrt(v1), hn::Set(d, root)), hn::Set(d, s.epsilon));
     const auto w = hn::Mul(hn::LoadU(d, weight + i), hn::Set(d, 1 - s.learning_rate * s.weight_decay));
     hn::StoreU(hn::NegMulAdd(hn::Div(m1, bottom), hn::Set(d, rate), w), d, weight + i);
@@ -273,10 +280,13 @@ LayerNormStats LayerNorm(const float* x, const float* gain, const float* bias, f
   HWY_DYNAMIC_DISPATCH(LayerNorm)(x, gain, bias, eps, out, n, &stats.mean, &stats.inverse_deviation);
   return stats;
 }
-void LayerNormBackward(const float* x, const float* gain, LayerNormStats stats, const float* d_out, float* dx, size_t n) {
+void LayerNormBackward(const float* x, const float* gain, LayerNormStats stats, const float* d_out, float* dx,
+                       size_t n) {
   HWY_DYNAMIC_DISPATCH(LayerNormBackward)(x, gain, stats.mean, stats.inverse_deviation, d_out, dx, n);
 }
-void SwiGlu(const float* gate, const float* up, float* out, size_t n) { HWY_DYNAMIC_DISPATCH(SwiGlu)(gate, up, out, n); }
+void SwiGlu(const float* gate, const float* up, float* out, size_t n) {
+  HWY_DYNAMIC_DISPATCH(SwiGlu)(gate, up, out, n);
+}
 void SwiGluBackward(const float* gate, const float* up, const float* d_out, float* d_gate, float* d_up, size_t n) {
   HWY_DYNAMIC_DISPATCH(SwiGluBackward)(gate, up, d_out, d_gate, d_up, n);
 }
@@ -295,9 +305,7 @@ void Rotate(float* head, const float* cosine, const float* sine, float sign, siz
   HWY_DYNAMIC_DISPATCH(Rotate)(head, cosine, sine, sign, dim);
 }
 float Dot(const float* a, const float* b, size_t n) { return HWY_DYNAMIC_DISPATCH(Dot)(a, b, n); }
-void AddScaled(const float* x, float scale, float* out, size_t n) {
-  HWY_DYNAMIC_DISPATCH(AddScaled)(x, scale, out, n);
-}
+void AddScaled(const float* x, float scale, float* out, size_t n) { HWY_DYNAMIC_DISPATCH(AddScaled)(x, scale, out, n); }
 void Add(const float* x, float* out, size_t n) { AddScaled(x, 1.0f, out, n); }
 
 double SumOfSquares(const float* x, size_t n) {

@@ -18,7 +18,8 @@ struct LayerNormStats {
   float inverse_deviation;
 };
 LayerNormStats LayerNorm(const float* x, const float* gain, const float* bias, float eps, float* out, size_t n);
-void LayerNormBackward(const float* x, const float* gain, LayerNormStats stats, const float* d_out, float* dx, size_t n);
+void LayerNormBackward(const float* x, const float* gain, LayerNormStats stats, const float* d_out, float* dx,
+                       size_t n);
 
 // SwiGLU (Shazeer 2020): out = silu(gate) * up, silu(z) = z / (1 + e^−z).
 void SwiGlu(const float* gate, const float* up, float* out, size_t n);
@@ -35,9 +36,9 @@ float LogSumExp(const float* x, size_t n);
 // out = e^(scale·x − log_sum_exp): a softmax again, from its remembered normaliser.
 void ExpMinus(const float* x, float scale, float log_sum_exp, float* out, size_t n);
 
-// Rotary embedding (Su et al. 2021) on one head of `dim` values, halves rotated against each other (Hugging Face order):
-// (a, b) → (a cos − b sin, b cos + a sin), a from the first half, b from the second; cosine and sine have dim/2 values.
-// sign −1 rotates back, which is also the gradient.
+// Rotary embedding (Su et al. 2021) on one head of `dim` values, halves rotated against each other (Hugging Face
+// order): (a, b) → (a cos − b sin, b cos + a sin), a from the first half, b from the second; cosine and sine have dim/2
+// values. sign −1 rotates back, which is also the gradient.
 void Rotate(float* head, const float* cosine, const float* sine, float sign, size_t dim);
 
 float Dot(const float* a, const float* b, size_t n);
@@ -45,9 +46,11 @@ void AddScaled(const float* x, float scale, float* out, size_t n);  // out += sc
 void Add(const float* x, float* out, size_t n);                     // out += x
 double SumOfSquares(const float* x, size_t n);                      // in double; NaN and infinity pass through
 
-// AdamW with decoupled decay (Loshchilov & Hutter 2019), as torch.optim.AdamW: weight, first and second moments updated.
+// AdamW with decoupled decay (Loshchilov & Hutter 2019), as torch.optim.AdamW: weight, first and second moments
+// updated.
 struct AdamWStep {
-  float learning_rate, beta1, beta2, epsilon, weight_decay;
+  double beta1, beta2;  // in double: 1 − 0.999 has few digits left in f32
+  float learning_rate, epsilon, weight_decay;
   float correction1, correction2;  // 1 − beta^t
   float gradient_scale;            // of clipping; 1 where there is none
 };

@@ -34,12 +34,28 @@ struct FromBF16 {
   }
   static float Scalar(T v) { return BF16ToFloat(v); }
 };
+// Targets before F16C: Highway's own conversion there knows neither infinity nor signed zero and truncates.
+#define QAD_SOFT_F16 (HWY_TARGET == HWY_SCALAR || (HWY_ARCH_X86 && HWY_TARGET > HWY_AVX2))
 struct FromF16 {
   using T = uint16_t;
+#if QAD_SOFT_F16
+  // The exponent is moved by a multiplication, which also normalizes subnormals; infinity and NaN get theirs whole.
+  static HWY_INLINE hn::Vec<Wide> Load(Wide d, const T* p) {
+    const hn::Rebind<uint16_t, Wide> d16;
+    const hn::RebindToUnsigned<Wide> d32;
+    const auto bits = hn::PromoteTo(d32, hn::LoadU(d16, p));
+    const auto magnitude = hn::ShiftLeft<13>(hn::And(bits, hn::Set(d32, 0x7fff)));
+    const auto moved = hn::BitCast(d32, hn::Mul(hn::BitCast(d, magnitude), hn::Set(d, 0x1p112f)));
+    const auto special = hn::IfThenElseZero(hn::Gt(magnitude, hn::Set(d32, 0x0f7fffff)), hn::Set(d32, 0x7f800000));
+    const auto sign = hn::ShiftLeft<16>(hn::And(bits, hn::Set(d32, 0x8000)));
+    return hn::BitCast(d, hn::Or(hn::Or(moved, special), sign));
+  }
+#else
   static HWY_INLINE hn::Vec<Wide> Load(Wide d, const T* p) {
     const hn::Rebind<hwy::float16_t, Wide> d16;
     return hn::PromoteTo(d, hn::LoadU(d16, reinterpret_cast<const hwy::float16_t*>(p)));
   }
+#endif
   static float Scalar(T v) { return F16ToFloat(v); }
 };
 
@@ -78,12 +94,14 @@ void ConvertToBF16(const float* in, uint16_t* out, size_t n) {
 }
 
 void ConvertToF16(const float* in, uint16_t* out, size_t n) {
+  size_t i = 0;
+#if !QAD_SOFT_F16
   const Wide d;
   const hn::Rebind<hwy::float16_t, Wide> d16;
   const size_t step = hn::Lanes(d);
-  size_t i = 0;
   for (; i + step <= n; i += step)
     hn::StoreU(hn::DemoteTo(d16, hn::LoadU(d, in + i)), d16, reinterpret_cast<hwy::float16_t*>(out + i));
+#endif
   for (; i < n; ++i) out[i] = FloatToF16(in[i]);
 }
 
@@ -137,13 +155,17 @@ HWY_INLINE void DecodeBlocks(const MatrixView& w, size_t row, float* out) {
 void DecodeRow(const MatrixView& w, size_t row, float* out) {
   const std::byte* codes = w.codes + row * w.stride_bytes;
   switch (w.layout) {
-    case Layout::kF32: return Decode<FromF32>(reinterpret_cast<const float*>(codes), out, w.cols);
-    case Layout::kF16: return Decode<FromF16>(reinterpret_cast<const uint16_t*>(codes), out, w.cols);
-    case Layout::kBF16: return Decode<FromBF16>(reinterpret_cast<const uint16_t*>(codes), out, w.cols);
+    case Layout::kF32:
+      return Decode<FromF32>(reinterpret_cast<const float*>(codes), out, w.cols);
+    case Layout::kF16:
+      return Decode<FromF16>(reinterpret_cast<const uint16_t*>(codes), out, w.cols);
+    case Layout::kBF16:
+      return Decode<FromBF16>(reinterpret_cast<const uint16_t*>(codes), out, w.cols);
     case Layout::kInt8Row:
       return DecodeInt8Block(reinterpret_cast<const int8_t*>(codes), w.row_scales[row], 0, w.cols, out);
     case Layout::kInt8Block:
-    case Layout::kInt4Block: return DecodeBlocks(w, row, out);
+    case Layout::kInt4Block:
+      return DecodeBlocks(w, row, out);
   }
 }
 
@@ -184,7 +206,9 @@ void DotRows(const MatrixView& w, size_t begin, size_t end, const float* x, size
   for (size_t r = begin; r < end; ++r) {
     const std::byte* codes = w.codes + r * w.stride_bytes;
     switch (w.layout) {
-      case Layout::kF32: DotDense<FromF32>(reinterpret_cast<const float*>(codes), w.cols, x, count, ldx, y + r, ldy); break;
+      case Layout::kF32:
+        DotDense<FromF32>(reinterpret_cast<const float*>(codes), w.cols, x, count, ldx, y + r, ldy);
+        break;
       case Layout::kF16:
         DotDense<FromF16>(reinterpret_cast<const uint16_t*>(codes), w.cols, x, count, ldx, y + r, ldy);
         break;
@@ -213,8 +237,13 @@ void QuantizeActivations(const float* x, size_t cols, int8_t* codes, float* scal
       block = padded;
     }
     auto top = hn::Zero(d);
-    for (size_t i = 0; i < kBlock; i += step) top = hn::Max(top, hn::Abs(hn::LoadU(d, block + i)));
-    const float largest = hn::GetLane(hn::MaxOfLanes(d, top));
+    auto nothing = hn::Zero(d);  // 0, or NaN where a value is not finite: integers would hide it
+    for (size_t i = 0; i < kBlock; i += step) {
+      const auto v = hn::LoadU(d, block + i);
+      top = hn::Max(top, hn::Abs(v));
+      nothing = hn::MulAdd(v, hn::Zero(d), nothing);
+    }
+    const float largest = hn::GetLane(hn::MaxOfLanes(d, top)) + hn::GetLane(hn::SumOfLanes(d, nothing));
     const float scale = largest / 127.0f;
     const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
     auto total = hn::Zero(i32);
@@ -338,12 +367,16 @@ float* Scratch(size_t cols) {
 
 size_t LayoutRowBytes(Layout layout, size_t cols) {
   switch (layout) {
-    case Layout::kF32: return cols * 4;
+    case Layout::kF32:
+      return cols * 4;
     case Layout::kF16:
-    case Layout::kBF16: return cols * 2;
+    case Layout::kBF16:
+      return cols * 2;
     case Layout::kInt8Row:
-    case Layout::kInt8Block: return Blocks(cols) * kBlock;
-    case Layout::kInt4Block: return Blocks(cols) * kBlock / 2;
+    case Layout::kInt8Block:
+      return Blocks(cols) * kBlock;
+    case Layout::kInt4Block:
+      return Blocks(cols) * kBlock / 2;
   }
   return 0;
 }
@@ -356,12 +389,18 @@ size_t LayoutScaleBytes(Layout layout, size_t cols) {
 
 const char* LayoutName(Layout layout) {
   switch (layout) {
-    case Layout::kF32: return "f32";
-    case Layout::kF16: return "f16";
-    case Layout::kBF16: return "bf16";
-    case Layout::kInt8Row: return "int8 per row";
-    case Layout::kInt8Block: return "int8 affine by 32";
-    case Layout::kInt4Block: return "int4 affine by 32";
+    case Layout::kF32:
+      return "f32";
+    case Layout::kF16:
+      return "f16";
+    case Layout::kBF16:
+      return "bf16";
+    case Layout::kInt8Row:
+      return "int8 per row";
+    case Layout::kInt8Block:
+      return "int8 affine by 32";
+    case Layout::kInt4Block:
+      return "int4 affine by 32";
   }
   return "?";
 }

@@ -1,10 +1,25 @@
 #include "kernels/targets.h"
 
-#include <hwy/highway.h>
-
 #include "base/error.h"
 
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/targets.cc"
+#include <hwy/foreach_target.h>
+// foreach_target first: it includes this file once per target.
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace qad::HWY_NAMESPACE {
+
+const char* NameOfThisTarget() { return hwy::TargetName(HWY_TARGET); }
+
+}  // namespace qad::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
 namespace qad {
+
+HWY_EXPORT(NameOfThisTarget);
 
 std::vector<std::string> SupportedTargets() {
   std::vector<std::string> names;
@@ -13,10 +28,8 @@ std::vector<std::string> SupportedTargets() {
   return names;
 }
 
-std::string CurrentTarget() {
-  const auto targets = hwy::SupportedAndGeneratedTargets();
-  return targets.empty() ? "SCALAR" : hwy::TargetName(targets.front());
-}
+// Asked through the same dispatch as every kernel.
+std::string CurrentTarget() { return HWY_DYNAMIC_DISPATCH(NameOfThisTarget)(); }
 
 void ForceTarget(std::string_view name) {
   hwy::SetSupportedTargetsForTest(0);
@@ -36,3 +49,4 @@ void ForceTarget(std::string_view name) {
 }
 
 }  // namespace qad
+#endif  // HWY_ONCE

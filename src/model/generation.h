@@ -13,20 +13,20 @@ namespace qad {
 
 struct GenerateOptions {
   int max_new_tokens = 64;
-  double temperature = 0;       // 0: greedy
-  int top_k = 0;                // 0: off
-  double top_p = 1;             // nucleus sampling (Holtzman et al. 2020)
-  uint64_t seed = 0;            // sampling is a function of (seed, prompt's index, position): equal for any batch size
-  bool ignore_end = false;      // go on to max_new_tokens: for timing
-  size_t max_batch = 16;        // sequences in flight
+  double temperature = 0;   // 0: greedy
+  int top_k = 0;            // 0: off
+  double top_p = 1;         // nucleus sampling (Holtzman et al. 2020)
+  uint64_t seed = 0;        // sampling is a function of (seed, prompt's index, position): equal for any batch size
+  bool ignore_end = false;  // go on to max_new_tokens: for timing
+  size_t max_batch = 16;    // sequences in flight
   KvType kv_type = KvType::kF16;
   // Called with each new token of prompt `index`; may be empty.
   std::function<void(size_t index, TokenId token)> on_token;
 };
 
 struct Generated {
-  std::vector<TokenId> tokens;  // without the end-of-generation token
-  bool truncated = false;       // stopped by max_new_tokens
+  std::vector<TokenId> tokens;                  // without the end-of-generation token
+  bool truncated = false;                       // stopped by max_new_tokens
   double first_token_seconds = 0, seconds = 0;  // from the start of its own prefill
 };
 
@@ -38,7 +38,8 @@ std::vector<Generated> Generate(Context& context, Transformer& model, const Toke
                                 bool share_prefix = true);
 
 // log p(completion | prompt) for each pair, summed over the completion's tokens.
-std::vector<double> ScoreCompletions(Context& context, Transformer& model, std::span<const std::vector<TokenId>> prompts,
+std::vector<double> ScoreCompletions(Context& context, Transformer& model,
+                                     std::span<const std::vector<TokenId>> prompts,
                                      std::span<const std::vector<TokenId>> completions);
 
 }  // namespace qad

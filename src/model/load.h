@@ -13,8 +13,8 @@
 namespace qad {
 
 struct Model {
-  std::string name;                       // as the user wrote it
-  std::filesystem::path path;             // as resolved
+  std::string name;            // as the user wrote it
+  std::filesystem::path path;  // as resolved
   Tokenizer tokenizer;
   ChatTemplate chat;
   Transformer transformer;

@@ -2,6 +2,8 @@
 
 #include <map>
 
+#include "base/error.h"
+
 namespace qad {
 namespace {
 
@@ -74,6 +76,13 @@ void AddLayer(const ModelConfig& config, int layer, Builder& build) {
 }
 
 }  // namespace
+
+WeightMode WeightModeOf(std::string_view name) {
+  if (name == "f32") return WeightMode::kF32;
+  if (name == "bf16") return WeightMode::kBF16;
+  QAD_CHECK(name == "as-stored");
+  return WeightMode::kAsStored;
+}
 
 Layout LayoutFor(FormatId stored) {
   switch (stored) {

@@ -33,6 +33,7 @@ struct TensorSpec {
 
 // How matrices are held: as they are stored, or decoded to one dense type. Norms, biases are f32 always.
 enum class WeightMode : uint8_t { kAsStored, kF32, kBF16 };
+WeightMode WeightModeOf(std::string_view name);  // "as-stored", "f32", "bf16"; aborts on any other
 
 struct Plan {
   ModelConfig config;

@@ -6,12 +6,10 @@
 
 #include "base/error.h"
 #include "kernels/elementwise.h"
+#include "model/footprint.h"
 
 namespace qad {
 namespace {
-
-constexpr size_t kRowMultiple = 16;  // dense products like whole tiles; the rest is a sequence of padding of its own
-constexpr size_t kLossRows = 128;    // rows of logits that exist at once
 
 size_t RoundUp(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
@@ -21,20 +19,10 @@ size_t PackedBatch::supervised() const {
   return labels.size() - static_cast<size_t>(std::count(labels.begin(), labels.end(), kNotSupervised));
 }
 
-size_t TrainingPass::LayerFloats(size_t rows) const {
-  const ModelConfig& c = model_.config();
-  return rows * (2 * c.hidden + 4 + c.qkv_outputs() + c.heads + c.heads * c.head_dim + model_.up_width());
-}
-
 size_t TrainingPass::Bytes(size_t tokens) const {
-  const ModelConfig& c = model_.config();
-  const size_t rows = RoundUp(tokens, kRowMultiple);
-  const size_t widest = std::max(model_.up_width(), c.qkv_outputs());
-  size_t floats = c.layers * LayerFloats(rows) + rows * c.hidden;  // tape and the final residual
-  for (const Linear& linear : model_.linears_) floats += LowRankTapeFloats(linear, rows);
-  floats += rows * (2 * widest + 2 * std::max(c.hidden, c.intermediate) + c.heads * c.head_dim);  // buffers
-  floats += rows * c.hidden;                                                                      // dx
-  return floats * sizeof(float);
+  size_t ranks = 0;
+  for (const Linear& linear : model_.linears_) ranks += LowRankTapeFloats(linear, 1);
+  return TrainingBytes(model_.config(), tokens, ranks);
 }
 
 size_t TrainingPass::allocated_bytes() const { return (tape_.size() + buffers_.size() + dx_.size()) * sizeof(float); }
@@ -43,10 +31,10 @@ void TrainingPass::Place(size_t rows) {
   const ModelConfig& c = model_.config();
   const size_t widest = std::max(model_.up_width(), c.qkv_outputs());
   const size_t narrow = std::max(c.hidden, c.intermediate);
-  size_t floats = c.layers * LayerFloats(rows) + rows * c.hidden;
+  size_t floats = c.layers * TapeLayerFloats(c, rows) + rows * c.hidden;
   for (const Linear& linear : model_.linears_) floats += LowRankTapeFloats(linear, rows);
   if (tape_.size() < floats) tape_.assign(floats, 0.0f);
-  const size_t buffer_floats = rows * (2 * widest + 2 * narrow + c.heads * c.head_dim);
+  const size_t buffer_floats = TrainingBufferFloats(c, rows);
   if (buffers_.size() < buffer_floats) buffers_.assign(buffer_floats, 0.0f);
   dx_.assign(rows * c.hidden, 0.0f);
   float* at = tape_.data();
@@ -194,7 +182,7 @@ double TrainingPass::Loss(Context& context, const PackedBatch& batch, const Opti
   std::vector<float> x(kLossRows * hidden), normed(x.size()), d_normed(x.size()), stats(2 * kLossRows);
   std::vector<double> losses(kLossRows);
   for (size_t begin = 0; begin < rows.size(); begin += kLossRows) {
-    const size_t count = std::min(kLossRows, rows.size() - begin), padded = RoundUp(count, kRowMultiple);
+    const size_t count = std::min(kLossRows, rows.size() - begin), padded = RoundUp(count, kTrainingRowMultiple);
     std::fill(x.begin(), x.end(), 0.0f);
     for (size_t i = 0; i < count; ++i)
       std::memcpy(x.data() + i * hidden, final_ + rows[begin + i] * hidden, hidden * sizeof(float));
@@ -234,7 +222,7 @@ double TrainingPass::Loss(Context& context, const PackedBatch& batch, const Opti
 
 double TrainingPass::Run(Context& context, const PackedBatch& batch, const Options& options) {
   QAD_CHECK(!batch.tokens.empty() && batch.tokens.size() == batch.labels.size());
-  rows_ = RoundUp(batch.tokens.size(), kRowMultiple);
+  rows_ = RoundUp(batch.tokens.size(), kTrainingRowMultiple);
   std::vector<size_t> lengths = batch.lengths;
   if (rows_ > batch.tokens.size()) lengths.push_back(rows_ - batch.tokens.size());
   positions_.clear();

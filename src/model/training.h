@@ -47,7 +47,6 @@ class TrainingPass {
     float *x, *stats1, *qkv, *log_sum_exp, *attention, *mid, *stats2, *up;
     float* low_rank[4];
   };
-  size_t LayerFloats(size_t rows) const;
   void Place(size_t rows);
   void ForwardLayer(Context& context, size_t layer, const Options& options);
   void BackwardLayer(Context& context, size_t layer, const Options& options);

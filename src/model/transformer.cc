@@ -6,15 +6,10 @@
 
 #include "base/error.h"
 #include "kernels/elementwise.h"
+#include "model/footprint.h"
 
 namespace qad {
 namespace {
-
-// Rows of a dense product are rounded up, so that few shapes are compiled and vector tails are rare.
-size_t PaddedRows(size_t rows) {
-  if (rows <= 8) return rows;
-  return rows <= 128 ? (rows + 15) / 16 * 16 : (rows + 63) / 64 * 64;
-}
 
 constexpr size_t kMinParallelRows = 16;
 
@@ -136,11 +131,7 @@ void Transformer::RotateRows(Context& context, float* qkv, std::span<const size_
   }
 }
 
-size_t Transformer::WorkspaceBytes(size_t rows) const {
-  const ModelConfig& c = config();
-  const size_t width = c.hidden * 2 + c.qkv_outputs() + c.heads * c.head_dim + up_width() + c.intermediate;
-  return PaddedRows(rows) * width * sizeof(float);
-}
+size_t Transformer::WorkspaceBytes(size_t rows) const { return qad::WorkspaceBytes(config(), rows); }
 
 Transformer::Buffers Transformer::Place(size_t rows) {
   const ModelConfig& c = config();

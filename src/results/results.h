@@ -30,6 +30,8 @@ inline constexpr std::string_view kSpeedSlice = "speed";        // prefill_token
 inline constexpr std::string_view kMemorySlice = "memory";      // weights_bytes, kv_bytes, peak_rss_bytes, each with _predicted
 inline constexpr std::string_view kTrainingSlice = "training";  // seconds, tokens_per_second, trainable_parameters, peak_rss_bytes
 inline constexpr std::string_view kTextSlice = "text";          // perplexity, kl_divergence, same_top1 on general text
+inline constexpr std::string_view kUpdateSlice = "update";      // seconds_to_update: from a changed fact to answering it
+inline constexpr std::string_view kRetrievalSlice = "retrieval";  // recall_at_1, recall_at_3, mrr
 
 // What one arm is. `weights` is a format ("bf16", "int8", "q4_1"); adapter and prompting are empty where there is none.
 struct ArmInfo {

@@ -2,16 +2,17 @@
 
 A section's text holds both versions: [[old|new]] reads "old" in handbook-v1 and "new" in handbook-v2.
 A fact belongs to exactly one section. `v2` is None where the answer is the same in both versions.
-Each fact has two training questions, one evaluation question, and (24 of them) one question for dev.
+Each fact has two training questions, one evaluation question, and (39 of them) one question for dev.
 `also` and `also_v2` list further accepted spellings; numbers in words and currency forms are added by make_data.py.
+`wrong` lists tempting wrong answers of stable facts; of a changed fact the old value is the wrong one.
 """
 
-VALID_FROM = {"v1": "1 March 2025", "v2": "1 February 2026"}
+VALID_FROM = {"v1": "2025-03-01", "v2": "2026-02-01"}
 
 
-def fact(id, v1, v2, train, eval, dev="", also=(), also_v2=()):
+def fact(id, v1, v2, train, eval, dev="", also=(), also_v2=(), wrong=()):
     return {"id": id, "v1": v1, "v2": v2, "train": train, "eval": eval, "dev": dev,
-            "also": list(also), "also_v2": list(also_v2)}
+            "also": list(also), "also_v2": list(also_v2), "wrong": list(wrong)}
 
 
 def section(heading, text, *facts):
@@ -132,7 +133,7 @@ PAGES = [
             """,
             fact("f013", "5 years", "8 years",
                  ["How long is the warranty on the frame?", "For how many years is a frame covered?"],
-                 "What warranty do you give on frames for the first owner?",
+                 "What length of warranty do you give on frames for the first owner?",
                  "Length of the frame guarantee?")),
         section("Making a claim", """
             Write to claims@larkspur.example with two photos and your order number. A technician looks at each claim in
@@ -143,12 +144,12 @@ PAGES = [
                  "Something broke under guarantee. Which mailbox handles that?")),
         section("Displays and wiring", """
             Displays, switches and cables have their own terms. These electronic parts are covered for
-            [[24 months|36 months]] after delivery. Water damage from a pressure washer is never covered.
+            [[18 months|42 months]] after delivery. Water damage from a pressure washer is never covered.
             """,
-            fact("f015", "24 months", "36 months",
-                 ["How long is the warranty on the display?", "What is the cover period for electronic parts?"],
+            fact("f015", "18 months", "42 months",
+                 ["For what time is the display under warranty?", "What is the cover period for electronic parts?"],
                  "If the screen on my handlebar dies, how long am I protected?",
-                 also=["2 years", "two years"], also_v2=["3 years", "three years"])),
+                 also=["one and a half years", "a year and a half"], also_v2=["three and a half years"])),
         section("What ends the warranty", """
             Normal daily use never harms your rights. The warranty ends if the bike is used for competition racing, even
             once. Swapping tyres, grips or the saddle is allowed.
@@ -156,7 +157,7 @@ PAGES = [
             fact("f016", "competition racing", None,
                  ["What kind of use voids the warranty?", "Which activity makes me lose the warranty?"],
                  "The warranty ends if the bike is used for what?",
-                 "Name the use of a bike that ends its warranty cover.",
+                 "Which hobby would cost me my guarantee?",
                  also=["racing"]))),
 
     page("batteries.md", "Batteries",
@@ -167,7 +168,7 @@ PAGES = [
             fact("f017", "500 charge cycles", "700 charge cycles",
                  ["How many charge cycles is the battery guaranteed for?", "Up to how many cycles do you guarantee the battery?"],
                  "How often can I recharge before the promise on capacity lapses?",
-                 "After how many charge cycles does a battery still hold most capacity?",
+                 "Up to what number of refills do you vouch for the power pack?",
                  also=["500 cycles", "500"], also_v2=["700 cycles", "700"])),
         section("Winter storage", """
             Take the battery off the bike if you will not ride for a while. Store it charged to 60 percent in a dry room.
@@ -176,7 +177,8 @@ PAGES = [
             fact("f018", "60 percent", None,
                  ["At what charge level should I store the battery?", "How full should the battery be over the winter?"],
                  "My e-bike rests until spring. What level is best for its power pack?",
-                 also=["60%", "60 %", "60 per cent"])),
+                 also=["60%", "60 %", "60 per cent"],
+                 wrong=["80 percent", "100 percent"])),
         section("Charging safely", """
             Only use the charger that came with the bike. Never charge below 5 degrees Celsius, because the cells are
             damaged by cold charging. Let a cold battery warm up indoors first.
@@ -203,7 +205,8 @@ PAGES = [
                  ["At what speed does the motor assistance stop?", "Up to which speed does the e-bike help me?"],
                  "How fast can I go before I have to pedal on my own?",
                  "Speed where assistance switches off?",
-                 also=["25 kmh", "25 kph", "25 kilometres per hour", "25 kilometers per hour"])),
+                 also=["25 kmh", "25 kph", "25 kilometres per hour", "25 kilometers per hour"],
+                 wrong=["45 km/h", "20 km/h"])),
         section("Motor make", """
             All our e-bikes use a quiet hub motor in the rear wheel. The motor is made by [[Brenna|Tovik]], and its serial
             number is printed beside the cable. Do not open the motor yourself.
@@ -219,7 +222,8 @@ PAGES = [
             fact("f023", "minus button", None,
                  ["Which button starts walk assist?", "What do I press for walk assist?"],
                  "I am shoving my bike out of a cellar. Which control makes it help?",
-                 also=["minus"])),
+                 also=["minus"],
+                 wrong=["plus button"])),
         section("Display software", """
             The display can be updated with the phone app. New display software appears once a year, in
             [[March|October]]. Keep the phone next to the bike until the bar is full.
@@ -245,7 +249,8 @@ PAGES = [
             fact("f026", "three children", None,
                  ["How many kids fit in the Heron?", "For how many children is the bench in the cargo bike made?"],
                  "How large may my young family be for the school run with your box bike?",
-                 also=["3 children", "three kids", "3 kids", "three"])),
+                 also=["3 children", "three kids", "3 kids", "three"],
+                 wrong=["two children", "four children"])),
         section("Wheels and tyres", """
             The rear wheel is a normal city wheel. The front wheel of the Heron measures 20 inches, which keeps the box
             low. Use the wide tyre only, because narrow ones fail under load.
@@ -253,7 +258,7 @@ PAGES = [
             fact("f027", "20 inches", None,
                  ["What size is the front wheel of the Heron?", "Which front tyre diameter does the cargo bike need?"],
                  "How many inches does the Heron's front wheel measure?",
-                 also=["20 inch", "20-inch", "20\""])),
+                 also=["20 inch", "20-inch"])),
         section("Rain canopy", """
             A clear canopy keeps passengers dry. The rain canopy costs [[128 euros|155 euros]] and is mounted without
             tools. It folds flat under the bench.
@@ -296,8 +301,9 @@ PAGES = [
             fact("f032", "recycled aluminium", None,
                  ["What are the city bike frames made of?", "Which material do you use for city frames?"],
                  "Every city frame is made of which metal?",
-                 "Material of a frame on your city bikes?",
-                 also=["recycled aluminum", "aluminium", "aluminum"]))),
+                 "What are Wrens built from, carbon or something else?",
+                 also=["recycled aluminum", "aluminium", "aluminum"],
+                 wrong=["steel", "carbon"]))),
 
     page("sizing.md", "Sizes and fitting",
         section("Smallest frame", """
@@ -351,7 +357,7 @@ PAGES = [
             fact("f038", "65 euros", "79 euros",
                  ["What does doorstep assembly cost?", "How much does a mechanic who builds the bike at my home charge?"],
                  "What is the cost of doorstep assembly booked with the order?",
-                 "Fee for letting a mechanic finish the bike in front of my house?")),
+                 "I have two left hands. How much do you ask for putting the thing together for me?")),
         section("Tightening the handlebar", """
             Turn the bar straight before tightening. Tighten the stem bolts to 6 newton metres, a little on each side in
             turn. Too much force can crack the clamp.
@@ -360,7 +366,8 @@ PAGES = [
                  ["What torque do the handlebar bolts need?", "How tight should the stem bolts be?"],
                  "To how many newton metres should stem bolts be tightened?",
                  "Correct torque for bolts on the stem?",
-                 also=["6 newton meters", "6 nm"])),
+                 also=["6 newton meters", "6 nm"],
+                 wrong=["60 newton"])),
         section("Tools in the carton", """
             Look under the saddle foam for a small bag. It contains a [[hex key set|torque wrench]], which is all you need
             for the job. The bag and its contents are yours to keep.
@@ -378,7 +385,7 @@ PAGES = [
             fact("f041", "300 kilometres", None,
                  ["After how many kilometres is the first check due?", "When should a new bike have its first inspection?"],
                  "Have the first check done after what distance?",
-                 "How far may I ride a new bike before its first check?",
+                 "At what mileage do fresh spokes need looking at?",
                  also=["300 km", "300 kilometers"])),
         section("Yearly service", """
             A yearly service keeps the bike safe. It costs [[95 euros|112 euros]] plus any parts that are replaced. Brakes,
@@ -401,7 +408,7 @@ PAGES = [
             and each is trained by us. The map on the site shows the nearest.
             """,
             fact("f044", "64 workshops", "91 workshops",
-                 ["How many partner workshops are there?", "With how many repair shops do you work?"],
+                 ["How many partner workshops are there?", "What is the size of your repair network?"],
                  "How many workshops around the country do you work with?",
                  also=["64"], also_v2=["91"]))),
 
@@ -413,7 +420,7 @@ PAGES = [
             fact("f045", "Klarbank", None,
                  ["Who handles purchases on invoice?", "Which partner runs the pay-later option?"],
                  "Invoices are handled by which bank?",
-                 "Name the firm that checks my credit when I pay later.")),
+                 "Who wants my money when I buy now and settle next month?")),
         section("Paying in instalments", """
             Expensive bikes can be paid in parts. We offer [[12 monthly instalments|18 monthly instalments]] without
             interest. The first one is due when the bike leaves us.
@@ -442,13 +449,13 @@ PAGES = [
 
     page("vouchers.md", "Vouchers and discounts",
         section("Validity", """
-            Gift vouchers are sent by e-mail or on a printed card. A voucher is valid for [[2 years|4 years]] from the day
+            Gift vouchers are sent by e-mail or on a printed card. A voucher is valid for [[2 years|3 years]] from the day
             it is bought. It can be spent in several steps.
             """,
-            fact("f049", "2 years", "4 years",
-                 ["How long is a gift voucher valid?", "When does a gift card expire?"],
+            fact("f049", "2 years", "3 years",
+                 ["When does a gift card expire?", "How much time do I have to use a gift voucher?"],
                  "From the day it is bought, how long is a voucher valid?",
-                 "How old may a printed gift card be when I spend it?")),
+                 "Grandma's present was in a drawer. Until when can I redeem it?")),
         section("Highest value", """
             You choose the amount yourself when you buy one. A single voucher can hold at most 760 euros. Several can be
             combined in one order.
@@ -499,7 +506,8 @@ PAGES = [
             fact("f055", "five failed attempts", None,
                  ["After how many failed logins is my account locked?", "How many wrong passwords until I am locked out?"],
                  "How many typos at sign-in can I make before you shut me out?",
-                 also=["5 failed attempts", "five attempts", "5 attempts", "five", "5"])),
+                 also=["5 failed attempts", "five attempts", "5 attempts", "five", "5"],
+                 wrong=["three failed", "ten failed"])),
         section("Deleting an account", """
             You can ask us to remove your account in the settings. It is erased [[28 days|7 days]] after your request, so
             that you can still change your mind. Open orders are finished first.
@@ -531,16 +539,17 @@ PAGES = [
             night. No copy leaves the European Union.
             """,
             fact("f059", "Finland", None,
-                 ["In which country is customer data stored?", "Where are your servers?"],
+                 ["Where are your servers?", "Which country holds the records about me?"],
                  "In what country is all customer data stored and copied every night?",
-                 "Where in the European Union do you rent servers?")),
+                 "Where in the European Union do you rent servers?",
+                 wrong=["Germany", "Ireland", "Netherlands"])),
         section("Phone recordings", """
             We record calls only if you agree at the start. Recordings are erased after [[90 days|75 days]] and are used for
             training alone. You can ask for a copy before that.
             """,
             fact("f060", "90 days", "75 days",
                  ["When are phone recordings deleted?", "How long do you keep recorded calls?"],
-                 "What happens to the tape of my hotline chat, and when is it gone?",
+                 "You taped my hotline chat. When will nobody be able to hear it any more?",
                  also=["three months", "3 months"]))),
 
     page("contact.md", "Contact and opening hours",
@@ -551,14 +560,14 @@ PAGES = [
             fact("f061", "0800 555 2741", None,
                  ["What is your phone number?", "Which number do I call to reach Larkspur?"],
                  "What do I dial to speak with a human?",
-                 "Free phone number for all networks?",
+                 "How do I ring your support from my mobile?",
                  also=["08005552741", "0800-555-2741"])),
         section("Saturday hours", """
             On weekdays we answer from morning until evening. On Saturdays the phones close at [[14:00|16:00]]. On Sundays
             nobody is in the office.
             """,
             fact("f062", "14:00", "16:00",
-                 ["When do the phones close on Saturdays?", "Until what time can I call on a Saturday?"],
+                 ["Until what time can I call on a Saturday?", "How late is the hotline staffed on Saturday?"],
                  "At what time on Saturdays do the phones close?",
                  "Latest moment for ringing you at the weekend?",
                  also=["2 pm", "2 p.m.", "two o'clock"], also_v2=["4 pm", "4 p.m.", "four o'clock"])),
@@ -575,7 +584,8 @@ PAGES = [
             """,
             fact("f064", "Delft", None,
                  ["Where is the head office of Larkspur?", "In which town is your company based?"],
-                 "In which city is your head office, the old rope factory?"))),
+                 "In which city is your head office, the old rope factory?",
+                 wrong=["Amsterdam", "Rotterdam"]))),
 
     page("leasing.md", "Company leasing",
         section("Leasing partner", """
@@ -609,7 +619,7 @@ PAGES = [
             fact("f068", "17 percent", "13 percent",
                  ["What share of the price do I pay to keep a leased bike?", "How much does it cost to buy the bike after leasing?"],
                  "Keeping the bike at the end costs what percent of the first price?",
-                 "Final payment, in percent, for keeping a leased bike?",
+                 "After the lease I would like to own it. Which fraction is due?",
                  also=["17%", "17 %", "17 per cent"], also_v2=["13%", "13 %", "13 per cent"]))),
 
     page("insurance.md", "Insurance",
@@ -635,7 +645,7 @@ PAGES = [
             to the workshop.
             """,
             fact("f071", "70 euros", None,
-                 ["What is the deductible of the bike insurance?", "How much of an insured repair do I pay myself?"],
+                 ["What is the deductible of the bike insurance?", "What part of an insured repair is left for me to settle?"],
                  "How much of each repair do you pay yourself?")),
         section("Reporting a theft", """
             Go to the police first and ask for a file number. Then report the theft to us within [[48 hours|72 hours]] by
@@ -662,7 +672,7 @@ PAGES = [
             fact("f074", "Second Spoke", None,
                  ["Which charity gets the old bikes?", "To whom do you donate worn bikes?"],
                  "What good cause benefits from cycles you cannot resell?",
-                 "Name of the charity that lends bikes to newcomers?")),
+                 "Where do your scrap cycles go to do some good?")),
         section("Packing material", """
             We have stopped using plastic in our boxes. The padding is cornstarch foam, which dissolves in warm water. Straps
             are made of paper.
@@ -685,7 +695,7 @@ PAGES = [
             discontinued. Rare parts are made to order.
             """,
             fact("f077", "13 years", None,
-                 ["How long are spare parts available?", "For how many years do you stock parts of old models?"],
+                 ["How long are spare parts available?", "Until when can I still get a part for an old model?"],
                  "For how many years after a model is discontinued do you keep parts in stock?",
                  "How long will parts for my discontinued bike stay in stock?")),
         section("Spare keys", """
@@ -695,7 +705,7 @@ PAGES = [
             fact("f078", "24 euros", "33 euros",
                  ["What does a spare key cost?", "How much do you charge for another key?"],
                  "I dropped mine down a drain and want to unlock my bike. What will it set me back?",
-                 "Price of a further key for the frame lock?")),
+                 "We are three riders with two keys. What do we pay for one more?")),
         section("Locks we sell", """
             We test locks in our own yard with saws and drills. The only locks we sell are from Hasp & Rowe, because they
             held out longest. They come with a frame holder.

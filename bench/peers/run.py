@@ -1,0 +1,210 @@
+"""qad beside transformers and PEFT, in one run on one machine.
+
+    scripts/interop once, then  ~/.cache/qad/venv/bin/python bench/peers/run.py [--rounds 5] [--threads N] [WORK…]
+
+Sides take turns (A B A B …), one figure per turn; shown are medians with the least and largest, and the ratio of the
+medians. Prints a Markdown table for docs/performance.md, and writes the figures as JSON where --output says.
+"""
+
+import argparse
+import datetime
+import functools
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Callable
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+PEERS = pathlib.Path(__file__).resolve().parent
+CACHE = pathlib.Path(os.environ.get("QAD_CACHE", "~/.cache/qad")).expanduser()
+SMOLLM2 = CACHE / "models" / "smollm2-135m-instruct.gguf"
+TINY_GPT2 = CACHE / "models" / "tiny-gpt2"
+PROMPT = "The capital of France is"
+
+
+@dataclass
+class Work:
+    title: str
+    unit: str
+    peer: str
+    ours: Callable[[], float]
+    theirs: Callable[[], float]
+    target: str                # of ours ÷ theirs for rates, of theirs ÷ ours for times and bytes
+    higher_is_better: bool = True
+    figures: dict = field(default_factory=lambda: {"qad": [], "peer": []})
+
+    def measure(self, rounds):
+        for _ in range(rounds):
+            self.figures["qad"].append(self.ours())
+            self.figures["peer"].append(self.theirs())
+
+    def ratio(self):
+        ours, theirs = (statistics.median(self.figures[side]) for side in ("qad", "peer"))
+        return ours / theirs if self.higher_is_better else theirs / ours
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# qad
+
+
+def qad_json(threads, *arguments, program=ROOT / "build" / "release" / "qad"):
+    command = [str(part) for part in (program, *arguments, "--json", "--threads", threads)]
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+
+
+def qad_bench(threads, model, prompt, generate, *flags):
+    """Tokens per second: of the prefill where `generate` is 0, else of the decoding."""
+    document = qad_json(threads, "bench", model, "--prompt", prompt, "--generate", generate, "--repetitions", 1, *flags)
+    row, = (row for row in document["rows"] if (row["n_gen"] > 0) == (generate > 0))
+    return row["avg_ts"]
+
+
+def seconds_of(*command):
+    began = time.perf_counter()
+    subprocess.run([str(part) for part in command], stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - began
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# transformers
+
+
+@functools.cache
+def smollm2_folder():
+    """The GGUF's weights, dequantized by transformers and saved in f32."""
+    folder = CACHE / "peers" / "smollm2-f32"
+    if not (folder / "config.json").exists():
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+        source = dict(pretrained_model_name_or_path=SMOLLM2.parent, gguf_file=SMOLLM2.name)
+        AutoTokenizer.from_pretrained(**source).save_pretrained(folder)
+        AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32).save_pretrained(folder)
+    return folder
+
+
+@functools.cache
+def transformers_model(folder, dtype):
+    import torch
+    from transformers import AutoModelForCausalLM
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()
+
+
+def random_ids(model, count):
+    import torch
+    return torch.randint(0, model.config.vocab_size, (1, count), generator=torch.Generator().manual_seed(0))
+
+
+def transformers_prefill(folder, dtype, tokens):
+    import torch
+    model = transformers_model(folder, dtype)
+    ids = random_ids(model, tokens)
+    with torch.inference_mode():
+        began = time.perf_counter()
+        model(ids, logits_to_keep=1)
+        return tokens / (time.perf_counter() - began)
+
+
+def transformers_decode(folder, dtype, tokens, prompt):
+    """The first token is the prefill's: its time is measured alone and taken off."""
+    import torch
+    model = transformers_model(folder, dtype)
+    ids = random_ids(model, prompt)
+
+    def seconds(count):
+        began = time.perf_counter()
+        model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=count, min_new_tokens=count,
+                       do_sample=False, pad_token_id=0)
+        return time.perf_counter() - began
+
+    with torch.inference_mode():
+        return tokens / (seconds(tokens + 1) - seconds(1))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# the list
+
+
+def all_works(threads):
+    bench = functools.partial(qad_bench, threads)
+    decode, prefill = transformers_decode, transformers_prefill
+    qad = ROOT / "build" / "release" / "qad"
+    yield "tiny", Work("tiny-gpt2, decode 256", "tok/s", "transformers f32", lambda: bench(TINY_GPT2, 32, 256),
+                       lambda: decode(TINY_GPT2, "float32", 256, 32), "≥ 20×")
+    yield "first", Work("SmolLM2, start to first token", "s", "transformers f32",
+                        lambda: seconds_of(qad, "generate", SMOLLM2, "--prompt", PROMPT, "--max-new-tokens", 1,
+                                           "--threads", threads),
+                        lambda: seconds_of(sys.executable, PEERS / "first_token.py", smollm2_folder(), PROMPT),
+                        "ours ≤ 0.5 s", higher_is_better=False)
+    for dtype in ("float32", "bfloat16"):
+        short = {"float32": "f32", "bfloat16": "bf16"}[dtype]
+        yield f"prefill-{short}", Work(f"SmolLM2 {short}, prefill 512", "tok/s", f"transformers {short}",
+                                       lambda s=short: bench(SMOLLM2, 512, 0, "--weights", s),
+                                       lambda d=dtype: prefill(smollm2_folder(), d, 512), "≥ 1×")
+        yield f"decode-{short}", Work(f"SmolLM2 {short}, decode 64", "tok/s", f"transformers {short}",
+                                      lambda s=short: bench(SMOLLM2, 0, 64, "--weights", s),
+                                      lambda d=dtype: decode(smollm2_folder(), d, 64, 1), "≥ 1×")
+
+
+def machine(threads):
+    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")),
+                 platform.machine())
+    revision = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE, text=True)
+    import torch
+    import transformers
+    return {"date": datetime.date.today().isoformat(), "cpu": model, "cores": os.cpu_count(), "threads": threads,
+            "load": os.getloadavg()[0], "revision": revision.stdout.strip(), "torch": torch.__version__,
+            "transformers": transformers.__version__}
+
+
+def show(figures, unit):
+    digits = 2 if unit == "s" else 0
+    low, middle, high = min(figures), statistics.median(figures), max(figures)
+    return f"{middle:,.{digits}f} ({low:,.{digits}f}–{high:,.{digits}f}) {unit}"
+
+
+def markdown(about, works):
+    yield (f"{about['date']}, {about['cpu']}, {about['threads']} threads of {about['cores']}, load {about['load']:.1f} "
+           f"before; qad {about['revision']}, torch {about['torch']}, transformers {about['transformers']}. "
+           "Median (least–largest).")
+    yield ""
+    yield "| work | qad | peer | ratio | target |"
+    yield "|---|---|---|---|---|"
+    for work in works.values():
+        yield (f"| {work.title} | {show(work.figures['qad'], work.unit)} | {work.peer} "
+               f"{show(work.figures['peer'], work.unit)} | {work.ratio():.2f}× | {work.target} |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--output", type=pathlib.Path, help="JSON file")
+    parser.add_argument("work", nargs="*", help="all where none is named")
+    arguments = parser.parse_args()
+    works = dict(all_works(arguments.threads))
+    if unknown := set(arguments.work) - set(works):
+        parser.error(f"{', '.join(sorted(unknown))}: unknown work; there are {', '.join(works)}")
+    works = {name: work for name, work in works.items() if not arguments.work or name in arguments.work}
+
+    import torch
+    torch.set_num_threads(arguments.threads)
+    about = machine(arguments.threads)
+    for name, work in works.items():
+        print(f"{name} …", file=sys.stderr, flush=True)
+        work.theirs()  # loads, compiles, warms up; ours warms itself up in `qad bench`
+        work.measure(arguments.rounds)
+    print("\n".join(markdown(about, works)))
+    if arguments.output:
+        rows = [dict(work=name, title=work.title, unit=work.unit, peer=work.peer, ratio=work.ratio(), **work.figures)
+                for name, work in works.items()]
+        arguments.output.write_text(json.dumps({"machine": about, "rows": rows}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""What must hold for the data to be worth measuring with; every function returns its problems as lines."""
+
+import itertools
+import re
+
+STOP = set("""a an and any are as at be been before but by can could did do does for from get had has have how i if in into is it
+its me mine my need no not of off on one or our out should so than that the their them then there they this to up us was we
+what when where which who whom whose will with within would you your""".split())
+
+
+def words(text):
+    return re.findall(r"[a-z0-9]+(?:[.:,@][a-z0-9]+)*", text.lower().replace("’", "").replace("'", ""))
+
+
+def stem(word):
+    for ending in ("ments", "ment", "ing", "ies", "ed", "es", "s"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word[: -len(ending)]
+    return word
+
+
+def content_words(text):
+    return {stem(w) for w in words(text) if w not in STOP}
+
+
+def overlap(question, section):
+    """"high" where at least half of the question's content words occur in its source section."""
+    asked = content_words(question)
+    return "high" if len(asked & content_words(section)) >= 0.5 * len(asked) else "low"
+
+
+def holds(text, phrase):
+    """Whether the words of `phrase` occur in `text` in a row."""
+    return f" {' '.join(words(phrase))} " in f" {' '.join(words(text))} "
+
+
+def near_duplicates(a, b, limit):
+    """Pairs with equal words, eight words in a row in common, or a Jaccard index of their word sets ≥ limit."""
+    grams = lambda w: {tuple(w[i:i + 8]) for i in range(len(w) - 7)}
+    left, right = ([(item, words(item["prompt"])) for item in items] for items in (a, b))
+    left, right = ([(item, w, set(w), grams(w)) for item, w in side] for side in (left, right))
+    problems = []
+    for (x, xw, xs, xg), (y, yw, ys, yg) in itertools.product(left, right):
+        if x is y or (a is b and x["id"] >= y["id"]):
+            continue
+        if xw == yw or xg & yg or len(xs & ys) >= limit * len(xs | ys):
+            problems.append(f"near duplicates {x['id']} / {y['id']}:\n    {x['prompt']}\n    {y['prompt']}")
+    return problems
+
+
+def leaks(sets):
+    """Across splits nothing may come close; inside a split (where wordings of a fact are meant to vary) nothing may repeat."""
+    train = {item["id"]: item for name in ("train.jsonl", "train-grounded.jsonl") for item in sets[name]}
+    splits = [list(train.values()), sets["dev.jsonl"], sets["eval.jsonl"]]
+    across = [p for a, b in itertools.combinations(splits, 2) for p in near_duplicates(a, b, 0.55)]
+    return across + [p for split in splits for p in near_duplicates(split, split, 0.75)]
+
+
+def answers(facts):
+    """Short, found in their section, and not to be taken for the answer of another fact."""
+    problems, seen = [], {}
+    for fact, section, source in facts:
+        for value in filter(None, (fact["v1"], fact["v2"])):
+            if len(value.split()) > 8:
+                problems.append(f"{fact['id']}: \"{value}\" has more than eight words")
+            if value.lower() in seen:
+                problems.append(f"{fact['id']}: \"{value}\" also answers {seen[value.lower()]}")
+            seen[value.lower()] = fact["id"]
+        wanted = f"[[{fact['v1']}|{fact['v2']}]]" if fact["v2"] else fact["v1"].lower()
+        if wanted not in (section["text"] if fact["v2"] else section["text"].lower()):
+            problems.append(f"{fact['id']}: \"{wanted}\" does not stand in {source}")
+    return problems
+
+
+def scoring(items):
+    """No accepted answer inside a rejected one or the other way round, and no answer given away by its question."""
+    problems = []
+    for item in items:
+        for good, bad in itertools.product(item.get("accept", []), item.get("reject", [])):
+            if holds(good, bad) or holds(bad, good):
+                problems.append(f"{item['id']}: \"{good}\" is accepted and \"{bad}\" rejected")
+        problems += [f"{item['id']}: the question holds \"{a}\"" for a in item.get("accept", []) if holds(item["prompt"], a)]
+    return problems
+
+
+def invented_values(facts, sections):
+    """No value of the handbook in an invented passage, and no answer in a question."""
+    problems = []
+    known = [v for fact, *_ in facts for v in (fact["v1"], fact["v2"]) if v]
+    for section in sections:
+        problems += [f"invented {section['page']}#{section['heading']}: holds the handbook's \"{v}\""
+                     for v in known if holds(section["text"].replace("[[", " ").replace("|", " ; ").replace("]]", " "), v)]
+    return problems
+
+
+def counts(sets):
+    """The sizes that README.md and docs promise."""
+    size = lambda name, prefix: sum(item["slice"].startswith(prefix) for item in sets[name])
+    wanted = [("train.jsonl", "behaviour", 180), ("train.jsonl", "facts", 160), ("train.jsonl", "unanswerable", 40),
+              ("train-grounded.jsonl", "facts", 126), ("train-grounded.jsonl", "unanswerable", 62),
+              ("dev.jsonl", "", 100), ("eval.jsonl", "behaviour", 120), ("eval.jsonl", "facts/stable", 40),
+              ("eval.jsonl", "facts/changed", 40), ("eval.jsonl", "unanswerable/near-miss", 40),
+              ("eval.jsonl", "unanswerable/off-topic", 40), ("eval.jsonl", "injected", 20)]
+    return [f"{name}: {size(name, prefix)} items of {prefix or 'all'}, {n} wanted"
+            for name, prefix, n in wanted if size(name, prefix) != n]
+
+
+def all_problems(sets, facts, sections):
+    return (counts(sets) + answers(facts) + scoring(sets["dev.jsonl"] + sets["eval.jsonl"]) +
+            invented_values(facts, sections) + leaks(sets))

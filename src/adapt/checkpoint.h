@@ -1,0 +1,40 @@
+// What an interrupted training needs to go on bit for bit: a folder that is a PEFT adapter (the last good one) with
+// trainer.json and trainer.safetensors beside it. Always written whole and swapped in.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "adapt/examples.h"
+#include "adapt/lora.h"
+#include "adapt/optimizer.h"
+#include "adapt/options.h"
+
+namespace qad {
+
+struct TrainState {
+  int64_t step = 0;  // optimizer steps done; the data order follows from it and the seed
+  std::vector<double> losses;
+  std::vector<int64_t> validation_steps;
+  std::vector<double> validation_losses;
+  int64_t best_step = 0;
+  std::vector<float> best;  // the adapter's values then; empty until the first validation
+};
+
+// Identifies what may be resumed: examples, options, adapter shape, seed. Settings that change nothing of the result
+// (save_every) are left out.
+std::string TrainingFingerprint(const LoraAdapter& adapter, const ExampleSet& train, const ExampleSet& dev,
+                                const TrainOptions& options, uint64_t seed);
+
+void WriteCheckpoint(const std::filesystem::path& folder, const std::string& fingerprint, const std::string& base_model,
+                     const LoraAdapter& adapter, AdamWOptimizer& optimizer, const TrainState& state);
+
+// Fills adapter values, optimizer and state. Errors: kInput, files that are missing or malformed; kUsage, another
+// fingerprint.
+void ReadCheckpoint(const std::filesystem::path& folder, const std::string& fingerprint, LoraAdapter& adapter,
+                    AdamWOptimizer& optimizer, TrainState& state);
+bool HasCheckpoint(const std::filesystem::path& folder);
+
+}  // namespace qad

@@ -1,0 +1,106 @@
+#include "adapt/examples.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "adapt/seeds.h"
+#include "base/error.h"
+
+namespace qad {
+namespace {
+
+// Position t learns to predict token t + 1 where that token's place is at least `first_label`.
+TrainExample WithLabels(std::vector<TokenId> sequence, size_t first_label) {
+  TrainExample example;
+  for (size_t t = 0; t + 1 < sequence.size(); ++t)
+    example.labels.push_back(t + 1 >= first_label ? sequence[t + 1] : kNotSupervised);
+  if (!sequence.empty()) sequence.pop_back();
+  example.tokens = std::move(sequence);
+  return example;
+}
+
+void Append(std::vector<TokenId>& to, const std::vector<TokenId>& more) {
+  to.insert(to.end(), more.begin(), more.end());
+}
+
+void AppendEnd(const Tokenizer& tokenizer, const std::string& end_of_turn, std::vector<TokenId>& sequence) {
+  Append(sequence, tokenizer.EncodeWithSpecial(end_of_turn));
+  const std::optional<TokenId> eos = tokenizer.eos();
+  if (eos && (sequence.empty() || sequence.back() != *eos)) sequence.push_back(*eos);
+}
+
+}  // namespace
+
+size_t TrainExample::supervised() const {
+  return labels.size() - static_cast<size_t>(std::ranges::count(labels, kNotSupervised));
+}
+
+size_t ExampleSet::tokens() const {
+  size_t sum = 0;
+  for (const TrainExample& example : examples) sum += example.tokens.size();
+  return sum;
+}
+
+size_t ExampleSet::longest() const {
+  size_t longest = 0;
+  for (const TrainExample& example : examples) longest = std::max(longest, example.tokens.size());
+  return longest;
+}
+
+TrainExample MakeExample(const Tokenizer& tokenizer, const ChatTemplate& chat, const std::vector<Message>& prompt,
+                         std::string_view completion, bool completion_only) {
+  std::vector<TokenId> sequence = chat.Encode(tokenizer, prompt, true);
+  const size_t first_label = completion_only ? sequence.size() : 1;
+  Append(sequence, tokenizer.Encode(completion));
+  AppendEnd(tokenizer, chat.end_of_turn(), sequence);
+  return WithLabels(std::move(sequence), first_label);
+}
+
+TrainExample MakeExample(const Tokenizer& tokenizer, const ChatTemplate& chat, const Item& item,
+                         const std::string& system_prompt, bool completion_only) {
+  if (item.plain_text) {
+    std::vector<TokenId> sequence;
+    if (tokenizer.add_bos()) sequence.push_back(*tokenizer.bos());
+    Append(sequence, tokenizer.Encode(item.completion));
+    AppendEnd(tokenizer, "", sequence);
+    return WithLabels(std::move(sequence), 1);
+  }
+  std::vector<Message> messages = item.messages;
+  const bool has_system = !messages.empty() && messages.front().role == "system";
+  if (!system_prompt.empty() && !has_system) messages.insert(messages.begin(), {"system", system_prompt});
+  return MakeExample(tokenizer, chat, messages, item.completion, completion_only);
+}
+
+ExampleSet MakeExamples(const Tokenizer& tokenizer, const ChatTemplate& chat, std::span<const Item> items,
+                        const std::string& system_prompt, bool completion_only, size_t max_length) {
+  ExampleSet set;
+  for (const Item& item : items) {
+    TrainExample example = MakeExample(tokenizer, chat, item, system_prompt, completion_only);
+    if (example.tokens.size() + 1 > max_length)
+      set.skipped.push_back(item.id);
+    else if (example.supervised() > 0)
+      set.examples.push_back(std::move(example));
+    else
+      set.skipped.push_back(item.id);
+  }
+  if (set.examples.empty() && !items.empty())
+    FailInput("none of the {} training items can be used: each is longer than data.max_length = {} tokens (first: {})",
+              items.size(), max_length, set.skipped.front());
+  return set;
+}
+
+ExampleSet SplitDev(ExampleSet& train, double fraction, uint64_t seed) {
+  ExampleSet dev;
+  const size_t n = train.examples.size();
+  if (fraction <= 0 || n < 2) return dev;
+  const auto count = std::clamp<size_t>(static_cast<size_t>(fraction * static_cast<double>(n) + 0.5), 1, n - 1);
+  std::vector<size_t> order(n);
+  std::iota(order.begin(), order.end(), size_t{0});
+  Random(SeedFor(seed, SeedPurpose::kDevSplit)).Shuffle(order);
+  std::sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count));
+  for (size_t i = 0; i < count; ++i) dev.examples.push_back(std::move(train.examples[order[i]]));
+  std::erase_if(train.examples, [](const TrainExample& example) { return example.tokens.empty(); });
+  return dev;
+}
+
+}  // namespace qad

@@ -1,0 +1,51 @@
+// From dataset items to what is trained on: token ids with a label for every position that counts in the loss.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/training.h"
+#include "text/chat.h"
+#include "text/dataset.h"
+#include "text/tokenizer.h"
+
+namespace qad {
+
+// labels[t] is the token to predict after tokens[t], or kNotSupervised. The sequence's last token is only ever a label.
+struct TrainExample {
+  std::vector<TokenId> tokens, labels;
+
+  size_t supervised() const;
+};
+
+struct ExampleSet {
+  std::vector<TrainExample> examples;
+  std::vector<std::string> skipped;  // ids of items longer than allowed: left out whole, never cut
+
+  size_t tokens() const;
+  size_t longest() const;
+};
+
+// The prompt as evaluation encodes it (messages, generation prompt), then the completion as people's text (special
+// tokens off), then the end of the turn and the end-of-sequence token, so that generation learns to stop. With
+// `completion_only` the loss counts from the completion's first token, else from the second token of the prompt.
+TrainExample MakeExample(const Tokenizer& tokenizer, const ChatTemplate& chat, const std::vector<Message>& prompt,
+                         std::string_view completion, bool completion_only);
+// The same for an item; `system_prompt`, where not empty, is put before items that have no system message. Items of
+// plain text ({"text"}) have no template and count whole.
+TrainExample MakeExample(const Tokenizer& tokenizer, const ChatTemplate& chat, const Item& item,
+                         const std::string& system_prompt, bool completion_only);
+
+// All items; those of more than `max_length` tokens (prompt, completion and end) are skipped.
+// Errors (kInput): every item was skipped.
+ExampleSet MakeExamples(const Tokenizer& tokenizer, const ChatTemplate& chat, std::span<const Item> items,
+                        const std::string& system_prompt, bool completion_only, size_t max_length);
+
+// Moves a seeded share of `train` (at least one example and at most all but one) into a validation set; for those who
+// have no dev set. Nothing where fraction is 0 or train has fewer than two examples.
+ExampleSet SplitDev(ExampleSet& train, double fraction, uint64_t seed);
+
+}  // namespace qad

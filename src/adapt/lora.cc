@@ -1,0 +1,164 @@
+#include "adapt/lora.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "adapt/seeds.h"
+#include "base/error.h"
+#include "base/suggest.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kAllLinear = "all-linear";
+
+// As PEFT: the whole name, or its end after a dot.
+bool EndsWithName(std::string_view module, std::string_view name) {
+  return module == name ||
+         (module.ends_with(name) && module.size() > name.size() && module[module.size() - name.size() - 1] == '.');
+}
+
+bool Names(const std::string& target, const AdapterSite& site) {
+  return target == kAllLinear || target == RoleName(site.role) || EndsWithName(site.module, target);
+}
+
+std::string LeafName(const std::string& module) { return module.substr(module.rfind('.') + 1); }
+
+[[noreturn]] void FailNoSuchTarget(const Transformer& model, const std::string& target) {
+  std::set<std::string> names = {kAllLinear};
+  for (const AdapterSite& site : model.sites()) names.insert({std::string(RoleName(site.role)), LeafName(site.module)});
+  const std::vector<std::string> known(names.begin(), names.end());
+  std::string listed;
+  for (const std::string& name : known) listed += (listed.empty() ? "" : ", ") + name;
+  Fail(ErrorKind::kUsage,
+       "lora.target_modules: \"{}\" names no linear layer of this model{}; it has {} (the head takes no adapter)",
+       target, Suggestion(target, known), listed);
+}
+
+std::string Describe(const Transformer& model) {
+  const ModelConfig& c = model.config();
+  return fmt::format("this model ({}, {} layers, hidden size {})", c.family->name, c.layers, c.hidden);
+}
+
+const AdapterSite& SiteOf(const Transformer& model, const PeftModule& module, const std::string& adapter) {
+  const auto& sites = model.sites();
+  const auto found = std::ranges::find(sites, module.module, &AdapterSite::module);
+  if (found == sites.end())
+    FailInput("{} does not fit {}: it adapts \"{}\", which the model lacks; load it onto the base it was trained on",
+              adapter, Describe(model), module.module);
+  if (module.in != found->in || module.out != found->out)
+    FailInput(
+        "{} does not fit {}: \"{}\" is {} inputs × {} outputs in the adapter and {} × {} in the model; load it onto "
+        "the base it was trained on",
+        adapter, Describe(model), module.module, module.in, module.out, found->in, found->out);
+  return *found;
+}
+
+}  // namespace
+
+std::vector<AdapterSite> SelectSites(const Transformer& model, const std::vector<std::string>& targets) {
+  if (targets.empty())
+    Fail(ErrorKind::kUsage, "lora.target_modules: names nothing; \"{}\" adapts every linear layer", kAllLinear);
+  for (const std::string& target : targets)
+    if (std::ranges::none_of(model.sites(), [&](const AdapterSite& site) { return Names(target, site); }))
+      FailNoSuchTarget(model, target);
+  std::vector<AdapterSite> chosen;
+  for (const AdapterSite& site : model.sites())
+    if (std::ranges::any_of(targets, [&](const std::string& target) { return Names(target, site); }))
+      chosen.push_back(site);
+  return chosen;
+}
+
+std::vector<std::string> TargetModules(const std::vector<AdapterSite>& all, const std::vector<AdapterSite>& chosen) {
+  std::set<std::string> modules, targets;
+  for (const AdapterSite& site : chosen) modules.insert(site.module);
+  const auto selects_only_chosen = [&](const std::string& name) {
+    return std::ranges::all_of(all, [&](const AdapterSite& site) {
+      return !EndsWithName(site.module, name) || modules.contains(site.module);
+    });
+  };
+  for (const std::string& module : modules) {
+    size_t dot = module.rfind('.');
+    while (dot != std::string::npos && !selects_only_chosen(module.substr(dot + 1)))
+      dot = dot == 0 ? std::string::npos : module.rfind('.', dot - 1);
+    targets.insert(dot == std::string::npos ? module : module.substr(dot + 1));
+  }
+  return {targets.begin(), targets.end()};
+}
+
+void LoraAdapter::Lay(std::vector<AdapterSite> sites) {
+  const auto rank = static_cast<size_t>(config_.r);
+  size_t at = 0;
+  for (AdapterSite& site : sites) {
+    const size_t a = at, b = a + rank * site.in;
+    at = b + site.out * rank;
+    modules_.push_back({.site = std::move(site), .a = a, .b = b});
+  }
+  values_.assign(at, 0.0f);
+}
+
+LoraAdapter::LoraAdapter(const Transformer& model, const LoraOptions& options, uint64_t seed) {
+  const std::vector<AdapterSite> chosen = SelectSites(model, options.target_modules);
+  config_.r = options.r;
+  config_.lora_alpha = options.alpha;
+  config_.lora_dropout = options.dropout;
+  config_.use_rslora = options.rslora;
+  config_.fan_in_fan_out = model.config().family->traits.conv1d;
+  config_.target_modules = TargetModules(model.sites(), chosen);
+  Lay(chosen);
+  for (const Module& module : modules_) {
+    const auto place =
+        std::ranges::find(model.sites(), module.site.module, &AdapterSite::module) - model.sites().begin();
+    Random random(SeedFor(seed, SeedPurpose::kInitialisation), static_cast<uint64_t>(place));
+    // He et al. 2015 with negative slope √5: gain √(2/(1+5)), bound gain·√(3/in) = 1/√in.
+    const double bound = 1.0 / std::sqrt(static_cast<double>(module.site.in));
+    for (size_t i = module.a; i < module.b; ++i) values_[i] = static_cast<float>((2 * random.Uniform() - 1) * bound);
+  }
+}
+
+LoraAdapter::LoraAdapter(const Transformer& model, const fs::path& folder) {
+  const PeftAdapter peft = ReadPeftAdapter(folder);
+  config_ = peft.config;
+  const std::string name = fmt::format("{} (an adapter of \"{}\")", folder.string(), config_.base_model);
+  std::vector<AdapterSite> sites;
+  for (const PeftModule& module : peft.modules) sites.push_back(SiteOf(model, module, name));
+  Lay(std::move(sites));
+  for (size_t i = 0; i < modules_.size(); ++i) {
+    std::ranges::copy(peft.modules[i].a, values_.begin() + static_cast<std::ptrdiff_t>(modules_[i].a));
+    std::ranges::copy(peft.modules[i].b, values_.begin() + static_cast<std::ptrdiff_t>(modules_[i].b));
+  }
+}
+
+void LoraAdapter::AttachTo(Transformer& model) {
+  model.ClearAdapters();
+  const auto gradient = [&](size_t at) { return gradients_.empty() ? nullptr : gradients_.data() + at; };
+  for (const Module& module : modules_) {
+    LowRank low_rank{.rank = static_cast<size_t>(config_.r), .scale = config_.Scale()};
+    low_rank.a = values_.data() + module.a;
+    low_rank.b = values_.data() + module.b;
+    low_rank.a_gradient = gradient(module.a);
+    low_rank.b_gradient = gradient(module.b);
+    model.Attach(module.site, low_rank);
+  }
+}
+
+void LoraAdapter::Save(const fs::path& folder, const std::string& base) const {
+  PeftAdapter peft;
+  peft.config = config_;
+  peft.config.base_model = base;
+  const auto rank = static_cast<size_t>(config_.r);
+  for (const Module& module : modules_) {
+    const float *a = values_.data() + module.a, *b = values_.data() + module.b;
+    peft.modules.push_back({.module = module.site.module,
+                            .in = module.site.in,
+                            .out = module.site.out,
+                            .a = {a, b},
+                            .b = {b, b + module.site.out * rank}});
+  }
+  WritePeftAdapter(folder, peft);
+}
+
+}  // namespace qad

@@ -1,0 +1,289 @@
+#include "adapt/trainer.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numeric>
+
+#include "adapt/batches.h"
+#include "adapt/checkpoint.h"
+#include "adapt/optimizer.h"
+#include "adapt/schedule.h"
+#include "adapt/seeds.h"
+#include "base/error.h"
+#include "base/interrupt.h"
+#include "base/progress.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+
+namespace {
+
+// Beyond a few hundred rows the dense products gain nothing more, and the tape grows with every row.
+constexpr size_t kChosenMicroBatch = 512;
+constexpr size_t kMaxPasses = size_t{1} << 20;  // of one step: gives every pass a dropout stream of its own
+
+double SecondsSince(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+size_t PeakRss() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<size_t>(usage.ru_maxrss) * 1024;
+}
+
+std::vector<size_t> Everything(const ExampleSet& set) {
+  std::vector<size_t> all(set.examples.size());
+  std::iota(all.begin(), all.end(), size_t{0});
+  return all;
+}
+
+class NumericsScope {
+ public:
+  NumericsScope(Context& context, Numerics numerics) : context_(context), before_(context.numerics) {
+    context.numerics = numerics;
+  }
+  ~NumericsScope() { context_.numerics = before_; }
+  NumericsScope(const NumericsScope&) = delete;
+  NumericsScope& operator=(const NumericsScope&) = delete;
+
+ private:
+  Context& context_;
+  Numerics before_;
+};
+
+double LossOver(Context& context, TrainingPass& pass, const ExampleSet& set, size_t limit) {
+  double total = 0;
+  size_t supervised = 0;
+  for (const PackedBatch& batch : Pack(set.examples, Everything(set), limit)) {
+    total += pass.Run(context, batch, {.backward = false});
+    supervised += batch.supervised();
+  }
+  return total / static_cast<double>(supervised);
+}
+
+class Trainer {
+ public:
+  Trainer(Context& context, Transformer& model, LoraAdapter& adapter, const ExampleSet& train, const ExampleSet& dev,
+          const TrainOptions& options, uint64_t seed, const TrainHooks& hooks)
+      : context_(context),
+        model_(model),
+        adapter_(adapter),
+        train_(train),
+        dev_(dev),
+        options_(options),
+        hooks_(hooks),
+        plan_(train.examples.size(), static_cast<size_t>(options.batch_size), options.epochs,
+              SeedFor(seed, SeedPurpose::kOrder)),
+        warmup_(WarmupSteps(options.warmup_ratio, plan_.total_steps())),
+        dropout_seed_(SeedFor(seed, SeedPurpose::kDropout)),
+        optimizer_(adapter.parameters()),
+        pass_(model),
+        limit_(MicroBatchTokens(options)),
+        fingerprint_(TrainingFingerprint(adapter, train, dev, options, seed)) {}
+
+  TrainResult Run();
+
+ private:
+  void CheckLengths() const;
+  void Predict();
+  void Resume();
+  TrainProgress Step();
+  void RequireFinite(double value, const char* what) const;
+  void Validate();
+  void SaveCheckpoint();
+  void Finish();
+  double TokensAhead();
+  std::string Note(const TrainProgress& done) const;
+  fs::path CheckpointFolder() const { return hooks_.output / "checkpoint"; }
+
+  Context& context_;
+  Transformer& model_;
+  LoraAdapter& adapter_;
+  const ExampleSet &train_, &dev_;
+  const TrainOptions& options_;
+  const TrainHooks& hooks_;
+  StepPlan plan_;
+  int64_t warmup_;
+  uint64_t dropout_seed_;
+  AdamWOptimizer optimizer_;
+  TrainingPass pass_;
+  size_t limit_;
+  std::string fingerprint_;
+  TrainState state_;
+  int64_t saved_step_ = 0;  // of the checkpoint on disk; 0: none of this training
+  TrainResult result_;
+};
+
+void Trainer::CheckLengths() const {
+  const size_t longest = std::max(train_.longest(), dev_.longest()), positions = model_.config().max_positions;
+  if (longest > positions)
+    FailInput("a training example has {} tokens, but the model has {} positions; set data.max_length to {} or less",
+              longest, positions, positions);
+}
+
+void Trainer::Predict() {
+  size_t largest = 0;
+  for (const ExampleSet* set : {&train_, &dev_})
+    largest = std::max({largest, std::min(limit_, set->tokens()), set->longest()});
+  result_.trainable_parameters = adapter_.parameters();
+  result_.adapter_bytes = result_.gradient_bytes = adapter_.bytes();
+  result_.moment_bytes = optimizer_.bytes();
+  result_.tape_bytes = pass_.Bytes(largest);
+  result_.micro_batch_tokens = limit_;
+  result_.skipped = train_.skipped.size();
+  result_.dev_skipped = dev_.skipped.size();
+}
+
+void Trainer::Resume() {
+  if (!hooks_.resume || hooks_.output.empty() || !HasCheckpoint(CheckpointFolder())) return;
+  ReadCheckpoint(CheckpointFolder(), fingerprint_, adapter_, optimizer_, state_);
+  saved_step_ = result_.resumed_from = state_.step;
+}
+
+double Trainer::TokensAhead() {
+  size_t tokens = 0;
+  for (int64_t step = state_.step; step < plan_.total_steps(); ++step)
+    for (const size_t index : plan_.ExamplesOf(step)) tokens += train_.examples[index].tokens.size();
+  return static_cast<double>(tokens);
+}
+
+void Trainer::RequireFinite(double value, const char* what) const {
+  if (std::isfinite(value)) return;
+  const std::string kept =
+      saved_step_ > 0 ? fmt::format("the adapter after step {} is kept in {}", saved_step_, CheckpointFolder().string())
+                      : std::string("no adapter was saved before it");
+  Fail(ErrorKind::kNumeric,
+       "training step {} of {}: {} is {}; {}. A lower train.learning_rate, a longer warm-up or train.max_grad_norm "
+       "may help",
+       state_.step + 1, plan_.total_steps(), what, value, kept);
+}
+
+// One optimizer step: gradients of Σ −log p / (supervised tokens of the step), accumulated over packed passes.
+TrainProgress Trainer::Step() {
+  const auto start = std::chrono::steady_clock::now();
+  const std::vector<PackedBatch> passes = Pack(train_.examples, plan_.ExamplesOf(state_.step), limit_);
+  size_t supervised = 0, tokens = 0;
+  for (const PackedBatch& pass : passes) {
+    supervised += pass.supervised();
+    tokens += pass.tokens.size();
+  }
+  QAD_CHECK(supervised > 0 && passes.size() < kMaxPasses);
+  std::ranges::fill(adapter_.gradients(), 0.0f);
+  TrainingPass::Options run{.loss_weight = 1.0 / static_cast<double>(supervised),
+                            .dropout = static_cast<float>(adapter_.config().lora_dropout),
+                            .seed = dropout_seed_};
+  double total = 0;
+  for (size_t i = 0; i < passes.size(); ++i) {
+    run.step = static_cast<uint64_t>(state_.step) * kMaxPasses + i;
+    total += pass_.Run(context_, passes[i], run);
+    RequireFinite(total, "the loss");
+  }
+  const double norm = GlobalNorm(adapter_.gradients());
+  RequireFinite(norm, "the gradient's norm");
+  const double rate =
+      options_.learning_rate * ScheduleFactor(options_.schedule, state_.step, warmup_, plan_.total_steps());
+  optimizer_.Step(adapter_, rate, options_.weight_decay, ClipFactor(norm, options_.max_grad_norm));
+  ++state_.step;
+  state_.losses.push_back(total / static_cast<double>(supervised));
+  result_.tokens += static_cast<int64_t>(tokens);
+  result_.supervised_tokens += static_cast<int64_t>(supervised);
+  result_.seconds += SecondsSince(start);
+  return {.step = state_.step,
+          .total_steps = plan_.total_steps(),
+          .loss = state_.losses.back(),
+          .gradient_norm = norm,
+          .learning_rate = rate};
+}
+
+void Trainer::Validate() {
+  if (dev_.examples.empty()) return;
+  const auto start = std::chrono::steady_clock::now();
+  const double loss = LossOver(context_, pass_, dev_, limit_);
+  RequireFinite(loss, "the validation loss");
+  const bool best = state_.validation_losses.empty() || loss < *std::ranges::min_element(state_.validation_losses);
+  state_.validation_steps.push_back(state_.step);
+  state_.validation_losses.push_back(loss);
+  if (best) {
+    state_.best_step = state_.step;
+    state_.best.assign(adapter_.values().begin(), adapter_.values().end());
+  }
+  result_.validation_seconds += SecondsSince(start);
+}
+
+void Trainer::SaveCheckpoint() {
+  if (hooks_.output.empty() || saved_step_ == state_.step) return;
+  WriteCheckpoint(CheckpointFolder(), fingerprint_, hooks_.base_model, adapter_, optimizer_, state_);
+  saved_step_ = state_.step;
+}
+
+void Trainer::Finish() {
+  if (state_.best.empty())
+    state_.best_step = state_.step;
+  else
+    std::ranges::copy(state_.best, adapter_.values().begin());
+  adapter_.DropGradients();
+  adapter_.AttachTo(model_);
+  if (!hooks_.output.empty()) adapter_.Save(hooks_.output, hooks_.base_model);  // the swap takes checkpoint/ away
+  result_.losses = std::move(state_.losses);
+  result_.validation_steps = std::move(state_.validation_steps);
+  result_.validation_losses = std::move(state_.validation_losses);
+  result_.best_step = state_.best_step;
+  result_.steps = state_.step;
+  result_.tokens_per_second = result_.seconds > 0 ? static_cast<double>(result_.tokens) / result_.seconds : 0;
+  result_.tape_bytes_allocated = pass_.allocated_bytes();
+  result_.peak_rss_bytes = PeakRss();
+}
+
+std::string Trainer::Note(const TrainProgress& done) const {
+  std::string note = fmt::format("step {}/{}  loss {:.4f}", done.step, done.total_steps, done.loss);
+  if (!state_.validation_losses.empty()) note += fmt::format("  validation {:.4f}", state_.validation_losses.back());
+  return note;
+}
+
+TrainResult Trainer::Run() {
+  CheckLengths();
+  Resume();
+  adapter_.EnableGradients();
+  adapter_.AttachTo(model_);
+  Predict();
+  Progress progress("training", TokensAhead(), "tok", hooks_.quiet);
+  while (state_.step < plan_.total_steps()) {
+    const int64_t tokens_before = result_.tokens;
+    const TrainProgress done = Step();
+    if (plan_.EndsEpoch(done.step - 1)) Validate();
+    progress.Advance(static_cast<double>(result_.tokens - tokens_before), Note(done));
+    if (hooks_.on_step) hooks_.on_step(done);
+    if (done.step == done.total_steps) break;
+    if (Interrupted() || (options_.save_every > 0 && done.step % options_.save_every == 0)) SaveCheckpoint();
+    ThrowIfInterrupted();
+  }
+  Finish();
+  return std::move(result_);
+}
+
+}  // namespace
+
+size_t MicroBatchTokens(const TrainOptions& options) {
+  return options.micro_batch_tokens > 0 ? static_cast<size_t>(options.micro_batch_tokens) : kChosenMicroBatch;
+}
+
+double ValidationLoss(Context& context, Transformer& model, const ExampleSet& set, size_t micro_batch_tokens) {
+  TrainingPass pass(model);
+  return LossOver(context, pass, set, micro_batch_tokens);
+}
+
+TrainResult Train(Context& context, Transformer& model, LoraAdapter& adapter, const ExampleSet& train,
+                  const ExampleSet& dev, const TrainOptions& options, uint64_t seed, const TrainHooks& hooks) {
+  if (train.examples.empty()) FailInput("there is nothing to train on: no example is left");
+  if (options.batch_size < 1 || options.epochs <= 0)
+    Fail(ErrorKind::kUsage, "train.batch_size ({}) and train.epochs ({}) must be positive", options.batch_size,
+         options.epochs);
+  const NumericsScope numerics(context, options.exact ? Numerics::kExact : Numerics::kFast);
+  return Trainer(context, model, adapter, train, dev, options, seed, hooks).Run();
+}
+
+}  // namespace qad

@@ -1,0 +1,68 @@
+// Trains an adapter on a frozen base: epochs of seeded shuffles, gradients accumulated over packed passes, AdamW, with
+// checkpoints, validation and the best epoch kept. docs/adapt.md has the equations.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "adapt/examples.h"
+#include "adapt/lora.h"
+#include "adapt/options.h"
+#include "model/transformer.h"
+#include "ops/context.h"
+
+namespace qad {
+
+struct TrainProgress {
+  int64_t step = 0, total_steps = 0;  // steps done
+  double loss = 0;                    // of this step, mean over its supervised tokens
+  double gradient_norm = 0;           // before clipping
+  double learning_rate = 0;
+};
+
+struct TrainHooks {
+  // Where the finished adapter goes (a PEFT folder, replaced whole at the end). While training, checkpoint/ in it holds
+  // the last good adapter and what resuming needs. Empty: nothing is written.
+  std::filesystem::path output;
+  std::string base_model;                             // what adapter_config.json calls the base
+  bool resume = false;                                // go on from output/checkpoint where there is one
+  bool quiet = false;                                 // no progress on stderr
+  std::function<void(const TrainProgress&)> on_step;  // after each step; may be empty, may throw
+};
+
+struct TrainResult {
+  std::vector<double> losses;             // by step, mean −log p over its supervised tokens
+  std::vector<int64_t> validation_steps;  // steps done when the dev set was scored
+  std::vector<double> validation_losses;
+  int64_t best_step = 0;  // whose adapter was kept; the last where there is no dev set
+  int64_t steps = 0, resumed_from = 0;
+  int64_t tokens = 0, supervised_tokens = 0;  // of this process's steps
+  double seconds = 0, tokens_per_second = 0;  // of its steps, validation and saving left out
+  double validation_seconds = 0;
+  size_t trainable_parameters = 0;
+  size_t skipped = 0, dev_skipped = 0;  // items left out as too long
+  size_t micro_batch_tokens = 0;        // as chosen
+  // Predicted bytes, each as it was then allocated: matrices, their gradients, AdamW's moments; the tape and buffers of
+  // the largest pass, with what was allocated in the end beside it.
+  size_t adapter_bytes = 0, gradient_bytes = 0, moment_bytes = 0, tape_bytes = 0, tape_bytes_allocated = 0;
+  size_t peak_rss_bytes = 0;  // of the process so far
+};
+
+// Uses options.exact in place of context.numerics while it runs. The adapter is left attached, with the values of the
+// epoch whose validation loss is lowest (the last ones without a dev set), and saved to hooks.output.
+// Errors: kNumeric, a loss or gradient norm that is NaN or infinite: names the step, the checkpoint stays; kInterrupted
+// (Ctrl-C) at the end of a step, with a checkpoint written; kInput, an example beyond the model's positions;
+// kUsage, resuming with other data or settings; kFailed, a checkpoint that cannot be written.
+TrainResult Train(Context& context, Transformer& model, LoraAdapter& adapter, const ExampleSet& train,
+                  const ExampleSet& dev, const TrainOptions& options, uint64_t seed, const TrainHooks& hooks);
+
+// Tokens of a forward pass: options.micro_batch_tokens, or enough for the matrix products to run at full speed.
+size_t MicroBatchTokens(const TrainOptions& options);
+
+// Mean −log p over the supervised tokens of `set`, without dropout; NaN where there are none.
+double ValidationLoss(Context& context, Transformer& model, const ExampleSet& set, size_t micro_batch_tokens);
+
+}  // namespace qad

@@ -1,0 +1,158 @@
+// What stood there before survives every failure.
+#include "base/files.h"
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <csignal>
+
+#include "base/test_files.h"
+
+namespace qad {
+namespace {
+namespace fs = std::filesystem;
+
+size_t FilesIn(const fs::path& folder) {
+  return static_cast<size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
+}
+
+// Runs `action` in a child in which files may have at most `limit` bytes; returns its exit code: 0, or that of the
+// Error.
+template <typename Action>
+int WithFileSizeLimit(rlim_t limit, Action action) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::signal(SIGXFSZ, SIG_IGN);
+    const struct rlimit size { limit, limit };
+    int code = ::setrlimit(RLIMIT_FSIZE, &size) == 0 ? 0 : 99;
+    try {
+      action();
+    } catch (const Error& error) {
+      code = error.exit_code();
+    }
+    ::_exit(code);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(MappedFile, ShowsTheBytes) {
+  const TempFolder folder;
+  MappedFile file(folder.Write("a", "hello"));
+  EXPECT_EQ(file.bytes().size(), 5u);
+  EXPECT_EQ(static_cast<char>(file.bytes()[4]), 'o');
+  MappedFile moved(std::move(file));
+  moved.DropPages();  // they come back from the file
+  EXPECT_EQ(static_cast<char>(moved.bytes()[0]), 'h');
+  EXPECT_TRUE(MappedFile(folder.Write("empty", "")).bytes().empty());
+}
+
+TEST(MappedFile, RefusesWhatIsNoFile) {
+  const TempFolder folder;
+  EXPECT_TRUE(Fails([&] { MappedFile(folder / "none"); }, ErrorKind::kInput, {"none", "No such file"}));
+  EXPECT_TRUE(Fails([&] { MappedFile file(folder.path()); }, ErrorKind::kInput, {"not a regular file"}));
+}
+
+TEST(ReadTextFile, ReadsAllOrFails) {
+  const TempFolder folder;
+  EXPECT_EQ(ReadTextFile(folder.Write("a", std::string("x\0y", 3))), std::string("x\0y", 3));
+  EXPECT_EQ(ReadTextFile(folder.Write("empty", "")), "");
+  EXPECT_TRUE(Fails([&] { ReadTextFile(folder / "a", 2); }, ErrorKind::kInput, {"has 3 bytes, more than the 2"}));
+  EXPECT_TRUE(Fails([&] { ReadTextFile(folder / "none"); }, ErrorKind::kInput, {"cannot be opened"}));
+}
+
+TEST(AtomicFile, AppearsWholeAtCommit) {
+  const TempFolder folder;
+  const auto path = folder.Write("out", "old");
+  {
+    AtomicFile file(path);
+    file.Write("new ");
+    file.Write("text");
+    EXPECT_EQ(file.size(), 8u);
+    EXPECT_EQ(FileBytes(path), "old");
+    file.Commit();
+  }
+  EXPECT_EQ(FileBytes(path), "new text");
+  EXPECT_EQ(FilesIn(folder.path()), 1u);
+}
+
+TEST(AtomicFile, WithoutCommitNothingChanges) {
+  const TempFolder folder;
+  const auto path = folder.Write("out", "old");
+  { AtomicFile(path).Write("half"); }
+  EXPECT_EQ(FileBytes(path), "old");
+  EXPECT_EQ(FilesIn(folder.path()), 1u);
+}
+
+TEST(AtomicFile, FileSizeLimitLeavesTheOldFile) {
+  const TempFolder folder;
+  const auto path = folder.Write("out", "old");
+  const auto write = [&] { WriteFileAtomic(path, std::string(100000, 'x')); };
+  EXPECT_EQ(WithFileSizeLimit(4096, write), static_cast<int>(ErrorKind::kFailed));
+  EXPECT_EQ(FileBytes(path), "old");
+  EXPECT_EQ(FilesIn(folder.path()), 1u);
+  EXPECT_EQ(WithFileSizeLimit(200000, write), 0);
+  EXPECT_EQ(FileBytes(path).size(), 100000u);
+}
+
+TEST(AtomicFile, SaysWhyItCannotWrite) {
+  const TempFolder folder;
+  folder.Write("file", "");
+  EXPECT_TRUE(Fails([&] { WriteFileAtomic(folder / "file/out", "x"); }, ErrorKind::kFailed, {"file"}));
+  fs::create_directories(folder / "folder/full");
+  EXPECT_TRUE(Fails([&] { WriteFileAtomic(folder / "folder", "x"); }, ErrorKind::kFailed, {"cannot be put in place"}));
+  EXPECT_EQ(FilesIn(folder.path()), 2u);
+}
+
+TEST(AtomicFile, MakesItsFolder) {
+  const TempFolder folder;
+  WriteFileAtomic(folder / "a/b/c", "x");
+  EXPECT_EQ(FileBytes(folder / "a/b/c"), "x");
+}
+
+TEST(FolderSwap, ReplacesTheWholeFolder) {
+  const TempFolder folder;
+  folder.Write("out/old", "1");
+  {
+    FolderSwap swap(folder / "out/");
+    WriteFileAtomic(swap.path() / "new", "2");
+    EXPECT_TRUE(fs::exists(folder / "out/old"));
+    swap.Commit();
+  }
+  EXPECT_FALSE(fs::exists(folder / "out/old"));
+  EXPECT_EQ(FileBytes(folder / "out/new"), "2");
+  EXPECT_EQ(FilesIn(folder.path()), 1u);
+}
+
+TEST(FolderSwap, WithoutCommitTheOldOneStays) {
+  const TempFolder folder;
+  folder.Write("out/old", "1");
+  { WriteFileAtomic(FolderSwap(folder / "out").path() / "new", "2"); }
+  EXPECT_EQ(FileBytes(folder / "out/old"), "1");
+  EXPECT_EQ(FilesIn(folder.path()), 1u);
+}
+
+TEST(FolderSwap, FullDiskLeavesTheOldOne) {
+  const TempFolder folder;
+  folder.Write("out/old", "1");
+  const int code = WithFileSizeLimit(4096, [&] {
+    FolderSwap swap(folder / "out");
+    WriteFileAtomic(swap.path() / "small", "2");
+    WriteFileAtomic(swap.path() / "large", std::string(100000, 'x'));
+    swap.Commit();
+  });
+  EXPECT_EQ(code, static_cast<int>(ErrorKind::kFailed));
+  EXPECT_EQ(FileBytes(folder / "out/old"), "1");
+  EXPECT_EQ(FilesIn(folder.path()), 1u);
+}
+
+TEST(FolderSwap, MakesAFolderThatWasNotThere) {
+  const TempFolder folder;
+  FolderSwap swap(folder / "deep/out");
+  swap.Commit();
+  EXPECT_TRUE(fs::is_directory(folder / "deep/out"));
+}
+
+}  // namespace
+}  // namespace qad

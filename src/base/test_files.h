@@ -1,0 +1,73 @@
+// Files of tests: temporary folders, goldens, and the check that bad input fails with the right words. For tests only.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <initializer_list>
+#include <sstream>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace qad {
+
+// A new folder, removed at the end of the test.
+class TempFolder {
+ public:
+  TempFolder() {
+    static std::atomic<int> counter{0};
+    path_ = std::filesystem::temp_directory_path() / fmt::format("qad-test-{}-{}", ::getpid(), counter++);
+    std::filesystem::create_directories(path_);
+  }
+  TempFolder(const TempFolder&) = delete;
+  TempFolder& operator=(const TempFolder&) = delete;
+  ~TempFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
+  // Writes a file (folders on the way are made) and returns its path.
+  std::filesystem::path Write(std::string_view name, std::string_view bytes) const {
+    const std::filesystem::path file = path_ / name;
+    std::filesystem::create_directories(file.parent_path());
+    std::ofstream(file, std::ios::binary) << bytes;
+    return file;
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline std::string FileBytes(const std::filesystem::path& path) {
+  std::ostringstream out;
+  out << std::ifstream(path, std::ios::binary).rdbuf();
+  return out.str();
+}
+
+inline std::filesystem::path TestData(std::string_view name) { return std::filesystem::path(QAD_TESTDATA) / name; }
+
+// `action` must throw an Error of this kind whose message holds every one of `parts`.
+template <typename Action>
+::testing::AssertionResult Fails(Action&& action, ErrorKind kind, std::initializer_list<std::string_view> parts) {
+  try {
+    action();
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    if (error.kind() != kind)
+      return ::testing::AssertionFailure() << "error of kind " << error.exit_code() << ": " << message;
+    for (const std::string_view part : parts)
+      if (message.find(part) == std::string::npos)
+        return ::testing::AssertionFailure() << "\"" << part << "\" is not in: " << message;
+    return ::testing::AssertionSuccess();
+  }
+  return ::testing::AssertionFailure() << "nothing was thrown";
+}
+
+}  // namespace qad

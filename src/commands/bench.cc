@@ -1,0 +1,103 @@
+// qad bench MODEL: prefill and decode speed, with the fields of llama-bench.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "adapt/lora.h"
+#include "base/process.h"
+#include "commands/command.h"
+#include "evaluate/speed.h"
+#include "model/load.h"
+
+namespace qad {
+namespace {
+
+struct Options {
+  std::string model, adapter, format = "as-stored";
+  BenchOptions bench;
+  bool exact = false, profile = false;
+};
+
+void PrintProfile(const Context& context) {
+  double total = 0;
+  for (const double seconds : context.seconds) total += seconds;
+  fmt::print(stderr, "time per operation (head includes its norm and product)\n");
+  for (size_t i = 0; i < context.seconds.size(); ++i)
+    fmt::print(stderr, "  {:<11} {:8.3f} s  {:5.1f} %\n", TimedName(static_cast<Timed>(i)), context.seconds[i],
+               total > 0 ? 100 * context.seconds[i] / total : 0);
+}
+
+Json RowJson(const BenchRow& row, const Options& options, const Context& context, const Model& model) {
+  return {{"cpu_info", CpuName()},
+          {"model", options.model},
+          {"model_type", model.config().family->name},
+          {"format", options.format},
+          {"model_size", model.weights().plan().stored_bytes()},
+          {"model_n_params", model.weights().plan().parameters()},
+          {"weights_bytes", model.weights().allocated_bytes()},
+          {"n_threads", context.threads},
+          {"n_prompt", row.n_prompt},
+          {"n_gen", row.n_gen},
+          {"n_batch", row.n_batch},
+          {"n_depth", row.n_depth},
+          {"avg_ns", row.avg_ns},
+          {"stddev_ns", row.stddev_ns},
+          {"avg_ts", row.avg_ts},
+          {"stddev_ts", row.stddev_ts},
+          {"median_ts", row.median_ts},
+          {"samples_ns", row.samples_ns},
+          {"gigabytes_per_second", row.gigabytes_per_second},
+          {"gigaflops", row.gigaflops}};
+}
+
+void RunBench(const Options& options, const GlobalFlags& flags) {
+  Context context(options.exact ? Numerics::kExact : Numerics::kFast, flags.threads);
+  Model model = LoadModel(options.model, WeightModeOf(options.format));
+  std::unique_ptr<LoraAdapter> adapter;
+  if (!options.adapter.empty()) {
+    adapter = std::make_unique<LoraAdapter>(model.transformer, options.adapter);
+    adapter->AttachTo(model.transformer);
+  }
+  const std::vector<BenchRow> rows = Bench(context, model.transformer, options.bench);
+  if (options.profile) PrintProfile(context);
+  if (flags.json) {
+    Json json = Json::array();
+    for (const BenchRow& row : rows) json.push_back(RowJson(row, options, context, model));
+    PrintJson(Json{{"rows", json}, {"peak_rss_bytes", PeakRssBytes()}});
+    return;
+  }
+  fmt::print("{} ({}), {} threads, {}\n", options.model, options.format, context.threads, CpuName());
+  for (const BenchRow& row : rows)
+    fmt::print("{:<14} batch {:<3} {:9.1f} ± {:.1f} tok/s   {:6.1f} GB/s   {:7.1f} GFLOP/s\n",
+               row.n_prompt > 0 ? fmt::format("prefill {}", row.n_prompt) : fmt::format("decode {}", row.n_gen),
+               row.n_batch, row.avg_ts, row.stddev_ts, row.gigabytes_per_second, row.gigaflops);
+}
+
+}  // namespace
+
+std::function<void()> AddBenchCommand(CLI::App& app, const GlobalFlags& flags) {
+  auto options = std::make_shared<Options>();
+  app.add_option("model", options->model, "model: folder, .gguf file, hub id in the local cache, or name")->required();
+  app.add_option("--adapter", options->adapter, "LoRA adapter folder (PEFT), unmerged");
+  app.add_option("--format", options->format, "weights in memory")
+      ->check(CLI::IsMember({"as-stored", "f32", "bf16"}))
+      ->capture_default_str();
+  app.add_option("--prompt", options->bench.prompt, "tokens of the prefill test, 0: none")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--generate", options->bench.generate, "tokens of the decode test, 0: none")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--depth", options->bench.depth, "tokens in the cache before decoding")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--batch", options->bench.batch, "sequences at once")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  app.add_option("--repetitions", options->bench.repetitions)->check(CLI::Range(1, 1000))->capture_default_str();
+  app.add_flag("--exact", options->exact, "f32 arithmetic throughout");
+  app.add_flag("--profile", options->profile, "time per operation, on stderr");
+  return [options, &flags] { RunBench(*options, flags); };
+}
+
+}  // namespace qad

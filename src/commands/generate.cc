@@ -1,0 +1,93 @@
+// qad generate MODEL [--adapter PATH] (--prompt TEXT | --chat TEXT)
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "adapt/lora.h"
+#include "base/error.h"
+#include "base/process.h"
+#include "commands/command.h"
+#include "model/generation.h"
+#include "model/load.h"
+
+namespace qad {
+namespace {
+
+struct Options {
+  std::string model, adapter, prompt, chat, format = "as-stored";
+  GenerateOptions generate;
+  bool exact = false;
+};
+
+std::vector<TokenId> EncodePrompt(const Model& model, const Options& options) {
+  if (!options.chat.empty()) return model.chat.Encode(model.tokenizer, {{"user", options.chat}}, true);
+  std::vector<TokenId> ids = model.tokenizer.Encode(options.prompt);
+  if (model.tokenizer.add_bos()) ids.insert(ids.begin(), *model.tokenizer.bos());
+  return ids;
+}
+
+void Generate(const Options& options, const GlobalFlags& flags) {
+  Context context(options.exact ? Numerics::kExact : Numerics::kFast, flags.threads);
+  Model model = LoadModel(options.model, WeightModeOf(options.format));
+  std::unique_ptr<LoraAdapter> adapter;
+  if (!options.adapter.empty()) {
+    adapter = std::make_unique<LoraAdapter>(model.transformer, options.adapter);
+    adapter->AttachTo(model.transformer);
+  }
+  const std::vector<std::vector<TokenId>> prompts{EncodePrompt(model, options)};
+  std::vector<TokenId> printed;
+  size_t shown = 0;
+  GenerateOptions generate = options.generate;
+  if (!flags.json) {
+    generate.on_token = [&](size_t, TokenId token) {
+      printed.push_back(token);
+      const std::string text = model.tokenizer.Decode(printed);
+      if (text.ends_with("\xEF\xBF\xBD")) return;  // half a character: wait for the rest
+      std::fputs(text.c_str() + shown, stdout);
+      std::fflush(stdout);
+      shown = text.size();
+    };
+  }
+  const Generated out = qad::Generate(context, model.transformer, model.tokenizer, prompts, generate).front();
+  if (!flags.json) {
+    std::fputs("\n", stdout);
+    return;
+  }
+  PrintJson(Json{{"text", model.tokenizer.Decode(out.tokens)},
+                 {"ids", out.tokens},
+                 {"prompt_tokens", prompts.front().size()},
+                 {"truncated", out.truncated},
+                 {"time_to_first_token", out.first_token_seconds},
+                 {"seconds", out.seconds},
+                 {"peak_rss_bytes", PeakRssBytes()}});
+}
+
+}  // namespace
+
+std::function<void()> AddGenerateCommand(CLI::App& app, const GlobalFlags& flags) {
+  auto options = std::make_shared<Options>();
+  app.add_option("model", options->model, "model: folder, .gguf file, hub id in the local cache, or name")->required();
+  app.add_option("--adapter", options->adapter, "LoRA adapter folder (PEFT)");
+  auto* prompt = app.add_option("--prompt", options->prompt, "text to continue");
+  app.add_option("--chat", options->chat, "a user's message, put into the model's chat template")->excludes(prompt);
+  app.add_option("--format", options->format, "weights in memory")
+      ->check(CLI::IsMember({"as-stored", "f32", "bf16"}))
+      ->capture_default_str();
+  app.add_option("--max-new-tokens", options->generate.max_new_tokens)
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--temperature", options->generate.temperature, "0: greedy")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
+  app.add_option("--top-k", options->generate.top_k, "0: off")->check(CLI::Range(0, 1 << 24))->capture_default_str();
+  app.add_option("--top-p", options->generate.top_p)->check(CLI::Range(0.0, 1.0))->capture_default_str();
+  app.add_option("--seed", options->generate.seed)->capture_default_str();
+  app.add_flag("--exact", options->exact, "f32 arithmetic throughout");
+  return [options, &flags] {
+    if (options->prompt.empty() && options->chat.empty())
+      Fail(ErrorKind::kUsage, "generate: nothing to continue; give --prompt TEXT or --chat TEXT");
+    Generate(*options, flags);
+  };
+}
+
+}  // namespace qad

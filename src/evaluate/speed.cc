@@ -1,0 +1,200 @@
+#include "evaluate/speed.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <functional>
+
+#include "base/error.h"
+#include "base/interrupt.h"
+#include "base/random.h"
+
+namespace qad {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Tokens = std::vector<TokenId>;
+
+Tokens RandomTokens(size_t count, size_t vocab, uint64_t stream) {
+  Random random(0x5eed, stream);
+  Tokens tokens(count);
+  for (TokenId& token : tokens) token = static_cast<TokenId>(random.Below(vocab));
+  return tokens;
+}
+
+// Runs the same piece of text in every sequence of the batch.
+void RunAll(Context& context, Transformer& model, KvCache& cache, const std::vector<Tokens>& tokens, size_t start,
+            std::vector<float>& logits) {
+  std::vector<Segment> segments;
+  std::vector<size_t> last;
+  size_t rows = 0;
+  for (size_t slot = 0; slot < tokens.size(); ++slot) {
+    segments.push_back({.slot = slot, .start = start, .tokens = tokens[slot]});
+    rows += tokens[slot].size();
+    last.push_back(rows - 1);
+  }
+  model.Forward(context, segments, cache, last, logits.data());
+}
+
+BenchRow Summarize(BenchRow row, size_t tokens, double bytes, double flops) {
+  const auto n = static_cast<double>(row.samples_ns.size());
+  std::vector<double> rates;
+  for (const double ns : row.samples_ns) rates.push_back(static_cast<double>(tokens) / ns * 1e9);
+  const auto mean = [&](const std::vector<double>& values) {
+    double sum = 0;
+    for (const double v : values) sum += v;
+    return sum / n;
+  };
+  const auto deviation = [&](const std::vector<double>& values, double center) {
+    double sum = 0;
+    for (const double v : values) sum += (v - center) * (v - center);
+    return n > 1 ? std::sqrt(sum / (n - 1)) : 0.0;
+  };
+  row.avg_ns = mean(row.samples_ns);
+  row.stddev_ns = deviation(row.samples_ns, row.avg_ns);
+  row.avg_ts = mean(rates);
+  row.stddev_ts = deviation(rates, row.avg_ts);
+  row.median_ts = Quantile(rates, 0.5);
+  const double seconds = Quantile(row.samples_ns, 0.5) * 1e-9;
+  row.gigabytes_per_second = bytes / seconds * 1e-9;
+  row.gigaflops = flops / seconds * 1e-9;
+  return row;
+}
+
+// Bytes that one pass reads of the weights: all but the rows of the embedding that are not looked up.
+double WeightBytesRead(const Transformer& model) {
+  double bytes = 0;
+  for (const TensorSpec& spec : model.weights().plan().tensors) {
+    const bool embedding = spec.role == Role::kTokenEmbedding || spec.role == Role::kPositionEmbedding;
+    const bool head = spec.role == Role::kTokenEmbedding && model.config().tied_head;
+    if (!embedding || head) bytes += static_cast<double>(spec.bytes());
+  }
+  return bytes;
+}
+
+double MatrixElements(const Transformer& model, bool with_head) {
+  double elements = 0;
+  for (const TensorSpec& spec : model.weights().plan().tensors) {
+    const bool head = spec.role == Role::kHead || (spec.role == Role::kTokenEmbedding && model.config().tied_head);
+    if (!spec.bias && (head ? with_head : IsLinear(spec.role))) elements += static_cast<double>(spec.elements());
+  }
+  return elements;
+}
+
+double Nanoseconds(const std::function<void()>& work) {
+  const auto start = Clock::now();
+  work();
+  return std::chrono::duration<double, std::nano>(Clock::now() - start).count();
+}
+
+}  // namespace
+
+double Quantile(std::vector<double> values, double q) {
+  QAD_CHECK(!values.empty());
+  std::ranges::sort(values);
+  const double at = q * static_cast<double>(values.size() - 1);
+  const auto low = static_cast<size_t>(at);
+  const size_t high = std::min(low + 1, values.size() - 1);
+  return values[low] + (values[high] - values[low]) * (at - static_cast<double>(low));
+}
+
+namespace {
+// What both tests share: a cache, logits, and as many texts as there are sequences.
+struct Bencher {
+  Context& context;
+  Transformer& model;
+  const BenchOptions& options;
+  size_t batch;
+  KvCache cache;
+  std::vector<float> logits;
+
+  std::vector<Tokens> Texts(size_t count) const {
+    std::vector<Tokens> all;
+    for (size_t b = 0; b < batch; ++b) all.push_back(RandomTokens(count, model.config().vocab, b));
+    return all;
+  }
+  void Run(const std::vector<Tokens>& tokens, size_t start) { RunAll(context, model, cache, tokens, start, logits); }
+  double KvRowBytes() const { return static_cast<double>(KvCache::Bytes(model.config(), 1, 1, options.kv_type)); }
+
+  // One warm-up, then the repetitions.
+  std::vector<double> Repeat(const std::function<void()>& work) const {
+    std::vector<double> samples;
+    for (size_t r = 0; r <= options.repetitions; ++r) {
+      ThrowIfInterrupted();
+      const double ns = Nanoseconds(work);
+      if (r > 0) samples.push_back(ns);
+    }
+    return samples;
+  }
+};
+
+BenchRow BenchPrefill(Bencher& bench) {
+  const size_t length = bench.options.prompt, all = length * bench.batch;
+  const std::vector<Tokens> prompts = bench.Texts(length);
+  BenchRow row;
+  row.n_prompt = length;
+  row.n_batch = bench.batch;
+  row.samples_ns = bench.Repeat([&] { bench.Run(prompts, 0); });
+  const double tokens = static_cast<double>(all), sequences = static_cast<double>(bench.batch);
+  const double body = MatrixElements(bench.model, false), head = MatrixElements(bench.model, true) - body;
+  return Summarize(row, all, WeightBytesRead(bench.model) + bench.KvRowBytes() * tokens,
+                   2 * (tokens * body + sequences * head));
+}
+
+BenchRow BenchDecode(Bencher& bench) {
+  const BenchOptions& options = bench.options;
+  const auto vocab = static_cast<std::ptrdiff_t>(bench.model.config().vocab);
+  if (options.depth > 0) bench.Run(bench.Texts(options.depth), 0);
+  std::vector<Tokens> tokens = bench.Texts(1);
+  BenchRow row;
+  row.n_gen = options.generate;
+  row.n_batch = bench.batch;
+  row.n_depth = options.depth;
+  row.samples_ns = bench.Repeat([&] {
+    for (size_t t = 0; t < options.generate; ++t) {
+      bench.Run(tokens, options.depth + t);
+      for (size_t b = 0; b < bench.batch; ++b) {
+        const auto first = bench.logits.begin() + static_cast<std::ptrdiff_t>(b) * vocab;
+        tokens[b][0] = static_cast<TokenId>(std::max_element(first, first + vocab) - first);
+      }
+    }
+  });
+  const double steps = static_cast<double>(options.generate), sequences = static_cast<double>(bench.batch);
+  const double mean_depth = static_cast<double>(options.depth) + (steps + 1) / 2;
+  const double bytes = steps * (WeightBytesRead(bench.model) + bench.KvRowBytes() * mean_depth * sequences);
+  return Summarize(row, bench.batch * options.generate, bytes,
+                   2 * steps * sequences * MatrixElements(bench.model, true));
+}
+
+}  // namespace
+
+std::vector<BenchRow> Bench(Context& context, Transformer& model, const BenchOptions& options) {
+  const ModelConfig& config = model.config();
+  const size_t longest = std::max(options.prompt, options.depth + options.generate);
+  if (longest > config.max_positions)
+    FailInput("{} tokens exceed the model's {} positions; use smaller --prompt, --generate or --depth", longest,
+              config.max_positions);
+  const size_t batch = std::max<size_t>(options.batch, 1);
+  Bencher bench{context,
+                model,
+                options,
+                batch,
+                KvCache(config, batch, std::max<size_t>(longest, 1), options.kv_type),
+                std::vector<float>(batch * config.vocab)};
+  std::vector<BenchRow> rows;
+  if (options.prompt > 0) rows.push_back(BenchPrefill(bench));
+  if (options.generate > 0) rows.push_back(BenchDecode(bench));
+  return rows;
+}
+
+Latency MeasureLatency(Context& context, Transformer& model, const Tokenizer& tokenizer, const Tokens& prompt,
+                       int generate) {
+  GenerateOptions options;
+  options.max_new_tokens = generate;
+  options.ignore_end = true;
+  options.max_batch = 1;
+  const Generated out = Generate(context, model, tokenizer, std::span(&prompt, 1), options, false).front();
+  return {.first_token_seconds = out.first_token_seconds, .seconds = out.seconds};
+}
+
+}  // namespace qad

@@ -1,0 +1,44 @@
+// Speed of one model in this process, with fixed input and output lengths: prefill, decode and latency.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "model/generation.h"
+#include "model/transformer.h"
+
+namespace qad {
+
+struct BenchOptions {
+  size_t prompt = 512;     // tokens of the prefill test; 0: none
+  size_t generate = 64;    // tokens of the decode test; 0: none
+  size_t batch = 1;        // sequences at once
+  size_t repetitions = 5;  // after one warm-up
+  size_t depth = 0;        // tokens already in the cache before a decode
+  KvType kv_type = KvType::kF16;
+};
+
+// One test, with the fields of llama-bench. Rates count tokens of all sequences.
+struct BenchRow {
+  size_t n_prompt = 0, n_gen = 0, n_batch = 1, n_depth = 0;
+  std::vector<double> samples_ns;
+  double avg_ns = 0, stddev_ns = 0, avg_ts = 0, stddev_ts = 0, median_ts = 0;
+  double gigabytes_per_second = 0;  // weights and cached keys and values read, per second
+  double gigaflops = 0;             // 2 × weights of linears × tokens, per second
+};
+
+// Random tokens from a fixed seed. Errors (kInput): prompt or generate longer than the model's positions.
+std::vector<BenchRow> Bench(Context& context, Transformer& model, const BenchOptions& options);
+
+// Latencies of one prompt, single stream, no sharing: time to first token, and to `generate` tokens (end ignored).
+struct Latency {
+  double first_token_seconds = 0, seconds = 0;
+};
+Latency MeasureLatency(Context& context, Transformer& model, const Tokenizer& tokenizer,
+                       const std::vector<TokenId>& prompt, int generate);
+
+// The q-quantile (0 … 1) of values, linear between neighbours. Aborts on an empty list.
+double Quantile(std::vector<double> values, double q);
+
+}  // namespace qad

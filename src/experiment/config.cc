@@ -1,0 +1,233 @@
+#include "experiment/config.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/error.h"
+#include "base/yaml.h"
+#include "experiment/arms.h"
+#include "text/dataset.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr int kMany = 1 << 30;
+
+// "auto" leaves the default.
+void IntOrAuto(YamlMap& map, const std::string& key, int low, int high, int& value) {
+  const YAML::Node node = map.Node(key);
+  if (node.IsDefined() && node.IsScalar() && node.Scalar() == "auto") return;
+  map.Int(key, low, high, value);
+}
+
+void Paths(YamlMap& map, const std::string& key, const fs::path& base, std::vector<fs::path>& paths) {
+  std::vector<std::string> names;
+  map.Strings(key, names);
+  for (const std::string& name : names) paths.push_back(fs::path(name).is_absolute() ? fs::path(name) : base / name);
+}
+
+void ReadData(YamlMap map, const fs::path& base, DataConfig& data) {
+  for (const char* key : {"train", "eval"})
+    if (!map.Has(key)) map.errors().Add(map.mark(), fmt::format("data.{}: is missing; a file of one JSON object a line", key));
+  map.Path("train", base, data.train);
+  map.Path("dev", base, data.dev);
+  map.Path("eval", base, data.eval);
+  Paths(map, "documents", base, data.documents);
+  Paths(map, "documents_update", base, data.documents_update);
+  map.String("system_prompt", data.system_prompt);
+  map.Int("max_length", 8, kMany, data.max_length);
+}
+
+void ReadHardware(YamlMap map, HardwareConfig& hardware) {
+  map.Bytes("memory", hardware.memory);
+  IntOrAuto(map, "threads", 1, 1024, hardware.threads);
+  map.Number("price_per_hour", 0, 1e6, hardware.price_per_hour);
+  map.String("name", hardware.name);
+}
+
+void ReadLora(YamlMap& map, LoraOptions& lora) {
+  map.Int("r", 1, 1024, lora.r);
+  map.Number("alpha", 1e-6, 1e6, lora.alpha);
+  map.Number("dropout", 0, 0.99, lora.dropout);
+  map.Strings("target_modules", lora.target_modules);
+  map.Bool("rslora", lora.rslora);
+}
+
+void ReadTrain(YamlMap& map, TrainOptions& train) {
+  map.Number("epochs", 1e-3, 1e4, train.epochs);
+  map.Int("batch_size", 1, 1 << 16, train.batch_size);
+  IntOrAuto(map, "micro_batch_tokens", 16, 1 << 20, train.micro_batch_tokens);
+  map.Number("learning_rate", 0, 10, train.learning_rate);
+  std::string schedule = "cosine", loss_on = train.completion_only ? "completion" : "all", numerics = train.exact ? "exact" : "fast";
+  const bool has_schedule = map.Has("schedule");
+  map.Choice("schedule", {"constant", "linear", "cosine"}, schedule);
+  if (has_schedule) train.schedule = schedule == "constant" ? Schedule::kConstant : schedule == "linear" ? Schedule::kLinear : Schedule::kCosine;
+  map.Number("warmup_ratio", 0, 1, train.warmup_ratio);
+  map.Number("weight_decay", 0, 10, train.weight_decay);
+  map.Number("max_grad_norm", 0, 1e9, train.max_grad_norm);
+  map.Choice("loss_on", {"completion", "all"}, loss_on);
+  train.completion_only = loss_on == "completion";
+  map.Number("dev_fraction", 0, 0.9, train.dev_fraction);
+  map.Int("save_every", 1, kMany, train.save_every);
+  map.Choice("numerics", {"fast", "exact"}, numerics);
+  train.exact = numerics == "exact";
+}
+
+const std::map<std::string, std::string> kLoraHints = {{"rank", "r"}, {"lora_alpha", "alpha"}, {"lora_dropout", "dropout"}, {"use_rslora", "rslora"}};
+const std::map<std::string, std::string> kTrainHints = {{"lr", "learning_rate"}, {"num_train_epochs", "epochs"},
+                                                        {"gradient_clipping", "max_grad_norm"}, {"lr_scheduler_type", "schedule"}};
+
+// Each adapter starts from the shared `lora` and `train` sections; its own keys override them.
+void ReadAdapters(YamlMap map, const Config& config, const LoraOptions& lora, const TrainOptions& train,
+                  std::vector<AdapterConfig>& adapters) {
+  for (const std::string& name : map.Keys()) {
+    AdapterConfig adapter{.name = name, .data = config.data.train, .lora = lora, .train = train};
+    std::map<std::string, std::string> hints = kLoraHints;
+    hints.insert(kTrainHints.begin(), kTrainHints.end());
+    YamlMap own(map.Node(name), map.Name(name), map.errors(), hints);
+    if (name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_") != std::string::npos)
+      map.Wrong(name, "a name of lower-case letters, digits, - and _: it becomes part of a folder's name");
+    own.Path("data", config.file.parent_path(), adapter.data);
+    std::string base = "base";
+    own.Choice("base", {"base", "gguf", "int8"}, base);
+    adapter.base = base == "base" ? "bf16" : base == "gguf" ? "as-stored" : base;
+    ReadLora(own, adapter.lora);
+    ReadTrain(own, adapter.train);
+    adapters.push_back(std::move(adapter));
+  }
+  if (adapters.empty()) adapters.push_back({.name = "lora", .data = config.data.train, .lora = lora, .train = train});
+}
+
+void ReadArms(YamlMap& root, Config& config) {
+  const YAML::Node list = root.Node("arms");
+  std::vector<std::string> forms;
+  if (!list.IsDefined() || list.IsNull()) {
+    for (const char* form : {"base", "int8"}) config.arms.push_back(ParseArm(form, config.adapters).arm);
+    config.arms.push_back(ParseArm(config.adapters.front().name, config.adapters).arm);
+    return;
+  }
+  if (!list.IsSequence() || list.size() == 0) return root.Wrong("arms", "a list of arms, e.g. [base, int8, lora]");
+  std::set<std::string> names;
+  for (const YAML::Node& node : list) {
+    if (!node.IsScalar()) {
+      root.errors().Add(node.Mark(), "arms: a short form such as 'base + few-shot' expected; endpoints are not run by this version");
+      continue;
+    }
+    const ParsedArm parsed = ParseArm(node.Scalar(), config.adapters);
+    const bool needs_documents = parsed.arm.prompting == Prompting::kRag && config.data.documents.empty();
+    if (!parsed.error.empty())
+      root.errors().Add(node.Mark(), "arms: " + parsed.error);
+    else if (!names.insert(parsed.arm.name).second)
+      root.errors().Add(node.Mark(), fmt::format("arms: '{}' is there twice", parsed.arm.name));
+    else if (needs_documents)
+      root.errors().Add(node.Mark(), fmt::format("arms: '{}' needs data.documents", parsed.arm.name));
+    else
+      config.arms.push_back(parsed.arm);
+  }
+}
+
+void ReadPrompting(YamlMap map, Config& config) {
+  YamlMap few(map.Node("few_shot"), "prompting.few_shot", map.errors());
+  few.Int("examples", 1, 64, config.few_shot.examples);
+  few.Choice("select", {"fixed"}, config.few_shot.select);
+  YamlMap rag(map.Node("rag"), "prompting.rag", map.errors());
+  rag.Int("top_k", 1, 64, config.rag.top_k);
+  rag.Choice("retriever", {"bm25"}, config.rag.retriever);
+  rag.Int("chunk_tokens", 16, 1 << 16, config.rag.chunk_tokens);
+}
+
+void ReadEval(YamlMap map, EvalOptions& eval) {
+  map.Int("max_new_tokens", 1, 1 << 16, eval.max_new_tokens);
+  map.Number("temperature", 0, 100, eval.temperature);
+  map.Int("repetitions", 1, 1000, eval.repetitions);
+  map.Number("confidence", 0.5, 0.9999, eval.confidence);
+  map.Int("bootstrap", 100, 1 << 20, eval.bootstrap);
+}
+
+void ReadComparisons(YamlMap& root, Config& config) {
+  const YAML::Node list = root.Node("comparisons");
+  if (!list.IsDefined() || list.IsNull()) return;
+  if (!list.IsSequence()) return root.Wrong("comparisons", "a list of {better, than, slice, metric}");
+  for (const YAML::Node& node : list) {
+    YamlMap map(node, "comparisons", root.errors());
+    ComparisonConfig comparison;
+    map.String("better", comparison.better);
+    map.String("than", comparison.than);
+    map.String("slice", comparison.slice);
+    map.String("metric", comparison.metric);
+    for (const std::string& name : {comparison.better, comparison.than}) {
+      if (std::ranges::find(config.arms, name, &ArmConfig::name) == config.arms.end())
+        root.errors().Add(node.Mark(), fmt::format("comparisons: '{}' is none of the arms", name));
+    }
+    if (comparison.slice.empty() || comparison.metric.empty())
+      root.errors().Add(node.Mark(), "comparisons: slice and metric are needed, e.g. {better: lora, than: base, slice: behaviour, metric: exact}");
+    config.comparisons.push_back(std::move(comparison));
+  }
+}
+
+void ReadDecide(YamlMap map, const HardwareConfig& hardware, DecideOptions& decide) {
+  YamlMap required(map.Node("required"), "decide.required", map.errors());
+  for (const std::string& slice : required.Keys()) {
+    double floor = 0;
+    required.Number(slice, 0, 1, floor);
+    decide.required[slice] = floor;
+  }
+  decide.memory_budget = hardware.memory;
+  map.Bytes("memory_budget", decide.memory_budget);
+  map.Seconds("latency_p95", decide.latency_p95);
+  map.Seconds("update_delay", decide.update_delay);
+  map.Number("queries_per_month", 0, 1e12, decide.queries_per_month);
+  map.Number("changes_per_month", 0, 1e9, decide.changes_per_month);
+  map.Number("horizon_months", 0.01, 1200, decide.horizon_months);
+  map.Number("utilization", 1e-4, 1, decide.utilization);
+  if (map.Has("human_hour_price")) {
+    double price = 0;
+    map.Number("human_hour_price", 0, 1e6, price);
+    decide.human_hour_price = price;
+  }
+  decide.price_per_hour = hardware.price_per_hour;
+}
+
+}  // namespace
+
+Config LoadConfig(const fs::path& path) {
+  Config config;
+  config.file = path;
+  const fs::path base = path.parent_path();
+  const YAML::Node document = LoadYaml(path);
+  YamlErrors errors(path.string());
+  {
+    YamlMap root(document, "", errors, {{"lr", "train.learning_rate"}, {"dataset", "data"}, {"base_model", "model"}});
+    if (!root.Has("model")) errors.Add(root.mark(), "model: is missing; a folder, a .gguf file, a hub id in the local cache, or a name in qad's cache");
+    root.String("model", config.model);
+    if (!config.model.empty() && fs::exists(base / config.model)) config.model = (base / config.model).string();
+    int64_t seed = 0;
+    root.Int("seed", 0, INT64_MAX, seed);
+    config.seed = static_cast<uint64_t>(seed);
+    config.output = base / "outputs";
+    root.Path("output", base, config.output);
+    if (!root.Has("data")) errors.Add(root.mark(), "data: is missing; it names data.train and data.eval");
+    else ReadData(YamlMap(root.Node("data"), "data", errors), base, config.data);
+    ReadHardware(YamlMap(root.Node("hardware"), "hardware", errors), config.hardware);
+    LoraOptions lora;
+    TrainOptions train;
+    {
+      YamlMap lora_map(root.Node("lora"), "lora", errors, kLoraHints);
+      ReadLora(lora_map, lora);
+      YamlMap train_map(root.Node("train"), "train", errors, kTrainHints);
+      ReadTrain(train_map, train);
+    }
+    ReadAdapters(YamlMap(root.Node("adapters"), "adapters", errors), config, lora, train, config.adapters);
+    ReadPrompting(YamlMap(root.Node("prompting"), "prompting", errors), config);
+    ReadEval(YamlMap(root.Node("eval"), "eval", errors), config.eval);
+    ReadArms(root, config);
+    ReadComparisons(root, config);
+    ReadDecide(YamlMap(root.Node("decide"), "decide", errors), config.hardware, config.decide);
+  }
+  errors.Throw();
+  return config;
+}
+
+}  // namespace qad

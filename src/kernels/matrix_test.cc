@@ -1,0 +1,280 @@
+#include "kernels/matrix.h"
+
+#include <cstring>
+#include <limits>
+
+#include "base/half.h"
+#include "base/testing.h"
+#include "kernels/matrix_testing.h"
+#include "kernels/targets_testing.h"
+
+namespace qad {
+namespace {
+
+class Matrix : public PerTarget {};
+QAD_PER_TARGET(Matrix);
+
+constexpr double kEps = 0x1p-24;
+
+TEST_P(Matrix, BF16ConversionsAreExhaustive) {
+  std::vector<uint16_t> all(1 << 16), back(all.size());
+  for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<uint16_t>(i);
+  std::vector<float> values(all.size());
+  ConvertFromBF16(all.data(), values.data(), all.size());
+  ConvertToBF16(values.data(), back.data(), all.size());
+  for (size_t i = 0; i < all.size(); ++i) {
+    ASSERT_EQ(std::bit_cast<uint32_t>(values[i]), i << 16);
+    const bool nan = std::isnan(values[i]);
+    ASSERT_EQ(back[i], nan ? all[i] | 0x40 : all[i]) << i;
+  }
+}
+
+// Every rounding case: each bf16 (or f16 in f32) with the bits below it at, around and between the halves.
+TEST_P(Matrix, RoundingToBF16IsNearestEven) {
+  for (const uint32_t low : {0u, 1u, 0x7fffu, 0x8000u, 0x8001u, 0xffffu}) {
+    std::vector<float> values(1 << 16);
+    for (uint32_t i = 0; i < values.size(); ++i) values[i] = std::bit_cast<float>((i << 16) | low);
+    std::vector<uint16_t> out(values.size());
+    ConvertToBF16(values.data(), out.data(), values.size());
+    for (size_t i = 0; i < values.size(); ++i) ASSERT_EQ(out[i], FloatToBF16(values[i])) << i << " " << low;
+  }
+}
+
+TEST_P(Matrix, F16ConversionsAreExhaustive) {
+  std::vector<uint16_t> all(1 << 16), back(all.size());
+  for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<uint16_t>(i);
+  std::vector<float> values(all.size());
+  ConvertFromF16(all.data(), values.data(), all.size());
+  ConvertToF16(values.data(), back.data(), all.size());
+  for (size_t i = 0; i < all.size(); ++i) {
+    const float want = F16ToFloat(all[i]);
+    if (std::isnan(want)) {
+      ASSERT_TRUE(std::isnan(values[i])) << i;
+      ASSERT_TRUE(std::isnan(F16ToFloat(back[i]))) << i;
+    } else {
+      ASSERT_EQ(std::bit_cast<uint32_t>(values[i]), std::bit_cast<uint32_t>(want)) << i;
+      ASSERT_EQ(back[i], all[i]);
+    }
+  }
+}
+
+TEST_P(Matrix, RoundingToF16IsNearestEven) {
+  std::vector<float> values;
+  for (uint32_t half = 0; half < 0x7c00; ++half) {
+    const float low = F16ToFloat(static_cast<uint16_t>(half));
+    const float high = half == 0x7bff ? 65536.0f : F16ToFloat(static_cast<uint16_t>(half + 1));
+    const float middle = low + (high - low) / 2;
+    for (const float v : {std::nextafter(middle, 0.0f), middle, std::nextafter(middle, 1e9f)})
+      values.insert(values.end(), {v, -v});
+  }
+  for (const float v : {65504.0f, 65519.0f, 65520.0f, 1e6f, 1e-9f, 0x1p-25f, 0x1.8p-25f, 0x1p-149f})
+    values.push_back(v);
+  std::vector<uint16_t> out(values.size());
+  ConvertToF16(values.data(), out.data(), values.size());
+  for (size_t i = 0; i < values.size(); ++i) ASSERT_EQ(out[i], FloatToF16(values[i])) << values[i];
+}
+
+TEST_P(Matrix, ConversionsTakeAnyLength) {
+  for (const size_t n : OddSizes()) {
+    const auto x = Normals(n, 1);
+    std::vector<uint16_t> bf16(n + 1, 0xabcd), f16(n + 1, 0xabcd);
+    ConvertToBF16(x.data(), bf16.data(), n);
+    ConvertToF16(x.data(), f16.data(), n);
+    EXPECT_EQ(bf16[n], 0xabcd);
+    EXPECT_EQ(f16[n], 0xabcd);
+    std::vector<float> from_bf16(n + 1, 5), from_f16(n + 1, 5);
+    ConvertFromBF16(bf16.data(), from_bf16.data(), n);
+    ConvertFromF16(f16.data(), from_f16.data(), n);
+    for (size_t i = 0; i < n; ++i) {
+      ASSERT_EQ(from_bf16[i], BF16ToFloat(FloatToBF16(x[i])));
+      ASSERT_EQ(from_f16[i], F16ToFloat(FloatToF16(x[i])));
+    }
+    EXPECT_EQ(from_bf16[n], 5);
+    EXPECT_EQ(from_f16[n], 5);
+  }
+}
+
+TEST_P(Matrix, DecodedRowsEqualTheReference) {
+  for (const Layout layout : kAllLayouts) {
+    for (const size_t cols : WidthsOf(layout)) {
+      const RandomMatrix w(layout, 3, cols);
+      for (size_t row = 0; row < 3; ++row) {
+        std::vector<float> out(cols + 1, 5);
+        DecodeRow(w.view(), row, out.data());
+        EXPECT_EQ(out[cols], 5);
+        out.pop_back();
+        EXPECT_TRUE(AllClose(out, w.Row(row), 0)) << LayoutName(layout) << " " << cols;
+      }
+      std::vector<uint16_t> rounded(2 * cols);
+      DecodeRowsBF16(w.view(), 1, 2, rounded.data());
+      for (size_t i = 0; i < 2 * cols; ++i) {
+        float value = w.Row(1 + i / cols)[i % cols];
+        if (layout == Layout::kInt8Row) value = static_cast<float>(w.Code(1 + i / cols, i % cols));
+        ASSERT_EQ(rounded[i], FloatToBF16(value)) << LayoutName(layout) << " " << cols;
+      }
+    }
+  }
+}
+
+TEST_P(Matrix, ProductsEqualTheReferenceForEveryLayout) {
+  constexpr size_t kRows = 5, kBegin = 1, kEnd = 4;
+  for (const Layout layout : kAllLayouts) {
+    for (const size_t cols : WidthsOf(layout)) {
+      const RandomMatrix w(layout, kRows, cols);
+      for (const size_t count : {1, 3, 4, 7, 8}) {
+        const size_t ldx = cols + 3, ldy = kRows + 2;
+        const auto x = Normals(count * ldx, 1);
+        std::vector<float> y(count * ldy, 9);
+        DotRows(w.view(), kBegin, kEnd, x.data(), count, ldx, y.data(), ldy);
+        for (size_t m = 0; m < count; ++m) {
+          for (size_t r = 0; r < ldy; ++r) {
+            const float got = y[m * ldy + r];
+            if (r < kBegin || r >= kEnd) {
+              ASSERT_EQ(got, 9) << "outside of the rows asked for";
+              continue;
+            }
+            const auto [dot, size] = w.Product(r, x.data() + m * ldx);
+            // Each of up to cols/16 additions a lane and 4 across lanes rounds a partial sum below `size`.
+            const double tolerance = kEps * size * (8 + static_cast<double>(cols) / 16);
+            ASSERT_TRUE(std::fabs(static_cast<double>(got) - dot) <= tolerance) << LayoutName(layout) << " " << cols;
+          }
+        }
+      }
+    }
+  }
+}
+
+// A row's product must not depend on how many others are computed with it: batches equal single runs.
+TEST_P(Matrix, ProductsDoNotDependOnTheBatch) {
+  for (const Layout layout : kAllLayouts) {
+    for (const size_t cols : WidthsOf(layout)) {
+      const RandomMatrix w(layout, 4, cols);
+      const auto x = Normals(8 * cols, 1);
+      std::vector<float> all(8 * 4), one(4);
+      DotRows(w.view(), 0, 4, x.data(), 8, cols, all.data(), 4);
+      for (size_t m = 0; m < 8; ++m) {
+        DotRows(w.view(), 0, 4, x.data() + m * cols, 1, cols, one.data(), 4);
+        for (size_t r = 0; r < 4; ++r) ASSERT_EQ(one[r], all[m * 4 + r]) << LayoutName(layout) << " " << cols;
+      }
+    }
+  }
+}
+
+struct Quantized {
+  std::vector<int8_t> codes;
+  std::vector<float> scales, sums;
+  QuantizedRows rows;
+  Quantized(const float* x, size_t count, size_t cols) {
+    const size_t blocks = (cols + kBlock - 1) / kBlock;
+    codes.resize(count * blocks * kBlock);
+    scales.resize(count * blocks);
+    sums.resize(count * blocks);
+    for (size_t m = 0; m < count; ++m)
+      QuantizeActivations(x + m * cols, cols, codes.data() + m * blocks * kBlock, scales.data() + m * blocks,
+                          sums.data() + m * blocks);
+    rows = {codes.data(), scales.data(), sums.data(), count, blocks};
+  }
+};
+
+TEST_P(Matrix, ActivationsKeepTheirErrorBound) {
+  for (const size_t cols : OddSizes()) {
+    const auto x = Normals(cols, 1, 5);
+    const Quantized q(x.data(), 1, cols);
+    for (size_t b = 0; b < q.rows.blocks; ++b) {
+      float largest = 0;
+      int sum = 0;
+      for (size_t i = b * kBlock; i < (b + 1) * kBlock; ++i) {
+        sum += q.codes[i];
+        if (i < cols)
+          largest = std::max(largest, std::fabs(x[i]));
+        else
+          ASSERT_EQ(q.codes[i], 0) << "the last block is filled with zeros";
+      }
+      ASSERT_EQ(q.scales[b], largest / 127.0f);
+      ASSERT_EQ(q.sums[b], q.scales[b] * static_cast<float>(sum));
+      for (size_t i = b * kBlock; i < std::min(cols, (b + 1) * kBlock); ++i) {
+        // Half a step, and the rounding of x · (1/scale) near a half.
+        const double error = std::fabs(static_cast<double>(q.scales[b]) * q.codes[i] - static_cast<double>(x[i]));
+        ASSERT_TRUE(error <= static_cast<double>(largest) / 127 * (0.5 + 1e-4)) << cols << " " << i;
+      }
+    }
+  }
+}
+
+TEST_P(Matrix, ActivationsOfZerosAndOfNan) {
+  const std::vector<float> zeros(40);
+  const Quantized q(zeros.data(), 1, 40);
+  for (const int8_t code : q.codes) EXPECT_EQ(code, 0);
+  EXPECT_EQ(q.scales[0], 0);
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    for (size_t at = 0; at < 40; ++at) {
+      auto x = Normals(40, 1);
+      x[at] = bad;
+      const Quantized broken(x.data(), 1, 40);
+      EXPECT_FALSE(std::isfinite(broken.scales[at / kBlock])) << at;
+      EXPECT_FALSE(std::isfinite(broken.sums[at / kBlock])) << at;
+    }
+  }
+}
+
+// The integer product is exact: it equals the product of the decoded weights with the decoded activations.
+TEST_P(Matrix, IntegerProductsEqualTheReference) {
+  constexpr size_t kRows = 5, kBegin = 1, kEnd = 4;
+  for (const Layout layout : {Layout::kInt8Row, Layout::kInt8Block, Layout::kInt4Block}) {
+    for (const size_t cols : WidthsOf(layout)) {
+      const RandomMatrix w(layout, kRows, cols);
+      for (const size_t count : {1, 2, 4, 5, 8}) {
+        const auto x = Normals(count * cols, 1);
+        const Quantized q(x.data(), count, cols);
+        std::vector<float> decoded(count * cols);
+        for (size_t m = 0; m < count; ++m)
+          for (size_t i = 0; i < cols; ++i)
+            decoded[m * cols + i] = q.scales[m * q.rows.blocks + i / kBlock] * q.codes[m * q.rows.blocks * kBlock + i];
+        const size_t ldy = kRows + 1;
+        std::vector<float> y(count * ldy, 9);
+        DotRowsInt8(w.view(), kBegin, kEnd, q.rows, y.data(), ldy);
+        for (size_t m = 0; m < count; ++m) {
+          for (size_t r = 0; r < ldy; ++r) {
+            const float got = y[m * ldy + r];
+            if (r < kBegin || r >= kEnd) {
+              ASSERT_EQ(got, 9);
+              continue;
+            }
+            const auto [dot, size] = w.Product(r, decoded.data() + m * cols);
+            // Rounding of up to cols/32 partial sums; with offsets the two parts may cancel, each is below 3·size.
+            const double tolerance = kEps * size * (16 + static_cast<double>(cols) / 8);
+            ASSERT_TRUE(std::fabs(static_cast<double>(got) - dot) <= tolerance)
+                << LayoutName(layout) << " " << cols << " got " << got << " want " << dot;
+            const auto [exact, unused] = w.Product(r, x.data() + m * cols);
+            double bound = tolerance;  // half a step of each block's activations, times the weights
+            for (size_t i = 0; i < cols; ++i)
+              bound += static_cast<double>(q.scales[m * q.rows.blocks + i / kBlock]) * 0.5001 *
+                       std::fabs(static_cast<double>(w.Row(r)[i]));
+            ASSERT_TRUE(std::fabs(static_cast<double>(got) - exact) <= bound);
+          }
+        }
+        std::vector<float> one(ldy);
+        for (size_t m = 0; m < count; ++m) {
+          const Quantized single(x.data() + m * cols, 1, cols);
+          DotRowsInt8(w.view(), kBegin, kEnd, single.rows, one.data(), ldy);
+          for (size_t r = kBegin; r < kEnd; ++r) ASSERT_EQ(one[r], y[m * ldy + r]) << "depends on the batch";
+        }
+      }
+    }
+  }
+}
+
+TEST(MatrixLayout, RowsHoldWholeBlocks) {
+  EXPECT_EQ(LayoutRowBytes(Layout::kF32, 33), 132u);
+  EXPECT_EQ(LayoutRowBytes(Layout::kF16, 33), 66u);
+  EXPECT_EQ(LayoutRowBytes(Layout::kBF16, 33), 66u);
+  EXPECT_EQ(LayoutRowBytes(Layout::kInt8Row, 33), 64u);
+  EXPECT_EQ(LayoutRowBytes(Layout::kInt8Block, 64), 64u);
+  EXPECT_EQ(LayoutRowBytes(Layout::kInt4Block, 64), 32u);
+  EXPECT_EQ(LayoutScaleBytes(Layout::kInt8Row, 33), 4u);
+  EXPECT_EQ(LayoutScaleBytes(Layout::kInt4Block, 64), 8u);
+  EXPECT_EQ(LayoutScaleBytes(Layout::kBF16, 64), 0u);
+}
+
+}  // namespace
+}  // namespace qad

@@ -1,0 +1,124 @@
+// Random matrices in every runtime layout, with what they decode to. For tests and micro-benchmarks only.
+#pragma once
+
+#include <cmath>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "base/half.h"
+#include "base/random.h"
+#include "kernels/matrix.h"
+
+namespace qad {
+
+inline constexpr Layout kAllLayouts[] = {Layout::kF32,     Layout::kF16,       Layout::kBF16,
+                                         Layout::kInt8Row, Layout::kInt8Block, Layout::kInt4Block};
+
+// Widths worth testing: every tail where a layout allows it, whole blocks otherwise.
+inline std::vector<size_t> WidthsOf(Layout layout) {
+  std::vector<size_t> widths;
+  const bool blocks = layout == Layout::kInt8Block || layout == Layout::kInt4Block;
+  if (!blocks)
+    for (size_t n = 1; n <= 33; ++n) widths.push_back(n);
+  for (const size_t n : {32, 64, 96, 160, 576, 1536, 2080}) widths.push_back(n);
+  if (!blocks) widths.insert(widths.end(), {63, 65, 577, 1000});
+  return widths;
+}
+
+class RandomMatrix {
+ public:
+  RandomMatrix(Layout layout, size_t rows, size_t cols, uint64_t seed = 1)
+      : layout_(layout), rows_(rows), cols_(cols), codes_(rows * LayoutRowBytes(layout, cols)), decoded_(rows * cols) {
+    Random random(seed, cols);
+    if (layout == Layout::kInt8Row)
+      for (size_t r = 0; r < rows; ++r) row_scales_.push_back(static_cast<float>(0.001 + 0.02 * random.Uniform()));
+    if (layout == Layout::kInt8Block || layout == Layout::kInt4Block)
+      for (size_t i = 0; i < rows * (cols / kBlock); ++i) {
+        pairs_.push_back(FloatToF16(static_cast<float>(0.05 * random.Normal())));
+        pairs_.push_back(FloatToF16(static_cast<float>(0.2 * random.Normal())));
+      }
+    for (size_t r = 0; r < rows; ++r)
+      for (size_t i = 0; i < cols; ++i) Fill(random, r, i);
+  }
+
+  MatrixView view() const {
+    return {.layout = layout_,
+            .rows = rows_,
+            .cols = cols_,
+            .codes = codes_.data(),
+            .stride_bytes = LayoutRowBytes(layout_, cols_),
+            .row_scales = row_scales_.empty() ? nullptr : row_scales_.data(),
+            .block_pairs = pairs_.empty() ? nullptr : pairs_.data()};
+  }
+  std::vector<float> Row(size_t row) const {
+    return {decoded_.begin() + static_cast<std::ptrdiff_t>(row * cols_),
+            decoded_.begin() + static_cast<std::ptrdiff_t>((row + 1) * cols_)};
+  }
+  int Code(size_t row, size_t i) const { return static_cast<int8_t>(codes_[row * LayoutRowBytes(layout_, cols_) + i]); }
+
+  // Σ w·x and Σ |w·x| in double.
+  std::pair<double, double> Product(size_t row, const float* x) const {
+    double dot = 0, size = 0;
+    for (size_t i = 0; i < cols_; ++i) {
+      const double term = static_cast<double>(decoded_[row * cols_ + i]) * static_cast<double>(x[i]);
+      dot += term;
+      size += std::fabs(term);
+    }
+    return {dot, size};
+  }
+
+ private:
+  void Fill(Random& random, size_t row, size_t i) {
+    std::byte* at = codes_.data() + row * LayoutRowBytes(layout_, cols_);
+    float& value = decoded_[row * cols_ + i];
+    const float normal = static_cast<float>(random.Normal());
+    const size_t pair = 2 * (row * (cols_ / kBlock) + i / kBlock), inside = i % kBlock;
+    const auto code8 = static_cast<int>(random.Below(255)) - 127;
+    const auto code4 = static_cast<unsigned>(random.Below(16));
+    switch (layout_) {
+      case Layout::kF32:
+        value = normal;
+        std::memcpy(at + 4 * i, &value, 4);
+        break;
+      case Layout::kF16: {
+        const uint16_t bits = FloatToF16(normal);
+        value = F16ToFloat(bits);
+        std::memcpy(at + 2 * i, &bits, 2);
+        break;
+      }
+      case Layout::kBF16: {
+        const uint16_t bits = FloatToBF16(normal);
+        value = BF16ToFloat(bits);
+        std::memcpy(at + 2 * i, &bits, 2);
+        break;
+      }
+      case Layout::kInt8Row:
+        at[i] = static_cast<std::byte>(code8);
+        value = row_scales_[row] * static_cast<float>(code8);
+        break;
+      case Layout::kInt8Block:
+        at[i] = static_cast<std::byte>(code8);
+        value = Affine(pair, code8);
+        break;
+      case Layout::kInt4Block:
+        at[i / kBlock * 16 + inside % 16] |= static_cast<std::byte>(code4 << (inside < 16 ? 0 : 4));
+        value = Affine(pair, static_cast<int>(code4));
+        break;
+    }
+  }
+  // In double and rounded once: q·scale has at most 19 bits, so one rounding is what f32 does as well.
+  float Affine(size_t pair, int code) const {
+    return static_cast<float>(static_cast<double>(F16ToFloat(pairs_[pair])) * code +
+                              static_cast<double>(F16ToFloat(pairs_[pair + 1])));
+  }
+
+  Layout layout_;
+  size_t rows_, cols_;
+  std::vector<std::byte> codes_;
+  std::vector<float> row_scales_;
+  std::vector<uint16_t> pairs_;
+  std::vector<float> decoded_;
+};
+
+}  // namespace qad

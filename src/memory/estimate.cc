@@ -1,0 +1,156 @@
+#include "memory/estimate.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/error.h"
+#include "base/suggest.h"
+#include "model/footprint.h"
+
+namespace qad {
+namespace {
+
+constexpr uint64_t kTooMuch = std::numeric_limits<uint64_t>::max();
+
+uint64_t Product(std::initializer_list<uint64_t> factors) {
+  uint64_t product = 1;
+  for (const uint64_t factor : factors)
+    if (__builtin_mul_overflow(product, factor, &product)) return kTooMuch;
+  return product;
+}
+
+uint64_t Sum(std::initializer_list<uint64_t> addends) {
+  uint64_t sum = 0;
+  for (const uint64_t addend : addends)
+    if (__builtin_add_overflow(sum, addend, &sum)) return kTooMuch;
+  return sum;
+}
+
+std::string ModuleOf(const TensorSpec& spec) { return spec.name.substr(0, spec.name.rfind('.')); }
+
+bool Names(const std::string& target, const TensorSpec& spec) {
+  if (target == "all-linear" || target == RoleName(spec.role)) return true;
+  const std::string module = ModuleOf(spec);
+  return module == target || module.ends_with("." + target);
+}
+
+std::string TargetsText(const std::vector<std::string>& targets) {
+  if (targets == std::vector<std::string>{"all-linear"}) return "all linear layers";
+  std::string text;
+  for (const std::string& target : targets) text += (text.empty() ? "" : ", ") + target;
+  return text;
+}
+
+void Add(TrainingMath& math, std::string name, std::string formula, uint64_t bytes) {
+  math.parts.push_back({std::move(name), std::move(formula), bytes});
+  math.bytes = Sum({math.bytes, bytes});
+}
+
+}  // namespace
+
+uint64_t KvBytes(const ModelConfig& config, uint64_t context, uint64_t batch, FormatId type, bool gqa) {
+  const uint64_t kept = config.sliding_window > 0 ? std::min<uint64_t>(context, config.sliding_window) : context;
+  const uint64_t heads = gqa ? config.kv_heads : config.heads;
+  return Product({config.layers, batch, 2, heads, kept, GetFormat(type).RowBytes(config.head_dim)});
+}
+
+FormatId ParseKvType(const std::string& name, const ModelConfig& config) {
+  const Format* format = FindFormat(name == "fp16" ? "f16" : name);
+  if (format == nullptr || format->id == FormatId::kInt8)
+    Fail(ErrorKind::kUsage, "KV type \"{}\" is not known; known: f16, f32, bf16 and the block formats (q8_0, q4_0 …)",
+         name);
+  if (!format->Divides(config.head_dim))
+    Fail(ErrorKind::kUsage, "KV type {} has blocks of {}, which do not divide heads of {}", name, format->block,
+         config.head_dim);
+  return format->id;
+}
+
+uint64_t InferenceBytes(const ModelConfig& config, uint64_t context, uint64_t batch) {
+  const uint64_t rows = std::max(batch, std::min(kStepRows, Product({context, batch})));
+  return Sum({WorkspaceBytes(config, rows), Product({batch, config.vocab, sizeof(float)})});
+}
+
+std::vector<const TensorSpec*> AdapterTargets(const Plan& plan, const std::vector<std::string>& targets) {
+  std::vector<const TensorSpec*> linears, chosen;
+  std::vector<std::string> known = {"all-linear"};
+  for (const TensorSpec& spec : plan.tensors) {
+    if (!IsLinear(spec.role) || spec.role == Role::kHead || spec.bias) continue;
+    linears.push_back(&spec);
+    known.emplace_back(RoleName(spec.role));
+    const std::string module = ModuleOf(spec);
+    known.push_back(module.substr(module.rfind('.') + 1));
+  }
+  for (const std::string& target : targets)
+    if (std::ranges::none_of(linears, [&](const TensorSpec* spec) { return Names(target, *spec); }))
+      Fail(ErrorKind::kUsage, "target_modules: \"{}\" names no linear layer of this model{}", target,
+           Suggestion(target, known));
+  for (const TensorSpec* spec : linears)
+    if (std::ranges::any_of(targets, [&](const std::string& target) { return Names(target, *spec); }))
+      chosen.push_back(spec);
+  return chosen;
+}
+
+AdapterSize AdapterOf(const Plan& plan, const TrainingQuery& query) {
+  AdapterSize size;
+  for (const TensorSpec* spec : AdapterTargets(plan, query.targets)) {
+    size.parameters += static_cast<uint64_t>(query.r) * (spec->rows + spec->cols);
+    ++size.modules;
+  }
+  return size;
+}
+
+TrainingMath TrainingMemory(const Plan& base, const std::string& base_format, const TrainingQuery& query) {
+  const bool full = query.method == TrainingMethod::kFull;
+  const ModelConfig& config = base.config;
+  TrainingMath math;
+  math.method = full ? "full" : query.method == TrainingMethod::kQlora ? "QLoRA" : "LoRA";
+  const AdapterSize adapter = full ? AdapterSize{} : AdapterOf(base, query);
+  const uint64_t trained = full ? base.parameters() : adapter.parameters;
+  const std::string count = Grouped(trained) + " parameters × ";
+  const WeightsMath weights = ResidentWeights(base, base_format);
+  Add(math, full ? "weights" : "frozen base", fmt::format("in memory as {}: {}", base_format, weights.formula),
+      weights.bytes);
+  if (!full)
+    Add(math, "adapter", fmt::format("r = {}, {} modules: {}4 B", query.r, adapter.modules, count), trained * 4);
+  Add(math, "gradients", count + "4 B", trained * 4);
+  Add(math, "optimizer", count + "2 moments × 4 B", trained * 8);
+  const uint64_t ranks = static_cast<uint64_t>(query.r) * adapter.modules;
+  Add(math, "activations", fmt::format("tape and buffers of {} packed tokens", Grouped(query.tokens)),
+      TrainingBytes(config, query.tokens, ranks));
+  Add(math, "loss",
+      fmt::format("{} rows × ({} logits + 3 × {} hidden) × 4 B", kLossRows, Grouped(config.vocab),
+                  Grouped(config.hidden)),
+      Product({kLossRows, config.vocab + 3 * config.hidden, sizeof(float)}));
+  math.assumptions = full
+                         ? fmt::format("all {} parameters in f32", Grouped(trained))
+                         : fmt::format("r={} on {}, base held as {}", query.r, TargetsText(query.targets), base_format);
+  math.assumptions += fmt::format("; {} packed tokens a pass, AdamW in f32", Grouped(query.tokens));
+  return math;
+}
+
+FitAnswer Fit(const Plan& plan, const std::string& format, FormatId kv_type, uint64_t batch, uint64_t budget) {
+  const uint64_t weights = plan.weight_bytes(), trained_for = plan.config.max_positions;
+  const auto fits = [&](uint64_t context) {
+    return Sum({weights, KvBytes(plan.config, context, batch, kv_type), InferenceBytes(plan.config, context, batch)}) <=
+           budget;
+  };
+  FitAnswer answer{.budget = budget,
+                   .weights = format,
+                   .kv_type = std::string(GetFormat(kv_type).name),
+                   .batch = static_cast<int64_t>(batch),
+                   .max_context = 0,
+                   .limited_by_model = false};
+  uint64_t low = 0, high = trained_for;  // fits(low) or low is 0; bytes grow with the context
+  while (low < high) {
+    const uint64_t middle = high - (high - low) / 2;
+    if (fits(middle))
+      low = middle;
+    else
+      high = middle - 1;
+  }
+  answer.max_context = static_cast<int64_t>(low);
+  answer.limited_by_model = low == trained_for && fits(trained_for + 1);
+  return answer;
+}
+
+}  // namespace qad

@@ -1,0 +1,54 @@
+// KV cache, buffers, adapters and training by formula, and what fits into a budget. Pure functions of the configuration
+// and the plan; tests prove them equal to what the engine allocates.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "memory/weights_math.h"
+#include "model/plan.h"
+#include "results/memory_math.h"
+
+namespace qad {
+
+// Prompt tokens that one step of inference takes at most: longer prompts go in several steps.
+inline constexpr uint64_t kStepRows = 1024;
+
+// Keys and values of `batch` sequences of `context` tokens. A sliding window keeps that many tokens only. `gqa` false:
+// as if every query head had its own key and value. Formats: the dense ones, and block formats that divide the head's
+// dimension. Sums beyond 64 bits are UINT64_MAX.
+uint64_t KvBytes(const ModelConfig& config, uint64_t context, uint64_t batch, FormatId type, bool gqa = true);
+// Errors (kUsage): a type that cannot hold this model's keys.
+FormatId ParseKvType(const std::string& name, const ModelConfig& config);
+
+// Activations of one step of inference and its logits (one row a sequence).
+uint64_t InferenceBytes(const ModelConfig& config, uint64_t context, uint64_t batch);
+
+// Linear tensors that target_modules name: "all-linear", a role ("q_proj"), or the end of a module's name ("c_attn",
+// "mlp.c_proj"). Errors (kUsage): a name that matches nothing, with near matches.
+std::vector<const TensorSpec*> AdapterTargets(const Plan& plan, const std::vector<std::string>& targets);
+
+enum class TrainingMethod : uint8_t { kLora, kQlora, kFull };
+
+struct TrainingQuery {
+  TrainingMethod method = TrainingMethod::kLora;
+  int r = 8;
+  std::vector<std::string> targets = {"all-linear"};
+  uint64_t tokens = 2048;  // packed tokens of one forward pass
+};
+
+struct AdapterSize {
+  uint64_t parameters = 0;  // Σ r·(in + out)
+  uint64_t modules = 0;
+  uint64_t bytes() const { return parameters * sizeof(float); }
+};
+AdapterSize AdapterOf(const Plan& plan, const TrainingQuery& query);
+
+// The peak of training on `base`, whose resident weights are frozen (LoRA, QLoRA) or, in f32, trained (full).
+TrainingMath TrainingMemory(const Plan& base, const std::string& base_format, const TrainingQuery& query);
+
+// The longest context at which resident weights, cache and one step's buffers fit into `budget`.
+FitAnswer Fit(const Plan& plan, const std::string& format, FormatId kv_type, uint64_t batch, uint64_t budget);
+
+}  // namespace qad

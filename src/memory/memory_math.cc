@@ -1,0 +1,121 @@
+#include "memory/memory_math.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/progress.h"
+
+namespace qad {
+namespace {
+
+constexpr uint64_t kShortestContext = 512;
+
+std::vector<uint64_t> ContextsOf(const ModelConfig& config, const MemoryQuery& query) {
+  if (!query.contexts.empty()) return query.contexts;
+  std::vector<uint64_t> contexts;
+  for (uint64_t n = kShortestContext; n < config.max_positions; n *= 2) contexts.push_back(n);
+  contexts.push_back(config.max_positions);
+  return contexts;
+}
+
+KvMath KeysAndValues(const ModelConfig& config, const MemoryQuery& query) {
+  KvMath kv;
+  kv.layers = static_cast<int64_t>(config.layers);
+  kv.heads = static_cast<int64_t>(config.heads);
+  kv.kv_heads = static_cast<int64_t>(config.kv_heads);
+  kv.head_dim = static_cast<int64_t>(config.head_dim);
+  const FormatId type = query.kv_types.front();
+  const Format& format = GetFormat(type);
+  kv.type = format.name;
+  const std::string value = format.block == 1 ? fmt::format("{} B", format.block_bytes)
+                                              : fmt::format("{}/{} B", format.block_bytes, format.block);
+  kv.formula = fmt::format("{} layers × 2 (K and V) × {} KV heads × {} dimensions × {}", kv.layers, kv.kv_heads,
+                           kv.head_dim, value);
+  kv.bytes_per_token = KvBytes(config, 1, 1, type);
+  kv.bytes_per_token_without_gqa = KvBytes(config, 1, 1, type, false);
+  for (const FormatId each : query.kv_types)
+    for (const uint64_t batch : query.batches)
+      for (const uint64_t context : ContextsOf(config, query))
+        kv.points.push_back({.type = std::string(GetFormat(each).name),
+                             .context = static_cast<int64_t>(context),
+                             .batch = static_cast<int64_t>(batch),
+                             .bytes = KvBytes(config, context, batch, each)});
+  return kv;
+}
+
+bool IsQuantized(const Plan& plan) {
+  return std::ranges::any_of(plan.tensors, [](const TensorSpec& spec) { return spec.stored >= FormatId::kInt8; });
+}
+
+std::vector<std::string> Notes(const Plan& plan, uint64_t rows) {
+  const ModelConfig& config = plan.config;
+  std::vector<std::string> notes = {
+      "Sizes are bytes; KiB, MiB and GiB are powers of 1024.",
+      "fp16, int8 and int4 are what files would hold: int8 has one f32 scale per output channel; int4 has groups of 32 "
+      "weights with an f16 scale and offset (5 bits a weight); embeddings, head, norms and biases stay at 16 bits.",
+      "In memory, norms and biases are f32, 5-bit codes take a byte, and each group of tensors is padded to 64 bytes: "
+      "this, not the file's size, counts towards the fit.",
+      fmt::format(
+          "Workspace is one step of at most {} prompt tokens and the logits of each sequence; the operations' own "
+          "scratch, the tokenizer, the program and the allocator come on top (tens of MiB).",
+          Grouped(rows)),
+      "Pages of the model's file count as resident while it is read; they are dropped after loading and remain in the "
+      "system's page cache, which gives them back when memory is short.",
+  };
+  if (config.sliding_window > 0 && config.sliding_window < config.max_positions)
+    notes.push_back(
+        fmt::format("A sliding window of {} tokens bounds the KV cache of each layer, given a runtime that drops "
+                    "what has left the window.",
+                    Grouped(config.sliding_window)));
+  if (!config.family->runs)
+    notes.push_back(
+        fmt::format("Family {} is known for arithmetic only: nothing here was measured.", config.family->name));
+  return notes;
+}
+
+}  // namespace
+
+TrainingBase TrainingBaseOf(const Plan& plan, const std::string& format, TrainingMethod method) {
+  switch (method) {
+    case TrainingMethod::kLora:
+      return {PlanInScheme(plan.config, *FindScheme("bf16"), WeightMode::kBF16), "bf16"};
+    case TrainingMethod::kFull:
+      return {PlanInScheme(plan.config, *FindScheme("f32"), WeightMode::kF32), "f32"};
+    case TrainingMethod::kQlora:
+      break;
+  }
+  if (IsQuantized(plan)) return {plan, format};
+  return {PlanInScheme(plan.config, *FindScheme("int4")), "int4"};
+}
+
+MemoryMath MakeMemoryMath(const Plan& plan, const std::string& format, bool stored, const MemoryQuery& query) {
+  QAD_CHECK(!query.kv_types.empty() && !query.batches.empty());
+  MemoryMath math;
+  math.title = query.title;
+  math.hardware = !query.hardware.empty() ? query.hardware
+                                          : fmt::format("{} of memory for weights, cache and buffers",
+                                                        FormatBytes(static_cast<double>(query.budget)));
+  math.parameters = plan.parameters();
+  math.max_positions = static_cast<int64_t>(plan.config.max_positions);
+  math.kv = KeysAndValues(plan.config, query);
+  const FormatId kv = query.kv_types.front();
+  for (const uint64_t batch : query.batches) math.fits.push_back(Fit(plan, format, kv, batch, query.budget));
+  for (const char* name : {"fp16", "int8", "int4"}) {
+    const Plan other = PlanInScheme(plan.config, *FindScheme(name));
+    math.weights.push_back(StoredWeights(other, name, false));
+    if (name == format) continue;
+    for (const uint64_t batch : query.batches) math.fits.push_back(Fit(other, name, kv, batch, query.budget));
+  }
+  if (stored) math.weights.push_back(StoredWeights(plan, format, true));
+  math.weights.push_back(ResidentWeights(plan, format + " in memory"));
+  const uint64_t context = ContextsOf(plan.config, query).back();
+  math.workspace_bytes = InferenceBytes(plan.config, context, query.batches.front());
+  for (const TrainingQuery& each : query.training) {
+    const TrainingBase base = TrainingBaseOf(plan, format, each.method);
+    math.training.push_back(TrainingMemory(base.plan, base.format, each));
+  }
+  math.notes = Notes(plan, kStepRows);
+  return math;
+}
+
+}  // namespace qad

@@ -1,0 +1,282 @@
+// What is predicted is what is allocated, and what was published.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "memory/memory_math.h"
+#include "memory/presets.h"
+#include "model/footprint.h"
+#include "model/tiny_model.h"
+#include "model/training.h"
+
+namespace qad {
+namespace {
+
+namespace fs = std::filesystem;
+
+ModelConfig ConfigOfPreset(std::string_view name) {
+  const Preset* preset = FindPreset(name);
+  EXPECT_NE(preset, nullptr) << name;
+  return PresetConfig(*preset);
+}
+
+uint64_t SumOf(const std::vector<MemoryPart>& parts) {
+  uint64_t sum = 0;
+  for (const MemoryPart& part : parts) sum += part.bytes;
+  return sum;
+}
+
+class OnDisk : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::path(::testing::TempDir()) / ("memory_test." + std::to_string(::getpid()));
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  void ExpectExact(const ModelFiles& files) {
+    for (const WeightMode mode : {WeightMode::kAsStored, WeightMode::kF32, WeightMode::kBF16}) {
+      const Plan plan = PlanOf(files, mode);
+      const WeightsMath math = ResidentWeights(plan, "x");
+      const Weights weights(plan, files);
+      EXPECT_EQ(math.bytes, weights.allocated_bytes()) << files.path << " mode " << static_cast<int>(mode);
+      EXPECT_EQ(SumOf(math.parts), math.bytes);
+    }
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(OnDisk, ResidentWeightsAreTheBytesAllocated) {
+  for (const char* config : {tiny::kLlama, tiny::kGpt2})
+    for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+      tiny::WriteFolder(folder_ / "dense", config, dtype);
+      ExpectExact(OpenModel(folder_ / "dense"));
+    }
+  for (const FormatId id : {FormatId::kQ8_0, FormatId::kQ4_0, FormatId::kQ4_1, FormatId::kQ5_0, FormatId::kQ5_1}) {
+    tiny::WriteGguf(folder_ / "blocks.gguf", id);
+    ExpectExact(OpenModel(folder_ / "blocks.gguf"));
+  }
+}
+
+TEST_F(OnDisk, StoredWeightsAreTheBytesOfTheFilesTensors) {
+  tiny::WriteFolder(folder_ / "dense", tiny::kGpt2, DType::kF16);
+  const ModelFiles dense = OpenModel(folder_ / "dense");
+  uint64_t bytes = 0;
+  for (const auto& [name, entry] : dense.shards.front()->tensors()) bytes += entry.bytes.size();
+  const WeightsMath math = StoredWeights(PlanOf(dense, WeightMode::kAsStored), "f16", true);
+  EXPECT_EQ(math.bytes, bytes);
+  EXPECT_EQ(SumOf(math.parts), bytes);
+
+  tiny::WriteGguf(folder_ / "blocks.gguf", FormatId::kQ4_1);
+  const ModelFiles blocks = OpenModel(folder_ / "blocks.gguf");
+  bytes = 0;
+  for (const GgufTensor& tensor : blocks.gguf->tensors()) bytes += tensor.bytes.size();
+  EXPECT_EQ(StoredWeights(PlanOf(blocks, WeightMode::kAsStored), "q4_1", true).bytes, bytes);
+  EXPECT_EQ(MainFormat(PlanOf(blocks, WeightMode::kAsStored)), "q4_1");
+}
+
+TEST(KvMath, IsTheCachesAllocation) {
+  for (const char* json : {tiny::kLlama, tiny::kGpt2}) {
+    const ModelConfig config = tiny::Config(json);
+    for (const auto& [type, id] : {std::pair(KvType::kF32, FormatId::kF32), std::pair(KvType::kF16, FormatId::kF16)})
+      for (const size_t batch : {1, 3})
+        EXPECT_EQ(KvBytes(config, 17, batch, id), KvCache(config, batch, 17, type).allocated_bytes());
+  }
+}
+
+// A model in memory, its adapters attached as adapt/ does.
+TEST_F(OnDisk, WorkspaceAndTapeAreTheBytesAllocated) {
+  for (const char* json : {tiny::kLlama, tiny::kGpt2}) {
+    tiny::WriteFolder(folder_ / "dense", json, DType::kF32);
+    const ModelFiles files = OpenModel(folder_ / "dense");
+    const Plan plan = PlanOf(files, WeightMode::kF32);
+    Transformer model(std::make_shared<const Weights>(plan, files));
+    Context context(Numerics::kExact, 1);
+    for (const size_t count : {1, 7, 19}) {
+      const std::vector<TokenId> tokens(count, 1);
+      KvCache cache(plan.config, 1, count, KvType::kF32);
+      const Segment segment{.slot = 0, .start = 0, .tokens = tokens};
+      model.Run(context, std::span(&segment, 1), cache);
+      EXPECT_EQ(model.workspace_bytes(), WorkspaceBytes(plan.config, count));
+    }
+    constexpr size_t kRank = 3;
+    const TrainingQuery query{.method = TrainingMethod::kLora, .r = kRank, .targets = {"all-linear"}, .tokens = 21};
+    const AdapterSize adapter = AdapterOf(plan, query);
+    EXPECT_EQ(adapter.modules, model.sites().size());
+    std::vector<std::vector<float>> matrices;
+    uint64_t parameters = 0;
+    for (const AdapterSite& site : model.sites()) {
+      LowRank low{.rank = kRank};
+      for (const float** matrix : {&low.a, &low.b})
+        *matrix = matrices.emplace_back(kRank * (matrix == &low.a ? site.in : site.out), 0.01f).data();
+      for (float** gradient : {&low.a_gradient, &low.b_gradient})
+        *gradient = matrices.emplace_back(kRank * (gradient == &low.a_gradient ? site.in : site.out), 0.0f).data();
+      parameters += kRank * (site.in + site.out);
+      model.Attach(site, low);
+    }
+    EXPECT_EQ(adapter.parameters, parameters);
+    TrainingPass pass(model);
+    PackedBatch batch{.tokens = std::vector<TokenId>(query.tokens, 2),
+                      .labels = std::vector<TokenId>(query.tokens, 3),
+                      .lengths = {13, 8}};
+    (void)pass.Run(context, batch, {});
+    const TrainingMath math = TrainingMemory(plan, "f32", query);
+    const auto activations = std::ranges::find(math.parts, "activations", &MemoryPart::name);
+    ASSERT_NE(activations, math.parts.end());
+    EXPECT_EQ(activations->bytes, pass.allocated_bytes());
+    EXPECT_EQ(pass.Bytes(query.tokens), pass.allocated_bytes());
+    EXPECT_EQ(SumOf(math.parts), math.bytes);
+  }
+}
+
+// Parameter counts of the models' own repositories (safetensors metadata on huggingface.co).
+TEST(Presets, HaveTheirPublishedParameters) {
+  const std::vector<std::pair<const char*, uint64_t>> published = {
+      {"llama-3.1-8b", 8'030'261'248}, {"mistral-7b", 7'241'732'096}, {"phi-3-mini", 3'821'079'552},
+      {"qwen2.5-7b", 7'615'616'512},   {"smollm2-135m", 134'515'008}, {"tiny-gpt2", 102'714}};
+  EXPECT_EQ(published.size(), AllPresets().size());
+  for (const auto& [name, parameters] : published) {
+    const Plan plan = PlanInScheme(ConfigOfPreset(name), *FindScheme("fp16"));
+    EXPECT_EQ(plan.parameters(), parameters) << name;
+    EXPECT_EQ(StoredWeights(plan, "fp16", false).bytes, 2 * parameters) << name;
+  }
+}
+
+TEST(Presets, KvOfLlama31IsAsPublished) {
+  const ModelConfig config = ConfigOfPreset("llama-3.1-8b");
+  EXPECT_EQ(KvBytes(config, 1, 1, FormatId::kF16), 131'072u);                  // 128 KiB a token
+  EXPECT_EQ(KvBytes(config, 1, 1, FormatId::kF16, false), 4 * 131'072u);       // GQA's saving: 32 heads share 8
+  EXPECT_EQ(KvBytes(config, 131'072, 1, FormatId::kF16), uint64_t{16} << 30);  // 16 GiB at full context
+  EXPECT_EQ(KvBytes(config, 1000, 8, FormatId::kF32), 8 * 1000 * 262'144ull);
+  EXPECT_EQ(KvBytes(config, 64, 1, FormatId::kQ8_0), 64 * 131'072ull * 34 / 64);
+}
+
+TEST(Presets, SlidingWindowBoundsTheCache) {
+  const ModelConfig mistral = ConfigOfPreset("mistral-7b");
+  EXPECT_EQ(KvBytes(mistral, 4096, 1, FormatId::kF16), uint64_t{512} << 20);
+  EXPECT_EQ(KvBytes(mistral, 32768, 1, FormatId::kF16), uint64_t{512} << 20);
+  EXPECT_GT(KvBytes(ConfigOfPreset("qwen2.5-7b"), 32768, 1, FormatId::kF16),
+            KvBytes(ConfigOfPreset("qwen2.5-7b"), 4096, 1, FormatId::kF16));
+}
+
+// The snapshot of tiny-gpt2: 0.000191 GB are 205,428 B / 2³⁰; 0.000385 GB are the f32 base and its r=8 adapter.
+TEST(Presets, TinyGpt2Snapshot) {
+  const Plan plan = PlanInScheme(ConfigOfPreset("tiny-gpt2"), *FindScheme("f32"));
+  EXPECT_EQ(StoredWeights(PlanInScheme(plan.config, *FindScheme("fp16")), "fp16", false).bytes, 205'428u);
+  const AdapterSize adapter = AdapterOf(plan, {.r = 8, .targets = {"c_attn", "c_proj", "c_fc"}});
+  EXPECT_EQ(plan.stored_bytes() + adapter.bytes(), 412'904u);
+  EXPECT_EQ(adapter.modules, 8u);  // c_proj names attention's and the mlp's
+}
+
+TEST(Kv, AbsurdSizesSaturate) {
+  ModelConfig config = ConfigOfPreset("llama-3.1-8b");
+  EXPECT_EQ(KvBytes(config, uint64_t{1} << 60, 1, FormatId::kF16), UINT64_MAX);
+  EXPECT_EQ(Fit(PlanInScheme(config, *FindScheme("int8")), "int8", FormatId::kF16, uint64_t{1} << 40, uint64_t{1} << 34)
+                .max_context,
+            0);
+}
+
+TEST(Kv, TypesAreCheckedAgainstTheHeads) {
+  const ModelConfig llama = ConfigOfPreset("llama-3.1-8b"), tiny_gpt2 = ConfigOfPreset("tiny-gpt2");
+  EXPECT_EQ(ParseKvType("fp16", llama), FormatId::kF16);
+  EXPECT_EQ(ParseKvType("q8_0", llama), FormatId::kQ8_0);
+  EXPECT_THROW(ParseKvType("q8_0", tiny_gpt2), Error);
+  EXPECT_THROW(ParseKvType("f17", llama), Error);
+}
+
+TEST(Schemes, Int8AndInt4CountScales) {
+  const ModelConfig config = ConfigOfPreset("smollm2-135m");
+  constexpr uint64_t kLinear = 30ull * (576 * 576 * 2 + 192 * 576 * 2 + 3 * 1536 * 576),
+                     kRows = 30ull * (576 * 3 + 192 * 2 + 1536 * 2);
+  const uint64_t rest = (134'515'008 - kLinear) * 2;
+  EXPECT_EQ(StoredWeights(PlanInScheme(config, *FindScheme("int8")), "int8", false).bytes, kLinear + 4 * kRows + rest);
+  EXPECT_EQ(StoredWeights(PlanInScheme(config, *FindScheme("int4")), "int4", false).bytes, kLinear / 32 * 20 + rest);
+  // Rows of 2 values do not divide into groups of 32: they stay at 16 bits.
+  EXPECT_EQ(StoredWeights(PlanInScheme(ConfigOfPreset("tiny-gpt2"), *FindScheme("int4")), "int4", false).bytes,
+            205'428u);
+}
+
+TEST(Schemes, FormulasCarryTheirNumbers) {
+  const WeightsMath math =
+      StoredWeights(PlanInScheme(ConfigOfPreset("smollm2-135m"), *FindScheme("int8")), "int8", false);
+  EXPECT_EQ(math.formula, "28,346,688 × 2 B + 106,168,320 × 1 B + 155,520 rows × 4 B");
+  ASSERT_EQ(math.parts.size(), 5u);
+  EXPECT_EQ(math.parts[0].formula, "49,152·576 × 2 B");
+  EXPECT_EQ(math.parts[1].formula, "30 × (2·576·576 + 2·192·576) × 1 B + 46,080 rows × 4 B");
+  EXPECT_EQ(math.parts[3].formula, "(30 × (2·576) + 576) × 2 B");
+  EXPECT_EQ(math.parts[4].bytes, 0u);
+}
+
+TEST(Adapters, TargetsAreRolesOrEndsOfNames) {
+  const Plan llama = PlanInScheme(ConfigOfPreset("smollm2-135m"), *FindScheme("bf16"));
+  EXPECT_EQ(AdapterTargets(llama, {"q_proj", "v_proj"}).size(), 60u);
+  EXPECT_EQ(AdapterTargets(llama, {"mlp.up_proj"}).size(), 30u);
+  EXPECT_EQ(AdapterTargets(llama, {"all-linear"}).size(), 210u);
+  // r=8 on all linear layers of SmolLM2-135M: PEFT's print_trainable_parameters says 2,442,240.
+  EXPECT_EQ(AdapterOf(llama, {}).parameters, 2'442'240u);
+  try {
+    AdapterTargets(llama, {"q_porj"});
+    FAIL() << "an unknown target was accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+    EXPECT_NE(std::string(error.what()).find("did you mean 'q_proj'?"), std::string::npos) << error.what();
+  }
+}
+
+TEST(Fits, TheLongestContextFitsAndOneMoreDoesNot) {
+  const Plan plan = PlanInScheme(ConfigOfPreset("llama-3.1-8b"), *FindScheme("int8"));
+  constexpr uint64_t kBudget = uint64_t{16} << 30;
+  for (const uint64_t batch : {1, 4}) {
+    const FitAnswer answer = Fit(plan, "int8", FormatId::kF16, batch, kBudget);
+    const auto need = [&](uint64_t context) {
+      return plan.weight_bytes() + KvBytes(plan.config, context, batch, FormatId::kF16) +
+             InferenceBytes(plan.config, context, batch);
+    };
+    const auto context = static_cast<uint64_t>(answer.max_context);
+    ASSERT_GT(context, 1000u);
+    EXPECT_LE(need(context), kBudget);
+    EXPECT_GT(need(context + 1), kBudget);
+    EXPECT_FALSE(answer.limited_by_model);
+  }
+  EXPECT_EQ(Fit(plan, "int8", FormatId::kF16, 1, uint64_t{4} << 30).max_context, 0);
+  const FitAnswer roomy = Fit(plan, "int8", FormatId::kF16, 1, uint64_t{1} << 40);
+  EXPECT_EQ(roomy.max_context, 131'072);
+  EXPECT_TRUE(roomy.limited_by_model);
+}
+
+TEST(Training, QloraNeedsLessThanLoraNeedsLessThanFull) {
+  const Plan plan = PlanInScheme(ConfigOfPreset("llama-3.1-8b"), *FindScheme("bf16"));
+  uint64_t last = 0;
+  for (const TrainingMethod method : {TrainingMethod::kQlora, TrainingMethod::kLora, TrainingMethod::kFull}) {
+    const TrainingBase base = TrainingBaseOf(plan, "bf16", method);
+    const TrainingMath math = TrainingMemory(base.plan, base.format, {.method = method});
+    EXPECT_EQ(SumOf(math.parts), math.bytes);
+    EXPECT_GT(math.bytes, last) << math.method;
+    last = math.bytes;
+  }
+  EXPECT_GT(last, 16 * 8'030'261'248ull);  // 16 bytes a parameter before activations
+}
+
+TEST(MemoryMathOfAPlan, IsCompleteAndSurvivesJson) {
+  const Plan plan = PlanInScheme(ConfigOfPreset("smollm2-135m"), *FindScheme("bf16"));
+  MemoryQuery query;
+  query.title = "SmolLM2";
+  query.budget = uint64_t{16} << 30;
+  query.batches = {1, 8};
+  query.training = {{}, {.method = TrainingMethod::kQlora}};
+  const MemoryMath math = MakeMemoryMath(plan, "bf16", false, query);
+  EXPECT_EQ(math.parameters, 134'515'008u);
+  EXPECT_EQ(math.fits.size(), 2u * 4);
+  EXPECT_EQ(math.fits.front().weights, "bf16");
+  EXPECT_EQ(math.weights.size(), 4u);
+  EXPECT_EQ(math.kv.bytes_per_token, 23'040u);
+  EXPECT_EQ(math.kv.bytes_per_token_without_gqa, 69'120u);
+  EXPECT_EQ(math.kv.points.size(), 2u * 5);
+  EXPECT_EQ(math.training.size(), 2u);
+  EXPECT_EQ(MemoryMathToJson(MemoryMathFromJson(MemoryMathToJson(math), "copy")), MemoryMathToJson(math));
+}
+
+}  // namespace
+}  // namespace qad

@@ -1,0 +1,113 @@
+#include "model/config.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+
+namespace qad {
+namespace {
+
+const Json kLlama = {{"architectures", {"LlamaForCausalLM"}},
+                     {"vocab_size", 96},
+                     {"hidden_size", 32},
+                     {"num_hidden_layers", 2},
+                     {"num_attention_heads", 4},
+                     {"num_key_value_heads", 2},
+                     {"intermediate_size", 64},
+                     {"max_position_embeddings", 128}};
+
+std::string ErrorOf(const Json& config) {
+  try {
+    RequireRunnable(ParseModelConfig(config, "config.json"), "config.json");
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kInput);
+    EXPECT_TRUE(std::string(error.what()).starts_with("config.json")) << error.what();
+    return error.what();
+  }
+  return "";
+}
+
+Json With(Json config, const char* key, const Json& value) {
+  config[key] = value;
+  return config;
+}
+
+TEST(ModelConfig, ReadsLlama) {
+  const ModelConfig config = ParseModelConfig(kLlama, "config.json");
+  EXPECT_EQ(config.family->name, "llama");
+  EXPECT_EQ(config.head_dim, 8u);
+  EXPECT_EQ(config.kv_heads, 2u);
+  EXPECT_EQ(config.qkv_outputs(), 64u);
+  EXPECT_FALSE(config.tied_head);
+  EXPECT_EQ(config.rope_theta, 10000.0f);
+  EXPECT_EQ(ParseModelConfig(With(kLlama, "head_dim", 16), "").head_dim, 16u);
+  EXPECT_EQ(ParseModelConfig(With(kLlama, "rope_theta", 5e5), "").rope_theta, 5e5f);
+  EXPECT_EQ(ParseModelConfig(With(kLlama, "rope_parameters", {{"rope_type", "default"}, {"rope_theta", 500.0}}), "")
+                .rope_theta,
+            500.0f);
+  Json no_kv = kLlama;
+  no_kv.erase("num_key_value_heads");
+  EXPECT_EQ(ParseModelConfig(no_kv, "").kv_heads, 4u);
+}
+
+TEST(ModelConfig, ReadsGpt2) {
+  const Json json = {{"model_type", "gpt2"}, {"vocab_size", 80}, {"n_embd", 24},
+                     {"n_layer", 2},         {"n_head", 3},      {"n_positions", 64}};
+  const ModelConfig config = ParseModelConfig(json, "config.json");
+  EXPECT_EQ(config.family->name, "gpt2");
+  EXPECT_EQ(config.intermediate, 96u);
+  EXPECT_TRUE(config.tied_head);
+  EXPECT_TRUE(config.mlp_bias);
+}
+
+TEST(ModelConfig, NamesWhatIsWrong) {
+  struct Row {
+    Json config;
+    const char* says;
+  };
+  Json no_hidden = kLlama;
+  no_hidden.erase("hidden_size");
+  const Row rows[] = {
+      {With(kLlama, "architectures", {"MambaForCausalLM"}), "MambaForCausalLM"},
+      {With(kLlama, "architectures", "LlamaForCausalLM"), "architectures"},
+      {With(kLlama, "architectures", Json::array()), "architectures"},
+      {no_hidden, "hidden_size"},
+      {With(kLlama, "hidden_size", "32"), "hidden_size"},
+      {With(kLlama, "hidden_size", 32.5), "hidden_size"},
+      {With(kLlama, "hidden_size", -32), "hidden_size"},
+      {With(kLlama, "hidden_size", 0), "hidden_size"},
+      {With(kLlama, "hidden_size", int64_t{1} << 40), "hidden_size"},
+      {With(kLlama, "hidden_size", 30), "30"},
+      {With(kLlama, "num_key_value_heads", 3), "3"},
+      {With(kLlama, "num_attention_heads", 0), "num_attention_heads"},
+      {With(kLlama, "head_dim", 7), "7"},
+      {With(kLlama, "vocab_size", 0), "vocab_size"},
+      {With(kLlama, "num_hidden_layers", 1000000), "num_hidden_layers"},
+      {With(kLlama, "hidden_act", "relu"), "relu"},
+      {With(kLlama, "rms_norm_eps", "small"), "rms_norm_eps"},
+      {With(kLlama, "rope_scaling", {{"rope_type", "llama3"}, {"factor", 8.0}}), "llama3"},
+      {With(kLlama, "rope_parameters", {{"rope_type", "yarn"}, {"rope_theta", 1e4}}), "yarn"},
+      {With(kLlama, "sliding_window", 64), "sliding"},
+      {With(kLlama, "architectures", {"Qwen2ForCausalLM"}), "qwen2"},
+  };
+  for (const Row& row : rows) {
+    const std::string error = ErrorOf(row.config);
+    EXPECT_NE(error.find(row.says), std::string::npos) << "\"" << row.says << "\" is not in: " << error;
+  }
+  EXPECT_EQ(ErrorOf(kLlama), "");
+  EXPECT_EQ(ErrorOf(With(kLlama, "sliding_window", 128)), "") << "as long as the context: no window at all";
+}
+
+TEST(ModelConfig, KnowsItsFamilies) {
+  for (const Family& family : AllFamilies()) {
+    EXPECT_EQ(FindFamilyByHf(family.hf_architecture, ""), &family);
+    EXPECT_EQ(FindFamilyByGguf(family.gguf_architecture), &family);
+    EXPECT_NE(KnownFamilies().find(family.hf_architecture), std::string::npos);
+  }
+  EXPECT_EQ(RoleName(Role::kPositionEmbedding), "position_embedding");
+  EXPECT_TRUE(IsLinear(Role::kHead) && !IsLinear(Role::kAttentionNorm));
+  EXPECT_TRUE(IsNorm(Role::kFinalNorm) && !IsNorm(Role::kTokenEmbedding));
+}
+
+}  // namespace
+}  // namespace qad

@@ -1,0 +1,44 @@
+#include "model/footprint.h"
+
+#include <algorithm>
+
+namespace qad {
+namespace {
+
+size_t RoundUp(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+}  // namespace
+
+size_t UpWidth(const ModelConfig& c) {
+  return c.family->traits.activation == Activation::kSwiGlu ? 2 * c.intermediate : c.intermediate;
+}
+
+size_t PaddedRows(size_t rows) {
+  if (rows <= 8) return rows;
+  return RoundUp(rows, rows <= 128 ? 16 : 64);
+}
+
+// Residual, its norm, packed q|k|v, attention's output, gate and up, their activation.
+size_t WorkspaceBytes(const ModelConfig& c, size_t rows) {
+  const size_t width = c.hidden * 2 + c.qkv_outputs() + c.heads * c.head_dim + UpWidth(c) + c.intermediate;
+  return PaddedRows(rows) * width * sizeof(float);
+}
+
+// Two residuals, two floats of statistics for each norm, q|k|v, a log-sum for each head, attention's output, gate and
+// up.
+size_t TapeLayerFloats(const ModelConfig& c, size_t rows) {
+  return rows * (2 * c.hidden + 4 + c.qkv_outputs() + c.heads + c.heads * c.head_dim + UpWidth(c));
+}
+
+size_t TrainingBufferFloats(const ModelConfig& c, size_t rows) {
+  const size_t wide = std::max(UpWidth(c), c.qkv_outputs()), narrow = std::max(c.hidden, c.intermediate);
+  return rows * (2 * wide + 2 * narrow + c.heads * c.head_dim);
+}
+
+size_t TrainingBytes(const ModelConfig& c, size_t tokens, size_t ranks) {
+  const size_t rows = RoundUp(tokens, kTrainingRowMultiple);
+  const size_t tape = c.layers * TapeLayerFloats(c, rows) + rows * c.hidden + rows * ranks;
+  return (tape + TrainingBufferFloats(c, rows) + rows * c.hidden) * sizeof(float);
+}
+
+}  // namespace qad

@@ -1,0 +1,31 @@
+// Bytes of the buffers that running and training a model take, as functions of its configuration alone: the engine
+// allocates by them, memory/ predicts with them before there is a model.
+#pragma once
+
+#include <cstddef>
+
+#include "model/config.h"
+
+namespace qad {
+
+// Outputs of the product before the activation: gate and up side by side where the family is gated.
+size_t UpWidth(const ModelConfig& config);
+
+// Rows of a dense product are rounded up, so that few shapes are compiled and vector tails are rare.
+size_t PaddedRows(size_t rows);
+
+// Activations of one forward step over `rows` packed rows: Transformer::WorkspaceBytes.
+size_t WorkspaceBytes(const ModelConfig& config, size_t rows);
+
+inline constexpr size_t kTrainingRowMultiple = 16;  // packed training rows are rounded up to whole tiles
+inline constexpr size_t kLossRows = 128;            // rows of logits that exist at once in training
+
+// Floats of what one layer keeps for its backward, the adapters' share apart.
+size_t TapeLayerFloats(const ModelConfig& config, size_t rows);
+// Floats of the buffers that all layers share, the gradient of the residual apart.
+size_t TrainingBufferFloats(const ModelConfig& config, size_t rows);
+// Tape, buffers and gradient of the residual for `tokens` packed tokens; `ranks` is the sum of the ranks of all
+// adapters: TrainingPass::Bytes.
+size_t TrainingBytes(const ModelConfig& config, size_t tokens, size_t ranks);
+
+}  // namespace qad

@@ -1,0 +1,259 @@
+#include "model/generation.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/interrupt.h"
+#include "base/random.h"
+
+namespace qad {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Prompt = std::vector<TokenId>;
+
+constexpr size_t kPrefillRows = 1024;  // packed prompt rows of one step; a longer prompt goes alone
+constexpr size_t kWorthSharing = 16;   // tokens of common prefix from which copying pays
+
+double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// Tokens that all prompts begin with, leaving at least one of each to compute.
+size_t CommonPrefix(std::span<const Prompt> prompts) {
+  size_t length = prompts.front().size() - 1;
+  for (const Prompt& prompt : prompts) {
+    length = std::min(length, prompt.size() - 1);
+    length = static_cast<size_t>(
+        std::mismatch(prompt.begin(), prompt.begin() + static_cast<std::ptrdiff_t>(length), prompts.front().begin())
+            .first -
+        prompt.begin());
+  }
+  return prompts.size() > 1 && length >= kWorthSharing ? length : 0;
+}
+
+// The prefix in slot `slots` of the cache, behind those of the sequences.
+void ComputePrefix(Context& context, Transformer& model, KvCache& cache, size_t slot, std::span<const TokenId> prefix) {
+  for (size_t at = 0; at < prefix.size(); at += kPrefillRows) {
+    const Segment segment{
+        .slot = slot, .start = at, .tokens = prefix.subspan(at, std::min(kPrefillRows, prefix.size() - at))};
+    model.Run(context, std::span(&segment, 1), cache);
+  }
+}
+
+TokenId Greedy(std::span<const float> logits) {
+  const auto best = std::ranges::max_element(logits);
+  return static_cast<TokenId>(best - logits.begin());
+}
+
+// Temperature, then top-k, then top-p, as transformers orders its warpers.
+TokenId SampleToken(std::span<const float> logits, const GenerateOptions& options, double uniform) {
+  std::vector<TokenId> ids(logits.size());
+  std::iota(ids.begin(), ids.end(), 0);
+  const size_t keep = options.top_k > 0 ? std::min(static_cast<size_t>(options.top_k), ids.size()) : ids.size();
+  const auto higher = [&](TokenId a, TokenId b) {
+    const float x = logits[static_cast<size_t>(a)], y = logits[static_cast<size_t>(b)];
+    return x != y ? x > y : a < b;
+  };
+  std::partial_sort(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(keep), ids.end(), higher);
+  ids.resize(keep);
+  const double top = logits[static_cast<size_t>(ids.front())];
+  std::vector<double> weight(keep);
+  for (size_t i = 0; i < keep; ++i)
+    weight[i] = std::exp((logits[static_cast<size_t>(ids[i])] - top) / options.temperature);
+  const double total = std::accumulate(weight.begin(), weight.end(), 0.0);
+  size_t kept = 0;
+  double mass = 0;
+  while (kept < keep && (kept == 0 || mass < options.top_p * total)) mass += weight[kept++];
+  double left = uniform * mass;
+  for (size_t i = 0; i < kept; ++i) {
+    left -= weight[i];
+    if (left < 0) return ids[i];
+  }
+  return ids[kept - 1];
+}
+
+class Batch {
+ public:
+  Batch(Context& context, Transformer& model, const Tokenizer& tokenizer, std::span<const Prompt> prompts,
+        const GenerateOptions& options, size_t prefix)
+      : context_(context),
+        model_(model),
+        tokenizer_(tokenizer),
+        prompts_(prompts),
+        options_(options),
+        prefix_(prefix),
+        slots_(std::min(std::max<size_t>(options.max_batch, 1), prompts.size())),
+        cache_(model.config(), slots_ + (prefix > 0 ? 1 : 0), Capacity(), options.kv_type),
+        done_(prompts.size()) {
+    for (size_t slot = slots_; slot-- > 0;) free_.push_back(slot);
+    if (prefix_ > 0) ComputePrefix(context, model, cache_, slots_, std::span(prompts.front()).first(prefix_));
+  }
+
+  std::vector<Generated> Run() {
+    while (next_ < prompts_.size() || !active_.empty()) {
+      ThrowIfInterrupted();
+      Step();
+    }
+    return std::move(done_);
+  }
+
+ private:
+  struct Sequence {
+    size_t index = 0, slot = 0, position = 0;  // position: tokens already in the cache
+    std::vector<TokenId> pending;              // to run next: the prompt, then one token at a time
+    Clock::time_point start;
+  };
+
+  size_t Capacity() const {
+    size_t longest = 0;
+    for (const Prompt& prompt : prompts_) longest = std::max(longest, prompt.size());
+    return longest + static_cast<size_t>(options_.max_new_tokens);
+  }
+
+  // Takes prompts into free slots while their rows fit one step.
+  void Admit() {
+    size_t rows = active_.size();
+    while (next_ < prompts_.size() && !free_.empty()) {
+      const Prompt& prompt = prompts_[next_];
+      const size_t more = prompt.size() - prefix_;
+      if (rows > 0 && rows + more > kPrefillRows) break;
+      rows += more;
+      Sequence sequence{.index = next_++,
+                        .slot = free_.back(),
+                        .position = prefix_,
+                        .pending = {prompt.begin() + static_cast<std::ptrdiff_t>(prefix_), prompt.end()},
+                        .start = Clock::now()};
+      free_.pop_back();
+      if (prefix_ > 0) cache_.CopyPrefix(slots_, sequence.slot, prefix_);
+      active_.push_back(std::move(sequence));
+    }
+  }
+
+  void Step() {
+    Admit();
+    std::vector<Segment> segments;
+    std::vector<size_t> last_rows;
+    size_t rows = 0;
+    for (const Sequence& sequence : active_) {
+      segments.push_back({.slot = sequence.slot, .start = sequence.position, .tokens = sequence.pending});
+      rows += sequence.pending.size();
+      last_rows.push_back(rows - 1);
+    }
+    const size_t vocab = model_.config().vocab;
+    logits_.resize(active_.size() * vocab);
+    model_.Forward(context_, segments, cache_, last_rows, logits_.data());
+    std::vector<Sequence> going;
+    for (size_t i = 0; i < active_.size(); ++i) {
+      const bool goes_on = Take(active_[i], std::span(logits_).subspan(i * vocab, vocab));
+      if (goes_on)
+        going.push_back(std::move(active_[i]));
+      else
+        free_.push_back(active_[i].slot);
+    }
+    active_ = std::move(going);
+  }
+
+  // Chooses the next token of one sequence. Returns whether it goes on.
+  bool Take(Sequence& sequence, std::span<const float> logits) {
+    Generated& out = done_[sequence.index];
+    sequence.position += sequence.pending.size();
+    TokenId token = Greedy(logits);
+    if (!std::isfinite(logits[static_cast<size_t>(token)]))
+      Fail(ErrorKind::kNumeric, "prompt {}: the model's logits are not finite after {} tokens", sequence.index,
+           sequence.position);
+    if (options_.temperature > 0)
+      token = SampleToken(logits, options_, RandomUniform(options_.seed, sequence.index, sequence.position));
+    if (out.first_token_seconds == 0) out.first_token_seconds = SecondsSince(sequence.start);
+    out.seconds = SecondsSince(sequence.start);
+    if (!options_.ignore_end && tokenizer_.IsEndOfGeneration(token)) return false;
+    out.tokens.push_back(token);
+    if (options_.on_token) options_.on_token(sequence.index, token);
+    if (out.tokens.size() >= static_cast<size_t>(options_.max_new_tokens)) {
+      out.truncated = true;
+      return false;
+    }
+    sequence.pending = {token};
+    return true;
+  }
+
+  Context& context_;
+  Transformer& model_;
+  const Tokenizer& tokenizer_;
+  std::span<const Prompt> prompts_;
+  const GenerateOptions& options_;
+  size_t prefix_, slots_;
+  KvCache cache_;
+  std::vector<Generated> done_;
+  std::vector<Sequence> active_;
+  std::vector<size_t> free_;
+  std::vector<float> logits_;
+  size_t next_ = 0;
+};
+
+void CheckLengths(const ModelConfig& config, std::span<const Prompt> prompts, size_t more) {
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    if (prompts[i].empty()) FailInput("prompt {}: is empty", i);
+    if (const size_t needed = prompts[i].size() + more; needed > config.max_positions)
+      FailInput(
+          "prompt {}: {} tokens and {} new ones exceed the model's {} positions by {}; shorten the prompt or the "
+          "answer",
+          i, prompts[i].size(), more, config.max_positions, needed - config.max_positions);
+  }
+}
+
+}  // namespace
+
+std::vector<Generated> Generate(Context& context, Transformer& model, const Tokenizer& tokenizer,
+                                std::span<const Prompt> prompts, const GenerateOptions& options, bool share_prefix) {
+  if (prompts.empty() || options.max_new_tokens <= 0) return std::vector<Generated>(prompts.size());
+  CheckLengths(model.config(), prompts, static_cast<size_t>(options.max_new_tokens));
+  return Batch(context, model, tokenizer, prompts, options, share_prefix ? CommonPrefix(prompts) : 0).Run();
+}
+
+std::vector<double> ScoreCompletions(Context& context, Transformer& model, std::span<const Prompt> prompts,
+                                     std::span<const Prompt> completions) {
+  QAD_CHECK(prompts.size() == completions.size());
+  std::vector<double> scores(prompts.size(), 0.0);
+  if (prompts.empty()) return scores;
+  size_t capacity = 0;
+  for (size_t i = 0; i < prompts.size(); ++i) capacity = std::max(capacity, prompts[i].size() + completions[i].size());
+  for (size_t i = 0; i < prompts.size(); ++i)
+    CheckLengths(model.config(), prompts.subspan(i, 1), completions[i].size());
+  const size_t prefix = CommonPrefix(prompts);
+  const size_t slots = std::clamp<size_t>(kPrefillRows / std::max<size_t>(capacity - prefix, 1), 1, prompts.size());
+  KvCache cache(model.config(), slots + 1, capacity, KvType::kF32);
+  ComputePrefix(context, model, cache, slots, std::span(prompts.front()).first(prefix));
+  for (size_t begin = 0; begin < prompts.size(); begin += slots) {
+    ThrowIfInterrupted();
+    const size_t end = std::min(prompts.size(), begin + slots);
+    std::vector<Prompt> inputs;
+    std::vector<size_t> rows;
+    std::vector<TokenId> targets;
+    size_t row = 0;
+    for (size_t i = begin; i < end; ++i) {
+      Prompt& input = inputs.emplace_back(prompts[i].begin() + static_cast<std::ptrdiff_t>(prefix), prompts[i].end());
+      const size_t first = row + input.size() - 1;  // the row that predicts the completion's first token
+      if (!completions[i].empty()) input.insert(input.end(), completions[i].begin(), completions[i].end() - 1);
+      for (size_t t = 0; t < completions[i].size(); ++t) {
+        rows.push_back(first + t);
+        targets.push_back(completions[i][t]);
+      }
+      row += input.size();
+    }
+    std::vector<Segment> segments;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      if (prefix > 0) cache.CopyPrefix(slots, i, prefix);
+      segments.push_back({.slot = i, .start = prefix, .tokens = inputs[i]});
+    }
+    model.Run(context, segments, cache);
+    const std::vector<double> logs = model.LogProbabilities(context, rows, targets);
+    size_t at = 0;
+    for (size_t i = begin; i < end; ++i)
+      for (size_t t = 0; t < completions[i].size(); ++t) scores[i] += logs[at++];
+  }
+  return scores;
+}
+
+}  // namespace qad

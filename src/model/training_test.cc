@@ -1,0 +1,157 @@
+#include "model/training.h"
+
+#include "base/random.h"
+#include "model/model_testing.h"
+
+namespace qad {
+namespace {
+
+class TinyTraining : public ::testing::TestWithParam<std::string> {
+ protected:
+  Context context_{Numerics::kExact};
+  Transformer model_ = LoadTransformer(TinyPath(GetParam()));
+  Golden golden_{GetParam()};
+  TinyAdapter adapter_{GetParam(), model_};
+
+  double weight() const { return 1.0 / static_cast<double>(golden_.batch.supervised()); }
+  double Mean(double sum) const { return sum * weight(); }
+};
+INSTANTIATE_TEST_SUITE_P(Families, TinyTraining, ::testing::ValuesIn(kTinyModels), [](const auto& row) {
+  std::string name = row.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+});
+
+TEST_P(TinyTraining, LossEqualsPeft) {
+  TrainingPass pass(model_);
+  EXPECT_NEAR(Mean(pass.Run(context_, golden_.batch, {.backward = false})), golden_.loss_with_adapter, 1e-5);
+  model_.ClearAdapters();
+  EXPECT_NEAR(Mean(pass.Run(context_, golden_.batch, {.backward = false})), golden_.loss, 1e-5);
+}
+
+TEST_P(TinyTraining, GradientsEqualPeft) {
+  TrainingPass pass(model_);
+  pass.Run(context_, golden_.batch, {.loss_weight = weight()});
+  for (size_t i = 0; i < adapter_.peft.modules.size(); ++i) {
+    const std::string name = "gradient.base_model.model." + adapter_.peft.modules[i].module;
+    // Sums over 24 rows through two layers of f32: relative to the largest entry, as entries cancel.
+    for (const auto& [got, key] : {std::pair(&adapter_.a_gradients[i], name + ".lora_A.weight"),
+                                   std::pair(&adapter_.b_gradients[i], name + ".lora_B.weight")}) {
+      const std::vector<float>& want = golden_.tensors.at(key);
+      float largest = 0;
+      for (const float v : want) largest = std::max(largest, std::fabs(v));
+      ASSERT_GT(largest, 1e-4) << "a golden that cannot fail: " << key;
+      EXPECT_TRUE(AllClose(*got, want, 1e-5 * static_cast<double>(largest))) << key;
+    }
+  }
+}
+
+TEST_P(TinyTraining, GradientsAddUpAndKeepTheWeight) {
+  TrainingPass pass(model_);
+  pass.Run(context_, golden_.batch, {.loss_weight = 1});
+  const auto once = adapter_.a_gradients;
+  pass.Run(context_, golden_.batch, {.loss_weight = 0.5});
+  for (size_t i = 0; i < once.size(); ++i) {
+    std::vector<float> want(once[i]);
+    double largest = 0;
+    for (float& v : want) largest = std::max(largest, static_cast<double>(std::fabs(v *= 1.5f)));
+    EXPECT_TRUE(AllClose(adapter_.a_gradients[i], want, 1e-5 * largest));
+  }
+}
+
+// Central differences of the whole loss along random directions of all A and B: independent of the golden.
+TEST_P(TinyTraining, GradientsAreTheSlopeOfTheLoss) {
+  TrainingPass pass(model_);
+  pass.Run(context_, golden_.batch, {.loss_weight = weight()});
+  constexpr double kStep = 2e-3;
+  for (uint64_t direction = 0; direction < 4; ++direction) {
+    Random random(3, direction);
+    double slope = 0;
+    std::vector<std::vector<float>> steps;
+    const auto original = adapter_.peft.modules;
+    for (size_t i = 0; i < original.size(); ++i)
+      for (const auto* gradient : {&adapter_.a_gradients[i], &adapter_.b_gradients[i]}) {
+        auto& step = steps.emplace_back();
+        for (const float g : *gradient) {
+          step.push_back(random.Below(2) == 0 ? 1.0f : -1.0f);
+          slope += static_cast<double>(g * step.back());
+        }
+      }
+    const auto loss_at = [&](double t) {
+      for (size_t i = 0; i < original.size(); ++i) {
+        for (size_t k = 0; k < original[i].a.size(); ++k)
+          adapter_.peft.modules[i].a[k] = original[i].a[k] + static_cast<float>(t) * steps[2 * i][k];
+        for (size_t k = 0; k < original[i].b.size(); ++k)
+          adapter_.peft.modules[i].b[k] = original[i].b[k] + static_cast<float>(t) * steps[2 * i + 1][k];
+      }
+      return Mean(pass.Run(context_, golden_.batch, {.backward = false}));
+    };
+    // Richardson: the error of fourth order; what is left is the loss's own f32 rounding, 1e-6 / step.
+    const double coarse = (loss_at(2 * kStep) - loss_at(-2 * kStep)) / (4 * kStep);
+    const double fine = (loss_at(kStep) - loss_at(-kStep)) / (2 * kStep);
+    EXPECT_NEAR((4 * fine - coarse) / 3, slope, 2e-3 * (1 + std::fabs(slope)));
+    adapter_.peft.modules = original;
+    adapter_.AttachTo(model_);
+  }
+}
+
+TEST_P(TinyTraining, EmptyLabelsGiveNoLossAndNoGradient) {
+  PackedBatch batch = golden_.batch;
+  std::fill(batch.labels.begin(), batch.labels.end(), kNotSupervised);
+  TrainingPass pass(model_);
+  EXPECT_EQ(pass.Run(context_, batch, {}), 0);
+  for (const auto& gradient : adapter_.a_gradients)
+    for (const float g : gradient) ASSERT_EQ(g, 0);
+}
+
+TEST_P(TinyTraining, ThreadsDoNotChangeABit) {
+  std::vector<std::vector<float>> want;
+  double want_loss = 0;
+  for (const int threads : {1, 2, 3}) {
+    Context context(Numerics::kFast, threads);
+    adapter_.ZeroGradients();
+    TrainingPass pass(model_);
+    const double loss =
+        pass.Run(context, golden_.batch, {.loss_weight = weight(), .dropout = 0.2f, .seed = 5, .step = 3});
+    auto got = adapter_.a_gradients;
+    got.insert(got.end(), adapter_.b_gradients.begin(), adapter_.b_gradients.end());
+    if (want.empty()) want = got, want_loss = loss;
+    EXPECT_EQ(loss, want_loss) << threads;
+    EXPECT_EQ(got, want) << threads;
+  }
+}
+
+TEST_P(TinyTraining, DropoutIsAFunctionOfSeedAndStep) {
+  TrainingPass pass(model_);
+  TrainingPass::Options options{.dropout = 0.3f, .seed = 1, .step = 0, .backward = false};
+  const double first = pass.Run(context_, golden_.batch, options);
+  EXPECT_EQ(pass.Run(context_, golden_.batch, options), first);
+  options.step = 1;
+  EXPECT_NE(pass.Run(context_, golden_.batch, options), first);
+}
+
+TEST_P(TinyTraining, BytesAreWhatIsAllocated) {
+  TrainingPass pass(model_);
+  pass.Run(context_, golden_.batch, {});
+  EXPECT_EQ(pass.allocated_bytes(), pass.Bytes(golden_.batch.tokens.size()));
+}
+
+TEST_P(TinyTraining, FastModeKeepsItsDistance) {
+  Transformer bf16 = LoadTransformer(TinyPath(GetParam()), WeightMode::kBF16);
+  TinyAdapter adapter(GetParam(), bf16);
+  Context fast(Numerics::kFast);
+  TrainingPass pass(bf16);
+  pass.Run(context_, golden_.batch, {.loss_weight = weight()});
+  const auto exact = adapter.a_gradients;
+  adapter.ZeroGradients();
+  pass.Run(fast, golden_.batch, {.loss_weight = weight()});
+  double worst = 0;
+  for (size_t i = 0; i < exact.size(); ++i)
+    worst = std::max(worst, NormalizedMeanSquaredError(adapter.a_gradients[i], exact[i]));
+  RecordProperty("worst_nmse_of_gradients", std::to_string(worst));
+  // Some 40 roundings to bf16 (relative variance 2^-18/3 each) forward and back, amplified where terms cancel.
+  EXPECT_TRUE(worst <= 1e-3) << worst;
+}
+
+}  // namespace
+}  // namespace qad

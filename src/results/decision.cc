@@ -1,0 +1,172 @@
+#include "results/decision.h"
+
+#include "base/files.h"
+#include "results/json_fields.h"
+
+namespace qad {
+
+template <typename Visitor>
+void Fields(Visitor& visit, RuleCheck& check) {
+  visit("rule", check.rule);
+  visit("metric", check.metric);
+  visit("unit", check.unit);
+  visit("verdict", check.verdict);
+  visit("value", check.value);
+  visit("low", check.low);
+  visit("high", check.high);
+  visit("limit", check.limit);
+  visit("n", check.n);
+  visit("items_needed", check.items_needed);
+}
+
+template <typename Visitor>
+void Fields(Visitor& visit, Costs& costs) {
+  visit("per_thousand", costs.per_thousand);
+  visit("training", costs.training);
+  visit("per_update", costs.per_update);
+  visit("updates", costs.updates);
+  visit("queries", costs.queries);
+  visit("total", costs.total);
+  visit("update_source", costs.update_source);
+}
+
+template <typename Visitor>
+void Fields(Visitor& visit, ArmDecision& arm) {
+  visit("arm", arm.arm);
+  visit("candidate", arm.candidate);
+  visit("eligible", arm.eligible);
+  visit("adequate", arm.adequate);
+  visit("checks", arm.checks);
+  visit("first_failed", arm.first_failed);
+  visit("costs", arm.costs);
+  visit("chosen", arm.chosen);
+}
+
+template <typename Visitor>
+void Fields(Visitor& visit, RequiredSlice& required) {
+  visit("slice", required.slice);
+  visit("metric", required.metric);
+  visit("floor", required.floor);
+}
+
+template <typename Visitor>
+void Fields(Visitor& visit, Flip& flip) {
+  visit("constraint", flip.constraint);
+  visit("unit", flip.unit);
+  visit("now", flip.now);
+  visit("at", flip.at);
+  visit("winner", flip.winner);
+  visit("distance", flip.distance);
+  visit("searched_low", flip.searched_low);
+  visit("searched_high", flip.searched_high);
+}
+
+template <typename Visitor>
+void Fields(Visitor& visit, WinnerMap& map) {
+  visit("queries_per_month", map.queries_per_month);
+  visit("changes_per_month", map.changes_per_month);
+  visit("winners", map.winners);
+}
+
+template <typename Visitor>
+void Fields(Visitor& visit, BreakEven& even) {
+  visit("rag", even.rag);
+  visit("lora", even.lora);
+  visit("answer", even.answer);
+  visit("changes", even.changes);
+  visit("low", even.low);
+  visit("high", even.high);
+  visit("query_difference", even.query_difference);
+  visit("update_difference", even.update_difference);
+}
+
+template <typename Visitor>
+void Fields(Visitor& visit, TopicAnswer& topic) {
+  visit("topic", topic.topic);
+  visit("slice", topic.slice);
+  visit("metric", topic.metric);
+  visit("winner", topic.winner);
+  visit("opponent", topic.opponent);
+  visit("value", topic.value);
+  visit("low", topic.low);
+  visit("high", topic.high);
+  visit("opponent_value", topic.opponent_value);
+  visit("difference", topic.difference);
+  visit("difference_low", topic.difference_low);
+  visit("difference_high", topic.difference_high);
+  visit("declared", topic.declared);
+  visit("verdict", topic.verdict);
+}
+
+template <typename Visitor>
+void Fields(Visitor& visit, QuantizationAnswer& answer) {
+  visit("arm", answer.arm);
+  visit("base", answer.base);
+  visit("verdict", answer.verdict);
+  visit("basis", answer.basis);
+  visit("weights_bytes", answer.weights_bytes);
+  visit("base_weights_bytes", answer.base_weights_bytes);
+  visit("kv_bytes", answer.kv_bytes);
+  visit("base_kv_bytes", answer.base_kv_bytes);
+  visit("decode", answer.decode);
+  visit("base_decode", answer.base_decode);
+  visit("prefill", answer.prefill);
+  visit("base_prefill", answer.base_prefill);
+}
+
+template <typename Visitor>
+void Fields(Visitor& visit, PatternStatement& statement) {
+  visit("statement", statement.statement);
+  visit("verdict", statement.verdict);
+  visit("figure", statement.figure);
+}
+
+template <typename Visitor>
+void Fields(Visitor& visit, Decision& decision) {
+  visit("partial", decision.partial);
+  visit("recommended", decision.recommended);
+  visit("runner_up", decision.runner_up);
+  visit("undecided", decision.undecided);
+  visit("headline", decision.headline);
+  visit("required", decision.required);
+  visit("arms", decision.arms);
+  visit("resamples", decision.resamples);
+  visit("nothing", decision.nothing);
+  visit("flips", decision.flips);
+  visit("map", decision.map);
+  visit("break_even", decision.break_even);
+  visit("topics", decision.topics);
+  visit("quantization", decision.quantization);
+  visit("pattern", decision.pattern);
+  visit("unknowns", decision.unknowns);
+  visit("utilization", decision.utilization);
+  visit("queries_per_month", decision.queries_per_month);
+  visit("changes_per_month", decision.changes_per_month);
+  visit("horizon_months", decision.horizon_months);
+  visit("price_per_hour", decision.price_per_hour);
+}
+
+const ArmDecision* Decision::Arm(std::string_view arm) const {
+  for (const ArmDecision& candidate : arms)
+    if (candidate.arm == arm) return &candidate;
+  return nullptr;
+}
+
+Json DecisionToJson(const Decision& decision) {
+  Decision copy = decision;
+  return FieldWriter::Value(copy);
+}
+
+Decision DecisionFromJson(const Json& json, const std::string& where) {
+  Decision decision;
+  FieldReader::Read(json, where, decision);
+  return decision;
+}
+
+Decision ReadDecision(const std::filesystem::path& path) { return DecisionFromJson(ReadJsonFile(path), path.string()); }
+
+void WriteDecision(const std::filesystem::path& path, const Decision& decision) {
+  WriteFileAtomic(path, DumpJson(DecisionToJson(decision)));
+}
+
+}  // namespace qad

@@ -1,0 +1,104 @@
+#include "results/memory_math.h"
+
+#include "base/files.h"
+#include "results/json_fields.h"
+
+namespace qad {
+
+template <typename Visitor>
+void Fields(Visitor& visit, MemoryPart& part) {
+  visit("name", part.name);
+  visit("formula", part.formula);
+  visit("bytes", part.bytes);
+}
+
+template <typename Visitor>
+void Fields(Visitor& visit, WeightsMath& weights) {
+  visit("format", weights.format);
+  visit("stored", weights.stored);
+  visit("formula", weights.formula);
+  visit("parts", weights.parts);
+  visit("bytes", weights.bytes);
+}
+
+template <typename Visitor>
+void Fields(Visitor& visit, KvPoint& point) {
+  visit("type", point.type);
+  visit("context", point.context);
+  visit("batch", point.batch);
+  visit("bytes", point.bytes);
+}
+
+template <typename Visitor>
+void Fields(Visitor& visit, KvMath& kv) {
+  visit("layers", kv.layers);
+  visit("heads", kv.heads);
+  visit("kv_heads", kv.kv_heads);
+  visit("head_dim", kv.head_dim);
+  visit("formula", kv.formula);
+  visit("type", kv.type);
+  visit("bytes_per_token", kv.bytes_per_token);
+  visit("bytes_per_token_without_gqa", kv.bytes_per_token_without_gqa);
+  visit("points", kv.points);
+}
+
+template <typename Visitor>
+void Fields(Visitor& visit, TrainingMath& training) {
+  visit("method", training.method);
+  visit("assumptions", training.assumptions);
+  visit("parts", training.parts);
+  visit("bytes", training.bytes);
+}
+
+template <typename Visitor>
+void Fields(Visitor& visit, FitAnswer& fit) {
+  visit("budget", fit.budget);
+  visit("weights", fit.weights);
+  visit("kv_type", fit.kv_type);
+  visit("batch", fit.batch);
+  visit("max_context", fit.max_context);
+  visit("limited_by_model", fit.limited_by_model);
+}
+
+template <typename Visitor>
+void Fields(Visitor& visit, PredictedMeasured& check) {
+  visit("what", check.what);
+  visit("predicted", check.predicted);
+  visit("measured", check.measured);
+}
+
+template <typename Visitor>
+void Fields(Visitor& visit, MemoryMath& math) {
+  visit("title", math.title);
+  visit("hardware", math.hardware);
+  visit("parameters", math.parameters);
+  visit("max_positions", math.max_positions);
+  visit("fits", math.fits);
+  visit("weights", math.weights);
+  visit("kv", math.kv);
+  visit("workspace_bytes", math.workspace_bytes);
+  visit("training", math.training);
+  visit("checks", math.checks);
+  visit("notes", math.notes);
+}
+
+Json MemoryMathToJson(const MemoryMath& math) {
+  MemoryMath copy = math;
+  return FieldWriter::Value(copy);
+}
+
+MemoryMath MemoryMathFromJson(const Json& json, const std::string& where) {
+  MemoryMath math;
+  FieldReader::Read(json, where, math);
+  return math;
+}
+
+MemoryMath ReadMemoryMath(const std::filesystem::path& path) {
+  return MemoryMathFromJson(ReadJsonFile(path), path.string());
+}
+
+void WriteMemoryMath(const std::filesystem::path& path, const MemoryMath& math) {
+  WriteFileAtomic(path, DumpJson(MemoryMathToJson(math)));
+}
+
+}  // namespace qad

@@ -1,0 +1,91 @@
+// The memory math of one model as data: memory/ computes it from the plan, report/ prints it, memory_math.json keeps it
+// beside results.json. All sizes are bytes. Formula texts have the numbers put in ("30 layers × 2 × 3 KV heads × 64
+// …"), so that a reader can do the sum again.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+
+namespace qad {
+
+// One addend of a sum.
+struct MemoryPart {
+  std::string name;     // "attention", "optimizer"
+  std::string formula;  // "30 × (576·576 + 2·576·192 + 576·576) × 2 B"
+  uint64_t bytes = 0;
+};
+
+// The weights in one format.
+struct WeightsMath {
+  std::string format;             // "fp16", "int8", "int4", or the name of what was stored ("q4_1")
+  bool stored = false;            // as the file holds it, or as an artefact of this run: not a what-if
+  std::string formula;            // the whole sum: "134,515,008 × 2 B"
+  std::vector<MemoryPart> parts;  // by component: embedding, attention, mlp, norms, head
+  uint64_t bytes = 0;             // the sum of the parts
+};
+
+// One point of the KV cache's growth.
+struct KvPoint {
+  std::string type;                // "f32", "f16", "int8"
+  int64_t context = 0, batch = 1;  // tokens, sequences
+  uint64_t bytes = 0;
+};
+
+struct KvMath {
+  int64_t layers = 0, heads = 0, kv_heads = 0, head_dim = 0;
+  std::string formula;                       // for one token of one sequence in `type`, numbers put in
+  std::string type;                          // what runs use by default
+  uint64_t bytes_per_token = 0;              // of one sequence, all layers, in `type`
+  uint64_t bytes_per_token_without_gqa = 0;  // had every query head its own key and value
+  std::vector<KvPoint> points;               // context × batch × type, in the order to print
+};
+
+// What training needs at its peak.
+struct TrainingMath {
+  std::string method;             // "LoRA", "QLoRA", "full"
+  std::string assumptions;        // "r=8 on all linear layers, 2,048 packed tokens, AdamW in f32"
+  std::vector<MemoryPart> parts;  // base weights, adapter, gradients, optimizer, activations, workspace
+  uint64_t bytes = 0;
+};
+
+// "Fits in 16 GiB up to context N at batch B."
+struct FitAnswer {
+  uint64_t budget = 0;           // bytes
+  std::string weights, kv_type;  // formats of the weights and of the cache
+  int64_t batch = 1;
+  int64_t max_context = 0;        // tokens; 0: not even the weights and their workspace fit
+  bool limited_by_model = false;  // memory would allow more than the positions the model was trained for
+};
+
+struct PredictedMeasured {
+  std::string what;  // "weights, int8", "KV cache, context 2,048, batch 1", "peak RSS, LoRA training"
+  uint64_t predicted = 0, measured = 0;
+};
+
+struct MemoryMath {
+  std::string title;     // "SmolLM2-135M-Instruct"
+  std::string hardware;  // the assumption: "16 GiB shared by weights, cache and workspace; 2 cores"
+  uint64_t parameters = 0;
+  int64_t max_positions = 0;         // tokens the model was trained for
+  std::vector<FitAnswer> fits;       // the first is the answer; others for comparison
+  std::vector<WeightsMath> weights;  // fp16, int8, int4, then what was stored
+  KvMath kv;
+  uint64_t workspace_bytes = 0;  // activations of one step of inference, as fits counts them
+  std::vector<TrainingMath> training;
+  std::vector<PredictedMeasured> checks;
+  std::vector<std::string> notes;  // caveats: units, padding, allocator, page cache, sliding windows
+};
+
+// JSON with the fields' own names. Errors of reading (kInput): a missing or wrong field, with `where` in front.
+Json MemoryMathToJson(const MemoryMath& math);
+MemoryMath MemoryMathFromJson(const Json& json, const std::string& where);
+
+// memory_math.json. Errors: kInput (missing, malformed), kFailed (cannot be written).
+MemoryMath ReadMemoryMath(const std::filesystem::path& path);
+void WriteMemoryMath(const std::filesystem::path& path, const MemoryMath& math);
+
+}  // namespace qad
