@@ -50,7 +50,21 @@ Json RowJson(const BenchRow& row, const Options& options, const Context& context
           {"gigaflops", row.gigaflops}};
 }
 
+// What this process holds, for the pack's predicted-beside-measured rows.
+Json MemoryJson(const Options& options, const Context& context, const Model& model, const LoraAdapter* adapter, uint64_t process, uint64_t peak) {
+  const BenchOptions& bench = options.bench;
+  const size_t positions = std::max(bench.prompt, bench.depth + bench.generate);
+  const size_t logits = bench.batch * model.config().vocab * sizeof(float);
+  return {{"process_bytes", process},
+          {"weights_bytes", model.weights().allocated_bytes()},
+          {"kv_bytes", KvCache(model.config(), bench.batch, positions, bench.kv_type).allocated_bytes()},
+          {"workspace_bytes", model.transformer.workspace_bytes() + context.scratch_bytes() + logits},
+          {"adapter_bytes", adapter == nullptr ? 0 : adapter->bytes()},
+          {"peak_rss_bytes", peak}};
+}
+
 void RunBench(const Options& options, const GlobalFlags& flags) {
+  const uint64_t process = CurrentRssBytes();
   Context context(options.exact ? Numerics::kExact : Numerics::kFast, flags.threads);
   Model model = LoadModel(options.model, WeightModeOf(options.format));
   std::unique_ptr<LoraAdapter> adapter;
@@ -61,9 +75,11 @@ void RunBench(const Options& options, const GlobalFlags& flags) {
   const std::vector<BenchRow> rows = Bench(context, model.transformer, options.bench);
   if (options.profile) PrintProfile(context);
   if (flags.json) {
+    const uint64_t peak = PeakRssBytes();  // before the report itself allocates
+    const Json memory = MemoryJson(options, context, model, adapter.get(), process, peak);
     Json json = Json::array();
     for (const BenchRow& row : rows) json.push_back(RowJson(row, options, context, model));
-    PrintJson(Json{{"rows", json}, {"peak_rss_bytes", PeakRssBytes()}});
+    PrintJson(Json{{"rows", json}, {"peak_rss_bytes", peak}, {"memory", memory}});
     return;
   }
   fmt::print("{} ({}), {} threads, {}\n", options.model, options.format, context.threads, CpuName());

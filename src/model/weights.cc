@@ -68,6 +68,8 @@ Weights::Weights(Plan plan, const ModelFiles& files) : plan_(std::move(plan)), a
   QAD_CHECK(arena_.used() == plan_.weight_bytes());
   std::exception_ptr failure;
   std::mutex mutex;
+  constexpr size_t kDropEvery = size_t{16} << 20;
+  size_t read = 0;
   for (size_t i = 0; i < plan_.tensors.size(); ++i) {
     const TensorSpec& spec = plan_.tensors[i];
     const TensorSource source = FindSource(files, plan_.config, spec);
@@ -83,6 +85,11 @@ Weights::Weights(Plan plan, const ModelFiles& files) : plan_(std::move(plan)), a
       }
     }
     if (failure) std::rethrow_exception(failure);
+    // Mapped pages count as resident: they are given back as soon as they are repacked.
+    read += spec.stored_bytes();
+    if (read < kDropEvery) continue;
+    files.DropPages();
+    read = 0;
   }
   files.DropPages();
 }

@@ -1,5 +1,5 @@
-// The messages that stand before a model for one item: the same function for evaluation, training and `qad ask`, so
-// that all arms share instruction, schema and template byte for byte and differ only in examples and passages.
+// The messages that stand before a model for one item: the same function for evaluation, training and `qad ask`, so that
+// all arms share instruction, schema and template byte for byte and differ only in examples and passages.
 #pragma once
 
 #include <span>
@@ -10,16 +10,8 @@
 
 namespace qad {
 
-struct PromptParts {
-  std::string system;                      // used where the item has no system message of its own; may be empty
-  std::span<const Item> shots = {};        // few-shot examples: as earlier turns of the conversation
-  std::span<const Passage> passages = {};  // retrieved passages; an item's own passages take their place
-};
-
-// System message, examples, then the item's own turns; passages stand before the last user turn.
-std::vector<Message> BuildMessages(const Item& item, const PromptParts& parts);
-
-// A passage block and the question behind it. Without passages, the question alone.
-std::string WithPassages(std::span<const Passage> passages, const std::string& question);
+// System message (the item's own, or `system` where it has none and that is not empty), few-shot examples as earlier
+// turns of the conversation, then the item's own turns. Passages are put in by retrieve/prompt.
+std::vector<Message> BuildMessages(const Item& item, const std::string& system, std::span<const Item> shots = {});
 
 }  // namespace qad

@@ -1,0 +1,36 @@
+// The whole loop over a workspace, and its parts as `qad train`, `qad eval` and `qad run` use them. Results land in
+// workspace.root: results.json, samples/, memory_math.json, decision.json and the pack.
+#pragma once
+
+#include <filesystem>
+
+#include "experiment/workspace.h"
+#include "results/decision.h"
+#include "results/memory_math.h"
+#include "results/results.h"
+
+namespace qad {
+
+// Trains every adapter of the configuration (or finds it trained); returns their rows and curves.
+Results TrainAdapters(Workspace& workspace);
+
+// Evaluates all arms, times and weighs them, and writes results.json. Adapters must be there.
+Results EvaluateArms(Workspace& workspace);
+
+// From results alone: decision.json. Errors (kUsage): a partial run without `allow_partial`.
+Decision MakeDecision(const Config& config, const std::filesystem::path& root, bool allow_partial);
+
+// memory_math.json of the configuration's model, with what the run measured where there is a results.json.
+MemoryMath MakeMemory(Workspace& workspace, const Results* results);
+
+// memory_math.md, benchmark_results.md, decision_memo.md (where there is a decision) and report.html, from what lies in
+// `root`. Returns their paths.
+std::vector<std::filesystem::path> RenderPack(const std::filesystem::path& root);
+
+// Everything, in order; finished stages are taken from the cache.
+Decision RunAll(Workspace& workspace);
+
+// Prints stages, and what they will take, without doing anything: `qad run --dry-run`.
+Json PlanRun(Workspace& workspace);
+
+}  // namespace qad

@@ -1,0 +1,175 @@
+// The stages that time and weigh: interleaved rounds of speed, and each arm's memory in a process of its own.
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/error.h"
+#include "base/process.h"
+#include "base/progress.h"
+#include "evaluate/speed.h"
+#include "experiment/child.h"
+#include "experiment/stages.h"
+#include "memory/estimate.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr int kAnswerTokens = 32;      // fixed output length of the latency measurement
+constexpr size_t kPrefillTokens = 512, kDecodeTokens = 64;
+constexpr std::array kPromptQuantiles = {0.25, 0.5, 0.75};   // of an arm's prompt lengths: which prompts are timed
+
+fs::path AdapterOf(const Workspace& workspace, const ArmConfig& arm) {
+  return arm.adapter.empty() ? fs::path() : workspace.AdapterFolder(arm.adapter);
+}
+
+// Prompts of an arm at fixed quantiles of length, and its longest.
+struct TimedPrompts {
+  std::vector<std::vector<TokenId>> prompts;
+  size_t longest = 0;
+};
+
+TimedPrompts ChoosePrompts(Workspace& workspace, const ArmConfig& arm) {
+  std::unique_ptr<Index> index;
+  if (arm.prompting == Prompting::kRag) index = OpenIndex(workspace, false, nullptr);
+  const PromptMaker maker(workspace, index.get());
+  const Model& model = workspace.models.Get(arm.weights, AdapterOf(workspace, arm));
+  const size_t limit = model.config().max_positions - static_cast<size_t>(std::max(kAnswerTokens, workspace.config.eval.max_new_tokens));
+  std::vector<std::vector<TokenId>> all;
+  for (const Item& item : workspace.eval) {
+    std::vector<TokenId> tokens = maker.Make(model, arm, item).tokens;
+    if (!tokens.empty() && tokens.size() <= std::min<size_t>(limit, static_cast<size_t>(workspace.config.data.max_length))) all.push_back(std::move(tokens));
+  }
+  if (all.empty()) FailInput("arm {}: no prompt is short enough to be timed", arm.name);
+  std::ranges::stable_sort(all, {}, [](const auto& tokens) { return tokens.size(); });
+  TimedPrompts chosen{.prompts = {}, .longest = all.back().size()};
+  for (const double q : kPromptQuantiles) chosen.prompts.push_back(all[static_cast<size_t>(q * static_cast<double>(all.size() - 1))]);
+  return chosen;
+}
+
+// All measurements of one arm, one inner list a round.
+struct Rounds {
+  std::vector<std::vector<double>> first_token, total, prefill, decode;
+};
+
+Row SpeedRow(const std::string& arm, const std::string& metric, const std::vector<std::vector<double>>& rounds, double quantile) {
+  std::vector<double> all, by_round;
+  for (const std::vector<double>& round : rounds) {
+    all.insert(all.end(), round.begin(), round.end());
+    by_round.push_back(Quantile(round, quantile));
+  }
+  return {.arm = arm, .slice = std::string(kSpeedSlice), .metric = metric, .value = Quantile(all, quantile),
+          .low = *std::ranges::min_element(by_round), .high = *std::ranges::max_element(by_round), .n = static_cast<int64_t>(all.size())};
+}
+
+void MeasureRound(Workspace& workspace, const ArmConfig& arm, const TimedPrompts& prompts, Rounds& rounds) {
+  Model& model = workspace.models.Get(arm.weights, AdapterOf(workspace, arm));
+  auto& first = rounds.first_token.emplace_back();
+  auto& total = rounds.total.emplace_back();
+  for (const std::vector<TokenId>& prompt : prompts.prompts) {
+    const Latency latency = MeasureLatency(workspace.context, model.transformer, model.tokenizer, prompt, kAnswerTokens);
+    first.push_back(latency.first_token_seconds);
+    total.push_back(latency.seconds);
+  }
+  const size_t positions = model.config().max_positions;
+  const BenchOptions bench{.prompt = std::min(kPrefillTokens, positions), .generate = std::min(kDecodeTokens, positions), .batch = 1,
+                           .repetitions = 1, .depth = 0, .kv_type = KvType::kF16};
+  const std::vector<BenchRow> rows = Bench(workspace.context, model.transformer, bench);
+  rounds.prefill.push_back({rows[0].median_ts});
+  rounds.decode.push_back({rows[1].median_ts});
+}
+
+double LoadAverage() {
+  double load = 0;
+  return ::getloadavg(&load, 1) == 1 ? load : -1;
+}
+
+Results MeasureSpeed(Workspace& workspace) {
+  const std::vector<ArmConfig>& arms = workspace.config.arms;
+  std::vector<TimedPrompts> prompts;
+  for (const ArmConfig& arm : arms) prompts.push_back(ChoosePrompts(workspace, arm));
+  Results results;
+  results.manifest["load_before"] = LoadAverage();
+  std::vector<Rounds> measured(arms.size());
+  const int repetitions = workspace.scope.partial() ? 1 : workspace.config.eval.repetitions;
+  Progress progress("time all arms in turn", static_cast<double>(repetitions) * static_cast<double>(arms.size()), "arms", workspace.quiet);
+  for (int round = 0; round < repetitions; ++round) {
+    for (size_t i = 0; i < arms.size(); ++i) {
+      MeasureRound(workspace, arms[i], prompts[i], measured[i]);
+      progress.Advance(1);
+    }
+  }
+  results.manifest["load_after"] = LoadAverage();
+  for (size_t i = 0; i < arms.size(); ++i) {
+    const std::string& name = arms[i].name;
+    results.rows.push_back(SpeedRow(name, "prefill_tokens_per_second", measured[i].prefill, 0.5));
+    results.rows.push_back(SpeedRow(name, "decode_tokens_per_second", measured[i].decode, 0.5));
+    results.rows.push_back(SpeedRow(name, "ttft_p50", measured[i].first_token, 0.5));
+    results.rows.push_back(SpeedRow(name, "ttft_p95", measured[i].first_token, 0.95));
+    results.rows.push_back(SpeedRow(name, "latency_p50", measured[i].total, 0.5));
+    results.rows.push_back(SpeedRow(name, "latency_p95", measured[i].total, 0.95));
+  }
+  workspace.models.Clear();
+  return results;
+}
+
+Results MeasureMemory(Workspace& workspace, const ArmConfig& arm) {
+  const size_t prompt = ChoosePrompts(workspace, arm).longest, answer = static_cast<size_t>(workspace.config.eval.max_new_tokens);
+  workspace.models.Clear();
+  std::vector<std::string> words{"bench", workspace.models.SourceOf(arm.weights), "--format", ModelPool::FormatOf(arm.weights), "--prompt", std::to_string(prompt),
+                                 "--generate", "8", "--depth", std::to_string(prompt + answer - 8), "--repetitions", "1", "--threads", std::to_string(workspace.context.threads)};
+  if (!arm.adapter.empty()) words.insert(words.end(), {"--adapter", AdapterOf(workspace, arm).string()});
+  const Json document = RunSelf(words);
+  const JsonObject memory = JsonObject(document, "qad bench").Object("memory");
+  Results results;
+  const auto measured = [&](const char* name) { return memory.Number(name, 0, 1e18); };
+  const auto add = [&](const char* metric, double value) {
+    results.rows.push_back({.arm = arm.name, .slice = std::string(kMemorySlice), .metric = metric, .value = value, .low = {}, .high = {}, .n = 1});
+  };
+  const ModelFiles files = OpenModel(ResolveModel(workspace.models.SourceOf(arm.weights)));
+  const Plan plan = PlanOf(files, WeightModeOf(ModelPool::FormatOf(arm.weights)));
+  const double kv = static_cast<double>(KvBytes(plan.config, prompt + answer, 1, FormatId::kF16));
+  const double buffers = static_cast<double>(InferenceBytes(plan.config, prompt + answer, 1));
+  const double weights = static_cast<double>(plan.weight_bytes());
+  add("context", static_cast<double>(prompt + answer));
+  add("disk_bytes", static_cast<double>(plan.stored_bytes()));
+  add("weights_bytes", measured("weights_bytes"));
+  add("weights_bytes_predicted", weights);
+  add("kv_bytes", measured("kv_bytes"));
+  add("kv_bytes_predicted", kv);
+  add("workspace_bytes", measured("workspace_bytes"));
+  add("workspace_bytes_predicted", buffers);
+  add("adapter_bytes", measured("adapter_bytes"));
+  add("process_bytes", measured("process_bytes"));
+  add("peak_rss_bytes", measured("peak_rss_bytes"));
+  add("peak_rss_bytes_predicted", measured("process_bytes") + weights + kv + buffers + measured("adapter_bytes"));
+  return results;
+}
+
+Json SpeedInputs(const Workspace& workspace) {
+  Json arms = Json::array();
+  for (const ArmConfig& arm : workspace.config.arms) arms.push_back({{"name", arm.name}, {"inputs", ArmInputs(workspace, arm)}});
+  return {{"arms", arms}, {"repetitions", workspace.config.eval.repetitions}, {"threads", workspace.context.threads}, {"cpu", CpuName()},
+          {"shots", workspace.config.few_shot.examples}, {"top_k", workspace.config.rag.top_k}, {"partial", workspace.scope.partial()}};
+}
+
+}  // namespace
+
+Stage SpeedStage(Workspace& workspace) {
+  Stage stage{.name = "speed", .label = "time all arms in turn", .inputs = SpeedInputs(workspace), .outputs = {}, .run = {}};
+  stage.run = [&workspace] { return MeasureSpeed(workspace); };
+  return stage;
+}
+
+std::vector<Stage> MemoryStages(Workspace& workspace) {
+  std::vector<Stage> stages;
+  for (const ArmConfig& arm : workspace.config.arms) {
+    Stage stage{.name = "memory: " + arm.name, .label = "memory of " + arm.name, .inputs = {{"arm", ArmInputs(workspace, arm)}, {"speed", SpeedInputs(workspace)},
+                {"max_new_tokens", workspace.config.eval.max_new_tokens}, {"max_eval_samples", workspace.scope.max_eval_samples}}, .outputs = {}, .run = {}};
+    stage.run = [&workspace, arm] { return MeasureMemory(workspace, arm); };
+    stages.push_back(std::move(stage));
+  }
+  return stages;
+}
+
+}  // namespace qad

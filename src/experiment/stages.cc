@@ -1,0 +1,55 @@
+#include "experiment/stages.h"
+
+#include "base/files.h"
+#include "base/hash.h"
+
+namespace qad {
+namespace {
+
+std::string_view PromptingWord(Prompting prompting) {
+  switch (prompting) {
+    case Prompting::kZeroShot: return "";
+    case Prompting::kFewShot: return "few-shot";
+    case Prompting::kRag: return "rag";
+  }
+  return "";
+}
+
+// What the user reads as the arm's weights.
+std::string WeightsWord(const Workspace& workspace, const std::string& weights) {
+  return weights == "as-stored" ? workspace.stored_format : weights;
+}
+
+// The command that answers one question with this arm.
+std::string AskCommand(const Workspace& workspace, const ArmConfig& arm) {
+  return fmt::format("qad ask --config {} --arm \"{}\" \"your question\"", workspace.config.file.string(), arm.name);
+}
+
+}  // namespace
+
+Results RunStage(const Workspace& workspace, const Stage& stage) {
+  return workspace.cache.Get(stage.name, stage.inputs, stage.outputs, stage.run);
+}
+
+Json ArmInputs(const Workspace& workspace, const ArmConfig& arm) {
+  Json inputs = {{"version", QAD_VERSION}, {"model", workspace.model_hash}, {"weights", arm.weights}};
+  if (!arm.adapter.empty()) {
+    const std::filesystem::path weights = workspace.AdapterFolder(arm.adapter) / "adapter_model.safetensors";
+    inputs["adapter"] = std::filesystem::exists(weights) ? Sha256File(weights) : "not trained yet";
+  }
+  return inputs;
+}
+
+Row Measured(const std::string& arm, std::string_view slice, const std::string& metric, double value, int64_t n) {
+  return {.arm = arm, .slice = std::string(slice), .metric = metric, .value = value, .low = {}, .high = {}, .n = n};
+}
+
+ArmInfo Describe(const Workspace& workspace, const ArmConfig& arm) {
+  ArmInfo info{.name = arm.name, .weights = WeightsWord(workspace, arm.weights), .adapter = arm.adapter,
+               .prompting = std::string(PromptingWord(arm.prompting)), .artefact = {}, .command = AskCommand(workspace, arm)};
+  info.artefact = arm.adapter.empty() ? workspace.models.SourceOf(arm.weights) : workspace.AdapterFolder(arm.adapter).string();
+  info.moving_parts = (arm.weights == "bf16" ? 0 : 1) + (arm.adapter.empty() ? 0 : 1) + (arm.prompting == Prompting::kZeroShot ? 0 : 1);
+  return info;
+}
+
+}  // namespace qad

@@ -1,0 +1,45 @@
+// The stages of one experiment. Each looks into the cache first, does its work where its inputs are new, and yields rows.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "experiment/prompts.h"
+#include "experiment/workspace.h"
+#include "results/results.h"
+
+namespace qad {
+
+// A stage with what it depends on; nothing is done until Run.
+struct Stage {
+  std::string name;                      // "eval: base + few-shot"; also its place in the cache
+  std::string label;                     // what `qad run` prints
+  Json inputs;
+  std::vector<std::filesystem::path> outputs;   // files it writes
+  std::function<Results()> run;
+};
+
+// The stage's results, from the cache where they are there.
+Results RunStage(const Workspace& workspace, const Stage& stage);
+
+// Writes outputs/int8 (and outputs/int8-per-tensor) where an arm needs them.
+std::vector<Stage> QuantizeStages(Workspace& workspace);
+std::vector<Stage> TrainStages(Workspace& workspace);
+Stage IndexStage(Workspace& workspace);
+// Samples land in samples/<arm>.jsonl.
+std::vector<Stage> EvaluateStages(Workspace& workspace);
+Stage BaselineStage(Workspace& workspace);
+// Perplexity on general text, KL divergence and same top-1 against the base, for every set of weights and adapter.
+std::vector<Stage> TextStages(Workspace& workspace);
+// Interleaved rounds over all arms: latencies of each, prefill and decode of each set of weights and adapter.
+Stage SpeedStage(Workspace& workspace);
+// Each arm in a process of its own: resident weights, cache, workspace and peak, each predicted and measured.
+std::vector<Stage> MemoryStages(Workspace& workspace);
+
+// What of an arm's weights and adapter decides its outputs, for the inputs of stages.
+Json ArmInputs(const Workspace& workspace, const ArmConfig& arm);
+// A row without an interval.
+Row Measured(const std::string& arm, std::string_view slice, const std::string& metric, double value, int64_t n = 1);
+ArmInfo Describe(const Workspace& workspace, const ArmConfig& arm);
+
+}  // namespace qad

@@ -1,0 +1,90 @@
+#include "experiment/workspace.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "memory/weights_math.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+
+namespace {
+
+fs::path RootOf(const Config& config, const Scope& scope) { return scope.partial() ? config.output / "partial" : config.output; }
+
+std::map<std::string, fs::path> Artefacts(const Config& config) {
+  return {{"int8", config.output / "int8"}, {"int8-per-tensor", config.output / "int8-per-tensor"}};
+}
+
+}  // namespace
+
+Model& ModelPool::Get(const std::string& weights, const fs::path& adapter) {
+  Loaded& loaded = loaded_[weights];
+  if (loaded.model == nullptr) loaded.model = std::make_unique<Model>(LoadModel(SourceOf(weights), WeightModeOf(FormatOf(weights))));
+  const std::string key = adapter.string();
+  if (loaded.attached == key) return *loaded.model;
+  loaded.model->transformer.ClearAdapters();
+  if (!key.empty()) {
+    std::unique_ptr<LoraAdapter>& held = loaded.adapters[key];
+    if (held == nullptr) held = std::make_unique<LoraAdapter>(loaded.model->transformer, adapter);
+    held->AttachTo(loaded.model->transformer);
+  }
+  loaded.attached = key;
+  return *loaded.model;
+}
+
+void ModelPool::Clear() { loaded_.clear(); }
+
+std::string ModelPool::SourceOf(const std::string& weights) const {
+  const auto artefact = artefacts_.find(weights);
+  return artefact == artefacts_.end() ? model_ : artefact->second.string();
+}
+
+std::string ModelPool::FormatOf(const std::string& weights) { return weights == "bf16" ? "bf16" : "as-stored"; }
+
+Workspace::Workspace(Config given, Scope scoped, int threads, bool be_quiet)
+    : config(std::move(given)), scope(std::move(scoped)), quiet(be_quiet), root(RootOf(config, scope)),
+      context(Numerics::kFast, threads > 0 ? threads : config.hardware.threads), cache(root / "cache"),
+      model_path(ResolveModel(config.model)), models(config.model, Artefacts(config)),
+      train(TakeInTurn(LoadDataset(config.data.train), scope.max_train_samples)),
+      eval(TakeInTurn(LoadDataset(config.data.eval), scope.max_eval_samples)) {
+  const ModelFiles files = OpenModel(model_path);
+  model_hash = files.Hash();
+  stored_format = MainFormat(PlanOf(files, WeightMode::kAsStored));
+  if (!config.data.dev.empty()) dev = TakeInTurn(LoadDataset(config.data.dev), scope.max_eval_samples);
+}
+
+fs::path Workspace::AdapterFolder(const std::string& name) const {
+  if (!scope.adapter_path.empty() && name == config.adapters.front().name) return scope.adapter_path;
+  return config.AdapterFolder(name);
+}
+
+fs::path Workspace::TrainingFolder(const std::string& name) const {
+  const fs::path folder = config.AdapterFolder(name);
+  if (!scope.partial()) return folder;
+  // A full training leaves its entry in the full run's cache.
+  const fs::path entry = fs::path(SamplesFileName("train: " + name)).replace_extension(".json");
+  const bool full = fs::exists(folder / "adapter_model.safetensors") && fs::exists(config.output / "cache" / entry);
+  return full ? root / (name + "_adapter") : folder;
+}
+
+const std::vector<fs::path>& Workspace::CurrentDocuments() const {
+  return config.data.documents_update.empty() ? config.data.documents : config.data.documents_update;
+}
+
+std::vector<Item> TakeInTurn(const std::vector<Item>& items, int count) {
+  if (count <= 0 || static_cast<size_t>(count) >= items.size()) return items;
+  std::vector<std::string> slices;
+  std::map<std::string, std::vector<size_t>> places;
+  for (size_t i = 0; i < items.size(); ++i) {
+    if (std::ranges::find(slices, items[i].slice) == slices.end()) slices.push_back(items[i].slice);
+    places[items[i].slice].push_back(i);
+  }
+  std::vector<Item> taken;
+  for (size_t turn = 0; taken.size() < static_cast<size_t>(count); ++turn)
+    for (const std::string& slice : slices)
+      if (turn < places[slice].size() && taken.size() < static_cast<size_t>(count)) taken.push_back(items[places[slice][turn]]);
+  return taken;
+}
+
+}  // namespace qad
