@@ -1,0 +1,136 @@
+#include "quantize/artefact.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "model/plan.h"
+#include "model/weights.h"
+#include "quantize/tokenizer_json.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::array kTokenizerFiles = {"tokenizer.json",
+                                        "tokenizer_config.json",
+                                        "special_tokens_map.json",
+                                        "added_tokens.json",
+                                        "chat_template.jinja",
+                                        "generation_config.json",
+                                        "vocab.json",
+                                        "merges.txt",
+                                        "gpt2.tiktoken"};
+constexpr const char* kMethodPrefix = "qad-";
+
+// The shortest decimal that is this float: 1e-05, not 9.999999747378752e-06.
+double Decimal(float value) { return std::stod(fmt::format("{}", value)); }
+
+// "qad-int8", "gptq"; empty where the configuration says nothing of the kind.
+std::string QuantMethod(const Json& config) {
+  if (!config.is_object() || !config.contains("quantization_config") || !config["quantization_config"].is_object())
+    return "";
+  return config["quantization_config"].value("quant_method", "unknown");
+}
+
+bool SameTensors(const ModelConfig& a, const ModelConfig& b) {
+  const auto plan = [](const ModelConfig& config) {
+    return MakePlan(config, WeightMode::kF32, [](const TensorSpec&) { return FormatId::kF32; });
+  };
+  return std::ranges::equal(plan(a).tensors, plan(b).tensors, [](const TensorSpec& x, const TensorSpec& y) {
+    return x.name == y.name && x.rows == y.rows && x.cols == y.cols;
+  });
+}
+
+Json ConfigFromGguf(const GgufFile& file) {
+  const std::string where = file.path().string();
+  const ModelConfig config = ParseModelConfig(file);
+  if (!config.rope_scaling.empty())
+    FailInput("{}: rotary scaling \"{}\" is not carried over to a config.json by this version", where,
+              config.rope_scaling);
+  Json json = ConfigToJson(config);
+  for (const char* name : {"bos", "eos"})
+    if (const std::string key = fmt::format("tokenizer.ggml.{}_token_id", name); file.Has(key))
+      json[fmt::format("{}_token_id", name)] = file.Int(key, 0, INT32_MAX);
+  if (!SameTensors(config, ParseModelConfig(json, where)))
+    FailInput("{}: its biases or shapes cannot be said in a config.json of family {}", where, config.family->name);
+  return json;
+}
+
+}  // namespace
+
+Json ConfigToJson(const ModelConfig& c) {
+  Json json{{"architectures", {c.family->hf_architecture}},
+            {"model_type", c.family->hf_model_type},
+            {"vocab_size", c.vocab},
+            {"tie_word_embeddings", c.tied_head},
+            {"torch_dtype", "bfloat16"}};
+  if (c.family->traits.learned_positions) {
+    json.update(Json{{"n_embd", c.hidden},
+                     {"n_layer", c.layers},
+                     {"n_head", c.heads},
+                     {"n_positions", c.max_positions},
+                     {"n_inner", c.intermediate},
+                     {"layer_norm_epsilon", Decimal(c.norm_eps)},
+                     {"activation_function", "gelu_new"}});
+    return json;
+  }
+  json.update(Json{{"hidden_size", c.hidden},
+                   {"intermediate_size", c.intermediate},
+                   {"num_hidden_layers", c.layers},
+                   {"num_attention_heads", c.heads},
+                   {"num_key_value_heads", c.kv_heads},
+                   {"head_dim", c.head_dim},
+                   {"max_position_embeddings", c.max_positions},
+                   {"rms_norm_eps", Decimal(c.norm_eps)},
+                   {"rope_theta", Decimal(c.rope_theta)},
+                   {"attention_bias", c.attention_bias},
+                   {"mlp_bias", c.mlp_bias},
+                   {"hidden_act", "silu"}});
+  if (c.sliding_window > 0) json["sliding_window"] = c.sliding_window;
+  return json;
+}
+
+Json ArtefactConfig(const ModelFiles& source, const Json& quantization) {
+  Json config;
+  if (source.gguf != nullptr) {
+    config = ConfigFromGguf(*source.gguf);
+  } else {
+    config = ReadJsonFile(source.path / "config.json");
+    if (const std::string method = QuantMethod(config); !method.empty())
+      FailInput("{}: is quantized already ({}); quantize the original", source.path.string(), method);
+  }
+  config["quantization_config"] = quantization;
+  return config;
+}
+
+void WriteTokenizerFiles(const ModelFiles& source, const fs::path& folder) {
+  if (source.gguf != nullptr) {
+    if (!source.gguf->Has("tokenizer.ggml.tokens")) return;
+    WriteFileAtomic(folder / "tokenizer.json", DumpJson(TokenizerJson(*source.gguf)));
+    WriteFileAtomic(folder / "tokenizer_config.json", DumpJson(TokenizerConfigJson(*source.gguf)));
+    return;
+  }
+  for (const char* name : kTokenizerFiles)
+    if (fs::exists(source.path / name)) WriteFileAtomic(folder / name, ReadTextFile(source.path / name));
+}
+
+void RequireReplaceable(const fs::path& output, const fs::path& source) {
+  std::error_code ignored;
+  if (output.empty()) Fail(ErrorKind::kUsage, "--output: a folder must be named");
+  if (!fs::exists(output)) return;
+  if (fs::equivalent(output, source, ignored))
+    Fail(ErrorKind::kUsage, "{}: is the source itself; choose another --output", output.string());
+  if (!fs::is_directory(output))
+    Fail(ErrorKind::kUsage, "{}: exists and is no folder; choose another --output", output.string());
+  if (fs::is_empty(output, ignored)) return;
+  const fs::path config = output / "config.json";
+  if (!fs::exists(config) || !QuantMethod(ReadJsonFile(config)).starts_with(kMethodPrefix))
+    Fail(ErrorKind::kUsage,
+         "{}: exists and is no quantized model of qad's, so it is not replaced; choose another --output",
+         output.string());
+}
+
+}  // namespace qad

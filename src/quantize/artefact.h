@@ -1,0 +1,28 @@
+// A quantized model as a folder of its own: what stands beside the weights.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "base/json.h"
+#include "io/model_files.h"
+#include "model/config.h"
+
+namespace qad {
+
+// config.json of `source` with `quantization` as its quantization_config; for a GGUF, made from its header.
+// Errors (kInput): the source is quantized already and no GGUF; its header says something config.json cannot.
+Json ArtefactConfig(const ModelFiles& source, const Json& quantization);
+
+// The fields of transformers' config.json that `config` holds.
+Json ConfigToJson(const ModelConfig& config);
+
+// The tokenizer's files: copied from a folder, or tokenizer.json and tokenizer_config.json made from a GGUF's fields
+// (none where it has no vocabulary). Errors: kInput as TokenizerOf, kFailed where they cannot be written.
+void WriteTokenizerFiles(const ModelFiles& source, const std::filesystem::path& folder);
+
+// `output` may be replaced: it does not exist, is empty, or is an artefact of qad, and is not the source itself.
+// Errors (kUsage) otherwise: nothing that qad did not write is ever deleted.
+void RequireReplaceable(const std::filesystem::path& output, const std::filesystem::path& source);
+
+}  // namespace qad

@@ -1,0 +1,247 @@
+#include "quantize/rtn_int8.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <map>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/interrupt.h"
+#include "base/process.h"
+#include "base/progress.h"
+#include "model/source.h"
+#include "model/weights.h"
+#include "quantize/artefact.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr float kTop = 127.0f;
+constexpr const char* kMethod = "qad-int8";
+
+bool IsMatrix(const TensorSpec& spec) { return !spec.bias && !IsNorm(spec.role); }
+
+bool IsQuantized(const TensorSpec& spec, const Int8Options& options) {
+  const bool linear = IsLinear(spec.role) && spec.role != Role::kHead;
+  return IsMatrix(spec) && (linear || options.embeddings);
+}
+
+// What a tensor that stays dense is written as.
+DType KeptType(const TensorSpec& spec, FormatId stored) {
+  if (stored == FormatId::kF16) return DType::kF16;
+  return IsMatrix(spec) || stored == FormatId::kBF16 ? DType::kBF16 : DType::kF32;
+}
+
+// max|w| of a row; NaN or infinity where one is among them.
+float LargestMagnitude(std::span<const float> row) {
+  float largest = 0;
+  for (const float w : row) {
+    if (!std::isfinite(w)) return w;
+    largest = std::max(largest, std::fabs(w));
+  }
+  return largest;
+}
+
+struct RowError {
+  double squares = 0, norm = 0;
+  float largest = 0;
+};
+
+RowError Measure(std::span<const float> row, float scale, const int8_t* codes) {
+  RowError error;
+  for (size_t i = 0; i < row.size(); ++i) {
+    const float difference = row[i] - scale * static_cast<float>(codes[i]);
+    error.squares += static_cast<double>(difference) * difference;
+    error.norm += static_cast<double>(row[i]) * row[i];
+    error.largest = std::max(error.largest, std::fabs(difference));
+  }
+  return error;
+}
+
+// Errors of many tensors, summed in the order of their rows whatever the number of threads.
+class Errors {
+ public:
+  void Add(Role role, const std::vector<RowError>& rows, size_t values) {
+    Sum& sum = sums_[role];
+    ++sum.error.tensors;
+    sum.error.values += values;
+    for (const RowError& row : rows) {
+      sum.squares += row.squares;
+      sum.norm += row.norm;
+      sum.error.max_error = std::max(sum.error.max_error, static_cast<double>(row.largest));
+    }
+  }
+  std::vector<RoleError> Take() const {
+    std::vector<RoleError> out;
+    for (const auto& [role, sum] : sums_) {
+      out.push_back(sum.error);
+      out.back().role = role;
+      out.back().nmse = sum.norm > 0 ? sum.squares / sum.norm : 0;
+    }
+    return out;
+  }
+
+ private:
+  struct Sum {
+    RoleError error{};
+    double squares = 0, norm = 0;
+  };
+  std::map<Role, Sum> sums_;
+};
+
+// One artefact in the making. Scales come first in the file, so a first pass finds them; codes are made as they are
+// written, one tensor at a time.
+class Writer {
+ public:
+  Writer(const ModelFiles& files, const Int8Options& options)
+      : files_(files),
+        options_(options),
+        plan_(PlanOf(files, WeightMode::kAsStored)),
+        progress_("quantize to int8", 2.0 * static_cast<double>(plan_.parameters()), "weights", options.quiet) {}
+
+  void Write(const fs::path& path) {
+    scales_.reserve(plan_.tensors.size());  // spans point into it
+    for (const TensorSpec& spec : plan_.tensors) IsQuantized(spec, options_) ? AddInt8(spec) : AddKept(spec);
+    WriteSafetensors(path, std::move(tensors_));
+  }
+
+  const Plan& plan() const { return plan_; }
+  std::vector<RoleError> errors() const { return errors_.Take(); }
+
+ private:
+  void AddInt8(const TensorSpec& spec) {
+    const TensorSource source = FindSource(files_, plan_.config, spec);
+    const std::vector<float>& scales = scales_.emplace_back(Scales(spec, source));
+    const auto rows = static_cast<int64_t>(spec.rows), cols = static_cast<int64_t>(spec.cols);
+    tensors_.push_back({spec.name + "_scale", DType::kF32, {rows}, std::as_bytes(std::span(scales))});
+    tensors_.push_back({spec.name, DType::kI8, {rows, cols}, {}, [this, &spec, &scales, source] {
+                          return Codes(spec, source, scales);
+                        }});
+  }
+
+  void AddKept(const TensorSpec& spec) {
+    const TensorSource source = FindSource(files_, plan_.config, spec);
+    const DType type = KeptType(spec, source.format);
+    std::vector<int64_t> shape = {static_cast<int64_t>(spec.rows), static_cast<int64_t>(spec.cols)};
+    if (!IsMatrix(spec)) shape = {static_cast<int64_t>(spec.cols)};
+    tensors_.push_back({spec.name, type, shape, {}, [this, &spec, source, type] { return Dense(spec, source, type); }});
+    progress_.Advance(static_cast<double>(spec.elements()));
+  }
+
+  std::vector<float> Scales(const TensorSpec& spec, const TensorSource& source) {
+    std::vector<float> scales(spec.rows);
+    ForEachRow(source,
+               [&](size_t row, std::span<const float> values) { scales[row] = LargestMagnitude(values) / kTop; });
+    for (size_t row = 0; row < spec.rows; ++row)
+      if (!std::isfinite(scales[row]))
+        Fail(ErrorKind::kNumeric, "{}: tensor \"{}\": row {} holds NaN or infinity", files_.path.string(), spec.name,
+             row);
+    if (options_.per_tensor) std::ranges::fill(scales, *std::ranges::max_element(scales));
+    Finish(spec);
+    return scales;
+  }
+
+  std::span<const std::byte> Codes(const TensorSpec& spec, const TensorSource& source,
+                                   const std::vector<float>& scales) {
+    buffer_.resize(spec.elements());
+    std::vector<RowError> errors(spec.rows);
+    ForEachRow(source, [&](size_t row, std::span<const float> values) {
+      auto* codes = reinterpret_cast<int8_t*>(buffer_.data()) + row * spec.cols;
+      RoundToInt8(values, scales[row], codes);
+      errors[row] = Measure(values, scales[row], codes);
+    });
+    errors_.Add(spec.role, errors, spec.elements());
+    Finish(spec);
+    return buffer_;
+  }
+
+  std::span<const std::byte> Dense(const TensorSpec& spec, const TensorSource& source, DType type) {
+    const size_t bytes = DTypeBytes(type);
+    const FormatId format = type == DType::kF32   ? FormatId::kF32
+                            : type == DType::kF16 ? FormatId::kF16
+                                                  : FormatId::kBF16;
+    buffer_.resize(spec.elements() * bytes);
+    ForEachRow(source, [&](size_t row, std::span<const float> values) {
+      GetFormat(format).encode_row(values.data(), buffer_.data() + row * values.size() * bytes, values.size());
+    });
+    Finish(spec);
+    return buffer_;
+  }
+
+  // Rows as the source counts them (a permuted bias is many rows of one value), in parallel.
+  template <typename Function>
+  void ForEachRow(const TensorSource& source, const Function& function) {
+    ThrowIfInterrupted();
+#pragma omp parallel
+    {
+      std::vector<float> values(source.cols);
+#pragma omp for schedule(static)
+      for (int64_t row = 0; row < static_cast<int64_t>(source.rows); ++row) {
+        source.ReadRow(static_cast<size_t>(row), values.data());
+        function(static_cast<size_t>(row), std::span<const float>(values));
+      }
+    }
+  }
+
+  void Finish(const TensorSpec& spec) {
+    files_.DropPages();
+    progress_.Advance(static_cast<double>(spec.elements()));
+  }
+
+  const ModelFiles& files_;
+  const Int8Options& options_;
+  Plan plan_;
+  Progress progress_;
+  std::vector<std::vector<float>> scales_;
+  std::vector<TensorToWrite> tensors_;
+  std::vector<std::byte> buffer_;  // of the tensor being written
+  Errors errors_;
+};
+
+Json QuantizationConfig(const Int8Options& options) {
+  return {{"quant_method", kMethod},
+          {"bits", 8},
+          {"symmetric", true},
+          {"granularity", options.per_tensor ? "tensor" : "channel"},
+          {"embeddings", options.embeddings}};
+}
+
+}  // namespace
+
+// A scale among the denormals is so coarse that a code may pass 127.
+void RoundToInt8(std::span<const float> values, float scale, int8_t* codes) {
+  for (size_t i = 0; i < values.size(); ++i) {
+    const float code = scale > 0 ? std::clamp(std::nearbyint(values[i] / scale), -kTop, kTop) : 0.0f;
+    codes[i] = static_cast<int8_t>(code);
+  }
+}
+
+QuantizeReport QuantizeInt8(const fs::path& source, const fs::path& output, const Int8Options& options) {
+  RequireReplaceable(output, source);
+  const auto start = std::chrono::steady_clock::now();
+  (void)ResetPeakRss();
+  const ModelFiles files = OpenModel(source);
+  const Json config = ArtefactConfig(files, QuantizationConfig(options));
+  FolderSwap swap(output);
+  WriteFileAtomic(swap.path() / "config.json", DumpJson(config));
+  WriteTokenizerFiles(files, swap.path());
+  Writer writer(files, options);
+  const fs::path weights = swap.path() / "model.safetensors";
+  writer.Write(weights);
+  QuantizeReport report;
+  report.bytes = fs::file_size(weights);
+  swap.Commit();
+  report.output = output;
+  report.source_bytes = writer.plan().stored_bytes();
+  report.errors = writer.errors();
+  report.peak_rss_bytes = PeakRssBytes();
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return report;
+}
+
+}  // namespace qad
