@@ -1,0 +1,275 @@
+#include "results/results.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "base/error.h"
+#include "base/files.h"
+
+namespace qad {
+namespace {
+
+constexpr int64_t kSchemaVersion = 1;
+constexpr double kHuge = std::numeric_limits<double>::max();
+constexpr int64_t kMany = std::numeric_limits<int64_t>::max();
+
+double Number(const JsonObject& json, const std::string& key) { return json.Number(key, -kHuge, kHuge); }
+
+const Json& List(const JsonObject& json, const std::string& key) {
+  const Json& list = json.At(key);
+  if (!list.is_array()) FailInput("{}: \"{}\" must be a list", json.where(), key);
+  return list;
+}
+
+// Applies `read` to each object of a list; messages name the list and the place in it.
+template <typename Read>
+auto ReadList(const JsonObject& json, const std::string& key, Read read) {
+  std::vector<decltype(read(json))> out;
+  const Json& list = List(json, key);
+  for (size_t i = 0; i < list.size(); ++i)
+    out.push_back(read(JsonObject(list[i], fmt::format("{}: {}[{}]", json.where(), key, i))));
+  return out;
+}
+
+std::vector<double> ReadNumbers(const JsonObject& json, const std::string& key) {
+  std::vector<double> out;
+  for (const Json& value : List(json, key)) {
+    if (!value.is_number()) FailInput("{}: \"{}\" must hold numbers", json.where(), key);
+    out.push_back(value.get<double>());
+  }
+  return out;
+}
+
+Json ToJson(const Row& row) {
+  Json json = {{"arm", row.arm}, {"slice", row.slice}, {"metric", row.metric}, {"value", row.value}, {"n", row.n}};
+  if (row.low) json["low"] = *row.low;
+  if (row.high) json["high"] = *row.high;
+  return json;
+}
+
+Row ReadRow(const JsonObject& json) {
+  Row row;
+  row.arm = json.String("arm");
+  row.slice = json.String("slice");
+  row.metric = json.String("metric");
+  row.value = Number(json, "value");
+  if (json.Has("low")) row.low = Number(json, "low");
+  if (json.Has("high")) row.high = Number(json, "high");
+  row.n = json.Int("n", 0, kMany);
+  return row;
+}
+
+Json ToJson(const ArmInfo& arm) {
+  return {{"name", arm.name},           {"weights", arm.weights},          {"adapter", arm.adapter},
+          {"prompting", arm.prompting}, {"artefact", arm.artefact},        {"command", arm.command},
+          {"baseline", arm.baseline},   {"moving_parts", arm.moving_parts}};
+}
+
+ArmInfo ReadArm(const JsonObject& json) {
+  return {.name = json.String("name"),
+          .weights = json.String("weights"),
+          .adapter = json.String("adapter"),
+          .prompting = json.String("prompting"),
+          .artefact = json.String("artefact"),
+          .command = json.String("command"),
+          .baseline = json.BoolOr("baseline", false),
+          .moving_parts = static_cast<int>(json.Int("moving_parts", 0, 100))};
+}
+
+Json ToJson(const Curve& curve) {
+  return {{"arm", curve.arm},
+          {"steps", curve.steps},
+          {"losses", curve.losses},
+          {"validation_steps", curve.validation_steps},
+          {"validation_losses", curve.validation_losses}};
+}
+
+Curve ReadCurve(const JsonObject& json) {
+  Curve curve{.arm = json.String("arm"),
+              .steps = ReadNumbers(json, "steps"),
+              .losses = ReadNumbers(json, "losses"),
+              .validation_steps = ReadNumbers(json, "validation_steps"),
+              .validation_losses = ReadNumbers(json, "validation_losses")};
+  if (curve.steps.size() != curve.losses.size() || curve.validation_steps.size() != curve.validation_losses.size())
+    FailInput("{}: steps and losses differ in length", json.where());
+  return curve;
+}
+
+Json ToJson(const Comparison& c) {
+  return {{"better", c.better},
+          {"than", c.than},
+          {"slice", c.slice},
+          {"metric", c.metric},
+          {"declared", c.declared},
+          {"n", c.n},
+          {"clusters", c.clusters},
+          {"difference", c.difference},
+          {"low", c.low},
+          {"high", c.high},
+          {"p_value", c.p_value},
+          {"p_adjusted", c.p_adjusted},
+          {"detectable", c.detectable},
+          {"verdict", c.verdict}};
+}
+
+Comparison ReadComparison(const JsonObject& json) {
+  return {.better = json.String("better"),
+          .than = json.String("than"),
+          .slice = json.String("slice"),
+          .metric = json.String("metric"),
+          .declared = json.BoolOr("declared", false),
+          .n = json.Int("n", 0, kMany),
+          .clusters = json.Int("clusters", 0, kMany),
+          .difference = Number(json, "difference"),
+          .low = Number(json, "low"),
+          .high = Number(json, "high"),
+          .p_value = json.Number("p_value", 0, 1),
+          .p_adjusted = json.Number("p_adjusted", 0, 1),
+          .detectable = Number(json, "detectable"),
+          .verdict = json.String("verdict")};
+}
+
+template <typename T>
+Json ListToJson(const std::vector<T>& list) {
+  Json json = Json::array();
+  for (const T& entry : list) json.push_back(ToJson(entry));
+  return json;
+}
+
+Json ToJson(const Sample& sample) {
+  return {{"arm", sample.arm},
+          {"item", sample.item},
+          {"slice", sample.slice},
+          {"cluster", sample.cluster},
+          {"overlap", sample.overlap},
+          {"prompt_tokens", sample.prompt_tokens},
+          {"output_tokens", sample.output_tokens},
+          {"truncated", sample.truncated},
+          {"seconds", sample.seconds},
+          {"expected", sample.expected},
+          {"output", sample.output},
+          {"scores", sample.scores},
+          {"passages", sample.passages}};
+}
+
+Sample ReadSample(const JsonObject& json) {
+  Sample sample;
+  sample.arm = json.String("arm");
+  sample.item = json.String("item");
+  sample.slice = json.String("slice");
+  sample.cluster = json.String("cluster");
+  sample.overlap = json.String("overlap");
+  sample.prompt_tokens = json.Int("prompt_tokens", 0, kMany);
+  sample.output_tokens = json.Int("output_tokens", 0, kMany);
+  sample.truncated = json.BoolOr("truncated", false);
+  sample.seconds = json.Number("seconds", 0, kHuge);
+  sample.expected = json.String("expected");
+  sample.output = json.String("output");
+  const JsonObject scores = json.Object("scores");
+  for (const auto& [metric, score] : scores.json().items()) sample.scores[metric] = Number(scores, metric);
+  for (const Json& id : List(json, "passages")) {
+    if (!id.is_string()) FailInput("{}: \"passages\" must hold strings", json.where());
+    sample.passages.push_back(id.get<std::string>());
+  }
+  return sample;
+}
+
+bool IsGroup(std::string_view slice) {
+  static constexpr std::array kGroups = {kSpeedSlice, kMemorySlice, kTrainingSlice, kTextSlice};
+  return std::find(kGroups.begin(), kGroups.end(), slice) != kGroups.end();
+}
+
+}  // namespace
+
+const Row* Results::Find(std::string_view arm, std::string_view slice, std::string_view metric) const {
+  const auto found = std::find_if(rows.begin(), rows.end(), [&](const Row& row) {
+    return row.arm == arm && row.slice == slice && row.metric == metric;
+  });
+  return found == rows.end() ? nullptr : &*found;
+}
+
+std::optional<double> Results::Value(std::string_view arm, std::string_view slice, std::string_view metric) const {
+  const Row* row = Find(arm, slice, metric);
+  return row == nullptr ? std::nullopt : std::optional<double>(row->value);
+}
+
+const ArmInfo* Results::Arm(std::string_view name) const {
+  const auto found = std::find_if(arms.begin(), arms.end(), [&](const ArmInfo& arm) { return arm.name == name; });
+  return found == arms.end() ? nullptr : &*found;
+}
+
+std::vector<std::string> Results::Slices() const {
+  std::vector<std::string> slices;
+  for (const Row& row : rows)
+    if (!IsGroup(row.slice) && std::find(slices.begin(), slices.end(), row.slice) == slices.end())
+      slices.push_back(row.slice);
+  return slices;
+}
+
+Json RowsToJson(const std::vector<Row>& rows) { return ListToJson(rows); }
+
+Results ReadResults(const std::filesystem::path& path) {
+  const Json root = ReadJsonFile(path);
+  const JsonObject json(root, path.string());
+  if (!json.Has("schema_version"))
+    FailInput("{}: no \"schema_version\"; is this a results.json of qad?", path.string());
+  if (const int64_t version = json.Int("schema_version", 0, kMany); version != kSchemaVersion)
+    FailInput("{}: schema version {}, this qad reads {}; run `qad run` again", path.string(), version, kSchemaVersion);
+  return {.partial = json.BoolOr("partial", false),
+          .manifest = json.Object("manifest").json(),
+          .settings = json.Object("settings").json(),
+          .arms = ReadList(json, "arms", ReadArm),
+          .rows = ReadList(json, "rows", ReadRow),
+          .comparisons = ReadList(json, "comparisons", ReadComparison),
+          .curves = ReadList(json, "curves", ReadCurve)};
+}
+
+void WriteResults(const std::filesystem::path& path, const Results& results) {
+  const Json json = {{"schema_version", kSchemaVersion},
+                     {"partial", results.partial},
+                     {"manifest", results.manifest},
+                     {"settings", results.settings},
+                     {"arms", ListToJson(results.arms)},
+                     {"rows", ListToJson(results.rows)},
+                     {"comparisons", ListToJson(results.comparisons)},
+                     {"curves", ListToJson(results.curves)}};
+  WriteFileAtomic(path, DumpJson(json, 1));
+}
+
+std::vector<Sample> ReadSamples(const std::filesystem::path& path) {
+  const std::string text = ReadTextFile(path);
+  std::vector<Sample> samples;
+  int line = 0;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    const std::string where = fmt::format("{}:{}", path.string(), ++line);
+    const Json root = ParseJson(std::string_view(text).substr(at, end - at), where);
+    samples.push_back(ReadSample(JsonObject(root, where)));
+    at = end + 1;
+  }
+  return samples;
+}
+
+void WriteSamples(const std::filesystem::path& path, const std::vector<Sample>& samples) {
+  AtomicFile file(path);
+  for (const Sample& sample : samples) file.Write(DumpJson(ToJson(sample), -1));
+  file.Commit();
+}
+
+std::string SamplesFileName(std::string_view arm) {
+  std::string name;
+  for (size_t i = 0; i < arm.size(); ++i) {
+    if (arm.substr(i, 3) == " + ") {
+      name += '+';
+      i += 2;
+    } else {
+      const auto c = static_cast<unsigned char>(arm[i]);
+      const bool plain = std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.' || c == '+';
+      name += plain ? arm[i] : '-';
+    }
+  }
+  return name + ".jsonl";
+}
+
+}  // namespace qad

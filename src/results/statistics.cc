@@ -1,0 +1,184 @@
+#include "results/statistics.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numbers>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "results/binomial.h"
+
+namespace qad {
+
+double NormalQuantile(double p) {
+  QAD_CHECK(p > 0 && p < 1);
+  double low = -40, high = 40;
+  for (int step = 0; step < 100; ++step) {
+    const double middle = (low + high) / 2;
+    (0.5 * std::erfc(-middle / std::numbers::sqrt2) < p ? low : high) = middle;
+  }
+  return (low + high) / 2;
+}
+
+Interval WilsonInterval(double proportion, double n, double confidence) {
+  if (!(n > 0)) return {0, 1};
+  const double z = NormalQuantile(0.5 + confidence / 2);
+  const double scale = 1 + z * z / n;
+  const double center = (proportion + z * z / (2 * n)) / scale;
+  const double half = z / scale * std::sqrt(proportion * (1 - proportion) / n + z * z / (4 * n * n));
+  // At 0 and 1 the bound is exact, and rounding must not move it inside.
+  return {proportion <= 0 ? 0 : std::max(0.0, center - half), proportion >= 1 ? 1 : std::min(1.0, center + half)};
+}
+
+double McNemarExact(int64_t b, int64_t c) { return std::min(1.0, 2 * BinomialLowerTail(b + c, std::min(b, c), 0.5)); }
+
+double ClusteredMcNemarExact(std::span<const int64_t> totals) {
+  int64_t reach = 0, observed = 0;
+  for (const int64_t total : totals) {
+    reach += std::abs(total);
+    observed += total;
+  }
+  // mass[s + reach] = probability that the totals with random signs sum to s
+  std::vector<double> mass(static_cast<size_t>(2 * reach + 1), 0.0), next(mass.size());
+  mass[static_cast<size_t>(reach)] = 1;
+  for (const int64_t total : totals) {
+    const auto step = static_cast<size_t>(std::abs(total));
+    if (step == 0) continue;
+    std::fill(next.begin(), next.end(), 0.0);
+    for (size_t i = 0; i < mass.size(); ++i) {
+      if (mass[i] == 0) continue;
+      next[i - step] += mass[i] / 2;
+      next[i + step] += mass[i] / 2;
+    }
+    mass.swap(next);
+  }
+  double p = 0;
+  for (int64_t sum = -reach; sum <= reach; ++sum)
+    if (std::abs(sum) >= std::abs(observed)) p += mass[static_cast<size_t>(sum + reach)];
+  return std::min(1.0, p);
+}
+
+std::vector<double> HolmAdjusted(std::span<const double> p_values) {
+  std::vector<size_t> order(p_values.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return p_values[a] < p_values[b]; });
+  std::vector<double> adjusted(p_values.size());
+  double least = 0;
+  for (size_t rank = 0; rank < order.size(); ++rank) {
+    least = std::max(least, std::min(1.0, p_values[order[rank]] * static_cast<double>(order.size() - rank)));
+    adjusted[order[rank]] = least;
+  }
+  return adjusted;
+}
+
+// The number of discordant pairs is binomial; given it, the wins are. `critical` is the largest count of the rarer way
+// that is still significant; it grows by at most one as the discordant pairs grow by one.
+double McNemarPower(int64_t n, double discordance, double difference, double alpha) {
+  const double share = (1 + difference / discordance) / 2;  // of discordant pairs that are wins
+  double power = 0;
+  int64_t critical = -1;
+  for (int64_t pairs = 1; pairs <= n; ++pairs) {
+    if (2 * BinomialLowerTail(pairs, critical + 1, 0.5) <= alpha) ++critical;
+    const double mass = BinomialMass(n, pairs, discordance);
+    if (critical < 0 || mass < 1e-15) continue;
+    power += mass * (BinomialLowerTail(pairs, critical, share) + BinomialUpperTail(pairs, pairs - critical, share));
+  }
+  return power;
+}
+
+double MinimumDetectableDifference(int64_t n, double discordance, double power, double alpha) {
+  const auto enough = [&](double difference) {
+    return McNemarPower(n, std::max(discordance, difference), difference, alpha) >= power;
+  };
+  if (n < 1 || !enough(1)) return 1;
+  double low = 0, high = 1;
+  while (high - low > 1e-4) (enough((low + high) / 2) ? high : low) = (low + high) / 2;
+  return high;
+}
+
+std::vector<Cluster> GroupByCluster(std::span<const double> values, std::span<const std::string> names) {
+  QAD_CHECK(values.size() == names.size());
+  std::vector<Cluster> clusters;
+  std::map<std::string_view, size_t> place;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const auto [at, added] = place.emplace(names[i], clusters.size());
+    if (added) clusters.emplace_back();
+    clusters[at->second].sum += values[i];
+    ++clusters[at->second].count;
+  }
+  return clusters;
+}
+
+double EffectiveSize(std::span<const Cluster> clusters) {
+  double n = 0, sum = 0, squares = 0;
+  for (const Cluster& cluster : clusters) {
+    n += static_cast<double>(cluster.count);
+    sum += cluster.sum;
+  }
+  const auto count = static_cast<double>(clusters.size());
+  if (count == n) return n;
+  const double proportion = sum / n;
+  if (proportion <= 0 || proportion >= 1) return count;
+  for (const Cluster& cluster : clusters) {
+    const double residual = cluster.sum - proportion * static_cast<double>(cluster.count);
+    squares += residual * residual;
+  }
+  const double variance = squares * count / (count - 1) / (n * n);  // count ≥ 2 here: one cluster's residual is 0,
+  if (!(variance > 0)) return count == 1 ? 1 : n;                   // and 0 · 1/0 is NaN
+  return std::clamp(proportion * (1 - proportion) / variance, 1.0, n);
+}
+
+namespace {
+
+// Linear interpolation between order statistics, as numpy's default.
+double Quantile(const std::vector<double>& sorted, double q) {
+  const double at = q * static_cast<double>(sorted.size() - 1);
+  const auto below = static_cast<size_t>(at);
+  const size_t above = std::min(below + 1, sorted.size() - 1);
+  return sorted[below] + (at - static_cast<double>(below)) * (sorted[above] - sorted[below]);
+}
+
+std::vector<double> ResampledMeans(std::span<const Cluster> clusters, const BootstrapOptions& options) {
+  std::vector<double> means;
+  for (int resample = 0; resample < options.resamples; ++resample) {
+    Random random(options.seed, static_cast<uint64_t>(resample));
+    double sum = 0;
+    int64_t count = 0;
+    for (size_t draw = 0; draw < clusters.size(); ++draw) {
+      const Cluster& cluster = clusters[random.Below(clusters.size())];
+      sum += cluster.sum;
+      count += cluster.count;
+    }
+    means.push_back(sum / static_cast<double>(count));
+  }
+  std::sort(means.begin(), means.end());
+  return means;
+}
+
+}  // namespace
+
+BootstrapMean BootstrapClusters(std::span<const Cluster> clusters, const BootstrapOptions& options) {
+  QAD_CHECK(options.resamples > 0);
+  if (clusters.empty()) return {};
+  double sum = 0, count = 0;
+  for (const Cluster& cluster : clusters) {
+    sum += cluster.sum;
+    count += static_cast<double>(cluster.count);
+  }
+  const std::vector<double> means = ResampledMeans(clusters, options);
+  const auto resamples = static_cast<double>(means.size());
+  const auto not_above = static_cast<double>(std::upper_bound(means.begin(), means.end(), 0.0) - means.begin());
+  const auto not_below = static_cast<double>(means.end() - std::lower_bound(means.begin(), means.end(), 0.0));
+  const double center = std::accumulate(means.begin(), means.end(), 0.0) / resamples;
+  double squares = 0;
+  for (const double mean : means) squares += (mean - center) * (mean - center);
+  return {.mean = sum / count,
+          .low = Quantile(means, (1 - options.confidence) / 2),
+          .high = Quantile(means, (1 + options.confidence) / 2),
+          .deviation = std::sqrt(squares / resamples),
+          .p_value = std::min(1.0, 2 * (std::min(not_above, not_below) + 1) / (resamples + 1))};
+}
+
+}  // namespace qad

@@ -1,0 +1,96 @@
+// What may be concluded from so many items: intervals, paired tests, and what could not have been seen. Pure functions;
+// every random number comes from the seed. Equations and sources: docs/statistics.md.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "results/results.h"
+
+namespace qad {
+
+struct Interval {
+  double low = 0, high = 0;
+};
+
+// z with Φ(z) = p, 0 < p < 1.
+double NormalQuantile(double p);
+
+// Score interval of a proportion (Wilson 1927). `n` need not be whole: see EffectiveSize. n = 0: [0, 1].
+Interval WilsonInterval(double proportion, double n, double confidence);
+
+// Exact McNemar test, two-sided: `b` pairs went one way, `c` the other; b ~ Binomial(b + c, 1/2) under the null.
+double McNemarExact(int64_t b, int64_t c);
+
+// The same test where items come in clusters: the sign of each cluster's total (wins − losses) is flipped, all 2^k
+// ways counted. Where no cluster has more than one item this is McNemarExact.
+double ClusteredMcNemarExact(std::span<const int64_t> totals);
+
+// P-values after Holm's step-down correction (1979), in the order given: monotone, at most 1.
+std::vector<double> HolmAdjusted(std::span<const double> p_values);
+
+// Power of the exact McNemar test on n pairs, of which a share `discordance` differs, `difference` of it one way net.
+double McNemarPower(int64_t n, double discordance, double difference, double alpha);
+
+// The least difference that the exact McNemar test finds with this power, if `discordance` of the pairs differ (or all
+// of the difference one way, where that is more). 1 where even n one-way flips would not be significant (n < 6).
+double MinimumDetectableDifference(int64_t n, double discordance, double power = 0.8, double alpha = 0.05);
+
+// Values that belong together (items about one fact), as their sum.
+struct Cluster {
+  double sum = 0;
+  int64_t count = 0;
+};
+// Clusters in order of first appearance.
+std::vector<Cluster> GroupByCluster(std::span<const double> values, std::span<const std::string> names);
+
+// How many independent items a proportion over clusters is worth: n ÷ design effect (Korn and Graubard 1998), from 1 to
+// n; n itself where no cluster has two items, the number of clusters where the proportion is 0 or 1.
+double EffectiveSize(std::span<const Cluster> clusters);
+
+struct BootstrapOptions {
+  double confidence = 0.95;
+  int resamples = 2000;
+  uint64_t seed = 0;  // equal seeds resample the same clusters, whatever the values
+};
+struct BootstrapMean {
+  double mean = 0, low = 0, high = 0;  // percentile interval
+  double deviation = 0;                // standard deviation over resamples
+  double p_value = 1;                  // two-sided, of the mean being 0: twice the smaller tail, (k + 1)/(R + 1)
+};
+// Mean of all values; whole clusters are resampled. No clusters: zeros and p = 1.
+BootstrapMean BootstrapClusters(std::span<const Cluster> clusters, const BootstrapOptions& options);
+
+// Rows (arm, slice, metric) from samples, in order of first appearance. A slice that has sub-slices ("facts/stable",
+// "facts/changed") also gets rows as their union ("facts"), before the first of them. Wilson intervals where every
+// value is 0 or 1, bootstrap intervals elsewhere.
+std::vector<Row> SummarizeSamples(const std::vector<Sample>& samples, double confidence, int bootstrap, uint64_t seed);
+
+// Whether a smaller value of this metric is the better one ("stale", "false_refusal", "kl_divergence", seconds …).
+bool LowerIsBetter(std::string_view metric);
+
+struct CompareOptions {
+  double confidence = 0.95;
+  int bootstrap = 2000;
+  uint64_t seed = 0;
+  double margin = 0.05;  // differences within it do not matter
+};
+
+// Difference `better` − `than` on the items of `slice` that both have a score for, paired by item. Arm names are taken
+// from the samples. The verdict is about `better`, by its own p-value; where nothing is shared, n = 0 and "cannot
+// tell".
+//   yes/no metrics: exact McNemar by cluster; the interval is a bootstrap in which one won and one lost item are added
+//     (the adjustment of Bonett and Price 2012), so that agreement on four items does not pass for certainty;
+//   other metrics: bootstrap.
+// Verdicts, in this order: "equivalent" where the interval lies within ±margin (and at least 10 clusters stand behind
+// it), "better" or "worse" where p < 1 − confidence, else "cannot tell".
+Comparison ComparePaired(const std::vector<Sample>& better, const std::vector<Sample>& than, const std::string& slice,
+                         const std::string& metric, const CompareOptions& options);
+
+// Holm over the declared comparisons, and their verdicts by the adjusted p-values. Exploratory ones lose their verdict.
+void CorrectDeclared(std::vector<Comparison>& comparisons, const CompareOptions& options);
+
+}  // namespace qad
