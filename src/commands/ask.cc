@@ -52,22 +52,38 @@ void Ask(const Options& options, const GlobalFlags& flags) {
   const Generated out = Generate(workspace.context, model.transformer, model.tokenizer, prompts, generate).front();
   const std::string answer = model.tokenizer.Decode(out.tokens);
   if (flags.json)
-    return PrintJson(Json{{"arm", arm.name}, {"answer", answer}, {"passages", prompt.passages}, {"prompt_tokens", prompt.tokens.size()},
-                          {"output_tokens", out.tokens.size()}, {"truncated", out.truncated}, {"time_to_first_token", out.first_token_seconds}, {"seconds", out.seconds}});
+    return PrintJson(Json{{"arm", arm.name},
+                          {"answer", answer},
+                          {"passages", prompt.passages},
+                          {"prompt_tokens", prompt.tokens.size()},
+                          {"output_tokens", out.tokens.size()},
+                          {"truncated", out.truncated},
+                          {"time_to_first_token", out.first_token_seconds},
+                          {"seconds", out.seconds}});
   fmt::print("{}\n", answer);
-  for (size_t i = 0; i < prompt.passages.size(); ++i) fmt::print("{} {}\n", i == 0 ? "passages:" : "         ", prompt.passages[i]);
-  if (arm.prompting == Prompting::kRag && prompt.passages.empty()) fmt::print("passages: none found; the answer is the model's own\n");
-  fmt::print(stderr, "{}, first token after {}, all after {}\n", arm.name, FormatSeconds(out.first_token_seconds), FormatSeconds(out.seconds));
+  for (size_t i = 0; i < prompt.passages.size(); ++i)
+    fmt::print("{} {}\n", i == 0 ? "passages:" : "         ", prompt.passages[i]);
+  if (arm.prompting == Prompting::kRag && prompt.passages.empty())
+    fmt::print("passages: none found; the answer is the model's own\n");
+  fmt::print(stderr, "{}, first token after {}, all after {}\n", arm.name, FormatSeconds(out.first_token_seconds),
+             FormatSeconds(out.seconds));
 }
 
 void MakeIndex(const Options& options, const GlobalFlags& flags) {
   Workspace workspace(LoadConfig(options.config), {}, flags.threads, true);
-  if (workspace.CurrentDocuments().empty()) Fail(ErrorKind::kUsage, "{}: names no data.documents to index", options.config.string());
+  if (workspace.CurrentDocuments().empty())
+    Fail(ErrorKind::kUsage, "{}: names no data.documents to index", options.config.string());
   IndexReport report;
   const std::unique_ptr<Index> index = OpenIndex(workspace, true, &report);
   const std::string path = (workspace.config.output / "index.db").string();
-  if (flags.json) return PrintJson(Json{{"index", path}, {"pages", index->pages()}, {"chunks", index->chunks()}, {"content_hash", index->content_hash()}, {"seconds", report.seconds}});
-  fmt::print("{}: {} passages of {} pages, in {}\n", path, index->chunks(), index->pages(), FormatSeconds(report.seconds));
+  if (flags.json)
+    return PrintJson(Json{{"index", path},
+                          {"pages", index->pages()},
+                          {"chunks", index->chunks()},
+                          {"content_hash", index->content_hash()},
+                          {"seconds", report.seconds}});
+  fmt::print("{}: {} passages of {} pages, in {}\n", path, index->chunks(), index->pages(),
+             FormatSeconds(report.seconds));
 }
 
 }  // namespace

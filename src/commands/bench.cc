@@ -51,7 +51,8 @@ Json RowJson(const BenchRow& row, const Options& options, const Context& context
 }
 
 // What this process holds, for the pack's predicted-beside-measured rows.
-Json MemoryJson(const Options& options, const Context& context, const Model& model, const LoraAdapter* adapter, uint64_t process, uint64_t peak) {
+Json MemoryJson(const Options& options, const Context& context, const Model& model, const LoraAdapter* adapter,
+                uint64_t process, uint64_t peak) {
   const BenchOptions& bench = options.bench;
   const size_t positions = std::max(bench.prompt, bench.depth + bench.generate);
   const size_t logits = bench.batch * model.config().vocab * sizeof(float);

@@ -49,7 +49,8 @@ std::string ReadFirst(const std::string& term, const std::vector<AdapterConfig>&
   std::vector<std::string> words;
   for (const WeightsWord& row : kWeights) words.emplace_back(row.word);
   for (const AdapterConfig& adapter : adapters) words.push_back(adapter.name);
-  return fmt::format("'{}' names no weights and no adapter; known here: {}{}", term, KnownFirst(adapters), Suggestion(term, words));
+  return fmt::format("'{}' names no weights and no adapter; known here: {}{}", term, KnownFirst(adapters),
+                     Suggestion(term, words));
 }
 
 }  // namespace
@@ -67,7 +68,8 @@ ParsedArm ParseArm(std::string_view form, const std::vector<AdapterConfig>& adap
     else if (terms[i] == "rag")
       parsed.arm.prompting = Prompting::kRag;
     else
-      parsed.error = fmt::format("'{}': '{}' is no way of prompting; known: few-shot, rag{}", form, terms[i], Suggestion(terms[i], {"few-shot", "rag"}));
+      parsed.error = fmt::format("'{}': '{}' is no way of prompting; known: few-shot, rag{}", form, terms[i],
+                                 Suggestion(terms[i], {"few-shot", "rag"}));
     parsed.arm.name += " + " + terms[i];
   }
   return parsed;

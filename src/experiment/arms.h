@@ -12,7 +12,7 @@ namespace qad {
 // What came of a short form: an arm, or what is wrong with it.
 struct ParsedArm {
   ArmConfig arm;
-  std::string error;   // empty where the form is good
+  std::string error;  // empty where the form is good
 };
 
 // `adapters` are those of the configuration; an adapter's arm runs on that adapter's base weights.

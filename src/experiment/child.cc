@@ -59,7 +59,8 @@ Json RunSelf(const std::vector<std::string>& arguments) {
   ThrowIfInterrupted();
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
     Fail(ErrorKind::kFailed, "{}: ended with {}", shown,
-         WIFEXITED(status) ? fmt::format("exit code {}", WEXITSTATUS(status)) : fmt::format("signal {}", WTERMSIG(status)));
+         WIFEXITED(status) ? fmt::format("exit code {}", WEXITSTATUS(status))
+                           : fmt::format("signal {}", WTERMSIG(status)));
   return ParseJson(text, shown);
 }
 

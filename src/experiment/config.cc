@@ -30,7 +30,8 @@ void Paths(YamlMap& map, const std::string& key, const fs::path& base, std::vect
 
 void ReadData(YamlMap map, const fs::path& base, DataConfig& data) {
   for (const char* key : {"train", "eval"})
-    if (!map.Has(key)) map.errors().Add(map.mark(), fmt::format("data.{}: is missing; a file of one JSON object a line", key));
+    if (!map.Has(key))
+      map.errors().Add(map.mark(), fmt::format("data.{}: is missing; a file of one JSON object a line", key));
   map.Path("train", base, data.train);
   map.Path("dev", base, data.dev);
   map.Path("eval", base, data.eval);
@@ -60,10 +61,14 @@ void ReadTrain(YamlMap& map, TrainOptions& train) {
   map.Int("batch_size", 1, 1 << 16, train.batch_size);
   IntOrAuto(map, "micro_batch_tokens", 16, 1 << 20, train.micro_batch_tokens);
   map.Number("learning_rate", 0, 10, train.learning_rate);
-  std::string schedule = "cosine", loss_on = train.completion_only ? "completion" : "all", numerics = train.exact ? "exact" : "fast";
+  std::string schedule = "cosine", loss_on = train.completion_only ? "completion" : "all",
+              numerics = train.exact ? "exact" : "fast";
   const bool has_schedule = map.Has("schedule");
   map.Choice("schedule", {"constant", "linear", "cosine"}, schedule);
-  if (has_schedule) train.schedule = schedule == "constant" ? Schedule::kConstant : schedule == "linear" ? Schedule::kLinear : Schedule::kCosine;
+  if (has_schedule)
+    train.schedule = schedule == "constant" ? Schedule::kConstant
+                     : schedule == "linear" ? Schedule::kLinear
+                                            : Schedule::kCosine;
   map.Number("warmup_ratio", 0, 1, train.warmup_ratio);
   map.Number("weight_decay", 0, 10, train.weight_decay);
   map.Number("max_grad_norm", 0, 1e9, train.max_grad_norm);
@@ -75,9 +80,12 @@ void ReadTrain(YamlMap& map, TrainOptions& train) {
   train.exact = numerics == "exact";
 }
 
-const std::map<std::string, std::string> kLoraHints = {{"rank", "r"}, {"lora_alpha", "alpha"}, {"lora_dropout", "dropout"}, {"use_rslora", "rslora"}};
-const std::map<std::string, std::string> kTrainHints = {{"lr", "learning_rate"}, {"num_train_epochs", "epochs"},
-                                                        {"gradient_clipping", "max_grad_norm"}, {"lr_scheduler_type", "schedule"}};
+const std::map<std::string, std::string> kLoraHints = {
+    {"rank", "r"}, {"lora_alpha", "alpha"}, {"lora_dropout", "dropout"}, {"use_rslora", "rslora"}};
+const std::map<std::string, std::string> kTrainHints = {{"lr", "learning_rate"},
+                                                        {"num_train_epochs", "epochs"},
+                                                        {"gradient_clipping", "max_grad_norm"},
+                                                        {"lr_scheduler_type", "schedule"}};
 
 // Each adapter starts from the shared `lora` and `train` sections; its own keys override them.
 void ReadAdapters(YamlMap map, const Config& config, const LoraOptions& lora, const TrainOptions& train,
@@ -112,7 +120,8 @@ void ReadArms(YamlMap& root, Config& config) {
   std::set<std::string> names;
   for (const YAML::Node& node : list) {
     if (!node.IsScalar()) {
-      root.errors().Add(node.Mark(), "arms: a short form such as 'base + few-shot' expected; endpoints are not run by this version");
+      root.errors().Add(node.Mark(),
+                        "arms: a short form such as 'base + few-shot' expected; endpoints are not run by this version");
       continue;
     }
     const ParsedArm parsed = ParseArm(node.Scalar(), config.adapters);
@@ -162,7 +171,9 @@ void ReadComparisons(YamlMap& root, Config& config) {
         root.errors().Add(node.Mark(), fmt::format("comparisons: '{}' is none of the arms", name));
     }
     if (comparison.slice.empty() || comparison.metric.empty())
-      root.errors().Add(node.Mark(), "comparisons: slice and metric are needed, e.g. {better: lora, than: base, slice: behaviour, metric: exact}");
+      root.errors().Add(
+          node.Mark(),
+          "comparisons: slice and metric are needed, e.g. {better: lora, than: base, slice: behaviour, metric: exact}");
     config.comparisons.push_back(std::move(comparison));
   }
 }
@@ -200,7 +211,9 @@ Config LoadConfig(const fs::path& path) {
   YamlErrors errors(path.string());
   {
     YamlMap root(document, "", errors, {{"lr", "train.learning_rate"}, {"dataset", "data"}, {"base_model", "model"}});
-    if (!root.Has("model")) errors.Add(root.mark(), "model: is missing; a folder, a .gguf file, a hub id in the local cache, or a name in qad's cache");
+    if (!root.Has("model"))
+      errors.Add(root.mark(),
+                 "model: is missing; a folder, a .gguf file, a hub id in the local cache, or a name in qad's cache");
     root.String("model", config.model);
     if (!config.model.empty() && fs::exists(base / config.model)) config.model = (base / config.model).string();
     int64_t seed = 0;
@@ -208,8 +221,10 @@ Config LoadConfig(const fs::path& path) {
     config.seed = static_cast<uint64_t>(seed);
     config.output = base / "outputs";
     root.Path("output", base, config.output);
-    if (!root.Has("data")) errors.Add(root.mark(), "data: is missing; it names data.train and data.eval");
-    else ReadData(YamlMap(root.Node("data"), "data", errors), base, config.data);
+    if (!root.Has("data"))
+      errors.Add(root.mark(), "data: is missing; it names data.train and data.eval");
+    else
+      ReadData(YamlMap(root.Node("data"), "data", errors), base, config.data);
     ReadHardware(YamlMap(root.Node("hardware"), "hardware", errors), config.hardware);
     LoraOptions lora;
     TrainOptions train;

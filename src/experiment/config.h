@@ -16,15 +16,15 @@
 namespace qad {
 
 struct DataConfig {
-  std::filesystem::path train, dev, eval;                    // dev: empty where it is a split of train
+  std::filesystem::path train, dev, eval;  // dev: empty where it is a split of train
   std::vector<std::filesystem::path> documents, documents_update;
-  std::string system_prompt;                                 // prepended to items that have no system message
-  int max_length = 1024;                                     // tokens
+  std::string system_prompt;  // prepended to items that have no system message
+  int max_length = 1024;      // tokens
 };
 
 struct HardwareConfig {
-  uint64_t memory = 0;                                       // bytes; 0: what this machine has
-  int threads = 0;                                           // 0: all cores
+  uint64_t memory = 0;  // bytes; 0: what this machine has
+  int threads = 0;      // 0: all cores
   double price_per_hour = 0.10;
   std::string name;
 };
@@ -32,8 +32,8 @@ struct HardwareConfig {
 // One adapter to train: the shared options with its own overrides.
 struct AdapterConfig {
   std::string name;
-  std::filesystem::path data;                                // training set; data.train where not given
-  std::string base = "bf16";                                 // format of the frozen base
+  std::filesystem::path data;  // training set; data.train where not given
+  std::string base = "bf16";   // format of the frozen base
   LoraOptions lora;
   TrainOptions train;
 };
@@ -43,14 +43,14 @@ enum class Prompting : uint8_t { kZeroShot, kFewShot, kRag };
 // weights × adapter × prompting, from a short form ("lora-grounded + rag").
 struct ArmConfig {
   std::string name;
-  std::string weights = "bf16";                              // "bf16", "int8", "as-stored"
-  std::string adapter;                                       // empty: none
+  std::string weights = "bf16";  // "bf16", "int8", "as-stored"
+  std::string adapter;           // empty: none
   Prompting prompting = Prompting::kZeroShot;
 };
 
 struct FewShotOptions {
   int examples = 4;
-  std::string select = "fixed";                              // fixed | similar
+  std::string select = "fixed";  // fixed | similar
 };
 
 struct ComparisonConfig {
@@ -58,7 +58,7 @@ struct ComparisonConfig {
 };
 
 struct Config {
-  std::filesystem::path file;                                // where it was read from
+  std::filesystem::path file;  // where it was read from
   std::string model;
   uint64_t seed = 0;
   std::filesystem::path output = "outputs";

@@ -18,14 +18,18 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr size_t kBatchItems = 64;        // items between two advances of the bar
-constexpr size_t kBatchSequences = 16;    // sequences in flight
+constexpr size_t kBatchItems = 64;      // items between two advances of the bar
+constexpr size_t kBatchSequences = 16;  // sequences in flight
 constexpr size_t kTextWindows = 8, kTextContext = 512;
 
 Json ItemInputs(const Workspace& workspace) {
-  return {{"eval", Sha256File(workspace.config.data.eval)}, {"train", Sha256File(workspace.config.data.train)},
-          {"max_eval_samples", workspace.scope.max_eval_samples}, {"max_train_samples", workspace.scope.max_train_samples},
-          {"confidence", workspace.config.eval.confidence}, {"bootstrap", workspace.config.eval.bootstrap}, {"seed", workspace.config.seed}};
+  return {{"eval", Sha256File(workspace.config.data.eval)},
+          {"train", Sha256File(workspace.config.data.train)},
+          {"max_eval_samples", workspace.scope.max_eval_samples},
+          {"max_train_samples", workspace.scope.max_train_samples},
+          {"confidence", workspace.config.eval.confidence},
+          {"bootstrap", workspace.config.eval.bootstrap},
+          {"seed", workspace.config.seed}};
 }
 
 // What evaluation of one arm holds while it goes through the items.
@@ -47,8 +51,8 @@ std::vector<std::string> Refusals(const Workspace& workspace) {
 }
 
 // The reference answer's mean log p per token, where the arm's prompt stands before it.
-void AddLikelihoods(ArmRun& run, const std::vector<std::vector<TokenId>>& prompts, const std::vector<const Item*>& items,
-                    size_t first_sample) {
+void AddLikelihoods(ArmRun& run, const std::vector<std::vector<TokenId>>& prompts,
+                    const std::vector<const Item*>& items, size_t first_sample) {
   std::vector<std::vector<TokenId>> answers;
   for (const Item* item : items) answers.push_back(run.model.tokenizer.Encode(item->completion));
   const std::vector<double> logs = ScoreCompletions(run.workspace.context, run.model.transformer, prompts, answers);
@@ -80,7 +84,8 @@ void RunItems(ArmRun& run, const PromptMaker& maker, std::span<const Item> items
   options.temperature = eval.temperature;
   options.seed = run.workspace.config.seed;
   options.max_batch = kBatchSequences;
-  const std::vector<Generated> answers = Generate(run.workspace.context, run.model.transformer, run.model.tokenizer, prompts, options);
+  const std::vector<Generated> answers =
+      Generate(run.workspace.context, run.model.transformer, run.model.tokenizer, prompts, options);
   const size_t first = run.samples.size();
   for (size_t i = 0; i < kept.size(); ++i) {
     const Item& item = *kept[i];
@@ -91,7 +96,8 @@ void RunItems(ArmRun& run, const PromptMaker& maker, std::span<const Item> items
     sample.seconds = answers[i].seconds;
     sample.output = run.model.tokenizer.Decode(answers[i].tokens);
     sample.passages = made[i].passages;
-    sample.scores = ScoreAnswer({.item = item, .output = sample.output, .truncated = sample.truncated, .refusals = run.refusals});
+    sample.scores =
+        ScoreAnswer({.item = item, .output = sample.output, .truncated = sample.truncated, .refusals = run.refusals});
     run.samples.push_back(std::move(sample));
   }
   AddLikelihoods(run, prompts, kept, first);
@@ -100,7 +106,8 @@ void RunItems(ArmRun& run, const PromptMaker& maker, std::span<const Item> items
 Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const fs::path& samples_file) {
   const fs::path adapter = arm.adapter.empty() ? fs::path() : workspace.AdapterFolder(arm.adapter);
   if (!adapter.empty() && !fs::exists(adapter / "adapter_model.safetensors"))
-    FailInput("{}: no adapter there; run `qad train --config {}` first", adapter.string(), workspace.config.file.string());
+    FailInput("{}: no adapter there; run `qad train --config {}` first", adapter.string(),
+              workspace.config.file.string());
   ArmRun run{workspace, arm, workspace.models.Get(arm.weights, adapter), Refusals(workspace)};
   std::unique_ptr<Index> index;
   if (arm.prompting == Prompting::kRag) index = OpenIndex(workspace, false, nullptr);
@@ -115,22 +122,25 @@ Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const fs::path& 
   if (run.samples.empty()) FailInput("arm {}: every evaluation item is longer than data.max_length allows", arm.name);
   WriteSamples(samples_file, run.samples);
   Results results;
-  results.rows = SummarizeSamples(run.samples, workspace.config.eval.confidence, workspace.config.eval.bootstrap, workspace.config.seed);
+  results.rows = SummarizeSamples(run.samples, workspace.config.eval.confidence, workspace.config.eval.bootstrap,
+                                  workspace.config.seed);
   double prompt_tokens = 0, output_tokens = 0;
   for (const Sample& sample : run.samples) {
     prompt_tokens += static_cast<double>(sample.prompt_tokens);
     output_tokens += static_cast<double>(sample.output_tokens);
   }
   const auto n = static_cast<int64_t>(run.samples.size());
-  results.rows.push_back(Measured(arm.name, "tokens", "prompt_tokens", prompt_tokens / static_cast<double>(n), n));
-  results.rows.push_back(Measured(arm.name, "tokens", "output_tokens", output_tokens / static_cast<double>(n), n));
-  results.rows.push_back(Measured(arm.name, "tokens", "skipped_items", static_cast<double>(run.skipped), n + run.skipped));
+  results.rows.push_back(Measured(arm.name, kTokensSlice, "prompt_tokens", prompt_tokens / static_cast<double>(n), n));
+  results.rows.push_back(Measured(arm.name, kTokensSlice, "output_tokens", output_tokens / static_cast<double>(n), n));
+  results.rows.push_back(
+      Measured(arm.name, kTokensSlice, "skipped_items", static_cast<double>(run.skipped), n + run.skipped));
   if (index != nullptr) {
     const RetrievalQuality quality = MeasureRetrieval(*index, workspace.eval, workspace.config.rag.top_k);
     if (quality.n > 0) {
-      results.rows.push_back(Measured(arm.name, "retrieval", "recall_at_1", quality.recall_at_1, quality.n));
-      results.rows.push_back(Measured(arm.name, "retrieval", fmt::format("recall_at_{}", workspace.config.rag.top_k), quality.recall_at_k, quality.n));
-      results.rows.push_back(Measured(arm.name, "retrieval", "mrr", quality.mean_reciprocal_rank, quality.n));
+      results.rows.push_back(Measured(arm.name, kRetrievalSlice, "recall_at_1", quality.recall_at_1, quality.n));
+      results.rows.push_back(Measured(arm.name, kRetrievalSlice, fmt::format("recall_at_{}", workspace.config.rag.top_k),
+                                      quality.recall_at_k, quality.n));
+      results.rows.push_back(Measured(arm.name, kRetrievalSlice, "mrr", quality.mean_reciprocal_rank, quality.n));
     }
   }
   return results;
@@ -159,13 +169,15 @@ Results TextOf(Workspace& workspace, const ArmConfig& arm) {
   // The reference and the arm are two transformers even where they share weights: an adapter sits on one of them.
   Model reference = LoadModel(workspace.config.model, WeightMode::kBF16);
   Context reference_context(Numerics::kFast, workspace.context.threads);
-  Model& model = workspace.models.Get(arm.weights, arm.adapter.empty() ? fs::path() : workspace.AdapterFolder(arm.adapter));
+  Model& model =
+      workspace.models.Get(arm.weights, arm.adapter.empty() ? fs::path() : workspace.AdapterFolder(arm.adapter));
   const size_t context = std::min(kTextContext, model.config().max_positions);
   const std::vector<TokenId> tokens = GeneralTokens(model, context);
   Results results;
   if (tokens.size() < context) return results;  // not measured on a system without these texts
   const ScoredModel scored{&workspace.context, &model.transformer}, other{&reference_context, &reference.transformer};
-  const PerplexityOptions options{.context = context, .protocol = WindowProtocol::kAll, .max_windows = 0, .bos = {}, .quiet = true};
+  const PerplexityOptions options{
+      .context = context, .protocol = WindowProtocol::kAll, .max_windows = 0, .bos = {}, .quiet = true};
   const PerplexityResult result = Perplexity(scored, is_base ? nullptr : &other, tokens, options);
   const auto n = static_cast<int64_t>(result.tokens);
   const auto add = [&](const char* metric, double value, double error) {
@@ -187,7 +199,11 @@ std::vector<Stage> EvaluateStages(Workspace& workspace) {
   std::vector<Stage> stages;
   for (const ArmConfig& arm : workspace.config.arms) {
     const fs::path samples = workspace.root / "samples" / SamplesFileName(arm.name);
-    Stage stage{.name = "eval: " + arm.name, .label = "evaluate " + arm.name, .inputs = ItemInputs(workspace), .outputs = {samples}, .run = {}};
+    Stage stage{.name = "eval: " + arm.name,
+                .label = "evaluate " + arm.name,
+                .inputs = ItemInputs(workspace),
+                .outputs = {samples},
+                .run = {}};
     stage.inputs["arm"] = ArmInputs(workspace, arm);
     stage.inputs["prompting"] = static_cast<int>(arm.prompting);
     stage.inputs["max_new_tokens"] = workspace.config.eval.max_new_tokens;
@@ -206,7 +222,11 @@ std::vector<Stage> EvaluateStages(Workspace& workspace) {
 }
 
 Stage BaselineStage(Workspace& workspace) {
-  Stage stage{.name = "baselines", .label = "baselines without a language model", .inputs = ItemInputs(workspace), .outputs = {}, .run = {}};
+  Stage stage{.name = "baselines",
+              .label = "baselines without a language model",
+              .inputs = ItemInputs(workspace),
+              .outputs = {},
+              .run = {}};
   stage.inputs["version"] = QAD_VERSION;
   const fs::path folder = workspace.root / "samples";
   stage.run = [&workspace, folder] {
@@ -215,9 +235,11 @@ Stage BaselineStage(Workspace& workspace) {
     results.arms = BaselineArms(all);
     for (const ArmInfo& arm : results.arms) {
       std::vector<Sample> samples;
-      std::ranges::copy_if(all, std::back_inserter(samples), [&](const Sample& sample) { return sample.arm == arm.name; });
+      std::ranges::copy_if(all, std::back_inserter(samples),
+                           [&](const Sample& sample) { return sample.arm == arm.name; });
       WriteSamples(folder / SamplesFileName(arm.name), samples);
-      const std::vector<Row> rows = SummarizeSamples(samples, workspace.config.eval.confidence, workspace.config.eval.bootstrap, workspace.config.seed);
+      const std::vector<Row> rows = SummarizeSamples(samples, workspace.config.eval.confidence,
+                                                     workspace.config.eval.bootstrap, workspace.config.seed);
       results.rows.insert(results.rows.end(), rows.begin(), rows.end());
     }
     return results;
@@ -231,11 +253,16 @@ std::vector<Stage> TextStages(Workspace& workspace) {
   for (const ArmConfig& arm : workspace.config.arms)
     if (arm.prompting == Prompting::kZeroShot && seen.insert(arm.name).second) arms.push_back(arm);
   if (seen.contains("int8") && seen.insert("int8-per-tensor").second)
-    arms.push_back({.name = "int8-per-tensor", .weights = "int8-per-tensor", .adapter = {}, .prompting = Prompting::kZeroShot});
+    arms.push_back(
+        {.name = "int8-per-tensor", .weights = "int8-per-tensor", .adapter = {}, .prompting = Prompting::kZeroShot});
   std::vector<Stage> stages;
   const std::string text_hash = Sha256(GeneralText());
   for (const ArmConfig& arm : arms) {
-    Stage stage{.name = "text: " + arm.name, .label = "general text, " + arm.name, .inputs = {{"arm", ArmInputs(workspace, arm)}, {"text", text_hash}}, .outputs = {}, .run = {}};
+    Stage stage{.name = "text: " + arm.name,
+                .label = "general text, " + arm.name,
+                .inputs = {{"arm", ArmInputs(workspace, arm)}, {"text", text_hash}},
+                .outputs = {},
+                .run = {}};
     stage.run = [&workspace, arm] { return TextOf(workspace, arm); };
     stages.push_back(std::move(stage));
   }

@@ -1,11 +1,11 @@
 #include "experiment/manifest.h"
 
 #include <fmt/chrono.h>
+#include <oneapi/dnnl/dnnl_version.h>
+#include <sqlite3.h>
 #include <sys/utsname.h>
 
 #include <ctime>
-#include <oneapi/dnnl/dnnl_version.h>
-#include <sqlite3.h>
 #include <thread>
 
 #include "base/hash.h"
@@ -21,14 +21,21 @@ Json MachineJson(const Workspace& workspace) {
   utsname system{};
   ::uname(&system);
   const HardwareConfig& hardware = workspace.config.hardware;
-  return {{"name", hardware.name}, {"cpu", CpuName()}, {"cores", std::thread::hardware_concurrency()}, {"threads", workspace.context.threads},
+  return {{"name", hardware.name},
+          {"cpu", CpuName()},
+          {"cores", std::thread::hardware_concurrency()},
+          {"threads", workspace.context.threads},
           {"memory_bytes", hardware.memory > 0 ? hardware.memory : TotalMemoryBytes()},
-          {"system", fmt::format("{} {}", system.sysname, system.release)}, {"simd", CurrentTarget()}, {"bf16", workspace.context.has_bf16},
+          {"system", fmt::format("{} {}", system.sysname, system.release)},
+          {"simd", CurrentTarget()},
+          {"bf16", workspace.context.has_bf16},
           {"price_per_hour", hardware.price_per_hour}};
 }
 
 Json VersionsJson() {
-  return {{"qad", QAD_VERSION}, {"compiler", fmt::format("gcc {}", __VERSION__)}, {"sqlite", sqlite3_libversion()},
+  return {{"qad", QAD_VERSION},
+          {"compiler", fmt::format("gcc {}", __VERSION__)},
+          {"sqlite", sqlite3_libversion()},
           {"onednn", fmt::format("{}.{}.{}", DNNL_VERSION_MAJOR, DNNL_VERSION_MINOR, DNNL_VERSION_PATCH)}};
 }
 
@@ -36,9 +43,16 @@ Json VersionsJson() {
 bool IsAssignmentModel(const Plan& plan) { return plan.config.family->name == "gpt2" && plan.parameters() == 102714; }
 
 Json AssignmentSnapshot() {
-  return Json::array({{{"row", "fp16-style base"}, {"gigabytes", 0.000191}, {"tokens_per_second", 2160.038}, {"note", "205,428 bytes / 2^30: GiB"}},
-                      {{"row", "local int8"}, {"gigabytes", 0.000189}, {"tokens_per_second", 1968.874}, {"note", "GiB"}},
-                      {{"row", "LoRA runtime"}, {"gigabytes", 0.000385}, {"tokens_per_second", 2050.982}, {"note", "412,904 bytes / 2^30: fp32 base plus the r=8 adapter"}}});
+  return Json::array(
+      {{{"row", "fp16-style base"},
+        {"gigabytes", 0.000191},
+        {"tokens_per_second", 2160.038},
+        {"note", "205,428 bytes / 2^30: GiB"}},
+       {{"row", "local int8"}, {"gigabytes", 0.000189}, {"tokens_per_second", 1968.874}, {"note", "GiB"}},
+       {{"row", "LoRA runtime"},
+        {"gigabytes", 0.000385},
+        {"tokens_per_second", 2050.982},
+        {"note", "412,904 bytes / 2^30: fp32 base plus the r=8 adapter"}}});
 }
 
 }  // namespace
@@ -46,14 +60,27 @@ Json AssignmentSnapshot() {
 Json MakeManifest(Workspace& workspace) {
   const Config& config = workspace.config;
   const Plan plan = PlanOf(OpenModel(workspace.model_path), WeightMode::kAsStored);
-  Json manifest = {{"date", Now()}, {"versions", VersionsJson()}, {"machine", MachineJson(workspace)}, {"seed", config.seed},
+  Json manifest = {{"date", Now()},
+                   {"versions", VersionsJson()},
+                   {"machine", MachineJson(workspace)},
+                   {"seed", config.seed},
                    {"config", {{"path", config.file.string()}, {"sha256", Sha256File(config.file)}}},
-                   {"model", {{"name", config.model}, {"path", workspace.model_path.string()}, {"sha256", workspace.model_hash},
-                              {"stored_format", workspace.stored_format}, {"parameters", plan.parameters()}, {"family", plan.config.family->name},
-                              {"four_bit_source", workspace.stored_format.starts_with("q4")}}},
-                   {"data", {{"train", Sha256File(config.data.train)}, {"eval", Sha256File(config.data.eval)},
-                             {"train_items", workspace.train.size()}, {"eval_items", workspace.eval.size()}}},
-                   {"scope", {{"max_train_samples", workspace.scope.max_train_samples}, {"max_eval_samples", workspace.scope.max_eval_samples}}}};
+                   {"model",
+                    {{"name", config.model},
+                     {"path", workspace.model_path.string()},
+                     {"sha256", workspace.model_hash},
+                     {"stored_format", workspace.stored_format},
+                     {"parameters", plan.parameters()},
+                     {"family", plan.config.family->name},
+                     {"four_bit_source", workspace.stored_format.starts_with("q4")}}},
+                   {"data",
+                    {{"train", Sha256File(config.data.train)},
+                     {"eval", Sha256File(config.data.eval)},
+                     {"train_items", workspace.train.size()},
+                     {"eval_items", workspace.eval.size()}}},
+                   {"scope",
+                    {{"max_train_samples", workspace.scope.max_train_samples},
+                     {"max_eval_samples", workspace.scope.max_eval_samples}}}};
   if (!config.data.dev.empty()) manifest["data"]["dev"] = Sha256File(config.data.dev);
   if (IsAssignmentModel(plan)) manifest["assignment_snapshot"] = AssignmentSnapshot();
   return manifest;
@@ -63,15 +90,30 @@ Json SettingsJson(const Config& config) {
   Json arms = Json::array(), adapters = Json::array();
   for (const ArmConfig& arm : config.arms) arms.push_back(arm.name);
   for (const AdapterConfig& a : config.adapters)
-    adapters.push_back({{"name", a.name}, {"base", a.base}, {"data", a.data.string()}, {"r", a.lora.r}, {"alpha", a.lora.alpha},
-                        {"dropout", a.lora.dropout}, {"target_modules", a.lora.target_modules}, {"epochs", a.train.epochs},
-                        {"batch_size", a.train.batch_size}, {"learning_rate", a.train.learning_rate}});
-  return {{"model", config.model}, {"arms", arms}, {"adapters", adapters},
-          {"few_shot", {{"examples", config.few_shot.examples}, {"select", config.few_shot.select}}},
-          {"rag", {{"top_k", config.rag.top_k}, {"retriever", config.rag.retriever}, {"chunk_tokens", config.rag.chunk_tokens}}},
-          {"eval", {{"max_new_tokens", config.eval.max_new_tokens}, {"temperature", config.eval.temperature},
-                    {"repetitions", config.eval.repetitions}, {"confidence", config.eval.confidence}, {"bootstrap", config.eval.bootstrap}}},
-          {"max_length", config.data.max_length}};
+    adapters.push_back({{"name", a.name},
+                        {"base", a.base},
+                        {"data", a.data.string()},
+                        {"r", a.lora.r},
+                        {"alpha", a.lora.alpha},
+                        {"dropout", a.lora.dropout},
+                        {"target_modules", a.lora.target_modules},
+                        {"epochs", a.train.epochs},
+                        {"batch_size", a.train.batch_size},
+                        {"learning_rate", a.train.learning_rate}});
+  return {
+      {"model", config.model},
+      {"arms", arms},
+      {"adapters", adapters},
+      {"few_shot", {{"examples", config.few_shot.examples}, {"select", config.few_shot.select}}},
+      {"rag",
+       {{"top_k", config.rag.top_k}, {"retriever", config.rag.retriever}, {"chunk_tokens", config.rag.chunk_tokens}}},
+      {"eval",
+       {{"max_new_tokens", config.eval.max_new_tokens},
+        {"temperature", config.eval.temperature},
+        {"repetitions", config.eval.repetitions},
+        {"confidence", config.eval.confidence},
+        {"bootstrap", config.eval.bootstrap}}},
+      {"max_length", config.data.max_length}};
 }
 
 }  // namespace qad

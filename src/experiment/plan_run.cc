@@ -9,8 +9,8 @@
 namespace qad {
 namespace {
 
-constexpr double kTrainingShare = 0.3;    // training goes at about this share of prefill's tokens per second
-constexpr double kBatchGain = 4;          // batched decode over single-stream decode
+constexpr double kTrainingShare = 0.3;  // training goes at about this share of prefill's tokens per second
+constexpr double kBatchGain = 4;        // batched decode over single-stream decode
 
 struct Rates {
   double prefill, decode;
@@ -19,7 +19,9 @@ struct Rates {
 Rates MeasureRates(Workspace& workspace) {
   Model& model = workspace.models.Get("bf16");
   const size_t positions = model.config().max_positions;
-  const std::vector<BenchRow> rows = Bench(workspace.context, model.transformer, {.prompt = std::min<size_t>(256, positions), .generate = 16, .batch = 1, .repetitions = 1});
+  const std::vector<BenchRow> rows =
+      Bench(workspace.context, model.transformer,
+            {.prompt = std::min<size_t>(256, positions), .generate = 16, .batch = 1, .repetitions = 1});
   return {rows[0].median_ts, rows[1].median_ts};
 }
 
@@ -27,7 +29,8 @@ double TokensOf(const Model& model, const std::vector<Item>& items) {
   double tokens = 0;
   for (const Item& item : items) {
     tokens += static_cast<double>(model.tokenizer.Encode(item.completion).size());
-    for (const Message& message : item.messages) tokens += static_cast<double>(model.tokenizer.Encode(message.content).size());
+    for (const Message& message : item.messages)
+      tokens += static_cast<double>(model.tokenizer.Encode(message.content).size());
   }
   return tokens;
 }
@@ -51,19 +54,26 @@ Json PlanRun(Workspace& workspace) {
   size_t adapter = 0;
   for (const Stage& stage : TrainStages(workspace)) {
     const AdapterConfig& config = workspace.config.adapters[adapter++];
-    const std::vector<Item> items = config.data == workspace.config.data.train ? workspace.train : TakeInTurn(LoadDataset(config.data), workspace.scope.max_train_samples);
+    const std::vector<Item> items = config.data == workspace.config.data.train
+                                        ? workspace.train
+                                        : TakeInTurn(LoadDataset(config.data), workspace.scope.max_train_samples);
     add(stage, TokensOf(model, items) * config.train.epochs / (rates.prefill * kTrainingShare));
   }
   for (const Stage& stage : EvaluateStages(workspace))
-    add(stage, 2 * eval_tokens / rates.prefill + static_cast<double>(workspace.eval.size()) * workspace.config.eval.max_new_tokens / 2 / (rates.decode * kBatchGain));
+    add(stage, 2 * eval_tokens / rates.prefill + static_cast<double>(workspace.eval.size()) *
+                                                     workspace.config.eval.max_new_tokens / 2 /
+                                                     (rates.decode * kBatchGain));
   add(BaselineStage(workspace), 1);
   for (const Stage& stage : TextStages(workspace)) add(stage, 2 * 4096 / rates.prefill + 2);
   const double latency = 3 * (200 / rates.prefill + 32 / rates.decode) + 2 * (512 / rates.prefill + 64 / rates.decode);
   add(SpeedStage(workspace), arms * workspace.config.eval.repetitions * latency);
   for (const Stage& stage : MemoryStages(workspace)) add(stage, 3);
   const double artefacts = static_cast<double>(model.weights().plan().parameters());
-  return {{"stages", stages}, {"seconds", total}, {"memory_bytes", 3 * weights + static_cast<double>(CurrentRssBytes())},
-          {"disk_bytes", 2 * artefacts + 64e6}, {"output", workspace.root.string()}};
+  return {{"stages", stages},
+          {"seconds", total},
+          {"memory_bytes", 3 * weights + static_cast<double>(CurrentRssBytes())},
+          {"disk_bytes", 2 * artefacts + 64e6},
+          {"output", workspace.root.string()}};
 }
 
 }  // namespace qad

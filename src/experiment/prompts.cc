@@ -29,7 +29,8 @@ std::vector<Item> RoundRobin(const std::vector<std::vector<const Item*>>& groups
 std::vector<std::vector<const Item*>> GroupByAnswer(const std::vector<const Item*>& items) {
   std::vector<std::vector<const Item*>> groups;
   for (const Item* item : items) {
-    const auto group = std::ranges::find(groups, item->completion, [](const auto& members) { return members.front()->completion; });
+    const auto group =
+        std::ranges::find(groups, item->completion, [](const auto& members) { return members.front()->completion; });
     if (group == groups.end())
       groups.push_back({item});
     else
@@ -39,8 +40,10 @@ std::vector<std::vector<const Item*>> GroupByAnswer(const std::vector<const Item
 }
 
 // Answers and refusals as they stand to each other, at least one of each where there are both and room.
-std::vector<Item> Proportional(const std::vector<const Item*>& answers, const std::vector<const Item*>& refusals, size_t count) {
-  const double share = static_cast<double>(refusals.size()) / static_cast<double>(std::max<size_t>(answers.size() + refusals.size(), 1));
+std::vector<Item> Proportional(const std::vector<const Item*>& answers, const std::vector<const Item*>& refusals,
+                               size_t count) {
+  const double share =
+      static_cast<double>(refusals.size()) / static_cast<double>(std::max<size_t>(answers.size() + refusals.size(), 1));
   size_t refused = static_cast<size_t>(share * static_cast<double>(count) + 0.5);
   if (count >= 2 && !refusals.empty()) refused = std::clamp<size_t>(refused, 1, count - 1);
   refused = std::min(refused, refusals.size());
@@ -65,7 +68,8 @@ std::vector<Item> ChooseShots(const std::vector<Item>& train, bool with_schema, 
 }
 
 PromptMaker::PromptMaker(const Workspace& workspace, const Index* index)
-    : workspace_(workspace), index_(index),
+    : workspace_(workspace),
+      index_(index),
       schema_shots_(ChooseShots(workspace.train, true, workspace.config.few_shot.examples, workspace.config.seed)),
       answer_shots_(ChooseShots(workspace.train, false, workspace.config.few_shot.examples, workspace.config.seed)) {}
 
@@ -93,7 +97,8 @@ std::unique_ptr<Index> OpenIndex(Workspace& workspace, bool rebuild, IndexReport
     WriteIndex(path, ChunkDocuments(workspace.CurrentDocuments(), workspace.config.rag.chunk_tokens, CountWords));
   auto index = std::make_unique<Index>(path);
   if (report != nullptr)
-    *report = {std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), static_cast<size_t>(index->chunks())};
+    *report = {std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
+               static_cast<size_t>(index->chunks())};
   return index;
 }
 

@@ -12,7 +12,7 @@ namespace qad {
 
 struct Prompt {
   std::vector<TokenId> tokens;
-  std::vector<std::string> passages;   // ids, best first; empty where none were looked up or found
+  std::vector<std::string> passages;  // ids, best first; empty where none were looked up or found
 };
 
 // Few-shot examples for one kind of task, the same for all its items, from the training set alone. With a schema: the
@@ -35,7 +35,7 @@ class PromptMaker {
 
 // outputs/index.db over the current documents, made where it is missing or its documents have changed.
 struct IndexReport {
-  double seconds = 0;        // to make it: what an update of the documents costs
+  double seconds = 0;  // to make it: what an update of the documents costs
   size_t chunks = 0;
 };
 std::unique_ptr<Index> OpenIndex(Workspace& workspace, bool rebuild, IndexReport* report);

@@ -28,7 +28,8 @@ constexpr uint64_t kDefaultBudget = uint64_t{16} << 30;
 void RunAndAppend(Workspace& workspace, const Stage& stage, Results& all) {
   ThrowIfInterrupted();
   const bool cached = workspace.cache.Find(stage.name, stage.inputs).has_value();
-  if (!workspace.quiet) fmt::print(stderr, "{} {}\n", cached ? "=" : ">", stage.label + (cached ? " (done before)" : ""));
+  if (!workspace.quiet)
+    fmt::print(stderr, "{} {}\n", cached ? "=" : ">", stage.label + (cached ? " (done before)" : ""));
   const auto start = std::chrono::steady_clock::now();
   Append(all, RunStage(workspace, stage));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -54,11 +55,14 @@ std::vector<Sample> SamplesOf(const fs::path& root, const Results& results) {
   return all;
 }
 
-std::vector<Sample> SamplesOfArm(const fs::path& root, const std::string& arm) { return ReadSamples(root / "samples" / SamplesFileName(arm)); }
+std::vector<Sample> SamplesOfArm(const fs::path& root, const std::string& arm) {
+  return ReadSamples(root / "samples" / SamplesFileName(arm));
+}
 
 std::string PrimaryMetricOf(const std::vector<Item>& eval, const std::string& slice) {
   std::vector<Item> items;
-  std::ranges::copy_if(eval, std::back_inserter(items), [&](const Item& item) { return SliceMatches(item.slice, slice); });
+  std::ranges::copy_if(eval, std::back_inserter(items),
+                       [&](const Item& item) { return SliceMatches(item.slice, slice); });
   return PrimaryMetric(items);
 }
 
@@ -67,13 +71,21 @@ std::string PrimaryMetricOf(const std::vector<Item>& eval, const std::string& sl
 Json LeaksJson(const Workspace& workspace) {
   std::vector<LeakCorpus> corpora{LeakCorpusOf("train", workspace.train), LeakCorpusOf("dev", workspace.dev)};
   if (!workspace.config.data.documents.empty())
-    corpora.push_back(LeakCorpusOf("documents", ChunkDocuments(workspace.CurrentDocuments(), workspace.config.rag.chunk_tokens, CountWords)));
+    corpora.push_back(LeakCorpusOf(
+        "documents", ChunkDocuments(workspace.CurrentDocuments(), workspace.config.rag.chunk_tokens, CountWords)));
   Json leaks = Json::array();
   for (const Leak& leak : FindLeaks(workspace.eval, corpora))
-    leaks.push_back({{"item", leak.item}, {"corpus", leak.corpus}, {"other", leak.other}, {"similarity", leak.similarity},
-                     {"kind", leak.kind == LeakKind::kExact ? "exact" : leak.kind == LeakKind::kNormalized ? "normalized" : "near"}});
+    leaks.push_back({{"item", leak.item},
+                     {"corpus", leak.corpus},
+                     {"other", leak.other},
+                     {"similarity", leak.similarity},
+                     {"kind", leak.kind == LeakKind::kExact        ? "exact"
+                              : leak.kind == LeakKind::kNormalized ? "normalized"
+                                                                   : "near"}});
   if (!leaks.empty() && !workspace.quiet)
-    fmt::print(stderr, "! {} evaluation items stand (nearly) in training data or documents; results.json lists the pairs\n", leaks.size());
+    fmt::print(stderr,
+               "! {} evaluation items stand (nearly) in training data or documents; results.json lists the pairs\n",
+               leaks.size());
   return leaks;
 }
 
@@ -81,10 +93,12 @@ Json LeaksJson(const Workspace& workspace) {
 // each slice: exploratory.
 void Compare(Workspace& workspace, Results& results) {
   const EvalOptions& eval = workspace.config.eval;
-  const CompareOptions options{.confidence = eval.confidence, .bootstrap = eval.bootstrap, .seed = workspace.config.seed};
+  const CompareOptions options{
+      .confidence = eval.confidence, .bootstrap = eval.bootstrap, .seed = workspace.config.seed};
   for (const ComparisonConfig& declared : workspace.config.comparisons) {
-    Comparison comparison = ComparePaired(SamplesOfArm(workspace.root, declared.better), SamplesOfArm(workspace.root, declared.than),
-                                          declared.slice, declared.metric, options);
+    Comparison comparison =
+        ComparePaired(SamplesOfArm(workspace.root, declared.better), SamplesOfArm(workspace.root, declared.than),
+                      declared.slice, declared.metric, options);
     comparison.declared = true;
     results.comparisons.push_back(std::move(comparison));
   }
@@ -113,13 +127,13 @@ void AddUpdateRows(const Workspace& workspace, Results& results) {
     bool known = false;
     for (const std::string& source : {arm.adapter, std::string(arm.prompting == Prompting::kRag ? "rag" : "")}) {
       if (source.empty() || (source == arm.adapter && arm.prompting == Prompting::kRag)) continue;
-      if (const auto value = results.Value(source, "update", "seconds_to_update")) {
+      if (const auto value = results.Value(source, kUpdateSlice, "seconds_to_update")) {
         seconds += *value;
         known = true;
       }
     }
-    if (known && results.Find(arm.name, "update", "seconds_to_update") == nullptr)
-      rows.push_back(Measured(arm.name, "update", "seconds_to_update", seconds));
+    if (known && results.Find(arm.name, kUpdateSlice, "seconds_to_update") == nullptr)
+      rows.push_back(Measured(arm.name, kUpdateSlice, "seconds_to_update", seconds));
   }
   results.rows.insert(results.rows.end(), rows.begin(), rows.end());
 }
@@ -169,7 +183,8 @@ MemoryMath MakeMemory(Workspace& workspace, const Results* results) {
         const auto measured = results->Value(arm.name, kMemorySlice, what);
         const auto predicted = results->Value(arm.name, kMemorySlice, std::string(what) + "_predicted");
         if (!measured || !predicted) continue;
-        math.checks.push_back({fmt::format("{}: {}", arm.name, what), static_cast<uint64_t>(*predicted), static_cast<uint64_t>(*measured)});
+        math.checks.push_back({fmt::format("{}: {}", arm.name, what), static_cast<uint64_t>(*predicted),
+                               static_cast<uint64_t>(*measured)});
       }
     }
   }
@@ -180,8 +195,10 @@ MemoryMath MakeMemory(Workspace& workspace, const Results* results) {
 Decision MakeDecision(const Config& config, const fs::path& root, bool allow_partial) {
   const Results results = ReadResults(root / "results.json");
   if (results.partial && !allow_partial)
-    Fail(ErrorKind::kUsage, "{}: comes from a run cut by --max-train-samples or --max-eval-samples, on which nothing can be decided; "
-         "run `qad run --config {}`, or give --allow-partial to exercise the rules", (root / "results.json").string(), config.file.string());
+    Fail(ErrorKind::kUsage,
+         "{}: comes from a run cut by --max-train-samples or --max-eval-samples, on which nothing can be decided; "
+         "run `qad run --config {}`, or give --allow-partial to exercise the rules",
+         (root / "results.json").string(), config.file.string());
   Decision decision = Decide(results, SamplesOf(root, results), config.decide, 1000, config.seed);
   WriteDecision(root / "decision.json", decision);
   return decision;
@@ -194,7 +211,8 @@ std::vector<fs::path> RenderPack(const fs::path& root) {
   std::optional<Decision> decision;
   if (fs::exists(memory_path)) memory = ReadMemoryMath(memory_path);
   if (fs::exists(decision_path)) decision = ReadDecision(decision_path);
-  return WritePack(root, results, SamplesOf(root, results), memory ? &*memory : nullptr, decision ? &*decision : nullptr);
+  return WritePack(root, results, SamplesOf(root, results), memory ? &*memory : nullptr,
+                   decision ? &*decision : nullptr);
 }
 
 Decision RunAll(Workspace& workspace) {

@@ -15,9 +15,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int kAnswerTokens = 32;      // fixed output length of the latency measurement
+constexpr int kAnswerTokens = 32;  // fixed output length of the latency measurement
 constexpr size_t kPrefillTokens = 512, kDecodeTokens = 64;
-constexpr std::array kPromptQuantiles = {0.25, 0.5, 0.75};   // of an arm's prompt lengths: which prompts are timed
+constexpr std::array kPromptQuantiles = {0.25, 0.5, 0.75};  // of an arm's prompt lengths: which prompts are timed
 
 fs::path AdapterOf(const Workspace& workspace, const ArmConfig& arm) {
   return arm.adapter.empty() ? fs::path() : workspace.AdapterFolder(arm.adapter);
@@ -34,16 +34,20 @@ TimedPrompts ChoosePrompts(Workspace& workspace, const ArmConfig& arm) {
   if (arm.prompting == Prompting::kRag) index = OpenIndex(workspace, false, nullptr);
   const PromptMaker maker(workspace, index.get());
   const Model& model = workspace.models.Get(arm.weights, AdapterOf(workspace, arm));
-  const size_t limit = model.config().max_positions - static_cast<size_t>(std::max(kAnswerTokens, workspace.config.eval.max_new_tokens));
+  const size_t limit =
+      model.config().max_positions - static_cast<size_t>(std::max(kAnswerTokens, workspace.config.eval.max_new_tokens));
   std::vector<std::vector<TokenId>> all;
   for (const Item& item : workspace.eval) {
     std::vector<TokenId> tokens = maker.Make(model, arm, item).tokens;
-    if (!tokens.empty() && tokens.size() <= std::min<size_t>(limit, static_cast<size_t>(workspace.config.data.max_length))) all.push_back(std::move(tokens));
+    if (!tokens.empty() &&
+        tokens.size() <= std::min<size_t>(limit, static_cast<size_t>(workspace.config.data.max_length)))
+      all.push_back(std::move(tokens));
   }
   if (all.empty()) FailInput("arm {}: no prompt is short enough to be timed", arm.name);
   std::ranges::stable_sort(all, {}, [](const auto& tokens) { return tokens.size(); });
   TimedPrompts chosen{.prompts = {}, .longest = all.back().size()};
-  for (const double q : kPromptQuantiles) chosen.prompts.push_back(all[static_cast<size_t>(q * static_cast<double>(all.size() - 1))]);
+  for (const double q : kPromptQuantiles)
+    chosen.prompts.push_back(all[static_cast<size_t>(q * static_cast<double>(all.size() - 1))]);
   return chosen;
 }
 
@@ -52,14 +56,20 @@ struct Rounds {
   std::vector<std::vector<double>> first_token, total, prefill, decode;
 };
 
-Row SpeedRow(const std::string& arm, const std::string& metric, const std::vector<std::vector<double>>& rounds, double quantile) {
+Row SpeedRow(const std::string& arm, const std::string& metric, const std::vector<std::vector<double>>& rounds,
+             double quantile) {
   std::vector<double> all, by_round;
   for (const std::vector<double>& round : rounds) {
     all.insert(all.end(), round.begin(), round.end());
     by_round.push_back(Quantile(round, quantile));
   }
-  return {.arm = arm, .slice = std::string(kSpeedSlice), .metric = metric, .value = Quantile(all, quantile),
-          .low = *std::ranges::min_element(by_round), .high = *std::ranges::max_element(by_round), .n = static_cast<int64_t>(all.size())};
+  return {.arm = arm,
+          .slice = std::string(kSpeedSlice),
+          .metric = metric,
+          .value = Quantile(all, quantile),
+          .low = *std::ranges::min_element(by_round),
+          .high = *std::ranges::max_element(by_round),
+          .n = static_cast<int64_t>(all.size())};
 }
 
 void MeasureRound(Workspace& workspace, const ArmConfig& arm, const TimedPrompts& prompts, Rounds& rounds) {
@@ -67,13 +77,18 @@ void MeasureRound(Workspace& workspace, const ArmConfig& arm, const TimedPrompts
   auto& first = rounds.first_token.emplace_back();
   auto& total = rounds.total.emplace_back();
   for (const std::vector<TokenId>& prompt : prompts.prompts) {
-    const Latency latency = MeasureLatency(workspace.context, model.transformer, model.tokenizer, prompt, kAnswerTokens);
+    const Latency latency =
+        MeasureLatency(workspace.context, model.transformer, model.tokenizer, prompt, kAnswerTokens);
     first.push_back(latency.first_token_seconds);
     total.push_back(latency.seconds);
   }
   const size_t positions = model.config().max_positions;
-  const BenchOptions bench{.prompt = std::min(kPrefillTokens, positions), .generate = std::min(kDecodeTokens, positions), .batch = 1,
-                           .repetitions = 1, .depth = 0, .kv_type = KvType::kF16};
+  const BenchOptions bench{.prompt = std::min(kPrefillTokens, positions),
+                           .generate = std::min(kDecodeTokens, positions),
+                           .batch = 1,
+                           .repetitions = 1,
+                           .depth = 0,
+                           .kv_type = KvType::kF16};
   const std::vector<BenchRow> rows = Bench(workspace.context, model.transformer, bench);
   rounds.prefill.push_back({rows[0].median_ts});
   rounds.decode.push_back({rows[1].median_ts});
@@ -92,7 +107,8 @@ Results MeasureSpeed(Workspace& workspace) {
   results.manifest["load_before"] = LoadAverage();
   std::vector<Rounds> measured(arms.size());
   const int repetitions = workspace.scope.partial() ? 1 : workspace.config.eval.repetitions;
-  Progress progress("time all arms in turn", static_cast<double>(repetitions) * static_cast<double>(arms.size()), "arms", workspace.quiet);
+  Progress progress("time all arms in turn", static_cast<double>(repetitions) * static_cast<double>(arms.size()),
+                    "arms", workspace.quiet);
   for (int round = 0; round < repetitions; ++round) {
     for (size_t i = 0; i < arms.size(); ++i) {
       MeasureRound(workspace, arms[i], prompts[i], measured[i]);
@@ -114,17 +130,29 @@ Results MeasureSpeed(Workspace& workspace) {
 }
 
 Results MeasureMemory(Workspace& workspace, const ArmConfig& arm) {
-  const size_t prompt = ChoosePrompts(workspace, arm).longest, answer = static_cast<size_t>(workspace.config.eval.max_new_tokens);
+  const size_t prompt = ChoosePrompts(workspace, arm).longest,
+               answer = static_cast<size_t>(workspace.config.eval.max_new_tokens);
   workspace.models.Clear();
-  std::vector<std::string> words{"bench", workspace.models.SourceOf(arm.weights), "--format", ModelPool::FormatOf(arm.weights), "--prompt", std::to_string(prompt),
-                                 "--generate", "8", "--depth", std::to_string(prompt + answer - 8), "--repetitions", "1", "--threads", std::to_string(workspace.context.threads)};
+  std::vector<std::string> words{"bench",         workspace.models.SourceOf(arm.weights),
+                                 "--format",      ModelPool::FormatOf(arm.weights),
+                                 "--prompt",      std::to_string(prompt),
+                                 "--generate",    "8",
+                                 "--depth",       std::to_string(prompt + answer - 8),
+                                 "--repetitions", "1",
+                                 "--threads",     std::to_string(workspace.context.threads)};
   if (!arm.adapter.empty()) words.insert(words.end(), {"--adapter", AdapterOf(workspace, arm).string()});
   const Json document = RunSelf(words);
   const JsonObject memory = JsonObject(document, "qad bench").Object("memory");
   Results results;
   const auto measured = [&](const char* name) { return memory.Number(name, 0, 1e18); };
   const auto add = [&](const char* metric, double value) {
-    results.rows.push_back({.arm = arm.name, .slice = std::string(kMemorySlice), .metric = metric, .value = value, .low = {}, .high = {}, .n = 1});
+    results.rows.push_back({.arm = arm.name,
+                            .slice = std::string(kMemorySlice),
+                            .metric = metric,
+                            .value = value,
+                            .low = {},
+                            .high = {},
+                            .n = 1});
   };
   const ModelFiles files = OpenModel(ResolveModel(workspace.models.SourceOf(arm.weights)));
   const Plan plan = PlanOf(files, WeightModeOf(ModelPool::FormatOf(arm.weights)));
@@ -148,15 +176,22 @@ Results MeasureMemory(Workspace& workspace, const ArmConfig& arm) {
 
 Json SpeedInputs(const Workspace& workspace) {
   Json arms = Json::array();
-  for (const ArmConfig& arm : workspace.config.arms) arms.push_back({{"name", arm.name}, {"inputs", ArmInputs(workspace, arm)}});
-  return {{"arms", arms}, {"repetitions", workspace.config.eval.repetitions}, {"threads", workspace.context.threads}, {"cpu", CpuName()},
-          {"shots", workspace.config.few_shot.examples}, {"top_k", workspace.config.rag.top_k}, {"partial", workspace.scope.partial()}};
+  for (const ArmConfig& arm : workspace.config.arms)
+    arms.push_back({{"name", arm.name}, {"inputs", ArmInputs(workspace, arm)}});
+  return {{"arms", arms},
+          {"repetitions", workspace.config.eval.repetitions},
+          {"threads", workspace.context.threads},
+          {"cpu", CpuName()},
+          {"shots", workspace.config.few_shot.examples},
+          {"top_k", workspace.config.rag.top_k},
+          {"partial", workspace.scope.partial()}};
 }
 
 }  // namespace
 
 Stage SpeedStage(Workspace& workspace) {
-  Stage stage{.name = "speed", .label = "time all arms in turn", .inputs = SpeedInputs(workspace), .outputs = {}, .run = {}};
+  Stage stage{
+      .name = "speed", .label = "time all arms in turn", .inputs = SpeedInputs(workspace), .outputs = {}, .run = {}};
   stage.run = [&workspace] { return MeasureSpeed(workspace); };
   return stage;
 }
@@ -164,8 +199,14 @@ Stage SpeedStage(Workspace& workspace) {
 std::vector<Stage> MemoryStages(Workspace& workspace) {
   std::vector<Stage> stages;
   for (const ArmConfig& arm : workspace.config.arms) {
-    Stage stage{.name = "memory: " + arm.name, .label = "memory of " + arm.name, .inputs = {{"arm", ArmInputs(workspace, arm)}, {"speed", SpeedInputs(workspace)},
-                {"max_new_tokens", workspace.config.eval.max_new_tokens}, {"max_eval_samples", workspace.scope.max_eval_samples}}, .outputs = {}, .run = {}};
+    Stage stage{.name = "memory: " + arm.name,
+                .label = "memory of " + arm.name,
+                .inputs = {{"arm", ArmInputs(workspace, arm)},
+                           {"speed", SpeedInputs(workspace)},
+                           {"max_new_tokens", workspace.config.eval.max_new_tokens},
+                           {"max_eval_samples", workspace.scope.max_eval_samples}},
+                .outputs = {},
+                .run = {}};
     stage.run = [&workspace, arm] { return MeasureMemory(workspace, arm); };
     stages.push_back(std::move(stage));
   }

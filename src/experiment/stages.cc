@@ -8,9 +8,12 @@ namespace {
 
 std::string_view PromptingWord(Prompting prompting) {
   switch (prompting) {
-    case Prompting::kZeroShot: return "";
-    case Prompting::kFewShot: return "few-shot";
-    case Prompting::kRag: return "rag";
+    case Prompting::kZeroShot:
+      return "";
+    case Prompting::kFewShot:
+      return "few-shot";
+    case Prompting::kRag:
+      return "rag";
   }
   return "";
 }
@@ -45,10 +48,16 @@ Row Measured(const std::string& arm, std::string_view slice, const std::string& 
 }
 
 ArmInfo Describe(const Workspace& workspace, const ArmConfig& arm) {
-  ArmInfo info{.name = arm.name, .weights = WeightsWord(workspace, arm.weights), .adapter = arm.adapter,
-               .prompting = std::string(PromptingWord(arm.prompting)), .artefact = {}, .command = AskCommand(workspace, arm)};
-  info.artefact = arm.adapter.empty() ? workspace.models.SourceOf(arm.weights) : workspace.AdapterFolder(arm.adapter).string();
-  info.moving_parts = (arm.weights == "bf16" ? 0 : 1) + (arm.adapter.empty() ? 0 : 1) + (arm.prompting == Prompting::kZeroShot ? 0 : 1);
+  ArmInfo info{.name = arm.name,
+               .weights = WeightsWord(workspace, arm.weights),
+               .adapter = arm.adapter,
+               .prompting = std::string(PromptingWord(arm.prompting)),
+               .artefact = {},
+               .command = AskCommand(workspace, arm)};
+  info.artefact =
+      arm.adapter.empty() ? workspace.models.SourceOf(arm.weights) : workspace.AdapterFolder(arm.adapter).string();
+  info.moving_parts =
+      (arm.weights == "bf16" ? 0 : 1) + (arm.adapter.empty() ? 0 : 1) + (arm.prompting == Prompting::kZeroShot ? 0 : 1);
   return info;
 }
 

@@ -1,4 +1,5 @@
-// The stages of one experiment. Each looks into the cache first, does its work where its inputs are new, and yields rows.
+// The stages of one experiment. Each looks into the cache first, does its work where its inputs are new, and yields
+// rows.
 #pragma once
 
 #include <string>
@@ -12,10 +13,10 @@ namespace qad {
 
 // A stage with what it depends on; nothing is done until Run.
 struct Stage {
-  std::string name;                      // "eval: base + few-shot"; also its place in the cache
-  std::string label;                     // what `qad run` prints
+  std::string name;   // "eval: base + few-shot"; also its place in the cache
+  std::string label;  // what `qad run` prints
   Json inputs;
-  std::vector<std::filesystem::path> outputs;   // files it writes
+  std::vector<std::filesystem::path> outputs;  // files it writes
   std::function<Results()> run;
 };
 

@@ -10,7 +10,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-fs::path RootOf(const Config& config, const Scope& scope) { return scope.partial() ? config.output / "partial" : config.output; }
+fs::path RootOf(const Config& config, const Scope& scope) {
+  return scope.partial() ? config.output / "partial" : config.output;
+}
 
 std::map<std::string, fs::path> Artefacts(const Config& config) {
   return {{"int8", config.output / "int8"}, {"int8-per-tensor", config.output / "int8-per-tensor"}};
@@ -20,7 +22,8 @@ std::map<std::string, fs::path> Artefacts(const Config& config) {
 
 Model& ModelPool::Get(const std::string& weights, const fs::path& adapter) {
   Loaded& loaded = loaded_[weights];
-  if (loaded.model == nullptr) loaded.model = std::make_unique<Model>(LoadModel(SourceOf(weights), WeightModeOf(FormatOf(weights))));
+  if (loaded.model == nullptr)
+    loaded.model = std::make_unique<Model>(LoadModel(SourceOf(weights), WeightModeOf(FormatOf(weights))));
   const std::string key = adapter.string();
   if (loaded.attached == key) return *loaded.model;
   loaded.model->transformer.ClearAdapters();
@@ -43,9 +46,14 @@ std::string ModelPool::SourceOf(const std::string& weights) const {
 std::string ModelPool::FormatOf(const std::string& weights) { return weights == "bf16" ? "bf16" : "as-stored"; }
 
 Workspace::Workspace(Config given, Scope scoped, int threads, bool be_quiet)
-    : config(std::move(given)), scope(std::move(scoped)), quiet(be_quiet), root(RootOf(config, scope)),
-      context(Numerics::kFast, threads > 0 ? threads : config.hardware.threads), cache(root / "cache"),
-      model_path(ResolveModel(config.model)), models(config.model, Artefacts(config)),
+    : config(std::move(given)),
+      scope(std::move(scoped)),
+      quiet(be_quiet),
+      root(RootOf(config, scope)),
+      context(Numerics::kFast, threads > 0 ? threads : config.hardware.threads),
+      cache(root / "cache"),
+      model_path(ResolveModel(config.model)),
+      models(config.model, Artefacts(config)),
       train(TakeInTurn(LoadDataset(config.data.train), scope.max_train_samples)),
       eval(TakeInTurn(LoadDataset(config.data.eval), scope.max_eval_samples)) {
   const ModelFiles files = OpenModel(model_path);
@@ -83,7 +91,8 @@ std::vector<Item> TakeInTurn(const std::vector<Item>& items, int count) {
   std::vector<Item> taken;
   for (size_t turn = 0; taken.size() < static_cast<size_t>(count); ++turn)
     for (const std::string& slice : slices)
-      if (turn < places[slice].size() && taken.size() < static_cast<size_t>(count)) taken.push_back(items[places[slice][turn]]);
+      if (turn < places[slice].size() && taken.size() < static_cast<size_t>(count))
+        taken.push_back(items[places[slice][turn]]);
   return taken;
 }
 

@@ -17,9 +17,9 @@ namespace qad {
 
 // How much of the experiment is run.
 struct Scope {
-  int max_train_samples = 0, max_eval_samples = 0;   // 0: all
-  std::filesystem::path adapter_path;                // stands in for the first adapter of the configuration
-  bool resume = false;                               // of an interrupted training
+  int max_train_samples = 0, max_eval_samples = 0;  // 0: all
+  std::filesystem::path adapter_path;               // stands in for the first adapter of the configuration
+  bool resume = false;                              // of an interrupted training
 
   bool partial() const { return max_train_samples > 0 || max_eval_samples > 0; }
 };
@@ -33,7 +33,7 @@ class ModelPool {
 
   // With the adapter of `folder` attached, or none where it is empty.
   Model& Get(const std::string& weights, const std::filesystem::path& adapter = {});
-  void Clear();                        // frees all models
+  void Clear();  // frees all models
   // What `qad` commands call these weights: a path or name, and --format.
   std::string SourceOf(const std::string& weights) const;
   static std::string FormatOf(const std::string& weights);
@@ -41,7 +41,7 @@ class ModelPool {
  private:
   struct Loaded {
     std::unique_ptr<Model> model;
-    std::map<std::string, std::unique_ptr<LoraAdapter>> adapters;   // by folder
+    std::map<std::string, std::unique_ptr<LoraAdapter>> adapters;  // by folder
     std::string attached;
   };
   std::string model_;
@@ -55,13 +55,13 @@ struct Workspace {
 
   Config config;
   Scope scope;
-  bool quiet;                          // no progress on stderr
-  std::filesystem::path root;          // where results land: output, or output/partial for a partial run
+  bool quiet;                  // no progress on stderr
+  std::filesystem::path root;  // where results land: output, or output/partial for a partial run
   Context context;
   StageCache cache;
-  std::filesystem::path model_path;    // resolved
+  std::filesystem::path model_path;  // resolved
   std::string model_hash;
-  std::string stored_format;           // of most of its weights: "q4_1"
+  std::string stored_format;  // of most of its weights: "q4_1"
   ModelPool models;
   std::vector<Item> train, dev, eval;  // cut to the scope
 

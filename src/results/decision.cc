@@ -134,6 +134,7 @@ void Fields(Visitor& visit, Decision& decision) {
   visit("nothing", decision.nothing);
   visit("flips", decision.flips);
   visit("map", decision.map);
+  visit("cheaper", decision.cheaper);
   visit("break_even", decision.break_even);
   visit("topics", decision.topics);
   visit("quantization", decision.quantization);

@@ -176,7 +176,8 @@ Sample ReadSample(const JsonObject& json) {
 }
 
 bool IsGroup(std::string_view slice) {
-  static constexpr std::array kGroups = {kSpeedSlice, kMemorySlice, kTrainingSlice, kTextSlice};
+  static constexpr std::array kGroups = {kSpeedSlice,  kMemorySlice,    kTrainingSlice, kTextSlice,
+                                        kUpdateSlice, kRetrievalSlice, kQuantizeSlice, kTokensSlice};
   return std::find(kGroups.begin(), kGroups.end(), slice) != kGroups.end();
 }
 

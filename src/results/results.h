@@ -32,6 +32,8 @@ inline constexpr std::string_view kTrainingSlice = "training";  // seconds, toke
 inline constexpr std::string_view kTextSlice = "text";          // perplexity, kl_divergence, same_top1 on general text
 inline constexpr std::string_view kUpdateSlice = "update";      // seconds_to_update: from a changed fact to answering it
 inline constexpr std::string_view kRetrievalSlice = "retrieval";  // recall_at_1, recall_at_3, mrr
+inline constexpr std::string_view kQuantizeSlice = "quantize";    // seconds, bytes, nmse:<role> of making an artefact
+inline constexpr std::string_view kTokensSlice = "tokens";        // prompt_tokens, output_tokens (means), skipped_items
 
 // What one arm is. `weights` is a format ("bf16", "int8", "q4_1"); adapter and prompting are empty where there is none.
 struct ArmInfo {

@@ -1,0 +1,181 @@
+#include "decide/answers.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "decide/evidence.h"
+#include "results/statistics.h"
+#include "results/units.h"
+
+namespace qad {
+namespace {
+
+bool Contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+bool IsUnion(const std::vector<std::string>& slices, const std::string& slice) {
+  return std::any_of(slices.begin(), slices.end(), [&](const auto& other) { return other.starts_with(slice + "/"); });
+}
+
+std::string TopicOf(const std::string& slice, const std::string& metric) {
+  if (slice.starts_with("unanswerable") || metric == "correct_refusal") return "unanswerable";
+  if (slice.starts_with("behavio") || metric == "exact") return "behaviour";
+  if (Contains(slice, "changed")) return "changing facts";
+  if (slice.starts_with("facts") || Contains(slice, "stable")) return "stable facts";
+  return "";
+}
+
+// Kinds of remedy: bit 0 an adapter, bit 1 RAG.
+int KindOf(const ArmInfo& arm) { return (arm.adapter.empty() ? 0 : 1) + (arm.prompting == "rag" ? 2 : 0); }
+
+struct Ranked {
+  const ArmInfo* arm = nullptr;
+  const Row* row = nullptr;
+};
+
+// The best candidate on a slice, of kinds other than `without` (−1: of all kinds). Ties go to the earlier arm.
+Ranked BestOn(const Results& results, const std::string& slice, const std::string& metric, int without) {
+  Ranked best;
+  for (const ArmInfo& arm : results.arms) {
+    const Row* row = results.Find(arm.name, slice, metric);
+    if (arm.baseline || !row || KindOf(arm) == without) continue;
+    if (!best.row || row->value > best.row->value) best = {&arm, row};
+  }
+  return best;
+}
+
+TopicAnswer AnswerSlice(const Results& results, const std::vector<Sample>& samples, const std::string& topic,
+                        const std::string& slice) {
+  TopicAnswer answer;
+  answer.topic = topic;
+  answer.slice = slice;
+  answer.metric = PrimaryMetric(results, slice);
+  const Ranked best = BestOn(results, slice, answer.metric, -1);
+  answer.verdict = "cannot tell";
+  if (!best.row) return answer;
+  answer.winner = best.arm->name;
+  answer.value = best.row->value;
+  answer.low = best.row->low;
+  answer.high = best.row->high;
+  const Ranked second = BestOn(results, slice, answer.metric, KindOf(*best.arm));
+  if (!second.row) return answer;
+  answer.opponent = second.arm->name;
+  answer.opponent_value = second.row->value;
+  const Comparison pair = FindOrMake(results, samples, answer.winner, answer.opponent, slice, answer.metric);
+  if (pair.n == 0) return answer;
+  answer.difference = pair.difference;
+  answer.difference_low = pair.low;
+  answer.difference_high = pair.high;
+  answer.declared = pair.declared;
+  answer.verdict = pair.declared ? pair.verdict : "exploratory";
+  return answer;
+}
+
+// Sets verdict and basis.
+void JudgeQuantized(const Results& results, QuantizationAnswer& answer) {
+  if (const Row* kl = results.Find(answer.arm, kTextSlice, "kl_divergence")) {
+    const double low = kl->low.value_or(kl->value), high = kl->high.value_or(kl->value);
+    answer.verdict = high <= kEquivalentKl ? "equivalent" : low > kEquivalentKl ? "worse" : "cannot tell";
+    answer.basis =
+        fmt::format("KL divergence {} nats per token, margin {}", FormatNumber(kl->value), FormatNumber(kEquivalentKl));
+    return;
+  }
+  answer.verdict = "cannot tell";
+  answer.basis = "no KL divergence and no declared comparison with the base was measured";
+  for (Comparison comparison : results.comparisons) {
+    if (comparison.than == answer.arm && comparison.better == answer.base) comparison = Turned(comparison);
+    if (comparison.better != answer.arm || comparison.than != answer.base || comparison.verdict.empty()) continue;
+    answer.verdict = comparison.verdict;
+    answer.basis =
+        fmt::format("{} on {}: {} points", comparison.metric, comparison.slice, FormatPoints(comparison.difference));
+    if (answer.verdict == "worse") return;  // one slice on which it is worse is enough
+  }
+}
+
+}  // namespace
+
+Comparison Turned(Comparison comparison) {
+  std::swap(comparison.better, comparison.than);
+  comparison.difference = -comparison.difference;
+  comparison.low = -std::exchange(comparison.high, -comparison.low);
+  if (comparison.verdict == "better")
+    comparison.verdict = "worse";
+  else if (comparison.verdict == "worse")
+    comparison.verdict = "better";
+  return comparison;
+}
+
+const ArmInfo* BaseArm(const Results& results) {
+  const ArmInfo* base = nullptr;
+  for (const ArmInfo& arm : results.arms)
+    if (!arm.baseline && arm.adapter.empty() && arm.prompting.empty() &&
+        (!base || arm.moving_parts < base->moving_parts))
+      base = &arm;
+  return base;
+}
+
+Comparison FindOrMake(const Results& results, const std::vector<Sample>& samples, const std::string& better,
+                      const std::string& than, const std::string& slice, const std::string& metric) {
+  for (Comparison comparison : results.comparisons) {
+    if (comparison.slice != slice || comparison.metric != metric) continue;
+    if (comparison.better == than && comparison.than == better) comparison = Turned(comparison);
+    if (comparison.better == better && comparison.than == than) return comparison;
+  }
+  std::vector<Sample> ours, theirs;
+  for (const Sample& sample : samples) {
+    if (sample.arm == better) ours.push_back(sample);
+    if (sample.arm == than) theirs.push_back(sample);
+  }
+  Comparison made = ComparePaired(ours, theirs, slice, metric, {});
+  made.better = better;  // where there are no samples it has no names
+  made.than = than;
+  return made;
+}
+
+std::vector<TopicAnswer> AnswerTopics(const Results& results, const std::vector<Sample>& samples) {
+  const std::vector<std::string> slices = results.Slices();
+  std::vector<TopicAnswer> answers;
+  for (const char* topic : {"behaviour", "stable facts", "changing facts", "unanswerable"}) {
+    const size_t before = answers.size();
+    for (const std::string& slice : slices)
+      if (!IsUnion(slices, slice) && TopicOf(slice, PrimaryMetric(results, slice)) == topic)
+        answers.push_back(AnswerSlice(results, samples, topic, slice));
+    if (answers.size() > before) continue;
+    answers.emplace_back().topic = topic;
+    answers.back().verdict = "cannot tell";
+  }
+  return answers;
+}
+
+std::vector<QuantizationAnswer> AnswerQuantization(const Results& results) {
+  std::vector<QuantizationAnswer> answers;
+  const ArmInfo* base = BaseArm(results);
+  if (!base) return answers;
+  for (const ArmInfo& arm : results.arms) {
+    if (arm.baseline || !arm.adapter.empty() || !arm.prompting.empty() || arm.weights == base->weights) continue;
+    QuantizationAnswer answer;
+    answer.arm = arm.name;
+    answer.base = base->name;
+    JudgeQuantized(results, answer);
+    const auto figure = [&](const ArmInfo& of, auto slice, auto metric) {
+      return results.Value(of.name, slice, metric);
+    };
+    answer.weights_bytes = figure(arm, kMemorySlice, "weights_bytes");
+    answer.base_weights_bytes = figure(*base, kMemorySlice, "weights_bytes");
+    answer.kv_bytes = figure(arm, kMemorySlice, "kv_bytes");
+    answer.base_kv_bytes = figure(*base, kMemorySlice, "kv_bytes");
+    answer.decode = figure(arm, kSpeedSlice, "decode_tokens_per_second");
+    answer.base_decode = figure(*base, kSpeedSlice, "decode_tokens_per_second");
+    answer.prefill = figure(arm, kSpeedSlice, "prefill_tokens_per_second");
+    answer.base_prefill = figure(*base, kSpeedSlice, "prefill_tokens_per_second");
+    answers.push_back(answer);
+  }
+  std::stable_sort(answers.begin(), answers.end(), [](const auto& a, const auto& b) {
+    return a.weights_bytes.value_or(INFINITY) < b.weights_bytes.value_or(INFINITY);
+  });
+  return answers;
+}
+
+}  // namespace qad

@@ -1,0 +1,39 @@
+// Answers read from comparisons and rows beside the choice itself: who wins on which kind of task, what quantization
+// does, and whether the pattern that people expect shows in these results.
+#pragma once
+
+#include <vector>
+
+#include "results/decision.h"
+#include "results/results.h"
+
+namespace qad {
+
+// One per slice that belongs to a topic, and one with an empty slice for a topic without any: behaviour, stable facts,
+// changing facts, unanswerable. The opponent is the best arm of another kind (prompt, adapter, RAG, both). The paired
+// comparison is the declared one, else made from the samples (exploratory), else missing: "cannot tell".
+std::vector<TopicAnswer> AnswerTopics(const Results& results, const std::vector<Sample>& samples);
+
+// Every arm that differs from the base only in its weights, smallest first. Equivalent where the KL divergence on text
+// is at most kEquivalentKl with its whole interval; without such a row by a comparison's verdict.
+std::vector<QuantizationAnswer> AnswerQuantization(const Results& results);
+
+// Nats per token. Published 6-bit files lie below it (llama.cpp's q6_K on Llama-3-8B 0.0047), 4-bit files above
+// (0.031).
+inline constexpr double kEquivalentKl = 0.02;
+
+// The five statements, judged on topics and quantization.
+std::vector<PatternStatement> CheckPattern(const Results& results, const std::vector<Sample>& samples,
+                                           const std::vector<QuantizationAnswer>& quantization);
+
+// better − than on a slice: the declared comparison in either direction, else one made from samples, else n = 0.
+Comparison FindOrMake(const Results& results, const std::vector<Sample>& samples, const std::string& better,
+                      const std::string& than, const std::string& slice, const std::string& metric);
+
+// The same comparison, seen from the other arm.
+Comparison Turned(Comparison comparison);
+
+// The arm without anything added: the fewest moving parts among those without adapter and prompting; null where none.
+const ArmInfo* BaseArm(const Results& results);
+
+}  // namespace qad

@@ -1,0 +1,276 @@
+#include "decide/decide.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/files.h"
+#include "decide/answers.h"
+#include "decide/evidence.h"
+#include "decide/rules.h"
+#include "decide/sensitivity.h"
+#include "results/testing.h"
+
+namespace qad {
+namespace {
+
+DecideOptions Options() {
+  DecideOptions options;
+  options.required = {{"behaviour", 0.60}, {"facts", 0.60}};
+  options.memory_budget = uint64_t{1} << 30;
+  return options;
+}
+
+Estimate Rate(double value, int64_t n) {
+  const Interval interval = WilsonInterval(value, static_cast<double>(n), 0.95);
+  return {value, interval.low, interval.high, n};
+}
+
+// An arm without adapter or index that passes everything asked for in Plain().
+ArmEvidence PlainArm(const std::string& name, double latency, int parts = 1) {
+  ArmEvidence arm;
+  arm.arm = name;
+  arm.moving_parts = parts;
+  arm.quality = {Rate(0.9, 120)};
+  arm.memory = Estimate{4e8, 4e8, 4e8, 1};
+  arm.latency_p50 = Estimate{latency, latency, latency, 5};
+  arm.latency_p95 = Estimate{2 * latency, 2 * latency, 2 * latency, 5};
+  return arm;
+}
+
+Evidence Plain(std::vector<ArmEvidence> arms) { return {{{"behaviour", "exact", 0.6}}, std::move(arms)}; }
+
+std::string Winner(const Evidence& evidence, const DecideOptions& options) {
+  const auto choice = Choose(evidence, options);
+  return choice ? evidence.arms[*choice].arm : "none";
+}
+
+TEST(Judge, HoldsTheWholeIntervalAgainstTheLimit) {
+  EXPECT_EQ(Judge(Rate(0.7, 120), 0.6, Side::kAtLeast), Verdict::kPass);
+  EXPECT_EQ(Judge(Rate(0.65, 40), 0.6, Side::kAtLeast), Verdict::kUnproven);  // the point alone would pass
+  EXPECT_EQ(Judge(Rate(0.4, 120), 0.6, Side::kAtLeast), Verdict::kFail);
+  EXPECT_EQ(Judge(Estimate{1, 0.9, 1.2, 5}, 1.1, Side::kAtMost), Verdict::kUnproven);
+  EXPECT_EQ(Judge(std::nullopt, 0.6, Side::kAtLeast), Verdict::kUnproven);
+}
+
+TEST(Judge, FortyOfFortyProvesNinetyOnePercent) {
+  EXPECT_EQ(Judge(Rate(1, 40), 0.91, Side::kAtLeast), Verdict::kPass);
+  EXPECT_EQ(Judge(Rate(1, 40), 0.92, Side::kAtLeast), Verdict::kUnproven);
+}
+
+TEST(ItemsNeeded, IsTheSizeAtWhichTheIntervalClearsTheLimit) {
+  const int64_t n = *ItemsNeeded(0.7, 0.6);
+  EXPECT_EQ(Judge(Rate(0.7, n), 0.6, Side::kAtLeast), Verdict::kPass);
+  EXPECT_EQ(Judge(Rate(0.7, n - 1), 0.6, Side::kAtLeast), Verdict::kUnproven);
+  EXPECT_FALSE(ItemsNeeded(0.6, 0.6));
+}
+
+TEST(Choose, TakesTheCheapest) {
+  EXPECT_EQ(Winner(Plain({PlainArm("slow", 2), PlainArm("fast", 1), PlainArm("middle", 1.5)}), Options()), "fast");
+}
+
+TEST(Choose, TakesFewerPartsWithinTenPercent) {
+  EXPECT_EQ(Winner(Plain({PlainArm("complex", 1, 3), PlainArm("simple", 1.09, 1)}), Options()), "simple");
+  EXPECT_EQ(Winner(Plain({PlainArm("complex", 1, 3), PlainArm("simple", 1.11, 1)}), Options()), "complex");
+}
+
+TEST(Choose, NeverTakesABaselineOrAnArmThatFailsOneRule) {
+  ArmEvidence baseline = PlainArm("majority", 0.1), large = PlainArm("large", 0.2), slow = PlainArm("slow", 3);
+  ArmEvidence late = PlainArm("late", 0.2), weak = PlainArm("weak", 0.2);
+  baseline.candidate = false;
+  large.memory = Estimate{4e9, 4e9, 4e9, 1};
+  late.updated = true;
+  late.update_seconds = 1e6;
+  weak.quality = {Rate(0.3, 120)};
+  EXPECT_EQ(Winner(Plain({baseline, large, slow, late, weak}), Options()), "none");
+  EXPECT_EQ(Winner(Plain({baseline, large, slow, late, weak, PlainArm("good", 1)}), Options()), "good");
+}
+
+TEST(Choose, TreatsWhatWasNotMeasuredAsUnproven) {
+  for (const int missing : {0, 1, 2, 3}) {
+    ArmEvidence arm = PlainArm("arm", 1);
+    if (missing == 0) arm.memory.reset();
+    if (missing == 1) arm.latency_p95.reset();
+    if (missing == 2) arm.latency_p50.reset();
+    if (missing == 3) arm.quality = {std::nullopt};
+    EXPECT_EQ(Winner(Plain({arm}), Options()), "none") << missing;
+    const ArmDecision decision = JudgeArm(arm, {{"behaviour", "exact", 0.6}}, Options());
+    EXPECT_FALSE(decision.first_failed.empty());
+    EXPECT_TRUE(decision.eligible == "unproven" || decision.adequate == "unproven");
+  }
+}
+
+TEST(Costs, AddUpOverTheHorizon) {
+  ArmEvidence arm = PlainArm("lora", 2);
+  arm.trained = arm.updated = true;
+  arm.training_seconds = 3600;
+  arm.update_seconds = 7200;
+  DecideOptions options = Options();
+  options.price_per_hour = 1;
+  options.utilization = 0.5;
+  options.queries_per_month = 900;
+  options.changes_per_month = 2;
+  options.horizon_months = 10;
+  const Costs costs = *CostsOf(arm, options);
+  // Products and quotients of whole numbers: 1e-9 is far above rounding.
+  EXPECT_NEAR(costs.per_thousand, 1000 * 2 / 3600.0 / 0.5, 1e-9);
+  EXPECT_NEAR(costs.training, 1, 1e-9);
+  EXPECT_NEAR(costs.updates, 2 * 2 * 10, 1e-9);
+  EXPECT_NEAR(costs.queries, 900 * 10 * 2 / 3600.0 / 0.5, 1e-9);
+  EXPECT_NEAR(costs.total, costs.training + costs.updates + costs.queries, 1e-9);
+}
+
+const Flip& FlipOf(const std::vector<Flip>& flips, const std::string& constraint) {
+  for (const Flip& flip : flips)
+    if (flip.constraint == constraint) return flip;
+  throw std::runtime_error("no flip of " + constraint);
+}
+
+TEST(Flips, AreFoundWhereTheRuleTurns) {
+  ArmEvidence small = PlainArm("small", 2), large = PlainArm("large", 1);
+  small.memory = Estimate{2e8, 2e8, 2e8, 1};
+  const std::vector<Flip> flips = FindFlips(Plain({small, large}), Options());
+  const Flip& memory = FlipOf(flips, "memory budget");
+  ASSERT_TRUE(memory.at);
+  EXPECT_EQ(memory.winner, "small");
+  EXPECT_NEAR(*memory.at, 4e8, 4e8 * 2e-4);  // halving stops at 1e-4 of the value
+  const Flip& latency = FlipOf(flips, "latency p95");
+  ASSERT_TRUE(latency.at);
+  EXPECT_EQ(latency.winner, "");  // below 2 s neither arm is left
+  EXPECT_NEAR(*latency.at, 2, 4e-4);
+  const Flip& floor = FlipOf(flips, "floor of behaviour");
+  ASSERT_TRUE(floor.at);
+  EXPECT_NEAR(*floor.at, Rate(0.9, 120).low, 1e-4);
+  EXPECT_FALSE(FlipOf(flips, "queries per month").at);  // only queries cost anything: their number turns nothing
+}
+
+// RAG dearer by 1 s per query, LoRA dearer by 1,000 s per change.
+Evidence RagAndLora() {
+  ArmEvidence rag = PlainArm("rag", 2), lora = PlainArm("lora", 1);
+  rag.updated = lora.updated = lora.trained = true;
+  rag.update_seconds = 0;
+  lora.update_seconds = 1000;
+  lora.training_seconds = 0;
+  return Plain({rag, lora});
+}
+
+Results RagAndLoraResults() {
+  Results results;
+  results.arms.resize(2);
+  results.arms[0].prompting = "rag";
+  results.arms[1].adapter = "lora";
+  return results;
+}
+
+TEST(BreakEven, IsWhereBothCostTheSame) {
+  DecideOptions options = Options();
+  options.utilization = 1;
+  options.queries_per_month = 30000;
+  const std::vector<BreakEven> even = FindBreakEven(RagAndLoraResults(), RagAndLora(), options);
+  ASSERT_EQ(even.size(), 1u);
+  EXPECT_EQ(even[0].answer, "from");
+  EXPECT_NEAR(*even[0].changes, 30, 1e-9);
+  options.changes_per_month = 34;  // beyond the 10% within which the simpler one wins: both have one part
+  EXPECT_EQ(Winner(RagAndLora(), options), "rag");
+  options.changes_per_month = 26;
+  EXPECT_EQ(Winner(RagAndLora(), options), "lora");
+}
+
+TEST(BreakEven, SaysAlwaysAndNever) {
+  Evidence evidence = RagAndLora();
+  evidence.arms[0].latency_p50 = Estimate{0.5, 0.5, 0.5, 5};
+  EXPECT_EQ(FindBreakEven(RagAndLoraResults(), evidence, Options())[0].answer, "always");
+  evidence = RagAndLora();
+  evidence.arms[0].update_seconds = 2000;
+  EXPECT_EQ(FindBreakEven(RagAndLoraResults(), evidence, Options())[0].answer, "never");
+  evidence.arms[0].update_seconds.reset();
+  EXPECT_TRUE(FindBreakEven(RagAndLoraResults(), evidence, Options()).empty());
+}
+
+TEST(RequiredSlices, StandForTheirParts) {
+  const SyntheticPack pack = MakeSyntheticPack();
+  const std::vector<RequiredSlice> required = RequiredSlices(pack.results, Options());
+  ASSERT_EQ(required.size(), 3u);  // facts is facts/stable and facts/changed, never their average
+  EXPECT_EQ(required[0].metric, "exact");
+  EXPECT_EQ(required[1].slice, "facts/stable");
+  EXPECT_EQ(required[2].slice, "facts/changed");
+  EXPECT_EQ(required[2].metric, "contains");
+}
+
+TEST(Decide, FindsThePlantedWinner) {
+  const SyntheticPack pack = MakeSyntheticPack();
+  const Decision decision = Decide(pack.results, pack.samples, Options(), 300);
+  EXPECT_EQ(decision.recommended, "lora-grounded + rag");
+  ASSERT_EQ(decision.headline.size(), 3u);
+  EXPECT_GT(*decision.Arm("lora-grounded + rag")->chosen, 0.5);
+  EXPECT_EQ(decision.Arm("lora")->first_failed, "facts/stable");
+  EXPECT_EQ(decision.Arm("base")->adequate, "fail");
+  EXPECT_FALSE(decision.Arm("majority class")->candidate);
+  double shares = *decision.nothing;
+  for (const ArmDecision& arm : decision.arms) shares += *arm.chosen;
+  EXPECT_NEAR(shares, 1, 1e-9);
+}
+
+TEST(Decide, RecommendsNothingWhereAllFail) {
+  const SyntheticPack pack = MakeSyntheticPack();
+  DecideOptions options = Options();
+  options.required["facts"] = 0.99;
+  const Decision decision = Decide(pack.results, pack.samples, options, 100);
+  EXPECT_EQ(decision.recommended, "");
+  EXPECT_EQ(decision.headline[0], "Recommendation: none of the arms.");
+  EXPECT_NE(decision.headline[1].find("facts/changed"), std::string::npos) << decision.headline[1];
+  EXPECT_NEAR(*decision.nothing, 1, 1e-9);
+}
+
+TEST(Decide, CallsABorderlineChoiceUndecided) {
+  const SyntheticPack pack = MakeSyntheticPack();
+  DecideOptions options = Options();
+  const Decision now = Decide(pack.results, pack.samples, options, 0);
+  const RuleCheck* check = nullptr;
+  for (const RuleCheck& candidate : now.Arm("lora-grounded + rag")->checks)
+    if (candidate.rule == "behaviour") check = &candidate;
+  ASSERT_TRUE(check);
+  options.required = {{"behaviour", *check->low - 1e-6}, {"facts", 0.3}};  // passes by nothing
+  const Decision decision = Decide(pack.results, pack.samples, options, 300);
+  EXPECT_FALSE(decision.recommended.empty());
+  EXPECT_TRUE(decision.undecided);
+  EXPECT_NE(decision.headline[0].find("undecided"), std::string::npos) << decision.headline[0];
+}
+
+TEST(Decide, LivesWithNothingMeasured) {
+  const Decision empty = Decide({}, {}, {});
+  EXPECT_EQ(empty.recommended, "");
+  Results bare;
+  bare.arms = MakeSyntheticPack().results.arms;
+  const Decision decision = Decide(bare, {}, Options());
+  EXPECT_EQ(decision.recommended, "");
+  EXPECT_EQ(decision.Arm("base")->eligible, "unproven");
+  EXPECT_EQ(decision.Arm("base")->adequate, "unproven");
+  for (const PatternStatement& statement : decision.pattern) EXPECT_EQ(statement.verdict, "cannot tell here");
+  EXPECT_EQ(decision.headline.size(), 3u);
+}
+
+TEST(Decide, ChecksThePattern) {
+  const SyntheticPack pack = MakeSyntheticPack();
+  const Decision decision = Decide(pack.results, pack.samples, Options(), 0);
+  ASSERT_EQ(decision.pattern.size(), 5u);
+  for (const PatternStatement& statement : decision.pattern) EXPECT_EQ(statement.verdict, "shown") << statement.figure;
+  ASSERT_EQ(decision.quantization.size(), 1u);
+  EXPECT_EQ(decision.quantization[0].verdict, "equivalent");
+}
+
+// The decision on the made-up pack, whole. QAD_UPDATE_GOLDENS=1 writes it; report's goldens are made from it.
+TEST(Decide, EqualsTheGolden) {
+  const SyntheticPack pack = MakeSyntheticPack();
+  const Decision decision = Decide(pack.results, pack.samples, Options(), 200);
+  const std::filesystem::path golden = std::filesystem::path(QAD_TESTDATA) / "report" / "decision.json";
+  if (std::getenv("QAD_UPDATE_GOLDENS")) {
+    MakeFolders(golden.parent_path());
+    WriteDecision(golden, decision);
+  }
+  EXPECT_EQ(DumpJson(DecisionToJson(ReadDecision(golden))), DumpJson(DecisionToJson(decision)));
+}
+
+}  // namespace
+}  // namespace qad

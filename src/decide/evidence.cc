@@ -1,0 +1,134 @@
+#include "decide/evidence.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "results/statistics.h"
+
+namespace qad {
+namespace {
+
+bool HasRows(const Results& results, const std::string& slice, std::string_view metric) {
+  return std::any_of(results.rows.begin(), results.rows.end(),
+                     [&](const Row& row) { return row.slice == slice && row.metric == metric; });
+}
+
+// The row of the arm itself, else of the first arm that shares the adapter (a training belongs to all arms that use
+// it).
+const Row* AdapterRow(const Results& results, const ArmInfo& arm, std::string_view slice, std::string_view metric) {
+  if (const Row* own = results.Find(arm.name, slice, metric)) return own;
+  if (const Row* named = results.Find(arm.adapter, slice, metric)) return named;
+  for (const ArmInfo& other : results.arms)
+    if (other.adapter == arm.adapter)
+      if (const Row* shared = results.Find(other.name, slice, metric)) return shared;
+  return nullptr;
+}
+
+// One index serves all RAG arms: any of them may carry the row.
+const Row* IndexUpdateRow(const Results& results, const ArmInfo& arm) {
+  if (const Row* own = results.Find(arm.name, kUpdateSlice, "seconds_to_update")) return own;
+  for (const ArmInfo& other : results.arms)
+    if (other.prompting == "rag" && (other.adapter.empty() || other.adapter == arm.adapter))
+      if (const Row* shared = results.Find(other.name, kUpdateSlice, "seconds_to_update")) return shared;
+  return nullptr;
+}
+
+// Items this arm was scored on, each once: a slice that is the union of others adds none.
+int64_t ItemsOf(const Results& results, const std::string& arm) {
+  int64_t items = 0;
+  const std::vector<std::string> slices = results.Slices();
+  for (const std::string& slice : slices) {
+    if (std::any_of(slices.begin(), slices.end(), [&](const auto& other) { return other.starts_with(slice + "/"); }))
+      continue;
+    int64_t most = 0;
+    for (const Row& row : results.rows)
+      if (row.arm == arm && row.slice == slice) most = std::max(most, row.n);
+    items += most;
+  }
+  return items;
+}
+
+void GatherUpdate(const Results& results, const ArmInfo& info, ArmEvidence& arm) {
+  const bool indexed = info.prompting == "rag";
+  arm.updated = indexed || arm.trained;
+  if (!arm.updated) return;
+  const Row* row =
+      indexed ? IndexUpdateRow(results, info) : AdapterRow(results, info, kUpdateSlice, "seconds_to_update");
+  if (row) {
+    arm.update_seconds = row->value;
+    arm.update_source = indexed ? "re-index, measured" : "retrain and evaluate, measured";
+  } else if (!indexed && arm.training_seconds && arm.latency_p50) {
+    const int64_t items = ItemsOf(results, info.name);
+    arm.update_seconds = *arm.training_seconds + static_cast<double>(items) * arm.latency_p50->value;
+    arm.update_source = fmt::format("the measured training again and {} items evaluated one by one", items);
+  }
+}
+
+ArmEvidence GatherArm(const Results& results, const ArmInfo& info, const std::vector<RequiredSlice>& required) {
+  ArmEvidence arm;
+  arm.arm = info.name;
+  arm.candidate = !info.baseline;
+  arm.moving_parts = info.moving_parts;
+  for (const RequiredSlice& slice : required)
+    arm.quality.push_back(EstimateFrom(results.Find(info.name, slice.slice, slice.metric)));
+  arm.memory = EstimateFrom(results.Find(info.name, kMemorySlice, "peak_rss_bytes"));
+  arm.latency_p50 = EstimateFrom(results.Find(info.name, kSpeedSlice, "latency_p50"));
+  arm.latency_p95 = EstimateFrom(results.Find(info.name, kSpeedSlice, "latency_p95"));
+  arm.trained = !info.adapter.empty();
+  if (arm.trained)
+    if (const Row* row = AdapterRow(results, info, kTrainingSlice, "seconds")) arm.training_seconds = row->value;
+  GatherUpdate(results, info, arm);
+  return arm;
+}
+
+bool IsShare(const Row& row) {
+  static constexpr std::string_view kGroups[] = {kSpeedSlice, kMemorySlice, kTrainingSlice,
+                                                 kTextSlice,  kUpdateSlice, kRetrievalSlice};
+  return row.value >= 0 && row.value <= 1 &&
+         std::find(std::begin(kGroups), std::end(kGroups), row.slice) == std::end(kGroups);
+}
+
+}  // namespace
+
+std::optional<Estimate> EstimateFrom(const Row* row) {
+  if (!row) return std::nullopt;
+  Estimate estimate{row->value, row->low.value_or(row->value), row->high.value_or(row->value), row->n};
+  if (!row->low && !row->high && IsShare(*row)) {
+    const Interval interval = WilsonInterval(row->value, static_cast<double>(row->n), 0.95);
+    estimate.low = interval.low;
+    estimate.high = interval.high;
+  }
+  return estimate;
+}
+
+std::string PrimaryMetric(const Results& results, const std::string& slice) {
+  if (HasRows(results, slice, "schema_valid") && HasRows(results, slice, "exact")) return "exact";
+  const bool refusals = HasRows(results, slice, "correct_refusal");
+  if (refusals && (slice.starts_with("unanswerable") || !HasRows(results, slice, "contains"))) return "correct_refusal";
+  for (const char* metric : {"contains", "exact"})
+    if (HasRows(results, slice, metric)) return metric;
+  for (const Row& row : results.rows)
+    if (row.slice == slice) return row.metric;
+  return "contains";
+}
+
+std::vector<RequiredSlice> RequiredSlices(const Results& results, const DecideOptions& options) {
+  std::vector<RequiredSlice> required;
+  const std::vector<std::string> slices = results.Slices();
+  for (const auto& [name, floor] : options.required) {
+    const size_t before = required.size();
+    for (const std::string& slice : slices)
+      if (slice.starts_with(name + "/")) required.push_back({slice, PrimaryMetric(results, slice), floor});
+    if (required.size() == before) required.push_back({name, PrimaryMetric(results, name), floor});
+  }
+  return required;
+}
+
+Evidence GatherEvidence(const Results& results, const DecideOptions& options) {
+  Evidence evidence{.required = RequiredSlices(results, options), .arms = {}};
+  for (const ArmInfo& info : results.arms) evidence.arms.push_back(GatherArm(results, info, evidence.required));
+  return evidence;
+}
+
+}  // namespace qad

@@ -1,0 +1,184 @@
+#include "decide/headline.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <tuple>
+
+#include "results/units.h"
+
+namespace qad {
+namespace {
+
+const RuleCheck* FindCheck(const ArmDecision& arm, const std::string& rule) {
+  for (const RuleCheck& check : arm.checks)
+    if (check.rule == rule) return &check;
+  return nullptr;
+}
+
+// The arm nearest to passing: fewest failed rules, then fewest unproven ones, then the earliest.
+const ArmDecision* Closest(const Decision& decision) {
+  const ArmDecision* closest = nullptr;
+  const auto distance = [](const ArmDecision& arm) {
+    const auto count = [&](const char* verdict) {
+      return std::count_if(arm.checks.begin(), arm.checks.end(), [&](const auto& c) { return c.verdict == verdict; });
+    };
+    return std::pair(count("fail"), count("unproven"));
+  };
+  for (const ArmDecision& arm : decision.arms)
+    if (arm.candidate && (!closest || distance(arm) < distance(*closest))) closest = &arm;
+  return closest;
+}
+
+// The best candidate on a required slice that none of them passes; null where one passes or none was measured.
+const ArmDecision* BestWhereAllFail(const Decision& decision, const std::string& slice) {
+  const ArmDecision* best = nullptr;
+  for (const ArmDecision& arm : decision.arms) {
+    const RuleCheck* check = arm.candidate ? FindCheck(arm, slice) : nullptr;
+    if (!check || !check->value) continue;
+    if (check->verdict == "pass") return nullptr;
+    if (!best || *check->value > *FindCheck(*best, slice)->value) best = &arm;
+  }
+  return best;
+}
+
+std::string WhyNone(const Decision& decision) {
+  std::string reasons;
+  for (const RequiredSlice& slice : decision.required)
+    if (const ArmDecision* best = BestWhereAllFail(decision, slice.slice))
+      reasons += fmt::format("{}{}: best is {} with {}", reasons.empty() ? "" : "; ", slice.slice, best->arm,
+                             DescribeCheck(*FindCheck(*best, slice.slice)));
+  if (!reasons.empty()) return "No arm passes on " + reasons + ".";
+  const ArmDecision* closest = Closest(decision);
+  if (!closest) return "No arm was measured.";
+  const RuleCheck* check = FindCheck(*closest, closest->first_failed);
+  if (!check) return "No arm was held against a rule.";
+  return fmt::format("Closest is {}: {} {}.", closest->arm, check->rule, DescribeCheck(*check));
+}
+
+std::string ItemsNeededOf(const ArmDecision& arm) {
+  std::string text;
+  for (const RuleCheck& check : arm.checks)
+    if (check.items_needed)
+      text += fmt::format("{}{} items on {} would settle it at the rate seen", text.empty() ? "" : "; ",
+                          FormatCount(static_cast<double>(*check.items_needed)), check.rule);
+  return text;
+}
+
+std::vector<std::string> HeadlineOfNone(const Decision& decision) {
+  std::vector<std::string> lines = {"Recommendation: none of the arms.", WhyNone(decision)};
+  const ArmDecision* closest = Closest(decision);
+  const std::string needed = closest ? ItemsNeededOf(*closest) : "";
+  std::string sure = decision.nothing
+                         ? fmt::format("No arm passes in {} of {} resamples", FormatShare(*decision.nothing),
+                                       FormatCount(static_cast<double>(decision.resamples)))
+                         : "How firm this is was not computed: no samples";
+  if (!needed.empty()) sure += fmt::format("; for {}: {}", closest->arm, needed);
+  lines.push_back(sure + ".");
+  return lines;
+}
+
+std::string CostLine(const Decision& decision, const ArmDecision& arm) {
+  std::string line;
+  if (const RuleCheck* memory = FindCheck(arm, "memory"); memory && memory->value)
+    line += fmt::format("{} resident at its peak, ", FormatBytes(*memory->value));
+  if (const RuleCheck* latency = FindCheck(arm, "latency p95"); latency && latency->value)
+    line += fmt::format("p95 {}, ", FormatSeconds(*latency->value));
+  return line + fmt::format("{} per 1,000 queries at {} utilization, {} over {} months with training and updates.",
+                            FormatMoney(arm.costs->per_thousand), FormatShare(decision.utilization),
+                            FormatMoney(arm.costs->total), FormatNumber(decision.horizon_months));
+}
+
+std::string SureLine(const Decision& decision, const ArmDecision& arm) {
+  if (!arm.chosen) return "How firm this is was not computed: no samples.";
+  std::string line = fmt::format("Chosen in {} of {} resamples", FormatShare(*arm.chosen),
+                                 FormatCount(static_cast<double>(decision.resamples)));
+  if (!decision.runner_up.empty()) {
+    const ArmDecision* other = decision.Arm(decision.runner_up);
+    line += fmt::format(", {} in {}", decision.runner_up, FormatShare(other ? *other->chosen : *decision.nothing));
+  }
+  return line + " (a frequency, not the probability of being right).";
+}
+
+std::string UnprovenLine(const ArmDecision& arm, const RuleCheck& check) {
+  std::string line = fmt::format("{} on {}: {} is unproven", arm.arm, check.rule, DescribeCheck(check));
+  if (check.items_needed)
+    line += fmt::format("; {} items would settle it at the rate seen",
+                        FormatCount(static_cast<double>(*check.items_needed)));
+  return line + ".";
+}
+
+void AddMeasuring(const Decision& decision, std::vector<std::string>& unknowns) {
+  for (const ArmDecision& arm : decision.arms) {
+    if (!arm.candidate) continue;
+    std::string missing;
+    for (const RuleCheck& check : arm.checks) {
+      if (check.verdict != "unproven") continue;
+      if (check.value)
+        unknowns.push_back(UnprovenLine(arm, check));
+      else
+        missing += (missing.empty() ? "" : ", ") + check.rule;
+    }
+    if (!missing.empty()) unknowns.push_back(fmt::format("{}: not measured: {}.", arm.arm, missing));
+  }
+}
+
+void AddPower(const Results& results, std::vector<std::string>& unknowns) {
+  for (const Comparison& comparison : results.comparisons)
+    if (comparison.declared && comparison.verdict == "cannot tell")
+      unknowns.push_back(
+          fmt::format("{} against {} on {} ({}): {} items show differences from {} points; the one seen is {}.",
+                      comparison.better, comparison.than, comparison.slice, comparison.metric, comparison.n,
+                      FormatPoints(comparison.detectable).substr(1), FormatPoints(comparison.difference)));
+}
+
+}  // namespace
+
+std::string DescribeCheck(const RuleCheck& check) {
+  const bool floor = check.unit == "share";
+  const std::string limit = fmt::format("{} {}", floor ? "floor" : "limit", FormatIn(check.unit, check.limit));
+  if (check.rule == "cost") return "not computed: a latency, training or update it needs was not measured";
+  if (!check.value) return "not measured, " + limit;
+  if (floor) return fmt::format("{}, {}, n = {}", FormatShare(*check.value, check.low, check.high), limit, check.n);
+  std::string text = FormatIn(check.unit, *check.value);
+  if (check.low && check.high && *check.high > *check.low)
+    text += fmt::format(" ({} to {})", FormatIn(check.unit, *check.low), FormatIn(check.unit, *check.high));
+  return text + ", " + limit;
+}
+
+std::vector<std::string> Headline(const Decision& decision) {
+  const ArmDecision* arm = decision.Arm(decision.recommended);
+  if (!arm || !arm->costs) return HeadlineOfNone(decision);
+  const std::string first =
+      decision.undecided ? fmt::format("{} or {}, undecided; by the rules {}.", arm->arm, decision.runner_up, arm->arm)
+                         : arm->arm + ".";
+  return {"Recommendation: " + first, CostLine(decision, *arm), SureLine(decision, *arm)};
+}
+
+std::vector<std::string> Unknowns(const Decision& decision, const Results& results, const DecideOptions& options,
+                                  const std::vector<std::string>& fixed) {
+  std::vector<std::string> unknowns;
+  if (decision.partial)
+    unknowns.push_back("This is a partial run: it shows that the parts work; a few items decide nothing.");
+  AddMeasuring(decision, unknowns);
+  AddPower(results, unknowns);
+  for (const TopicAnswer& topic : decision.topics)
+    if (topic.slice.empty()) unknowns.push_back(fmt::format("No slice of {} was evaluated.", topic.topic));
+  const bool trained =
+      std::any_of(results.arms.begin(), results.arms.end(), [](const auto& a) { return !a.adapter.empty(); });
+  if (trained && results.manifest.value("seeds", 1) < 2)
+    unknowns.push_back("One training seed: how much another seed would move the adapters' scores is in no interval.");
+  if (options.memory_budget == 0) unknowns.push_back("No memory budget was given: memory limits nothing here.");
+  if (decision.resamples == 0) unknowns.push_back("No samples were given: how firm the choice is was not computed.");
+  for (const std::string& arm : decision.resamples > 0 ? fixed : std::vector<std::string>())
+    unknowns.push_back(fmt::format("{} has no samples: its quality was held at its row while resampling.", arm));
+  unknowns.push_back(
+      options.human_hour_price
+          ? "Hours of people were not measured: their price is left out of every cost."
+          : "Hours of people have no price here (decide.human_hour_price): they are left out of every cost.");
+  unknowns.push_back(
+      "The price of a wrong, stale or falsely refused answer is not an input: it is left out of every cost.");
+  return unknowns;
+}
+
+}  // namespace qad

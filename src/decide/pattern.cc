@@ -1,0 +1,130 @@
+// The expected pattern: what people are told about quantization, adapters and RAG, held against these results.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "decide/answers.h"
+#include "decide/evidence.h"
+#include "results/units.h"
+
+namespace qad {
+namespace {
+
+using Quantized = std::vector<QuantizationAnswer>;
+
+PatternStatement CannotTell(std::string statement, std::string missing) {
+  return {std::move(statement), "cannot tell here", std::move(missing)};
+}
+
+PatternStatement SmallerWeights(const Quantized& quantization) {
+  const std::string statement = "Quantized weights take much less memory at nearly the same quality";
+  for (const QuantizationAnswer& arm : quantization) {
+    if (!arm.weights_bytes || !arm.base_weights_bytes || arm.verdict == "cannot tell") continue;
+    const double ratio = *arm.weights_bytes / *arm.base_weights_bytes;
+    const bool shown = ratio <= 0.75 && (arm.verdict == "equivalent" || arm.verdict == "better");
+    if (!shown && &arm != &quantization.back()) continue;  // a larger artefact may still show it
+    return {statement, shown ? "shown" : "not shown",
+            fmt::format("{}: {} of {} ({}), {}: {}", arm.arm, FormatBytes(*arm.weights_bytes),
+                        FormatBytes(*arm.base_weights_bytes), FormatShare(ratio), arm.verdict, arm.basis)};
+  }
+  return CannotTell(statement, "no quantized arm with measured weights and a verdict on its quality");
+}
+
+PatternStatement SameCache(const Quantized& quantization) {
+  const std::string statement = "Quantizing the weights does not shrink the KV cache";
+  for (const QuantizationAnswer& arm : quantization)
+    if (arm.kv_bytes && arm.base_kv_bytes)
+      return {statement, *arm.kv_bytes >= *arm.base_kv_bytes ? "shown" : "not shown",
+              fmt::format("KV cache of {} {}, of {} {}", arm.arm, FormatBytes(*arm.kv_bytes), arm.base,
+                          FormatBytes(*arm.base_kv_bytes))};
+  return CannotTell(statement, "the KV cache of a quantized arm and of the base was not measured");
+}
+
+// The slice of a topic, its leaf that comes first.
+std::string SliceOf(const std::vector<TopicAnswer>& topics, std::string_view topic) {
+  for (const TopicAnswer& answer : topics)
+    if (answer.topic == topic) return answer.slice;
+  return "";
+}
+
+// The best measured arm that satisfies `is`.
+template <typename Is>
+const ArmInfo* Best(const Results& results, const std::string& slice, const std::string& metric, Is is) {
+  const ArmInfo* best = nullptr;
+  double highest = 0;
+  for (const ArmInfo& arm : results.arms) {
+    const auto value = results.Value(arm.name, slice, metric);
+    if (arm.baseline || !value || !is(arm) || (best && *value <= highest)) continue;
+    best = &arm;
+    highest = *value;
+  }
+  return best;
+}
+
+std::string Describe(const Comparison& pair) {
+  return fmt::format("{} − {} on {} ({}): {} points ({} to {}), n = {}{}", pair.better, pair.than, pair.slice,
+                     pair.metric, FormatPoints(pair.difference), FormatPoints(pair.low), FormatPoints(pair.high),
+                     pair.n, pair.declared ? ", declared" : ", exploratory");
+}
+
+// "Shown" needs a difference above zero with its whole interval, and a declared comparison's verdict where there is
+// one.
+PatternStatement FromPair(const std::string& statement, const Comparison& pair) {
+  if (pair.n == 0) return CannotTell(statement, fmt::format("{} and {} share no scored items", pair.better, pair.than));
+  std::string verdict = "cannot tell here";
+  if (pair.declared ? pair.verdict == "better" : pair.low > 0) verdict = "shown";
+  if (pair.declared ? pair.verdict == "worse" || pair.verdict == "equivalent" : pair.high < 0) verdict = "not shown";
+  return {statement, verdict, Describe(pair)};
+}
+
+struct Kinds {
+  bool (*better)(const ArmInfo&);
+  bool (*than)(const ArmInfo&);
+};
+
+// The first declared comparison between arms of these kinds: what was asked before the run goes before what looks best.
+std::optional<Comparison> Declared(const Results& results, const std::string& slice, const std::string& metric,
+                                   const Kinds& kinds) {
+  for (const Comparison& pair : results.comparisons) {
+    if (!pair.declared || pair.slice != slice || pair.metric != metric) continue;
+    const ArmInfo *first = results.Arm(pair.better), *second = results.Arm(pair.than);
+    if (!first || !second) continue;
+    if (kinds.better(*first) && kinds.than(*second)) return pair;
+    if (kinds.better(*second) && kinds.than(*first)) return Turned(pair);
+  }
+  return std::nullopt;
+}
+
+PatternStatement CompareKinds(const Results& results, const std::vector<Sample>& samples, const std::string& statement,
+                              const std::string& slice, const Kinds& kinds, const std::string& missing) {
+  if (slice.empty()) return CannotTell(statement, "no slice of this kind was evaluated");
+  const std::string metric = PrimaryMetric(results, slice);
+  if (const auto declared = Declared(results, slice, metric, kinds)) return FromPair(statement, *declared);
+  const ArmInfo* better = Best(results, slice, metric, kinds.better);
+  const ArmInfo* than = Best(results, slice, metric, kinds.than);
+  if (!better || !than) return CannotTell(statement, missing);
+  return FromPair(statement, FindOrMake(results, samples, better->name, than->name, slice, metric));
+}
+
+bool ZeroShot(const ArmInfo& arm) { return arm.adapter.empty() && arm.prompting.empty(); }
+bool FewShot(const ArmInfo& arm) { return arm.adapter.empty() && arm.prompting == "few-shot"; }
+bool Prompted(const ArmInfo& arm) { return arm.adapter.empty() && arm.prompting != "rag"; }
+bool Adapter(const ArmInfo& arm) { return !arm.adapter.empty() && arm.prompting != "rag"; }
+bool Retrieval(const ArmInfo& arm) { return arm.prompting == "rag"; }
+
+}  // namespace
+
+std::vector<PatternStatement> CheckPattern(const Results& results, const std::vector<Sample>& samples,
+                                           const std::vector<QuantizationAnswer>& quantization) {
+  const std::vector<TopicAnswer> topics = AnswerTopics(results, samples);
+  const std::string behaviour = SliceOf(topics, "behaviour"), changed = SliceOf(topics, "changing facts");
+  return {SmallerWeights(quantization), SameCache(quantization),
+          CompareKinds(results, samples, "Examples in the prompt alone already improve behaviour, without training",
+                       behaviour, {FewShot, ZeroShot}, "no few-shot arm and zero-shot arm on this slice"),
+          CompareKinds(results, samples, "A LoRA adapter improves behaviour and format beyond prompting", behaviour,
+                       {Adapter, Prompted}, "no adapter and prompted arm on this slice"),
+          CompareKinds(results, samples, "RAG answers changing facts better than an adapter trained on them", changed,
+                       {Retrieval, Adapter}, "no RAG arm and adapter on changed facts")};
+}
+
+}  // namespace qad

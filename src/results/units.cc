@@ -1,0 +1,78 @@
+#include "results/units.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+namespace qad {
+namespace {
+
+// Three significant digits, grouped by thousands, without an exponent; real minus sign.
+std::string Significant(double value, int digits = 3) {
+  if (value == 0) return "0";
+  const double size = std::fabs(value);
+  // The exponent of what will be printed: 9.996 is 10.0.
+  const int exponent = static_cast<int>(std::floor(std::log10(size) + 0.5 * std::pow(10, -digits)));
+  const int decimals = std::max(0, digits - 1 - exponent);
+  const std::string digits_text = decimals > 0 ? fmt::format("{:.{}f}", size, decimals) : FormatCount(size);
+  return fmt::format("{}{}", value < 0 ? "−" : "", digits_text);
+}
+
+}  // namespace
+
+std::string FormatCount(double count) {
+  std::string digits = fmt::format("{:.0f}", std::fabs(count));
+  for (size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, 1, ',');
+  return fmt::format("{}{}", count < 0 && digits != "0" ? "−" : "", digits);
+}
+
+std::string FormatBytes(double bytes) {
+  constexpr double kKiB = 1024, kMiB = kKiB * 1024, kGiB = kMiB * 1024;
+  const double size = std::fabs(bytes);
+  if (size >= kGiB) return Significant(bytes / kGiB) + " GiB";
+  if (size >= 10 * kMiB) return fmt::format("{:.1f} MiB", bytes / kMiB);
+  if (size >= kMiB) return Significant(bytes / kMiB) + " MiB";
+  if (size >= 10 * kKiB) return Significant(bytes / kKiB) + " KiB";
+  return FormatCount(bytes) + " B";
+}
+
+std::string FormatSeconds(double seconds) {
+  const double size = std::fabs(seconds);
+  if (size == 0) return "0 s";
+  if (size < 1e-3) return Significant(seconds * 1e6) + " µs";
+  if (size < 1) return Significant(seconds * 1e3) + " ms";
+  if (size < 120) return Significant(seconds) + " s";
+  if (size < 7200) return Significant(seconds / 60) + " min";
+  if (size < 86400) return Significant(seconds / 3600) + " h";
+  return Significant(seconds / 86400) + " d";
+}
+
+std::string FormatShare(double share) {
+  const double percent = 100 * share;
+  if (percent == std::round(percent)) return fmt::format("{:.0f}%", percent);
+  return fmt::format("{:.1f}%", percent);
+}
+
+std::string FormatShare(double share, std::optional<double> low, std::optional<double> high) {
+  if (!low || !high) return FormatShare(share);
+  return fmt::format("{} ({:.1f}–{:.1f})", FormatShare(share), 100 * *low, 100 * *high);
+}
+
+std::string FormatPoints(double difference) {
+  const double points = 100 * difference;
+  if (std::fabs(points) < 0.05) return "0.0";
+  return fmt::format("{}{:.1f}", points < 0 ? "−" : "+", std::fabs(points));
+}
+
+std::string FormatRate(double per_second) { return Significant(per_second); }
+std::string FormatMoney(double amount) { return Significant(amount); }
+std::string FormatNumber(double value) { return value == std::round(value) ? FormatCount(value) : Significant(value); }
+
+std::string FormatIn(const std::string& unit, double value) {
+  if (unit == "bytes") return FormatBytes(value);
+  if (unit == "seconds") return FormatSeconds(value);
+  if (unit == "share") return FormatShare(value);
+  return FormatNumber(value) + (unit.empty() ? "" : " ") + unit;
+}
+
+}  // namespace qad
