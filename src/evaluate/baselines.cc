@@ -11,7 +11,7 @@
 #include "evaluate/metrics.h"
 #include "evaluate/schema.h"
 #include "evaluate/tfidf.h"
-#include "retrieve/index.h"
+#include "retrieve/prompt.h"
 
 namespace qad {
 namespace {

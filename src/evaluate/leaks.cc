@@ -7,7 +7,7 @@
 #include <unordered_map>
 
 #include "evaluate/words.h"
-#include "retrieve/index.h"
+#include "retrieve/prompt.h"
 
 namespace qad {
 namespace {
