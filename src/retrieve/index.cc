@@ -1,5 +1,7 @@
 #include "retrieve/index.h"
 
+#include <algorithm>
+#include <array>
 #include <map>
 #include <set>
 
@@ -136,6 +138,39 @@ int64_t CountRows(const SqliteDatabase& database, const std::string& what) {
   return statement.Int(0);
 }
 
+// Words of a question that say nothing about its subject. BM25 would take them for rare: pages state, they do not ask.
+constexpr std::array<std::string_view, 86> kFunctionWords = {
+    "a",    "about",  "after", "all",  "also",  "am",    "an",   "and",   "any",  "are",   "as",    "at",    "be",
+    "been", "but",    "by",    "can",  "could", "did",   "do",   "does",  "for",  "from",  "had",   "has",   "have",
+    "he",   "her",    "his",   "how",  "i",     "if",    "in",   "into",  "is",   "it",    "its",   "just",  "like",
+    "may",  "me",     "might", "much", "must",  "my",    "no",   "not",   "of",   "on",    "or",    "our",   "please",
+    "she",  "should", "so",    "some", "than",  "that",  "the",  "their", "them", "then",  "there", "these", "they",
+    "this", "those",  "to",    "us",   "was",   "we",    "were", "what",  "when", "where", "which", "while", "who",
+    "whom", "whose",  "why",   "will", "with",  "would", "you",  "your"};
+
+bool IsFunctionWord(std::string_view word) {
+  return std::binary_search(kFunctionWords.begin(), kFunctionWords.end(), word);
+}
+
+// ASCII that is no letter or digit separates words, as in unicode61. Other characters stay with the word; the tokenizer
+// cuts there, and the quoted word becomes a phrase. Each different word once.
+std::vector<std::string_view> QueryWords(std::string_view text) {
+  std::vector<std::string_view> words;
+  std::set<std::string_view> seen;
+  const auto is_word = [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte >= 0x80 || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+  };
+  for (size_t at = 0; at < text.size();) {
+    size_t end = at;
+    while (end < text.size() && is_word(text[end])) ++end;
+    const std::string_view word = text.substr(at, end - at);
+    if (!word.empty() && seen.insert(word).second) words.push_back(word);
+    at = end + 1;
+  }
+  return words;
+}
+
 }  // namespace
 
 std::string ContentHash(std::span<const Chunk> chunks) {
@@ -183,23 +218,13 @@ std::vector<Chunk> Index::Chunks() const {
   return chunks;
 }
 
-// ASCII that is no letter or digit separates words, as in unicode61. Other characters stay with the word; the tokenizer
-// cuts there, and the quoted word becomes a phrase.
 std::string MatchExpression(std::string_view query) {
   const std::string clean = LowerCase(query);
-  std::set<std::string_view> seen;
+  std::vector<std::string_view> words = QueryWords(clean);
+  if (!std::all_of(words.begin(), words.end(), IsFunctionWord)) std::erase_if(words, IsFunctionWord);
+  words.resize(std::min(words.size(), kMaxQueryWords));
   std::string match;
-  for (size_t at = 0; at < clean.size() && seen.size() < kMaxQueryWords;) {
-    const auto is_word = [&](size_t i) {
-      const auto c = static_cast<unsigned char>(clean[i]);
-      return c >= 0x80 || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-    };
-    size_t end = at;
-    while (end < clean.size() && is_word(end)) ++end;
-    const std::string_view word(clean.data() + at, end - at);
-    if (!word.empty() && seen.insert(word).second) match += fmt::format("{}\"{}\"", match.empty() ? "" : " OR ", word);
-    at = end + 1;
-  }
+  for (const std::string_view word : words) match += fmt::format("{}\"{}\"", match.empty() ? "" : " OR ", word);
   return match;
 }
 

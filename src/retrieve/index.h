@@ -39,7 +39,8 @@ class Index {
   explicit Index(const std::filesystem::path& path);
 
   // At most top_k chunks, best first; equal scores in the order of the documents. Any text is a valid query: it is
-  // words, never FTS5 syntax. Its first 256 different words count. Empty where no word occurs in any chunk.
+  // words, never FTS5 syntax. English function words ("how", "the") count only where there are no others, and only the
+  // first 256 different words do. Empty where none of them occurs in any chunk.
   std::vector<SearchHit> Search(std::string_view query, int top_k) const;
 
   std::vector<Chunk> Chunks() const;  // all, in the order of the documents
@@ -53,7 +54,7 @@ class Index {
   int64_t chunks_ = 0, pages_ = 0;
 };
 
-// The query in FTS5's syntax: each different word quoted, joined by OR; empty where the text has no words.
+// The query in FTS5's syntax: the words that count, quoted and joined by OR; empty where the text has no words.
 std::string MatchExpression(std::string_view query);
 
 // Hits as passages for a prompt.
@@ -69,8 +70,5 @@ RetrievalQuality MeasureRetrieval(const Index& index, std::span<const Item> item
 
 // Whether a chunk is (a part of) the source "page.md#Heading", or of the page where no heading is given.
 bool IsFromSource(const Chunk& chunk, std::string_view source);
-
-// What an item asks: its last user message.
-std::string_view QuestionOf(const Item& item);
 
 }  // namespace qad

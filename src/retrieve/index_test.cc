@@ -140,9 +140,11 @@ TEST_F(IndexTest, TenThousandWords) {
   EXPECT_EQ(Index(path_).Search(std::string(1 << 20, 'x'), 3).size(), 0u);
 }
 
-TEST_F(IndexTest, EachWordOnceAndQuoted) {
-  EXPECT_EQ(MatchExpression("Days days, \"AND\" x-y"), "\"days\" OR \"and\" OR \"x\" OR \"y\"");
+TEST(MatchExpression, EachWordOnceAndQuoted) {
+  EXPECT_EQ(MatchExpression("Days days, \"NEAR\" x-y"), "\"days\" OR \"near\" OR \"x\" OR \"y\"");
   EXPECT_EQ(MatchExpression("..."), "");
+  EXPECT_EQ(MatchExpression("How long is the warranty?"), "\"long\" OR \"warranty\"");
+  EXPECT_EQ(MatchExpression("What is it?"), "\"what\" OR \"is\" OR \"it\"") << "where there is nothing else";
 }
 
 TEST_F(IndexTest, TheSameContentIsNotWrittenAgain) {

@@ -22,12 +22,18 @@ std::string SingleSpaced(std::string_view text) {
   return out;
 }
 
+bool IsUser(const Message& message) { return message.role == "user"; }
+
 }  // namespace
+
+std::string_view QuestionOf(const Item& item) {
+  const auto question = std::find_if(item.messages.rbegin(), item.messages.rend(), IsUser);
+  return question == item.messages.rend() ? std::string_view() : question->content;
+}
 
 GroundedPrompt PutPassages(std::vector<Message> messages, const std::vector<Passage>& passages) {
   if (passages.empty()) return {std::move(messages), false};
-  const auto question =
-      std::find_if(messages.rbegin(), messages.rend(), [](const Message& message) { return message.role == "user"; });
+  const auto question = std::find_if(messages.rbegin(), messages.rend(), IsUser);
   QAD_CHECK(question != messages.rend());
   std::string context = "Context:\n";
   for (const Passage& passage : passages) context += "[" + passage.id + "] " + SingleSpaced(passage.text) + "\n";

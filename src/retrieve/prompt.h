@@ -1,12 +1,16 @@
 // How passages are put before a question: the one place for evaluation, training on given passages, and `ask`.
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include "text/chat.h"
 #include "text/dataset.h"
 
 namespace qad {
+
+// What an item asks: its last user message; empty where it has none.
+std::string_view QuestionOf(const Item& item);
 
 struct GroundedPrompt {
   std::vector<Message> messages;

@@ -1,16 +1,11 @@
 #include "retrieve/index.h"
+#include "retrieve/prompt.h"
 
 namespace qad {
 
 bool IsFromSource(const Chunk& chunk, std::string_view source) {
   if (chunk.page == source || chunk.id == source) return true;
   return chunk.id.size() > source.size() && chunk.id.starts_with(source) && chunk.id[source.size()] == '~';
-}
-
-std::string_view QuestionOf(const Item& item) {
-  for (auto message = item.messages.rbegin(); message != item.messages.rend(); ++message)
-    if (message->role == "user") return message->content;
-  return {};
 }
 
 RetrievalQuality MeasureRetrieval(const Index& index, std::span<const Item> items, int k) {

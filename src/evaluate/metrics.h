@@ -1,0 +1,59 @@
+// How an answer is scored: a table of metrics, one row and one function each. All scores are 0 or 1, or from 0 to 1.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "results/results.h"
+#include "text/dataset.h"
+
+namespace qad {
+
+// Sentences the dataset itself refuses with: the answers of its unanswerable items, normalized, each once.
+std::vector<std::string> RefusalSentences(std::span<const Item> items);
+
+// What a metric looks at.
+struct Answer {
+  const Item& item;
+  std::string_view output;
+  bool truncated = false;
+  std::span<const std::string> refusals;  // RefusalSentences of the datasets
+};
+
+struct Metric {
+  std::string_view name;
+  bool (*applies)(const Item& item);
+  double (*score)(const Answer& answer);
+};
+
+// contains         has an accepted answer and no rejected one, as whole words of the normalized text ("30 days" is not
+// in
+//                  "130 days"). A rejected answer inside a longer accepted one does not count. Where the item lists no
+//                  accepted answers, its completion is the one. Answerable items without a schema.
+// stale            has a rejected answer. Items that list some.
+// exact            schema items: every field right and no other field; else: equals an accepted answer after
+// normalizing. schema_valid     one JSON object, white space around it at most (a ``` fence is not valid), with exactly
+// the schema's
+//                  fields, each of the reference's type and among its allowed values (any value where none are listed).
+// token_f1         F1 over normalized words, the best of the accepted answers and the completion (SQuAD).
+// refused          says that it cannot answer. Items without a schema; correct_refusal: the unanswerable ones (and no
+//                  rejected answer given all the same); false_refusal: the answerable ones.
+// truncated        stopped by the token limit. All items.
+// Besides the table, schema items get field:<name>, for each field: parsed, and equal to the reference.
+std::span<const Metric> Metrics();
+
+// Every metric that applies to the item. {"text"} items have none but `truncated`.
+// Errors (kInput): a schema item whose completion is no JSON object with the schema's fields.
+std::map<std::string, double> ScoreAnswer(const Answer& answer);
+
+// The metric a slice is judged by, from what most of its items are: "exact" for schema items, "correct_refusal" for
+// unanswerable ones, else "contains".
+std::string PrimaryMetric(std::span<const Item> items);
+
+// A sample of this item, to be filled with output and scores.
+Sample StartSample(std::string_view arm, const Item& item);
+
+}  // namespace qad
