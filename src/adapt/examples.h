@@ -23,7 +23,7 @@ struct TrainExample {
 
 struct ExampleSet {
   std::vector<TrainExample> examples;
-  std::vector<std::string> skipped;  // ids of items longer than allowed: left out whole, never cut
+  std::vector<std::string> skipped = {};  // ids of items longer than allowed: left out whole, never cut
 
   size_t tokens() const;
   size_t longest() const;

@@ -126,9 +126,9 @@ void Trainer::CheckLengths() const {
 }
 
 void Trainer::Predict() {
-  size_t largest = 0;
-  for (const ExampleSet* set : {&train_, &dev_})
-    largest = std::max({largest, std::min(limit_, set->tokens()), set->longest()});
+  size_t largest = LargestPass(dev_.examples, Everything(dev_), limit_);
+  for (int64_t step = 0; step < plan_.total_steps(); ++step)
+    largest = std::max(largest, LargestPass(train_.examples, plan_.ExamplesOf(step), limit_));
   result_.trainable_parameters = adapter_.parameters();
   result_.adapter_bytes = result_.gradient_bytes = adapter_.bytes();
   result_.moment_bytes = optimizer_.bytes();
