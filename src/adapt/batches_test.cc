@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "adapt/testing_models.h"
+#include "adapt/adapt_testing.h"
 
 namespace qad {
 namespace {

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <fstream>
 
-#include "adapt/testing_models.h"
+#include "adapt/adapt_testing.h"
 #include "base/testing.h"
 #include "model/kv_cache.h"
 
@@ -20,12 +20,12 @@ std::vector<std::string> ModulesOf(const Transformer& model, const std::vector<s
 }
 
 TEST(SelectSites, AllLinearLeavesTheHeadOut) {
-  EXPECT_EQ(ModulesOf(LoadTestModel("llama-bias"), {"all-linear"}).size(), 2u * 7);
-  EXPECT_EQ(ModulesOf(LoadTestModel("gpt2"), {"all-linear"}).size(), 2u * 4);
+  EXPECT_EQ(ModulesOf(LoadTransformer(TinyPath("llama-bias")), {"all-linear"}).size(), 2u * 7);
+  EXPECT_EQ(ModulesOf(LoadTransformer(TinyPath("gpt2")), {"all-linear"}).size(), 2u * 4);
 }
 
 TEST(SelectSites, RolesAndEndsOfNames) {
-  const Transformer llama = LoadTestModel("llama-gqa"), gpt2 = LoadTestModel("gpt2");
+  const Transformer llama = LoadTransformer(TinyPath("llama-gqa")), gpt2 = LoadTransformer(TinyPath("gpt2"));
   EXPECT_EQ(ModulesOf(llama, {"q_proj", "v_proj"}),
             (std::vector<std::string>{"model.layers.0.self_attn.q_proj", "model.layers.0.self_attn.v_proj",
                                       "model.layers.1.self_attn.q_proj", "model.layers.1.self_attn.v_proj"}));
@@ -37,17 +37,19 @@ TEST(SelectSites, RolesAndEndsOfNames) {
 }
 
 TEST(SelectSites, UnknownNamesAreUsageErrorsWithSuggestions) {
-  const Transformer llama = LoadTestModel("llama-gqa");
-  const auto [kind, message] = ErrorOf([&] { SelectSites(llama, {"q_proj", "q_porj"}); });
-  EXPECT_EQ(kind, 2);
-  EXPECT_NE(message.find("did you mean 'q_proj'"), std::string::npos) << message;
-  EXPECT_EQ(ErrorOf([&] { SelectSites(llama, {"roj"}); }).first, 2) << "part of a name is no name";
-  EXPECT_EQ(ErrorOf([&] { SelectSites(llama, {"lm_head"}); }).first, 2);
-  EXPECT_EQ(ErrorOf([&] { SelectSites(llama, {}); }).first, 2);
+  const Transformer llama = LoadTransformer(TinyPath("llama-gqa"));
+  EXPECT_TRUE(Fails(
+      [&] {
+        SelectSites(llama, {"q_proj", "q_porj"});
+      },
+      ErrorKind::kUsage, {"\"q_porj\"", "did you mean 'q_proj'"}));
+  EXPECT_TRUE(Fails([&] { SelectSites(llama, {"roj"}); }, ErrorKind::kUsage, {})) << "part of a name is no name";
+  EXPECT_TRUE(Fails([&] { SelectSites(llama, {"lm_head"}); }, ErrorKind::kUsage, {}));
+  EXPECT_TRUE(Fails([&] { SelectSites(llama, {}); }, ErrorKind::kUsage, {}));
 }
 
 TEST(TargetModules, AreTheShortestEndsThatSelectExactly) {
-  const Transformer gpt2 = LoadTestModel("gpt2");
+  const Transformer gpt2 = LoadTransformer(TinyPath("gpt2"));
   const auto targets = [&](const std::vector<std::string>& names) {
     return TargetModules(gpt2.sites(), SelectSites(gpt2, names));
   };
@@ -57,7 +59,7 @@ TEST(TargetModules, AreTheShortestEndsThatSelectExactly) {
 }
 
 TEST(LoraAdapter, StartsAsPeftDoes) {
-  const Transformer model = LoadTestModel("llama-gqa");
+  const Transformer model = LoadTransformer(TinyPath("llama-gqa"));
   const LoraAdapter adapter(model, {.r = 64}, 5);
   double sum = 0, squares = 0;
   size_t count = 0;
@@ -79,7 +81,7 @@ TEST(LoraAdapter, StartsAsPeftDoes) {
 }
 
 TEST(LoraAdapter, StartDependsOnSeedAndPlaceOnly) {
-  const Transformer model = LoadTestModel("llama-gqa");
+  const Transformer model = LoadTransformer(TinyPath("llama-gqa"));
   const LoraAdapter all(model, {}, 5), one(model, {.target_modules = {"down_proj"}}, 5), other(model, {}, 6);
   EXPECT_FALSE(std::ranges::equal(all.values(), other.values()));
   for (const LoraAdapter::Module& module : one.modules()) {
@@ -92,7 +94,7 @@ TEST(LoraAdapter, StartDependsOnSeedAndPlaceOnly) {
 }
 
 TEST(LoraAdapter, ScaleIsPefts) {
-  const Transformer model = LoadTestModel("llama-gqa");
+  const Transformer model = LoadTransformer(TinyPath("llama-gqa"));
   EXPECT_FLOAT_EQ(LoraAdapter(model, {.r = 16, .alpha = 8}, 0).config().Scale(), 0.5f);
   EXPECT_FLOAT_EQ(LoraAdapter(model, {.r = 16, .alpha = 8, .rslora = true}, 0).config().Scale(), 2.0f);
 }
@@ -117,18 +119,18 @@ class LoraGoldens : public ::testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Models, LoraGoldens, ::testing::Values("llama-gqa", "llama-bias", "gpt2"));
 
 TEST_P(LoraGoldens, PeftsFolderGivesPeftsLogitsAndComesBackEqual) {
-  Transformer model = LoadTestModel(GetParam());
-  LoraAdapter adapter(model, TestModelFolder(GetParam()) / "adapter");
+  Transformer model = LoadTransformer(TinyPath(GetParam()));
+  LoraAdapter adapter(model, TinyPath(GetParam()) / "adapter");
   adapter.AttachTo(model);
-  const SafetensorsFile golden(TestModelFolder(GetParam()) / "golden.safetensors");
+  const SafetensorsFile golden(TinyPath(GetParam()) / "golden.safetensors");
   const std::vector<float> want = ToFloats(golden.At("logits_with_adapter"));
   const std::vector<float> got = AllLogits(model, TestModelGolden(GetParam()));
   // Logits of size 10 through 2 layers of sums of up to 64 terms in f32: √64 · 2⁻²⁴ · 10 · a few dozen roundings.
   EXPECT_TRUE(AllClose(got, want, 2e-4));
 
-  TestFolder folder;
+  TempFolder folder;
   adapter.Save(folder.path() / "adapter", "base");
-  Transformer fresh = LoadTestModel(GetParam());
+  Transformer fresh = LoadTransformer(TinyPath(GetParam()));
   LoraAdapter loaded(fresh, folder.path() / "adapter");
   EXPECT_TRUE(std::ranges::equal(loaded.values(), adapter.values()));
   EXPECT_EQ(loaded.config().base_model, "base");
@@ -137,29 +139,27 @@ TEST_P(LoraGoldens, PeftsFolderGivesPeftsLogitsAndComesBackEqual) {
 }
 
 TEST(LoraAdapter, AdapterOfAnotherBaseNamesBoth) {
-  const Transformer llama = LoadTestModel("llama-gqa");
+  const Transformer llama = LoadTransformer(TinyPath("llama-gqa"));
   for (const char* other : {"gpt2", "llama-bias"}) {
-    const auto folder = TestModelFolder(other) / "adapter";
-    const auto [kind, message] = ErrorOf([&] { LoraAdapter adapter(llama, folder); });
-    EXPECT_EQ(kind, 3) << message;
-    EXPECT_NE(message.find(folder.string()), std::string::npos) << message;
-    EXPECT_NE(message.find(fmt::format("\"{}\"", other)), std::string::npos) << "names the adapter's base: " << message;
-    EXPECT_NE(message.find("llama, 2 layers, hidden size 32"), std::string::npos) << "names this model: " << message;
+    const auto folder = TinyPath(other) / "adapter";
+    const std::string base = fmt::format("\"{}\"", other);
+    EXPECT_TRUE(Fails([&] { LoraAdapter adapter(llama, folder); }, ErrorKind::kInput,
+                      {folder.string(), base, "llama, 2 layers, hidden size 32"}));
   }
 }
 
 TEST(LoraAdapter, DamagedFoldersAreInputErrors) {
   namespace fs = std::filesystem;
-  const Transformer llama = LoadTestModel("llama-gqa");
-  TestFolder folder;
+  const Transformer llama = LoadTransformer(TinyPath("llama-gqa"));
+  TempFolder folder;
   const auto load = [&] { LoraAdapter adapter(llama, folder.path()); };
-  EXPECT_EQ(ErrorOf(load).first, 3) << "empty folder";
-  fs::copy(TestModelFolder("llama-gqa") / "adapter", folder.path(),
+  EXPECT_TRUE(Fails(load, ErrorKind::kInput, {})) << "empty folder";
+  fs::copy(TinyPath("llama-gqa") / "adapter", folder.path(),
            fs::copy_options::recursive | fs::copy_options::overwrite_existing);
   load();
   fs::resize_file(folder.path() / "adapter_model.safetensors",
                   fs::file_size(folder.path() / "adapter_model.safetensors") - 1);
-  EXPECT_EQ(ErrorOf(load).first, 3) << "cut file";
+  EXPECT_TRUE(Fails(load, ErrorKind::kInput, {})) << "cut file";
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "adapt/testing_models.h"
+#include "adapt/adapt_testing.h"
 #include "base/testing.h"
 
 namespace qad {
@@ -34,7 +34,7 @@ TEST(ClipFactor, IsTorchs) {
 
 // The update as torch.optim.AdamW's documentation writes it, in double.
 TEST(AdamWOptimizer, FollowsThePublishedUpdate) {
-  const Transformer model = LoadTestModel("llama-gqa");
+  const Transformer model = LoadTransformer(TinyPath("llama-gqa"));
   LoraAdapter adapter(model, {}, 1);
   adapter.EnableGradients();
   AdamWOptimizer optimizer(adapter.parameters());

@@ -1,7 +1,5 @@
 #include "adapt/trainer.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -14,6 +12,7 @@
 #include "adapt/seeds.h"
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/process.h"
 #include "base/progress.h"
 
 namespace qad {
@@ -27,12 +26,6 @@ constexpr size_t kMaxPasses = size_t{1} << 20;  // of one step: gives every pass
 
 double SecondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-size_t PeakRss() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<size_t>(usage.ru_maxrss) * 1024;
 }
 
 std::vector<size_t> Everything(const ExampleSet& set) {
@@ -235,7 +228,7 @@ void Trainer::Finish() {
   result_.steps = state_.step;
   result_.tokens_per_second = result_.seconds > 0 ? static_cast<double>(result_.tokens) / result_.seconds : 0;
   result_.tape_bytes_allocated = pass_.allocated_bytes();
-  result_.peak_rss_bytes = PeakRss();
+  result_.peak_rss_bytes = PeakRssBytes();
 }
 
 std::string Trainer::Note(const TrainProgress& done) const {
