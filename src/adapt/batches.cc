@@ -41,4 +41,14 @@ std::vector<PackedBatch> Pack(const std::vector<TrainExample>& examples, const s
   return passes;
 }
 
+size_t LargestPass(const std::vector<TrainExample>& examples, const std::vector<size_t>& chosen, size_t limit) {
+  size_t largest = 0, pass = 0;
+  for (const size_t index : chosen) {
+    const size_t tokens = examples[index].tokens.size();
+    pass = pass > 0 && pass + tokens <= limit ? pass + tokens : tokens;
+    largest = std::max(largest, pass);
+  }
+  return largest;
+}
+
 }  // namespace qad

@@ -34,4 +34,7 @@ class StepPlan {
 std::vector<PackedBatch> Pack(const std::vector<TrainExample>& examples, const std::vector<size_t>& chosen,
                               size_t limit);
 
+// Tokens of the largest of those passes.
+size_t LargestPass(const std::vector<TrainExample>& examples, const std::vector<size_t>& chosen, size_t limit);
+
 }  // namespace qad

@@ -5,6 +5,7 @@
 
 #include "adapt/seeds.h"
 #include "base/error.h"
+#include "text/prompt.h"
 
 namespace qad {
 namespace {
@@ -65,10 +66,7 @@ TrainExample MakeExample(const Tokenizer& tokenizer, const ChatTemplate& chat, c
     AppendEnd(tokenizer, "", sequence);
     return WithLabels(std::move(sequence), 1);
   }
-  std::vector<Message> messages = item.messages;
-  const bool has_system = !messages.empty() && messages.front().role == "system";
-  if (!system_prompt.empty() && !has_system) messages.insert(messages.begin(), {"system", system_prompt});
-  return MakeExample(tokenizer, chat, messages, item.completion, completion_only);
+  return MakeExample(tokenizer, chat, BuildMessages(item, {.system = system_prompt}), item.completion, completion_only);
 }
 
 ExampleSet MakeExamples(const Tokenizer& tokenizer, const ChatTemplate& chat, std::span<const Item> items,

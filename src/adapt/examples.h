@@ -23,7 +23,7 @@ struct TrainExample {
 
 struct ExampleSet {
   std::vector<TrainExample> examples;
-  std::vector<std::string> skipped;  // ids of items longer than allowed: left out whole, never cut
+  std::vector<std::string> skipped = {};  // ids of items longer than allowed: left out whole, never cut
 
   size_t tokens() const;
   size_t longest() const;
@@ -34,8 +34,8 @@ struct ExampleSet {
 // `completion_only` the loss counts from the completion's first token, else from the second token of the prompt.
 TrainExample MakeExample(const Tokenizer& tokenizer, const ChatTemplate& chat, const std::vector<Message>& prompt,
                          std::string_view completion, bool completion_only);
-// The same for an item; `system_prompt`, where not empty, is put before items that have no system message. Items of
-// plain text ({"text"}) have no template and count whole.
+// The same for an item, whose messages are built as evaluation builds them (text/prompt.h, with the item's own
+// passages). Items of plain text ({"text"}) have no template and count whole.
 TrainExample MakeExample(const Tokenizer& tokenizer, const ChatTemplate& chat, const Item& item,
                          const std::string& system_prompt, bool completion_only);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "adapt/seeds.h"
@@ -43,18 +44,18 @@ std::string Describe(const Transformer& model) {
   return fmt::format("this model ({}, {} layers, hidden size {})", c.family->name, c.layers, c.hidden);
 }
 
-const AdapterSite& SiteOf(const Transformer& model, const PeftModule& module, const std::string& adapter) {
-  const auto& sites = model.sites();
-  const auto found = std::ranges::find(sites, module.module, &AdapterSite::module);
-  if (found == sites.end())
+// Index of the module's site. The adapter is called `name` in errors.
+size_t SiteOf(const Transformer& model, const PeftModule& module, const std::string& name) {
+  const auto found = std::ranges::find(model.sites(), module.module, &AdapterSite::module);
+  if (found == model.sites().end())
     FailInput("{} does not fit {}: it adapts \"{}\", which the model lacks; load it onto the base it was trained on",
-              adapter, Describe(model), module.module);
+              name, Describe(model), module.module);
   if (module.in != found->in || module.out != found->out)
     FailInput(
         "{} does not fit {}: \"{}\" is {} inputs × {} outputs in the adapter and {} × {} in the model; load it onto "
         "the base it was trained on",
-        adapter, Describe(model), module.module, module.in, module.out, found->in, found->out);
-  return *found;
+        name, Describe(model), module.module, module.in, module.out, found->in, found->out);
+  return static_cast<size_t>(found - model.sites().begin());
 }
 
 }  // namespace
@@ -123,12 +124,15 @@ LoraAdapter::LoraAdapter(const Transformer& model, const fs::path& folder) {
   const PeftAdapter peft = ReadPeftAdapter(folder);
   config_ = peft.config;
   const std::string name = fmt::format("{} (an adapter of \"{}\")", folder.string(), config_.base_model);
+  std::map<size_t, const PeftModule*> placed;  // in the model's order, whatever the file's
+  for (const PeftModule& module : peft.modules) placed.emplace(SiteOf(model, module, name), &module);
   std::vector<AdapterSite> sites;
-  for (const PeftModule& module : peft.modules) sites.push_back(SiteOf(model, module, name));
+  for (const auto& [place, module] : placed) sites.push_back(model.sites()[place]);
   Lay(std::move(sites));
-  for (size_t i = 0; i < modules_.size(); ++i) {
-    std::ranges::copy(peft.modules[i].a, values_.begin() + static_cast<std::ptrdiff_t>(modules_[i].a));
-    std::ranges::copy(peft.modules[i].b, values_.begin() + static_cast<std::ptrdiff_t>(modules_[i].b));
+  float* at = values_.data();
+  for (const auto& [place, module] : placed) {
+    at = std::ranges::copy(module->a, at).out;
+    at = std::ranges::copy(module->b, at).out;
   }
 }
 

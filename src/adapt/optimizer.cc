@@ -10,7 +10,8 @@ namespace qad {
 namespace {
 
 constexpr size_t kChunk = 1 << 14;  // elements a thread takes at a time: work is cut by size, not by threads
-constexpr float kBeta1 = 0.9f, kBeta2 = 0.999f, kEpsilon = 1e-8f;
+constexpr double kBeta1 = 0.9, kBeta2 = 0.999;
+constexpr float kEpsilon = 1e-8f;
 
 }  // namespace
 
@@ -34,13 +35,13 @@ void AdamWOptimizer::Step(LoraAdapter& adapter, double learning_rate, double wei
   QAD_CHECK(values.size() == m_.size() && gradients.size() == m_.size());
   ++steps_;
   const auto steps = static_cast<double>(steps_);
-  const AdamWStep step{.learning_rate = static_cast<float>(learning_rate),
-                       .beta1 = kBeta1,
+  const AdamWStep step{.beta1 = kBeta1,
                        .beta2 = kBeta2,
+                       .learning_rate = static_cast<float>(learning_rate),
                        .epsilon = kEpsilon,
                        .weight_decay = static_cast<float>(weight_decay),
-                       .correction1 = static_cast<float>(1 - std::pow(static_cast<double>(kBeta1), steps)),
-                       .correction2 = static_cast<float>(1 - std::pow(static_cast<double>(kBeta2), steps)),
+                       .correction1 = static_cast<float>(1 - std::pow(kBeta1, steps)),
+                       .correction2 = static_cast<float>(1 - std::pow(kBeta2, steps)),
                        .gradient_scale = static_cast<float>(gradient_scale)};
 #pragma omp parallel for schedule(static)
   for (int64_t i = 0; i < static_cast<int64_t>((m_.size() + kChunk - 1) / kChunk); ++i) {

@@ -1,7 +1,5 @@
 #include "adapt/trainer.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -14,6 +12,7 @@
 #include "adapt/seeds.h"
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/process.h"
 #include "base/progress.h"
 
 namespace qad {
@@ -27,12 +26,6 @@ constexpr size_t kMaxPasses = size_t{1} << 20;  // of one step: gives every pass
 
 double SecondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-size_t PeakRss() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<size_t>(usage.ru_maxrss) * 1024;
 }
 
 std::vector<size_t> Everything(const ExampleSet& set) {
@@ -126,9 +119,9 @@ void Trainer::CheckLengths() const {
 }
 
 void Trainer::Predict() {
-  size_t largest = 0;
-  for (const ExampleSet* set : {&train_, &dev_})
-    largest = std::max({largest, std::min(limit_, set->tokens()), set->longest()});
+  size_t largest = LargestPass(dev_.examples, Everything(dev_), limit_);
+  for (int64_t step = 0; step < plan_.total_steps(); ++step)
+    largest = std::max(largest, LargestPass(train_.examples, plan_.ExamplesOf(step), limit_));
   result_.trainable_parameters = adapter_.parameters();
   result_.adapter_bytes = result_.gradient_bytes = adapter_.bytes();
   result_.moment_bytes = optimizer_.bytes();
@@ -235,7 +228,7 @@ void Trainer::Finish() {
   result_.steps = state_.step;
   result_.tokens_per_second = result_.seconds > 0 ? static_cast<double>(result_.tokens) / result_.seconds : 0;
   result_.tape_bytes_allocated = pass_.allocated_bytes();
-  result_.peak_rss_bytes = PeakRss();
+  result_.peak_rss_bytes = PeakRssBytes();
 }
 
 std::string Trainer::Note(const TrainProgress& done) const {

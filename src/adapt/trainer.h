@@ -26,11 +26,11 @@ struct TrainProgress {
 struct TrainHooks {
   // Where the finished adapter goes (a PEFT folder, replaced whole at the end). While training, checkpoint/ in it holds
   // the last good adapter and what resuming needs. Empty: nothing is written.
-  std::filesystem::path output;
-  std::string base_model;                             // what adapter_config.json calls the base
-  bool resume = false;                                // go on from output/checkpoint where there is one
-  bool quiet = false;                                 // no progress on stderr
-  std::function<void(const TrainProgress&)> on_step;  // after each step; may be empty, may throw
+  std::filesystem::path output = {};
+  std::string base_model = {};                             // what adapter_config.json calls the base
+  bool resume = false;                                     // go on from output/checkpoint where there is one
+  bool quiet = false;                                      // no progress on stderr
+  std::function<void(const TrainProgress&)> on_step = {};  // after each step; may be empty, may throw
 };
 
 struct TrainResult {

@@ -1,0 +1,46 @@
+// Examples for this room's tests: the goldens' batches, and random ones.
+#pragma once
+
+#include <string>
+
+#include "adapt/examples.h"
+#include "base/json.h"
+#include "base/random.h"
+#include "base/test_files.h"
+#include "model/model_testing.h"
+
+namespace qad {
+
+inline Json TestModelGolden(const std::string& name) { return ReadJsonFile(TinyPath(name) / "golden.json"); }
+
+// The golden's packed batch, a sequence an example.
+inline ExampleSet GoldenExamples(const Json& golden) {
+  const auto tokens = golden["batch"]["tokens"].get<std::vector<TokenId>>();
+  const auto labels = golden["batch"]["labels"].get<std::vector<TokenId>>();
+  ExampleSet set;
+  std::ptrdiff_t at = 0;
+  for (const auto length : golden["batch"]["lengths"].get<std::vector<std::ptrdiff_t>>()) {
+    set.examples.push_back({.tokens = {tokens.begin() + at, tokens.begin() + at + length},
+                            .labels = {labels.begin() + at, labels.begin() + at + length}});
+    at += length;
+  }
+  return set;
+}
+
+// Seeded random sequences of 4 … 15 tokens, every position supervised but the last.
+inline ExampleSet RandomExamples(size_t count, TokenId vocab, uint64_t seed) {
+  ExampleSet set;
+  for (size_t i = 0; i < count; ++i) {
+    Random random(seed, i);
+    TrainExample example;
+    const size_t length = 4 + random.Below(12);
+    for (size_t t = 0; t < length; ++t)
+      example.tokens.push_back(static_cast<TokenId>(random.Below(static_cast<uint64_t>(vocab))));
+    example.labels.assign(example.tokens.begin() + 1, example.tokens.end());
+    example.labels.push_back(kNotSupervised);
+    set.examples.push_back(std::move(example));
+  }
+  return set;
+}
+
+}  // namespace qad

@@ -1,0 +1,342 @@
+#include "adapt/trainer.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <csignal>
+#include <numeric>
+
+#include "adapt/adapt_testing.h"
+#include "adapt/checkpoint.h"
+#include "base/files.h"
+#include "base/interrupt.h"
+#include "base/testing.h"
+
+namespace qad {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Trained {
+  TrainResult result;
+  std::vector<float> values;
+};
+
+TrainHooks Quiet() { return {.base_model = "base", .quiet = true}; }
+
+// Trains on a tiny model from a fresh adapter.
+Trained TrainTiny(const ExampleSet& train, const ExampleSet& dev, const TrainOptions& options, const TrainHooks& hooks,
+                  const LoraOptions& lora = {}, int threads = 1, uint64_t seed = 1) {
+  Transformer model = LoadTransformer(TinyPath("llama-gqa"));
+  Context context(Numerics::kFast, threads);
+  LoraAdapter adapter(model, lora, seed);
+  Trained run;
+  run.result = Train(context, model, adapter, train, dev, options, seed, hooks);
+  run.values.assign(adapter.values().begin(), adapter.values().end());
+  return run;
+}
+
+TrainOptions TinyOptions() {
+  return {
+      .epochs = 3, .batch_size = 4, .micro_batch_tokens = 24, .learning_rate = 0.01, .save_every = 2, .exact = true};
+}
+
+class TrainGoldens : public ::testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Models, TrainGoldens, ::testing::Values("llama-gqa", "llama-bias", "gpt2"));
+
+// Ten steps of AdamW with clipping and weight decay, from PEFT's own adapter: PEFT's losses and gradient norms.
+TEST_P(TrainGoldens, TenLossesEqualPefts) {
+  const Json golden = TestModelGolden(GetParam());
+  const Json& settings = golden["training"];
+  for (const int micro_batch_tokens : {0, 13}) {
+    Transformer model = LoadTransformer(TinyPath(GetParam()));
+    Context context(Numerics::kExact, 1);
+    LoraAdapter adapter(model, TinyPath(GetParam()) / "adapter");
+    const TrainOptions options{.epochs = 10,
+                               .batch_size = 3,
+                               .micro_batch_tokens = micro_batch_tokens,
+                               .learning_rate = settings["learning_rate"],
+                               .schedule = Schedule::kConstant,
+                               .warmup_ratio = 0,
+                               .weight_decay = settings["weight_decay"],
+                               .max_grad_norm = settings["max_grad_norm"],
+                               .exact = true};
+    TrainHooks hooks = Quiet();
+    std::vector<float> norms;
+    hooks.on_step = [&](const TrainProgress& done) { norms.push_back(static_cast<float>(done.gradient_norm)); };
+    const TrainResult result = Train(context, model, adapter, GoldenExamples(golden), {}, options, 0, hooks);
+    const std::vector<float> losses(result.losses.begin(), result.losses.end());
+    // f32 on both sides: gradients agree to about 1e-5, and ten steps of 0.01 carry that into the losses.
+    EXPECT_TRUE(AllClose(losses, settings["losses"].get<std::vector<float>>(), 0, 1e-4));
+    EXPECT_TRUE(AllClose(norms, settings["gradient_norms"].get<std::vector<float>>(), 0, 1e-3));
+  }
+}
+
+TEST(Train, GradientAccumulationEqualsOneBigBatch) {
+  const ExampleSet train = RandomExamples(12, 96, 2);
+  TrainOptions one = TinyOptions(), many = TinyOptions();
+  one.micro_batch_tokens = 10000;
+  many.micro_batch_tokens = 1;           // a pass for each sequence
+  const LoraOptions lora{.dropout = 0};  // masks go by pass
+  const Trained a = TrainTiny(train, {}, one, Quiet(), lora), b = TrainTiny(train, {}, many, Quiet(), lora);
+  const std::vector<float> x(a.result.losses.begin(), a.result.losses.end()),
+      y(b.result.losses.begin(), b.result.losses.end());
+  // The same sum in another order: f32 rounding of gradients, carried through nine steps.
+  EXPECT_TRUE(AllClose(y, x, 0, 1e-4));
+  EXPECT_EQ(a.result.supervised_tokens, b.result.supervised_tokens);
+}
+
+TEST(Train, SameSeedSameBitsForAnyNumberOfThreads) {
+  const ExampleSet train = RandomExamples(12, 96, 2), dev = RandomExamples(3, 96, 9);
+  const LoraOptions lora{.dropout = 0.1};
+  const Trained one = TrainTiny(train, dev, TinyOptions(), Quiet(), lora, 1),
+                two = TrainTiny(train, dev, TinyOptions(), Quiet(), lora, 2);
+  EXPECT_EQ(one.values, two.values);
+  EXPECT_EQ(one.result.losses, two.result.losses);
+  EXPECT_EQ(one.result.validation_losses, two.result.validation_losses);
+  EXPECT_NE(TrainTiny(train, dev, TinyOptions(), Quiet(), lora, 2, 5).result.losses, one.result.losses);
+}
+
+TEST(Train, OverfitsAFewExamples) {
+  const ExampleSet train = RandomExamples(4, 96, 3);
+  TrainOptions options = TinyOptions();
+  options.epochs = 150;
+  options.batch_size = 4;
+  const Trained run = TrainTiny(train, {}, options, Quiet(), {.r = 16, .dropout = 0});
+  EXPECT_GT(run.result.losses.front(), 4.0) << "untrained: about log(96) or worse";
+  // The final norm bounds hidden states to length √32 and this model's head rows are about 1.1 long: logits of at most
+  // 6.4 over 96 tokens cannot bring the loss much below 0.27.
+  EXPECT_LT(run.result.losses.back(), 0.3);
+}
+
+TEST(Train, LossIsTheMeanOverSupervisedTokensOnly) {
+  ExampleSet train = RandomExamples(2, 96, 3);
+  for (TrainExample& example : train.examples) std::fill_n(example.labels.begin(), 2, kNotSupervised);
+  TrainOptions options = TinyOptions();
+  options.epochs = 1;
+  const Trained run = TrainTiny(train, {}, options, Quiet());
+  const auto supervised = train.examples[0].supervised() + train.examples[1].supervised();
+  EXPECT_EQ(run.result.supervised_tokens, static_cast<int64_t>(supervised));
+  EXPECT_EQ(run.result.tokens, static_cast<int64_t>(train.tokens()));
+  Transformer model = LoadTransformer(TinyPath("llama-gqa"));  // B starts at zero: the first loss is the base's
+  Context context(Numerics::kExact, 1);
+  EXPECT_NEAR(run.result.losses[0], ValidationLoss(context, model, train, 512), 1e-5);  // f32 sums in another order
+}
+
+TEST(Train, KeepsTheEpochThatValidatesBest) {
+  // Trained on one text and validated on another, random one: validation gets worse as training goes on.
+  const ExampleSet train = RandomExamples(4, 96, 3), dev = RandomExamples(4, 96, 9);
+  TrainOptions options = TinyOptions();
+  options.epochs = 12;
+  options.learning_rate = 0.02;
+  Transformer model = LoadTransformer(TinyPath("llama-gqa"));
+  Context context(Numerics::kExact, 1);
+  LoraAdapter adapter(model, {.dropout = 0}, 1);
+  const TrainResult result = Train(context, model, adapter, train, dev, options, 1, Quiet());
+  ASSERT_EQ(result.validation_losses.size(), 12u);
+  const auto best = std::ranges::min_element(result.validation_losses) - result.validation_losses.begin();
+  ASSERT_LT(best, 11) << "the case has to be one where the last epoch is not the best";
+  EXPECT_EQ(result.best_step, result.validation_steps[static_cast<size_t>(best)]);
+  EXPECT_EQ(ValidationLoss(context, model, dev, 24), *std::ranges::min_element(result.validation_losses))
+      << "the adapter left attached is the best one";
+}
+
+// --- Checkpoints.
+
+struct Killed {};
+
+TEST(Train, ResumesBitForBit) {
+  const ExampleSet train = RandomExamples(14, 96, 2), dev = RandomExamples(3, 96, 9);
+  const LoraOptions lora{.dropout = 0.1};
+  const Trained whole = TrainTiny(train, dev, TinyOptions(), Quiet(), lora);
+  ASSERT_EQ(whole.result.steps, 12);  // 4 an epoch, the last of two examples
+  for (const int64_t killed_after : {3, 5, 11}) {
+    TempFolder folder;
+    TrainHooks hooks = Quiet();
+    hooks.output = folder.path() / "adapter";
+    hooks.on_step = [&](const TrainProgress& done) {
+      if (done.step == killed_after) throw Killed{};  // as a crash would: between checkpoints
+    };
+    EXPECT_THROW(TrainTiny(train, dev, TinyOptions(), hooks, lora), Killed);
+    hooks.on_step = nullptr;
+    hooks.resume = true;
+    const Trained resumed = TrainTiny(train, dev, TinyOptions(), hooks, lora, 2);
+    EXPECT_EQ(resumed.result.resumed_from, killed_after / 2 * 2);
+    EXPECT_EQ(resumed.result.losses, whole.result.losses);
+    EXPECT_EQ(resumed.result.validation_losses, whole.result.validation_losses);
+    EXPECT_EQ(resumed.result.best_step, whole.result.best_step);
+    EXPECT_EQ(resumed.values, whole.values);
+    EXPECT_FALSE(fs::exists(hooks.output / "checkpoint")) << "gone once the adapter is finished";
+    const Transformer model = LoadTransformer(TinyPath("llama-gqa"));
+    EXPECT_TRUE(std::ranges::equal(LoraAdapter(model, hooks.output).values(), whole.values));
+  }
+}
+
+TEST(Train, RefusesToResumeSomethingElse) {
+  const ExampleSet train = RandomExamples(14, 96, 2);
+  TempFolder folder;
+  TrainHooks hooks = Quiet();
+  hooks.output = folder.path() / "adapter";
+  hooks.on_step = [](const TrainProgress& done) {
+    if (done.step == 3) throw Killed{};
+  };
+  EXPECT_THROW(TrainTiny(train, {}, TinyOptions(), hooks), Killed);
+  hooks.resume = true;
+  TrainOptions other = TinyOptions();
+  other.learning_rate *= 2;
+  EXPECT_TRUE(Fails([&] { TrainTiny(train, {}, other, hooks); }, ErrorKind::kUsage, {})) << "other settings";
+  EXPECT_TRUE(Fails([&] { TrainTiny(RandomExamples(14, 96, 3), {}, TinyOptions(), hooks); }, ErrorKind::kUsage, {}))
+      << "other data";
+  EXPECT_TRUE(Fails([&] { TrainTiny(train, {}, TinyOptions(), hooks, {.r = 4}); }, ErrorKind::kUsage, {}))
+      << "another adapter";
+  EXPECT_TRUE(Fails([&] { TrainTiny(train, {}, TinyOptions(), hooks, {}, 1, 7); }, ErrorKind::kUsage, {}))
+      << "another seed";
+  fs::resize_file(hooks.output / "checkpoint" / "trainer.safetensors", 100);
+  EXPECT_TRUE(Fails([&] { TrainTiny(train, {}, TinyOptions(), hooks); }, ErrorKind::kInput, {})) << "cut in half";
+}
+
+TEST(Train, NonFiniteLossKeepsWhatWasSaved) {
+  const ExampleSet train = RandomExamples(14, 96, 2);
+  TempFolder folder;
+  TrainHooks hooks = Quiet();
+  hooks.output = folder.path() / "adapter";
+  TrainTiny(train, {}, TinyOptions(), hooks);  // an earlier, finished training stands there
+  const std::string before = ReadTextFile(hooks.output / "adapter_model.safetensors");
+  TrainOptions options = TinyOptions();
+  options.schedule = Schedule::kConstant;
+  Transformer model = LoadTransformer(TinyPath("llama-gqa"));
+  Context context(Numerics::kExact, 1);
+  LoraAdapter adapter(model, {}, 1);
+  hooks.on_step = [&](const TrainProgress& done) {
+    if (done.step == 3) adapter.values()[0] = std::numeric_limits<float>::infinity();
+  };
+  EXPECT_TRUE(Fails([&] { Train(context, model, adapter, train, {}, options, 1, hooks); }, ErrorKind::kNumeric,
+                    {"training step 4 of 12", "after step 2 is kept"}));
+  EXPECT_EQ(ReadTextFile(hooks.output / "adapter_model.safetensors"), before);
+  const LoraAdapter kept(model, hooks.output / "checkpoint");
+  EXPECT_TRUE(std::ranges::all_of(kept.values(), [](float v) { return std::isfinite(v); }));
+}
+
+TEST(Train, ARateThatDivergesIsANumericError) {
+  TrainOptions options = TinyOptions();
+  options.learning_rate = 1e30;
+  options.warmup_ratio = 0;
+  options.schedule = Schedule::kConstant;
+  EXPECT_TRUE(Fails([&] { TrainTiny(RandomExamples(14, 96, 2), {}, options, Quiet()); }, ErrorKind::kNumeric, {}));
+}
+
+TEST(TrainDeathTest, InterruptSavesAndStops) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");  // a process of its own: an interrupt stays set
+  EXPECT_EXIT(
+      {
+        CatchInterrupts();
+        const ExampleSet train = RandomExamples(14, 96, 2);
+        TempFolder folder;
+        TrainHooks hooks = Quiet();
+        hooks.output = folder.path() / "adapter";
+        hooks.on_step = [](const TrainProgress& done) {
+          if (done.step == 5) std::raise(SIGINT);
+        };
+        const bool stopped =
+            static_cast<bool>(Fails([&] { TrainTiny(train, {}, TinyOptions(), hooks); }, ErrorKind::kInterrupted, {}));
+        const Json state = ReadJsonFile(hooks.output / "checkpoint" / "trainer.json");
+        std::exit(stopped && state["step"] == 5 ? 42 : 1);
+      },
+      ::testing::ExitedWithCode(42), "");
+}
+
+TEST(Train, AnUnwritableOutputIsAFailureAndLeavesThePlaceAlone) {
+  TempFolder folder;
+  WriteFileAtomic(folder.path() / "file", "not a folder");
+  TrainHooks hooks = Quiet();
+  hooks.output = folder.path() / "file" / "adapter";
+  EXPECT_TRUE(Fails([&] { TrainTiny(RandomExamples(14, 96, 2), {}, TinyOptions(), hooks); }, ErrorKind::kFailed, {}));
+  EXPECT_EQ(ReadTextFile(folder.path() / "file"), "not a folder");
+}
+
+TEST(Train, BadRequestsAreErrors) {
+  const ExampleSet train = RandomExamples(4, 96, 2);
+  EXPECT_TRUE(Fails([&] { TrainTiny({}, {}, TinyOptions(), Quiet()); }, ErrorKind::kInput, {}));
+  TrainOptions options = TinyOptions();
+  options.epochs = 0;
+  EXPECT_TRUE(Fails([&] { TrainTiny(train, {}, options, Quiet()); }, ErrorKind::kUsage, {}));
+  ExampleSet longer = train;
+  longer.examples[0].tokens.assign(65, 1);
+  longer.examples[0].labels.assign(65, 1);
+  EXPECT_TRUE(Fails([&] { TrainTiny(longer, {}, TinyOptions(), Quiet()); }, ErrorKind::kInput, {}))
+      << "the model has 64 positions";
+}
+
+TEST(Train, PredictsTheBytesItAllocates) {
+  const ExampleSet train = RandomExamples(14, 96, 2);
+  for (const int limit : {0, 24, 1}) {
+    TrainOptions options = TinyOptions();
+    options.epochs = 1;
+    options.micro_batch_tokens = limit;
+    const TrainResult result = TrainTiny(train, {}, options, Quiet()).result;
+    EXPECT_EQ(result.tape_bytes, result.tape_bytes_allocated);
+    EXPECT_EQ(result.adapter_bytes, result.trainable_parameters * 4);
+    EXPECT_EQ(result.moment_bytes, result.trainable_parameters * 8);
+  }
+}
+
+// --- Dropout.
+
+TEST(Dropout, ZeroesAndScalesTheAdaptersInputOnly) {
+  // Mean loss over many masks: with B = 0 dropout cannot matter; with PEFT's adapter it must, and differ by step.
+  Transformer model = LoadTransformer(TinyPath("llama-gqa"));
+  Context context(Numerics::kExact, 1);
+  const ExampleSet set = RandomExamples(3, 96, 2);
+  PackedBatch batch;
+  for (const TrainExample& example : set.examples) {
+    batch.tokens.insert(batch.tokens.end(), example.tokens.begin(), example.tokens.end());
+    batch.labels.insert(batch.labels.end(), example.labels.begin(), example.labels.end());
+    batch.lengths.push_back(example.tokens.size());
+  }
+  TrainingPass pass(model);
+  const auto loss = [&](float p, uint64_t seed, uint64_t step) {
+    return pass.Run(context, batch, {.dropout = p, .seed = seed, .step = step, .backward = false});
+  };
+  LoraAdapter fresh(model, {}, 1);
+  fresh.AttachTo(model);
+  EXPECT_EQ(loss(0.5f, 1, 0), loss(0, 1, 0));
+  LoraAdapter adapter(model, TinyPath("llama-gqa") / "adapter");
+  adapter.AttachTo(model);
+  EXPECT_NE(loss(0.5f, 1, 0), loss(0, 1, 0));
+  EXPECT_NE(loss(0.5f, 1, 0), loss(0.5f, 1, 1));
+  EXPECT_NE(loss(0.5f, 1, 0), loss(0.5f, 2, 0));
+  EXPECT_EQ(loss(0.5f, 1, 3), loss(0.5f, 1, 3));
+}
+
+// A single adapter that copies its input: what it adds to the output is the dropped input itself.
+TEST(Dropout, KeepsTheExpectedShareAndTheMean) {
+  constexpr size_t kWidth = 32, kRows = 2048;
+  std::vector<float> weight(kWidth * kWidth, 0.0f), identity(kWidth * kWidth, 0.0f), x(kRows * kWidth, 1.0f),
+      y(kRows * kWidth);
+  for (size_t i = 0; i < kWidth; ++i) identity[i * kWidth + i] = 1;
+  const MatrixView view{.layout = Layout::kF32,
+                        .rows = kWidth,
+                        .cols = kWidth,
+                        .codes = reinterpret_cast<const std::byte*>(weight.data()),
+                        .stride_bytes = kWidth * sizeof(float)};
+  Linear linear{.in = kWidth, .out = kWidth, .parts = {view}, .biases = {nullptr}, .adapters = {}};
+  linear.adapters.push_back(
+      {.first = 0, .outputs = kWidth, .rank = kWidth, .scale = 1, .a = identity.data(), .b = identity.data()});
+  Context context(Numerics::kExact, 1);
+  for (const float p : {0.05f, 0.5f}) {
+    LinearForward(context, linear, x.data(), kRows, kWidth, y.data(), kWidth, false, {.p = p, .seed = 3, .stream = 9});
+    size_t zeros = 0;
+    for (const float value : y) {
+      if (value == 0)
+        ++zeros;
+      else
+        ASSERT_FLOAT_EQ(value, 1 / (1 - p));
+    }
+    const auto n = static_cast<double>(y.size());
+    EXPECT_NEAR(static_cast<double>(zeros) / n, p, 5 * std::sqrt(p * (1 - p) / n));  // five deviations of a binomial
+  }
+}
+
+}  // namespace
+}  // namespace qad
