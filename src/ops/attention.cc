@@ -46,7 +46,8 @@ void Gemm(bool ta, bool tb, size_t m, size_t n, size_t k, float alpha, const flo
 }
 
 // Keys or values of one head as f32 with their row stride: in place, or converted into `scratch`.
-std::pair<const float*, size_t> AsFloats(const KvView& view, size_t head, size_t positions, size_t dim, float* scratch) {
+std::pair<const float*, size_t> AsFloats(const KvView& view, size_t head, size_t positions, size_t dim,
+                                         float* scratch) {
   if (!view.f16) return {static_cast<const float*>(view.data) + head * view.head_stride, view.row_stride};
   const auto* half = static_cast<const uint16_t*>(view.data) + head * view.head_stride;
   if (view.row_stride == dim) {

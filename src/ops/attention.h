@@ -1,6 +1,6 @@
-// Causal scaled dot-product attention (Vaswani et al. 2017, eq. 1) with grouped queries (Ainslie et al. 2023), a tile of
-// queries at a time: the full score matrix never exists. Backward recomputes the tile from its log-sum-exp
-// (Dao et al. 2022).
+// Causal scaled dot-product attention (Vaswani et al. 2017, eq. 1) with grouped queries (Ainslie et al. 2023), a tile
+// of queries at a time: the full score matrix never exists. Backward recomputes the tile from its log-sum-exp (Dao et
+// al. 2022).
 #pragma once
 
 #include <cstddef>
@@ -39,10 +39,10 @@ void AttentionForward(Context& context, const AttentionShape& shape, std::span<c
 
 // Gradients of one item whose sequence is whole (start = 0, f32 keys): dq, dk, dv are overwritten.
 struct AttentionGradients {
-  const float* d_out = nullptr;   // (count, heads·head_dim)
+  const float* d_out = nullptr;  // (count, heads·head_dim)
   size_t ld_out = 0;
-  float* dq = nullptr;            // (count, heads·head_dim)
-  float* dk = nullptr;            // (count, kv_heads·head_dim)
+  float* dq = nullptr;  // (count, heads·head_dim)
+  float* dk = nullptr;  // (count, kv_heads·head_dim)
   float* dv = nullptr;
   size_t ld_gradient = 0;
 };

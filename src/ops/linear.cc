@@ -14,8 +14,8 @@ namespace {
 
 // Up to this many rows the weights are streamed once by our own dot products; beyond, a dense product pays.
 constexpr size_t kFewRows = 8;
-constexpr size_t kRowsPerTask = 16;     // outputs a thread takes at a time: work is cut by shape
-constexpr size_t kPanelRows = 512;      // outputs decoded at a time for a dense product
+constexpr size_t kRowsPerTask = 16;  // outputs a thread takes at a time: work is cut by shape
+constexpr size_t kPanelRows = 512;   // outputs decoded at a time for a dense product
 
 bool IsInteger(Layout layout) {
   return layout == Layout::kInt8Row || layout == Layout::kInt8Block || layout == Layout::kInt4Block;
@@ -42,7 +42,8 @@ QuantizedRows Quantize(Context& context, const Rows& x, size_t cols) {
   float* sums = scales + values;
   auto* codes = reinterpret_cast<int8_t*>(sums + values);
   for (size_t m = 0; m < x.count; ++m) {
-    QuantizeActivations(x.data + m * x.stride, cols, codes + m * blocks * kBlock, scales + m * blocks, sums + m * blocks);
+    QuantizeActivations(x.data + m * x.stride, cols, codes + m * blocks * kBlock, scales + m * blocks,
+                        sums + m * blocks);
   }
   return {codes, scales, sums, x.count, blocks};
 }
@@ -69,8 +70,8 @@ const uint16_t* ToBF16(Context& context, Context::Slot slot, const float* x, siz
 // A panel of decoded weights, (rows, cols), in f32 or bf16.
 struct Panel {
   const void* data;
-  size_t stride;                 // elements
-  bool scale_outputs = false;    // kInt8Row in bf16: codes only, the row scales are applied to the product
+  size_t stride;               // elements
+  bool scale_outputs = false;  // kInt8Row in bf16: codes only, the row scales are applied to the product
 };
 
 Panel DecodePanel(Context& context, const MatrixView& w, size_t begin, size_t rows, MatmulType type) {
@@ -221,7 +222,8 @@ void BaseBackward(Context& context, const Linear& linear, const Rows& dy, float*
   const bool fast = context.numerics == Numerics::kFast && context.has_bf16;
   size_t first = 0;
   for (const MatrixView& part : linear.parts) {
-    MatmulArguments product{.m = dy.count, .n = linear.in, .b_transposed = false, .c = dx, .ldc = ldx, .accumulate = true};
+    MatmulArguments product{
+        .m = dy.count, .n = linear.in, .b_transposed = false, .c = dx, .ldc = ldx, .accumulate = true};
     product.type = fast && part.layout != Layout::kF32 ? MatmulType::kBF16 : MatmulType::kF32;
     const size_t step = PanelRows(part, product.type);
     for (size_t begin = 0; begin < part.rows; begin += step) {

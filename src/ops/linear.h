@@ -25,7 +25,7 @@ struct LowRank {
 struct Linear {
   size_t in = 0, out = 0;
   std::vector<MatrixView> parts;
-  std::vector<const float*> biases;   // one per part, (part's rows), null where there is none
+  std::vector<const float*> biases;  // one per part, (part's rows), null where there is none
   std::vector<LowRank> adapters;
 };
 

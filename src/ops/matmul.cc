@@ -48,7 +48,13 @@ struct MatmulEngine::Impl {
 MatmulEngine::MatmulEngine() : impl_(std::make_unique<Impl>()) {}
 MatmulEngine::~MatmulEngine() = default;
 
-bool MatmulEngine::has_bf16() const { return dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core; }
+// Sets of features, not an order: avx2_vnni is the larger number. AVX-512 without bf16 would emulate it, slower than
+// f32.
+bool MatmulEngine::has_bf16() const {
+  const auto has = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
+  constexpr auto kNeeded = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
+  return (has & kNeeded) == kNeeded;
+}
 
 void MatmulEngine::Run(const MatmulArguments& x) {
   if (x.m == 0 || x.n == 0) return;

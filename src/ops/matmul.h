@@ -9,8 +9,9 @@ namespace qad {
 
 enum class MatmulType : uint8_t { kF32, kBF16 };  // of both inputs; the output is f32
 
-// c (m, n) [+]= a (m, k) · B, where B is b (n, k) transposed where `b_transposed` (a weight matrix, forward) or b (k, n)
-// as it stands (backward). Row strides in elements. Deterministic; equal for any number of threads.
+// c (m, n) [+]= a (m, k) · B, where B is b (n, k) transposed where `b_transposed` (a weight matrix, forward) or b (k,
+// n) as it stands (backward). Row strides in elements. Deterministic; with AVX-512 equal for any number of threads
+// (without it oneDNN may split the inner dimension among them).
 struct MatmulArguments {
   MatmulType type = MatmulType::kF32;
   size_t m = 0, n = 0, k = 0;

@@ -1,0 +1,291 @@
+#include "ops/attention.h"
+
+#include "base/half.h"
+#include "base/testing.h"
+#include "kernels/targets_testing.h"
+
+namespace qad {
+namespace {
+
+using Doubles = std::vector<double>;
+
+// One sequence: `start` remembered positions and `count` new ones.
+struct Sequence {
+  AttentionShape shape;
+  size_t start, count;
+  Doubles q, k, v;  // (count, heads·dim), (start + count, kv_heads·dim)
+
+  Sequence(const AttentionShape& s, size_t from, size_t n, uint64_t stream) : shape(s), start(from), count(n) {
+    const auto fill = [&](size_t size, uint64_t which, double deviation) {
+      const auto values = Normals(size, stream * 3 + which, deviation);
+      return Doubles(values.begin(), values.end());
+    };
+    q = fill(count * shape.heads * shape.head_dim, 0, 2);
+    k = fill((start + count) * shape.kv_heads * shape.head_dim, 1, 1);
+    v = fill(k.size(), 2, 1);
+  }
+
+  // (count, heads·dim)
+  Doubles Attend() const {
+    const size_t dim = shape.head_dim, width = shape.heads * dim, kv_width = shape.kv_heads * dim;
+    Doubles out(count * width);
+    for (size_t t = 0; t < count; ++t)
+      for (size_t h = 0; h < shape.heads; ++h) {
+        const size_t kv = h / shape.group() * dim, visible = start + t + 1;
+        Doubles p(visible);
+        double top = -1e300, sum = 0;
+        for (size_t j = 0; j < visible; ++j) {
+          for (size_t i = 0; i < dim; ++i) p[j] += q[t * width + h * dim + i] * k[j * kv_width + kv + i];
+          p[j] /= std::sqrt(static_cast<double>(dim));
+          top = std::max(top, p[j]);
+        }
+        for (double& x : p) sum += x = std::exp(x - top);
+        for (size_t j = 0; j < visible; ++j)
+          for (size_t i = 0; i < dim; ++i) out[t * width + h * dim + i] += p[j] / sum * v[j * kv_width + kv + i];
+      }
+    return out;
+  }
+};
+
+constexpr AttentionShape kShapes[] = {{1, 1, 1}, {2, 2, 5}, {3, 1, 64}, {4, 2, 16}, {9, 3, 8}, {2, 1, 33}};
+
+// What the operation sees of a sequence: f32 or f16 keys in a cache's order, rows with a stride of their own.
+struct Placed {
+  std::vector<float> q, k, v, out, lse;
+  std::vector<uint16_t> k16, v16;
+  AttentionItem item;
+
+  Placed(const Sequence& s, bool f16) {
+    const size_t dim = s.shape.head_dim, width = s.shape.heads * dim, positions = s.start + s.count;
+    q.resize(s.count * (width + 3));
+    for (size_t t = 0; t < s.count; ++t)
+      for (size_t i = 0; i < width; ++i) q[t * (width + 3) + i] = static_cast<float>(s.q[t * width + i]);
+    const size_t capacity = positions + 2;  // as a cache with room left
+    k.assign(s.shape.kv_heads * capacity * dim, NAN);
+    v = k;
+    for (size_t h = 0; h < s.shape.kv_heads; ++h)
+      for (size_t p = 0; p < positions; ++p)
+        for (size_t i = 0; i < dim; ++i) {
+          k[(h * capacity + p) * dim + i] = static_cast<float>(s.k[(p * s.shape.kv_heads + h) * dim + i]);
+          v[(h * capacity + p) * dim + i] = static_cast<float>(s.v[(p * s.shape.kv_heads + h) * dim + i]);
+        }
+    for (const float x : k) k16.push_back(FloatToF16(x));
+    for (const float x : v) v16.push_back(FloatToF16(x));
+    out.assign(s.count * (width + 1), 7);
+    lse.resize(s.shape.heads * s.count);
+    const auto view = [&](const std::vector<float>& wide, const std::vector<uint16_t>& half) {
+      return KvView{.data = f16 ? static_cast<const void*>(half.data()) : wide.data(),
+                    .f16 = f16,
+                    .head_stride = capacity * dim,
+                    .row_stride = dim};
+    };
+    item = {.q = q.data(),
+            .ldq = width + 3,
+            .count = s.count,
+            .start = s.start,
+            .k = view(k, k16),
+            .v = view(v, v16),
+            .out = out.data(),
+            .ldo = width + 1,
+            .log_sum_exp = lse.data()};
+  }
+};
+
+std::vector<float> WithStride(const Doubles& values, size_t width) {
+  std::vector<float> rows;
+  for (size_t i = 0; i < values.size(); ++i) {
+    rows.push_back(static_cast<float>(values[i]));
+    if ((i + 1) % width == 0) rows.push_back(7);
+  }
+  return rows;
+}
+
+TEST(Attention, ForwardEqualsTheReference) {
+  for (const AttentionShape& shape : kShapes) {
+    for (const bool f16 : {false, true}) {
+      std::vector<Sequence> sequences;
+      uint64_t stream = 0;
+      for (const size_t start : {0, 1, 7, 100})
+        for (const size_t count : {1, 2, 3, 8, 31, 32, 33, 70}) sequences.emplace_back(shape, start, count, ++stream);
+      if (f16)
+        for (Sequence& s : sequences)
+          for (Doubles* values : {&s.k, &s.v})
+            for (double& x : *values) x = static_cast<double>(F16ToFloat(FloatToF16(static_cast<float>(x))));
+      std::vector<std::vector<float>> first;
+      for (const int threads : {1, 2, 3}) {
+        Context context(Numerics::kExact, threads);
+        std::vector<Placed> placed;
+        std::vector<AttentionItem> items;
+        for (const Sequence& s : sequences) items.push_back(placed.emplace_back(s, f16).item);
+        AttentionForward(context, shape, items);
+        for (size_t i = 0; i < sequences.size(); ++i) {
+          const size_t width = shape.heads * shape.head_dim;
+          // Scores reach 10; their rounding of some 10·√dim/2 eps is the relative error of e^score and of the mixture.
+          EXPECT_TRUE(AllClose(placed[i].out, WithStride(sequences[i].Attend(), width), 2e-5))
+              << i << " " << shape.heads << " " << f16;
+          if (first.size() <= i) first.push_back(placed[i].out);
+          EXPECT_EQ(placed[i].out, first[i]) << threads << " threads";
+        }
+      }
+    }
+  }
+}
+
+// An item's result must not depend on who else is in the batch.
+TEST(Attention, ItemsDoNotFeelEachOther) {
+  const AttentionShape shape{4, 2, 16};
+  const Sequence a(shape, 0, 40, 1), b(shape, 9, 1, 2);
+  Context context(Numerics::kExact, 2);
+  Placed alone_a(a, true), alone_b(b, true), both_a(a, true), both_b(b, true);
+  AttentionForward(context, shape, {&alone_a.item, 1});
+  AttentionForward(context, shape, {&alone_b.item, 1});
+  const AttentionItem items[] = {both_b.item, both_a.item};
+  AttentionForward(context, shape, items);
+  EXPECT_EQ(both_a.out, alone_a.out);
+  EXPECT_EQ(both_b.out, alone_b.out);
+}
+
+// Training's layout: keys and values beside the queries in rows of q | k | v.
+struct Packed {
+  size_t width, q_width, kv_width;
+  std::vector<float> rows, out, lse, d_out, d_rows;
+  AttentionItem item;
+  AttentionGradients gradients;
+
+  Packed(const Sequence& s, uint64_t stream) {
+    q_width = s.shape.heads * s.shape.head_dim;
+    kv_width = s.shape.kv_heads * s.shape.head_dim;
+    width = q_width + 2 * kv_width;
+    rows.resize(s.count * width);
+    for (size_t t = 0; t < s.count; ++t) {
+      for (size_t i = 0; i < q_width; ++i) rows[t * width + i] = static_cast<float>(s.q[t * q_width + i]);
+      for (size_t i = 0; i < kv_width; ++i) {
+        rows[t * width + q_width + i] = static_cast<float>(s.k[t * kv_width + i]);
+        rows[t * width + q_width + kv_width + i] = static_cast<float>(s.v[t * kv_width + i]);
+      }
+    }
+    out.resize(s.count * q_width);
+    lse.resize(s.count * s.shape.heads);
+    d_out = Normals(out.size(), 1000 + stream);
+    d_rows.assign(rows.size(), NAN);  // overwritten, the contract says
+    const auto view = [&](size_t offset) {
+      return KvView{.data = rows.data() + offset, .f16 = false, .head_stride = s.shape.head_dim, .row_stride = width};
+    };
+    item = {.q = rows.data(),
+            .ldq = width,
+            .count = s.count,
+            .start = 0,
+            .k = view(q_width),
+            .v = view(q_width + kv_width),
+            .out = out.data(),
+            .ldo = q_width,
+            .log_sum_exp = lse.data()};
+    gradients = {.d_out = d_out.data(),
+                 .ld_out = q_width,
+                 .dq = d_rows.data(),
+                 .dk = d_rows.data() + q_width,
+                 .dv = d_rows.data() + q_width + kv_width,
+                 .ld_gradient = width};
+  }
+};
+
+double Weighted(const Sequence& s, const std::vector<float>& weights) {
+  const Doubles out = s.Attend();
+  double sum = 0;
+  for (size_t i = 0; i < out.size(); ++i) sum += out[i] * static_cast<double>(weights[i]);
+  return sum;
+}
+
+// Slope of Σ d_out·out by central differences in double, every element for short sequences.
+Doubles Slopes(Sequence s, Doubles Sequence::*which, const std::vector<float>& weights) {
+  constexpr double kStep = 1e-5;
+  Doubles slopes;
+  for (double& x : s.*which) {
+    const double kept = x;
+    x = kept + kStep;
+    const double above = Weighted(s, weights);
+    x = kept - kStep;
+    slopes.push_back((above - Weighted(s, weights)) / (2 * kStep));
+    x = kept;
+  }
+  return slopes;
+}
+
+TEST(Attention, BackwardIsTheSlopeOfForward) {
+  uint64_t stream = 0;
+  for (const AttentionShape& shape : kShapes) {
+    for (const size_t count : {1, 2, 5}) {
+      const Sequence s(shape, 0, count, ++stream);
+      Packed packed(s, stream);
+      Context context(Numerics::kExact, 2);
+      AttentionForward(context, shape, {&packed.item, 1});
+      AttentionBackward(context, shape, {&packed.item, 1}, {&packed.gradients, 1});
+      const auto columns = [&](size_t first, size_t width) {
+        std::vector<float> part;
+        for (size_t t = 0; t < count; ++t)
+          part.insert(part.end(), packed.d_rows.begin() + static_cast<std::ptrdiff_t>(t * packed.width + first),
+                      packed.d_rows.begin() + static_cast<std::ptrdiff_t>(t * packed.width + first + width));
+        return part;
+      };
+      const auto check = [&](Doubles Sequence::*which, const std::vector<float>& got) {
+        const Doubles want = Slopes(s, which, packed.d_out);
+        // f32 rounding of products of values up to 10, summed over dim and positions.
+        EXPECT_TRUE(AllClose(got, std::vector<float>(want.begin(), want.end()), 5e-5)) << shape.heads << " " << count;
+      };
+      check(&Sequence::q, columns(0, packed.q_width));
+      check(&Sequence::k, columns(packed.q_width, packed.kv_width));
+      check(&Sequence::v, columns(packed.q_width + packed.kv_width, packed.kv_width));
+    }
+  }
+}
+
+// Long sequences cross tiles: one direction of everything at once, several items, and equal bits for any threads.
+TEST(Attention, BackwardAcrossTiles) {
+  uint64_t stream = 100;
+  for (const AttentionShape& shape : kShapes) {
+    std::vector<Sequence> sequences;
+    for (const size_t count : {31, 32, 33, 70}) sequences.emplace_back(shape, 0, count, ++stream);
+    std::vector<std::vector<float>> first;
+    for (const int threads : {1, 2, 3}) {
+      Context context(Numerics::kExact, threads);
+      std::vector<Packed> packed;
+      packed.reserve(sequences.size());
+      std::vector<AttentionItem> items;
+      std::vector<AttentionGradients> gradients;
+      for (const Sequence& s : sequences) {
+        packed.emplace_back(s, stream);
+        items.push_back(packed.back().item);
+        gradients.push_back(packed.back().gradients);
+      }
+      AttentionForward(context, shape, items);
+      AttentionBackward(context, shape, items, gradients);
+      for (size_t i = 0; i < sequences.size(); ++i) {
+        if (first.size() <= i) first.push_back(packed[i].d_rows);
+        EXPECT_EQ(packed[i].d_rows, first[i]) << threads << " threads";
+        const Packed& p = packed[i];
+        Sequence above = sequences[i], below = sequences[i];
+        Random random(9, i);
+        double slope = 0;
+        constexpr double kStep = 1e-6;
+        for (size_t t = 0; t < above.count; ++t)
+          for (size_t column = 0; column < p.width; ++column) {
+            const double sign = random.Below(2) == 0 ? 1 : -1;
+            slope += sign * static_cast<double>(p.d_rows[t * p.width + column]);
+            const auto at = [&](Sequence& s) -> double& {
+              if (column < p.q_width) return s.q[t * p.q_width + column];
+              const size_t kv = (column - p.q_width) % p.kv_width;
+              return (column < p.q_width + p.kv_width ? s.k : s.v)[t * p.kv_width + kv];
+            };
+            at(above) += kStep * sign;
+            at(below) -= kStep * sign;
+          }
+        const double want = (Weighted(above, p.d_out) - Weighted(below, p.d_out)) / (2 * kStep);
+        // A sum over thousands of gradients, each good to 1e-6.
+        EXPECT_TRUE(std::fabs(slope - want) <= 1e-3 * (1 + std::fabs(want))) << slope << " " << want;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace qad

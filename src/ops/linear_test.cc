@@ -1,0 +1,281 @@
+#include "ops/linear.h"
+
+#include "base/testing.h"
+#include "kernels/matrix_testing.h"
+#include "kernels/targets_testing.h"
+
+namespace qad {
+namespace {
+
+using Doubles = std::vector<double>;
+
+// A linear of several parts with biases and adapters, and the same in double.
+struct Layer {
+  std::vector<RandomMatrix> parts;
+  std::vector<std::vector<float>> biases;
+  std::vector<std::vector<float>> a, b, da, db;
+  Linear linear;
+
+  Layer(const std::vector<Layout>& layouts, size_t in, size_t rows, bool bias, bool adapted) {
+    linear.in = in;
+    for (size_t p = 0; p < layouts.size(); ++p) {
+      const size_t outputs = rows + p;
+      parts.emplace_back(layouts[p], outputs, in, p + 1);
+      biases.push_back(Normals(outputs, 50 + p));
+      linear.out += outputs;
+    }
+    for (size_t p = 0; p < parts.size(); ++p) {
+      linear.parts.push_back(parts[p].view());
+      linear.biases.push_back(bias && p != 1 ? biases[p].data() : nullptr);
+    }
+    if (!adapted) return;
+    Adapt(0, parts[0].view().rows, 3, 0.5f);
+    Adapt(linear.out - 1, 1, 1, 2);
+    for (size_t i = 0; i < a.size(); ++i) {
+      linear.adapters[i].a = a[i].data();
+      linear.adapters[i].b = b[i].data();
+      linear.adapters[i].a_gradient = da[i].data();
+      linear.adapters[i].b_gradient = db[i].data();
+    }
+  }
+  void Adapt(size_t first, size_t outputs, size_t rank, float scale) {
+    a.push_back(Normals(rank * linear.in, 70 + first));
+    b.push_back(Normals(outputs * rank, 80 + first));
+    da.emplace_back(a.back().size(), 0.25f);
+    db.emplace_back(b.back().size(), 0.25f);
+    linear.adapters.push_back(
+        {.first = first, .outputs = outputs, .rank = rank, .scale = scale, .a = nullptr, .b = nullptr});
+  }
+
+  // y of the whole layer; `size`, where given, the largest Σ|terms| of an output.
+  Doubles Forward(const Doubles& x, size_t m, const Dropout& dropout, double* size = nullptr) const {
+    const size_t in = linear.in, out = linear.out;
+    Doubles y(m * out);
+    for (size_t t = 0; t < m; ++t) {
+      const std::vector<float> row(x.begin() + static_cast<std::ptrdiff_t>(t * in),
+                                   x.begin() + static_cast<std::ptrdiff_t>((t + 1) * in));
+      size_t first = 0;
+      for (size_t p = 0; p < parts.size(); ++p) {
+        for (size_t r = 0; r < parts[p].view().rows; ++r) {
+          const auto weights = parts[p].Row(r);
+          double sum = linear.biases[p] != nullptr ? static_cast<double>(biases[p][r]) : 0, terms = std::fabs(sum);
+          for (size_t i = 0; i < in; ++i) {
+            sum += static_cast<double>(weights[i]) * x[t * in + i];
+            terms += std::fabs(static_cast<double>(weights[i]) * x[t * in + i]);
+          }
+          y[t * out + first + r] = sum;
+          if (size != nullptr) *size = std::max(*size, terms);
+        }
+        first += parts[p].view().rows;
+      }
+      for (size_t k = 0; k < a.size(); ++k) AddAdapter(x, t, k, dropout, y.data() + t * out);
+    }
+    return y;
+  }
+  void AddAdapter(const Doubles& x, size_t t, size_t k, const Dropout& dropout, double* y) const {
+    const LowRank& adapter = linear.adapters[k];
+    for (size_t r = 0; r < adapter.rank; ++r) {
+      double z = 0;
+      for (size_t i = 0; i < linear.in; ++i) {
+        const bool dropped =
+            RandomUniform(dropout.seed, dropout.stream, t * linear.in + i) < static_cast<double>(dropout.p);
+        const double factor = dropout.p <= 0 ? 1 : dropped ? 0 : 1 / (1 - static_cast<double>(dropout.p));
+        z += static_cast<double>(a[k][r * linear.in + i]) * x[t * linear.in + i] * factor;
+      }
+      for (size_t o = 0; o < adapter.outputs; ++o)
+        y[adapter.first + o] +=
+            static_cast<double>(adapter.scale) * static_cast<double>(b[k][o * adapter.rank + r]) * z;
+    }
+  }
+};
+
+struct Case {
+  std::vector<Layout> layouts;
+  size_t in, rows;
+  bool bias, adapted;
+};
+
+std::vector<Case> Cases() {
+  std::vector<Case> cases;
+  for (const Layout layout : kAllLayouts) {
+    cases.push_back({{layout}, 64, 33, false, false});
+    cases.push_back({{layout}, 96, 17, true, true});
+  }
+  cases.push_back({{Layout::kF32, Layout::kBF16, Layout::kInt8Row}, 37, 9, true, true});
+  cases.push_back({{Layout::kInt4Block, Layout::kInt8Block, Layout::kF16}, 64, 21, true, true});
+  cases.push_back({{Layout::kF32}, 1, 1, true, true});
+  cases.push_back({{Layout::kBF16}, 50, 600, false, false});  // more rows than a panel
+  cases.push_back({{Layout::kInt8Row}, 50, 600, true, true});
+  cases.push_back({{Layout::kInt4Block}, 64, 600, false, false});
+  return cases;
+}
+
+std::vector<float> RunForward(Context& context, const Layer& layer, const std::vector<float>& x, size_t m,
+                              bool accumulate, const Dropout& dropout, std::vector<float>* tape) {
+  const size_t ldx = layer.linear.in, ldy = layer.linear.out + 2;
+  std::vector<float> y(m * ldy, 0.5f);
+  tape->assign(LowRankTapeFloats(layer.linear, m), 0);
+  LinearForward(context, layer.linear, x.data(), m, ldx, y.data(), ldy, accumulate, dropout, tape->data());
+  return y;
+}
+
+std::vector<float> Strided(const Doubles& y, size_t out, double more) {
+  std::vector<float> rows;
+  for (size_t i = 0; i < y.size(); ++i) {
+    rows.push_back(static_cast<float>(y[i] + more));
+    if ((i + 1) % out == 0) rows.insert(rows.end(), {0.5f, 0.5f});
+  }
+  return rows;
+}
+
+TEST(Linear, ForwardEqualsTheReferenceForAnyThreads) {
+  for (const Case& c : Cases()) {
+    const Layer layer(c.layouts, c.in, c.rows, c.bias, c.adapted);
+    for (const size_t m : {1, 2, 5, 8, 9, 16, 33}) {
+      for (const bool accumulate : {false, true}) {
+        const Dropout dropout{.p = m % 2 == 0 ? 0.3f : 0.0f, .seed = 4, .stream = m};
+        const auto x = Normals(m * c.in, m);
+        double size = 0;
+        const Doubles want = layer.Forward(Doubles(x.begin(), x.end()), m, dropout, &size);
+        std::vector<float> first, tape;
+        for (const int threads : {1, 2, 3}) {
+          Context context(Numerics::kExact, threads);
+          const auto got = RunForward(context, layer, x, m, accumulate, dropout, &tape);
+          // Partial sums below `size`: `in` roundings of eps·partial, which grow as their root; adapters add some.
+          const double rounding = 0x1p-24 * (32 + size * (2 + std::sqrt(static_cast<double>(c.in)) / 2));
+          EXPECT_TRUE(AllClose(got, Strided(want, layer.linear.out, accumulate ? 0.5 : 0), rounding))
+              << LayoutName(c.layouts[0]) << " " << c.in << " " << m;
+          if (first.empty()) first = got;
+          EXPECT_EQ(got, first) << LayoutName(c.layouts[0]) << " " << c.in << "x" << c.rows << " " << m << ": "
+                                << threads << " threads";
+        }
+      }
+    }
+  }
+}
+
+TEST(Linear, FastKeepsItsErrorBoundForAnyThreads) {
+  for (const Case& c : Cases()) {
+    if (c.in < 32) continue;  // a mean square of one value says nothing
+    const Layer layer(c.layouts, c.in, c.rows, c.bias, c.adapted);
+    for (const size_t m : {1, 8, 9, 33}) {
+      const auto x = Normals(m * c.in, m);
+      const Doubles want = layer.Forward(Doubles(x.begin(), x.end()), m, {});
+      std::vector<float> first, tape;
+      for (const int threads : {1, 2, 3}) {
+        Context context(Numerics::kFast, threads);
+        const auto got = RunForward(context, layer, x, m, false, {}, &tape);
+        // bf16 weights and activations: a relative variance of 2^-18/3 each, 2.5e-6. int8 activations: steps of
+        // max/127 with max ≈ 2.5 deviations, (2.5/127)²/12 = 3.2e-5; offsets cancel part of the product, not of its
+        // error.
+        EXPECT_TRUE(NormalizedMeanSquaredError(got, Strided(want, layer.linear.out, 0)) <= 2e-4)
+            << LayoutName(c.layouts[0]) << " " << m;
+        if (first.empty()) first = got;
+        EXPECT_EQ(got, first) << LayoutName(c.layouts[0]) << " " << c.in << "x" << c.rows << " " << m << ": " << threads
+                              << " threads";
+      }
+    }
+  }
+}
+
+// y is linear in x, in A and in B: a difference of any width is the exact slope.
+TEST(Linear, BackwardIsTheSlopeOfForward) {
+  for (const Case& c : Cases()) {
+    if (c.rows > 100) continue;
+    for (const size_t m : {1, 3, 17}) {
+      for (const float p : {0.0f, 0.4f}) {
+        const Dropout dropout{.p = p, .seed = 8, .stream = 1};
+        const auto x = Normals(m * c.in, m);
+        Layer layer(c.layouts, c.in, c.rows, c.bias, c.adapted);
+        const auto dy = Normals(m * layer.linear.out, 200 + m);
+        const auto loss = [&](const Doubles& at) {
+          const Doubles y = layer.Forward(at, m, dropout);
+          double sum = 0;
+          for (size_t i = 0; i < y.size(); ++i) sum += y[i] * static_cast<double>(dy[i]);
+          return sum;
+        };
+        Context context(Numerics::kExact, 2);
+        std::vector<float> tape;
+        RunForward(context, layer, x, m, false, dropout, &tape);
+        std::vector<float> dx(m * (c.in + 1), 0.25f);
+        LinearBackward(context, layer.linear, x.data(), c.in, tape.data(), dy.data(), m, layer.linear.out, dx.data(),
+                       c.in + 1, dropout);
+        const Doubles exact(x.begin(), x.end());
+        const double base = loss(exact);
+        for (size_t i = 0; i < exact.size(); i += 1 + exact.size() / 40) {
+          Doubles moved = exact;
+          moved[i] += 1;
+          const double want = loss(moved) - base + 0.25;
+          const double got = static_cast<double>(dx[i / c.in * (c.in + 1) + i % c.in]);
+          ASSERT_TRUE(std::fabs(got - want) <= 2e-5 * (1 + std::fabs(want)))
+              << LayoutName(c.layouts[0]) << " " << got << " " << want;
+        }
+        EXPECT_EQ(dx[c.in], 0.25f) << "beyond the row";
+        for (size_t k = 0; k < layer.a.size(); ++k)
+          for (const auto& [values, gradient] :
+               {std::pair(&layer.a[k], &layer.da[k]), std::pair(&layer.b[k], &layer.db[k])})
+            for (size_t i = 0; i < values->size(); i += 1 + values->size() / 20) {
+              const float kept = (*values)[i];
+              (*values)[i] = kept + 1;
+              const double width = static_cast<double>((*values)[i]) - static_cast<double>(kept);
+              const double want = (loss(exact) - base) / width + 0.25;
+              (*values)[i] = kept;
+              ASSERT_TRUE(std::fabs(static_cast<double>((*gradient)[i]) - want) <= 5e-5 * (1 + std::fabs(want)))
+                  << k << " " << i;
+            }
+      }
+    }
+  }
+}
+
+TEST(Linear, BackwardIsEqualForAnyThreads) {
+  for (const Numerics numerics : {Numerics::kExact, Numerics::kFast}) {
+    std::vector<Case> cases = Cases();
+    cases.push_back({{Layout::kBF16}, 576, 1536, false, true});  // large enough for every library to use its threads
+    for (const Case& c : cases) {
+      const size_t m = c.in == 576 ? 256 : 48;
+      std::vector<float> first, first_a;
+      const auto x = Normals(m * c.in, 1);
+      for (const int threads : {1, 2, 3}) {
+        Layer layer(c.layouts, c.in, c.rows, c.bias, c.adapted);
+        const auto dy = Normals(m * layer.linear.out, 2);
+        Context context(numerics, threads);
+        std::vector<float> tape, dx(m * c.in);
+        const Dropout dropout{.p = 0.1f, .seed = 1, .stream = 1};
+        RunForward(context, layer, x, m, false, dropout, &tape);
+        LinearBackward(context, layer.linear, x.data(), c.in, tape.data(), dy.data(), m, layer.linear.out, dx.data(),
+                       c.in, dropout);
+        if (!context.has_bf16) continue;  // without AVX-512 oneDNN may split sums among threads
+        if (first.empty()) first = dx;
+        EXPECT_EQ(dx, first) << threads << " threads";
+        if (!c.adapted) continue;
+        if (first_a.empty()) first_a = layer.da[0];
+        EXPECT_EQ(layer.da[0], first_a) << threads << " threads";
+      }
+    }
+  }
+}
+
+// Dropout keeps the mean: over many elements 1 − p of them stay, each grown by 1/(1 − p).
+TEST(Linear, DropoutDropsItsShare) {
+  constexpr size_t kIn = 100000;
+  const std::vector<float> weights(kIn), x(kIn, 1.0f), a(kIn, 1.0f), b(1, 1.0f);
+  const Linear linear{.in = kIn,
+                      .out = 1,
+                      .parts = {{.layout = Layout::kF32,
+                                 .rows = 1,
+                                 .cols = kIn,
+                                 .codes = reinterpret_cast<const std::byte*>(weights.data()),
+                                 .stride_bytes = kIn * 4}},
+                      .biases = {nullptr},
+                      .adapters = {{.first = 0, .outputs = 1, .rank = 1, .scale = 1, .a = a.data(), .b = b.data()}}};
+  Context context(Numerics::kExact);
+  float y = 0;
+  LinearForward(context, linear, x.data(), 1, kIn, &y, 1, false, {.p = 0.25f, .seed = 3, .stream = 0});
+  // A binomial of 100,000 trials: the mean's deviation is √(0.25/0.75/100000) = 0.0018; five of them.
+  EXPECT_NEAR(static_cast<double>(y) / kIn, 1, 0.01);
+  EXPECT_NE(y, static_cast<float>(kIn));
+}
+
+}  // namespace
+}  // namespace qad
