@@ -20,8 +20,9 @@ GPT2_SPLIT = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s
 RANGES = [(0x20, 0x7E), (0x20, 0x7E), (0xA0, 0x17F), (0x300, 0x36F), (0x370, 0x3FF), (0x400, 0x4FF), (0x590, 0x5FF),
           (0x660, 0x669), (0x900, 0x97F), (0x1100, 0x11FF), (0x2000, 0x206F), (0x2150, 0x218F), (0x3040, 0x30FF),
           (0x4E00, 0x9FFF), (0xAC00, 0xD7A3), (0xE000, 0xE0FF), (0x1F300, 0x1F64F)]
-PIECES = ["I'm", "they'LL", " 2026", "3.14159", "\n\n", "\t", "  ", "   x", "\r\n", "<|im_start|>", "<|endoftext|>", "''",
-          " café", "naïve ", "😀👍🏽", "a\u0301", "Ⅷ", "½", "\u00a0", "\u3000", "\u200d", "def f(x):\n    return x\n"]
+PIECES = ["I'm", "they'LL", " 2026", "3.14159", "\n\n", "\t", "  ", "   x", "\r\n", "<|im_start|>", "<|endoftext|>",
+          "''", " café", "naïve ", "😀👍🏽", "a\u0301", "Ⅷ", "½", "\u00a0", "\u3000", "\u200d",
+          "def f(x):\n    return x\n"]
 
 
 def random_text(source):
@@ -30,7 +31,7 @@ def random_text(source):
 
 
 def smollm2_reference():
-    """The pipeline of SmolLM2's tokenizer.json (digits one by one, then byte-level BPE) with the vocabulary of the GGUF."""
+    """The pipeline of SmolLM2's tokenizer.json (digits one by one, byte-level BPE) with the vocabulary of the GGUF."""
     fields = GGUFReader(SMOLLM2).fields
     tokens = fields["tokenizer.ggml.tokens"].contents()
     merges = [tuple(merge.split(" ")) for merge in fields["tokenizer.ggml.merges"].contents()]

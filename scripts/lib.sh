@@ -10,7 +10,8 @@ export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive} # waiting threads must not sp
 build_packages=(build-essential cmake ninja-build pkg-config ccache git ca-certificates
   libdnnl-dev libhwy-dev libopenblas-openmp-dev liblapacke-dev
   nlohmann-json3-dev libyaml-cpp-dev libfmt-dev libcli11-dev libpcre2-dev libutf8proc-dev libsqlite3-dev libssl-dev
-  libgtest-dev libbenchmark-dev)
+  libgtest-dev libbenchmark-dev
+  ocl-icd-opencl-dev) # only because oneDNN's CMake package looks for it
 
 say() { printf '== %s\n' "$*" >&2; }
 fail() {
@@ -36,8 +37,8 @@ need_packages() {
   say "installing Debian packages: ${missing[*]}"
   local install=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}")
   if ! "${install[@]}" </dev/null >/dev/null 2>&1; then # no package lists yet, or stale ones
-    "${root[@]}" apt-get update -q </dev/null >&2
-    "${install[@]}" </dev/null >&2
+    "${root[@]}" apt-get update -qq </dev/null >&2
+    "${install[@]}" </dev/null >/dev/null
   fi
 }
 
