@@ -11,6 +11,7 @@
 #include "evaluate/metrics.h"
 #include "evaluate/perplexity.h"
 #include "experiment/stages.h"
+#include "model/generation.h"
 #include "results/statistics.h"
 
 namespace qad {

@@ -1,6 +1,7 @@
 #include "experiment/stages.h"
 
-#include "base/files.h"
+#include <fmt/format.h>
+
 #include "base/hash.h"
 
 namespace qad {
