@@ -1,0 +1,207 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "report/benchmark_tables.h"
+#include "report/charts.h"
+#include "results/units.h"
+
+namespace qad {
+namespace {
+
+std::vector<std::string> JudgedSlices(const Pack& pack) {
+  std::vector<std::string> slices;
+  if (pack.decision)
+    for (const RequiredSlice& required : pack.decision->required) slices.push_back(required.slice);
+  return slices.empty() ? LeafSlices(pack.results) : slices;
+}
+
+std::string PriceOf(const Pack& pack, const std::string& arm) {
+  const ArmDecision* judged = pack.decision ? pack.decision->Arm(arm) : nullptr;
+  return judged && judged->costs ? FormatMoney(judged->costs->per_thousand) : "–";
+}
+
+Text PairCell(const Row* first, const Row* second) {
+  if (!first && !second) return Missing();
+  return fmt::format("{} / {}", first ? FormatSeconds(first->value) : "–", second ? FormatSeconds(second->value) : "–");
+}
+
+// The table that fits a screen.
+Table OverviewTable(const Pack& pack) {
+  Table table{{{"arm"}, {"on disk", Align::kRight}, {"peak RSS", Align::kRight}}, {}, "", {}};
+  const std::vector<std::string> slices = JudgedSlices(pack);
+  for (const std::string& slice : slices)
+    table.columns.push_back({slice + " " + JudgedMetric(pack, slice), Align::kRight});
+  for (const char* title : {"KL", "same top-1", "prefill tok/s", "decode tok/s", "TTFT p50 / p95", "per 1,000"})
+    table.columns.push_back({title, Align::kRight});
+  const Results& results = pack.results;
+  for (const ArmInfo& arm : results.arms) {
+    if (arm.baseline) continue;
+    const auto row = [&](auto slice, auto metric) { return results.Find(arm.name, slice, metric); };
+    std::vector<Text> cells = {arm.name, BytesCell(row(kMemorySlice, "disk_bytes")),
+                               BytesCell(row(kMemorySlice, "peak_rss_bytes"))};
+    for (const std::string& slice : slices) cells.push_back(ShareCell(row(slice, JudgedMetric(pack, slice))));
+    cells.push_back(NumberCell(row(kTextSlice, "kl_divergence")));
+    const Row* top1 = row(kTextSlice, "same_top1");
+    cells.push_back(top1 ? Text(FormatShare(top1->value)) : Missing());
+    cells.push_back(RateCell(row(kSpeedSlice, "prefill_tokens_per_second")));
+    cells.push_back(RateCell(row(kSpeedSlice, "decode_tokens_per_second")));
+    cells.push_back(PairCell(row(kSpeedSlice, "ttft_p50"), row(kSpeedSlice, "ttft_p95")));
+    cells.push_back(PriceOf(pack, arm.name));
+    if (IsRecommended(pack, arm.name)) table.chosen = table.rows.size();
+    table.rows.push_back(std::move(cells));
+  }
+  return table;
+}
+
+// The least lower bound over the judged slices: never an average.
+std::vector<ChartPoint> ParetoPoints(const Pack& pack, std::string_view x_slice, const char* x_metric) {
+  std::vector<ChartPoint> points;
+  for (const ArmInfo& arm : pack.results.arms) {
+    const Row* x = pack.results.Find(arm.name, x_slice, x_metric);
+    if (arm.baseline || !x) continue;
+    ChartPoint point{arm.name, ColourOf(pack.results, arm.name), x->value, 2, 0, 0, x->low,
+                     x->high,  IsRecommended(pack, arm.name)};
+    for (const std::string& slice : JudgedSlices(pack)) {
+      const Row* row = pack.results.Find(arm.name, slice, JudgedMetric(pack, slice));
+      const double low = row ? row->low.value_or(row->value) : 0;
+      if (low >= point.low) continue;
+      point.low = low;
+      point.value = row ? row->value : 0;
+    }
+    if (point.low <= 1) points.push_back(point);
+  }
+  return points;
+}
+
+void AddPareto(const Pack& pack, Document& page) {
+  std::optional<double> floor;
+  for (const std::string& slice : JudgedSlices(pack))
+    if (const auto wanted = FloorOf(pack, slice)) floor = std::max(floor.value_or(0), *wanted);
+  const std::string caption =
+      "The dot is the lower 95% bound on the arm's worst required slice, the whisker leads up to the value measured "
+      "there. No "
+      "arm to the left of or above the dotted stairs was measured.";
+  for (const auto& [slice, metric, title, format] :
+       {std::tuple(kMemorySlice, "peak_rss_bytes", "peak resident memory", TickFormat(FormatBytes)),
+        std::tuple(kSpeedSlice, "latency_p95", "latency per query, p95", TickFormat(FormatSeconds))})
+    page.Add(Picture{ParetoChart(std::string("Quality against ") + title, title, "worst required slice, lower bound",
+                                 ParetoPoints(pack, slice, metric), format, floor),
+                     caption});
+}
+
+Picture IntervalsOf(const Pack& pack, const std::string& slice, const std::string& metric) {
+  std::vector<ChartPoint> points;
+  for (const ArmInfo& arm : pack.results.arms) {
+    const Row* row = pack.results.Find(arm.name, slice, metric);
+    if (!row || row->value < 0 || row->value > 1) continue;
+    points.push_back({arm.name,
+                      ColourOf(pack.results, arm.name),
+                      0,
+                      row->low.value_or(row->value),
+                      row->value,
+                      row->high.value_or(row->value),
+                      {},
+                      {},
+                      IsRecommended(pack, arm.name)});
+  }
+  return {IntervalChart(slice + ", " + metric, points, FloorOf(pack, slice)),
+          metric + " on " + slice + " with its 95% interval."};
+}
+
+void SaySlices(const Pack& pack, Document& page) {
+  page.Section("Quality by slice");
+  const std::vector<std::string> slices = LeafSlices(pack.results);
+  if (slices.empty()) page.Say("No items were scored in this run.");
+  for (const std::string& slice : slices) {
+    page.Subsection(slice);
+    page.Add(SliceTable(pack, slice));
+    page.Add(IntervalsOf(pack, slice, JudgedMetric(pack, slice)));
+  }
+}
+
+void SayComparisons(const Pack& pack, Document& page) {
+  page.Section("Paired comparisons");
+  Table declared = ComparisonTable(pack.results, true), exploratory = ComparisonTable(pack.results, false);
+  if (declared.rows.empty()) {
+    page.Say("No comparison was declared before this run, so none carries a verdict.");
+  } else {
+    page.Say(
+        "Declared before the run, paired by item, corrected together (Holm). “Detectable” is the least difference that "
+        "so many "
+        "items show with 80% power.");
+    page.Add(std::move(declared));
+  }
+  if (exploratory.rows.empty()) return;
+  page.Say("Exploratory: intervals, no verdicts.");
+  page.Add(std::move(exploratory));
+}
+
+void SayTraining(const Pack& pack, Document& page) {
+  Table table = TrainingTable(pack.results);
+  if (table.rows.empty() && pack.results.curves.empty()) return;
+  page.Section("Training");
+  if (!table.rows.empty()) page.Add(std::move(table));
+  std::vector<ChartLine> lines;
+  for (const Curve& curve : pack.results.curves) {
+    ChartLine loss{curve.arm + " train", lines.size(), {}, false, false},
+        validation{curve.arm + " validation", lines.size(), {}, true, true};
+    for (size_t i = 0; i < std::min(curve.steps.size(), curve.losses.size()); ++i)
+      loss.points.emplace_back(curve.steps[i], curve.losses[i]);
+    for (size_t i = 0; i < std::min(curve.validation_steps.size(), curve.validation_losses.size()); ++i)
+      validation.points.emplace_back(curve.validation_steps[i], curve.validation_losses[i]);
+    lines.push_back(loss);
+    lines.push_back(validation);
+  }
+  page.Add(
+      Picture{LineChart("Learning curves", "optimizer step", "loss, nats per token", lines, FormatCount, FormatNumber),
+              "Mean loss over supervised tokens; validation on a split of the training data."});
+}
+
+// A section with a table, or the plain word that there is nothing.
+void SaySection(Document& page, const char* title, const char* introduction, Table table, const char* missing) {
+  page.Section(title);
+  if (table.rows.empty()) {
+    page.Say(missing);
+    return;
+  }
+  if (*introduction) page.Say(introduction);
+  page.Add(std::move(table));
+}
+
+}  // namespace
+
+Document BenchmarkPage(const Pack& pack) {
+  Document page{"Benchmark results: " + ModelName(pack), "benchmark", {}};
+  SayPartial(pack, page);
+  page.Add(OverviewTable(pack));
+  page.Say(
+      "Quality with its 95% interval; KL divergence from the base in nats per token; TTFT is the time to the first "
+      "token; "
+      "per 1,000 queries in the currency of hardware.price_per_hour; – is not measured.",
+      Tone::kNote);
+  SaySourceFormat(pack, page);
+  AddPareto(pack, page);
+  SaySlices(pack, page);
+  SayComparisons(pack, page);
+  SaySection(page, "Speed", "Median over the rounds (least to largest); one query at a time.", SpeedTable(pack.results),
+             "Speed was not measured in this run.");
+  SaySection(page, "Deployment parity", "Every form of the model on the same held-out text, against the base.",
+             TextTable(pack.results), "No arm was scored on held-out text in this run.");
+  SaySection(page, "Retrieval funnel", "From the right passage being found to the right answer being given.",
+             RetrievalTable(pack), "Retrieval was not scored in this run.");
+  SayTraining(pack, page);
+  SaySection(page, "Bringing changed facts into the answer", "", UpdateTable(pack.results),
+             "The time to update an arm was not measured in this run.");
+  SaySection(page, "Baselines without a language model", "", BaselineTable(pack.results),
+             "No baseline without a language model was scored in this run.");
+  SaySection(page, "Tokens", "", TokensTable(pack), "No samples were kept in this run.");
+  SaySection(page, "Costs", "Over the horizon, in the currency of hardware.price_per_hour.", CostTable(pack),
+             "Costs are computed with the decision; none was made on these results.");
+  SaySnapshot(pack.results, page);
+  page.Section("How it was measured");
+  page.Add(ManifestTable(pack.results.manifest));
+  return page;
+}
+
+}  // namespace qad

@@ -1,0 +1,268 @@
+#include "report/benchmark_tables.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "results/units.h"
+
+namespace qad {
+namespace {
+
+// Metrics of a slice in order of first appearance.
+std::vector<std::string> MetricsOf(const Results& results, std::string_view slice) {
+  std::vector<std::string> metrics;
+  for (const Row& row : results.rows)
+    if (row.slice == slice && std::find(metrics.begin(), metrics.end(), row.metric) == metrics.end())
+      metrics.push_back(row.metric);
+  return metrics;
+}
+
+Text MetricCell(const Results& results, const Row* row) {
+  if (!row) return Missing();
+  if (IsShareMetric(results, row->metric)) return ShareCell(row);
+  return SpreadCell(row, FormatNumber);
+}
+
+// Keeps the row only where something in it was measured.
+void AddIfMeasured(Table& table, std::vector<Text> cells) {
+  for (size_t i = 1; i < cells.size(); ++i)
+    if (!cells[i].spans.empty() && cells[i].spans[0].style != Style::kMuted) {
+      table.rows.push_back(std::move(cells));
+      return;
+    }
+}
+
+}  // namespace
+
+bool IsShareMetric(const Results& results, const std::string& metric) {
+  for (const char* word : {"likelihood", "perplexity", "divergence", "seconds", "tokens", "bytes", "loss"})
+    if (metric.find(word) != std::string::npos) return false;
+  return std::all_of(results.rows.begin(), results.rows.end(),
+                     [&](const Row& row) { return row.metric != metric || (row.value >= 0 && row.value <= 1); });
+}
+
+Table SliceTable(const Pack& pack, const std::string& slice) {
+  const std::vector<std::string> metrics = MetricsOf(pack.results, slice);
+  Table table{{{"arm"}}, {}, "", {}};
+  for (const std::string& metric : metrics) table.columns.push_back({metric, Align::kRight});
+  table.columns.push_back({"n", Align::kRight});
+  for (const ArmInfo& arm : pack.results.arms) {
+    std::vector<Text> cells = {arm.name};
+    int64_t n = 0;
+    for (const std::string& metric : metrics) {
+      const Row* row = pack.results.Find(arm.name, slice, metric);
+      cells.push_back(MetricCell(pack.results, row));
+      if (row) n = std::max(n, row->n);
+    }
+    if (n == 0) continue;
+    cells.push_back(FormatCount(static_cast<double>(n)));
+    if (IsRecommended(pack, arm.name)) table.chosen = table.rows.size();
+    table.rows.push_back(std::move(cells));
+  }
+  return table;
+}
+
+Table ComparisonTable(const Results& results, bool declared) {
+  Table table{
+      {{"difference"}, {"slice"}, {"metric"}, {"points (95% interval)", Align::kRight}, {"items", Align::kRight}},
+      {},
+      "",
+      {}};
+  if (declared) {
+    table.columns.push_back({"p, corrected", Align::kRight});
+    table.columns.push_back({"detectable", Align::kRight});
+    table.columns.push_back({"verdict"});
+  }
+  for (const Comparison& pair : results.comparisons) {
+    if (pair.declared != declared) continue;
+    const auto format = IsShareMetric(results, pair.metric) ? FormatPoints : FormatNumber;
+    std::vector<Text> cells = {
+        pair.better + " − " + pair.than, pair.slice, pair.metric,
+        fmt::format("{} ({} to {})", format(pair.difference), format(pair.low), format(pair.high)),
+        FormatCount(static_cast<double>(pair.n))};
+    if (pair.n == 0) cells[3] = Missing();
+    if (declared) {
+      cells.push_back(pair.p_adjusted < 1e-4 ? Text("< 0.0001") : Text(fmt::format("{:.4f}", pair.p_adjusted)));
+      cells.push_back(fmt::format("{:.1f}", 100 * pair.detectable));
+      cells.push_back(VerdictText(pair.verdict));
+    }
+    table.rows.push_back(std::move(cells));
+  }
+  return table;
+}
+
+Table SpeedTable(const Results& results) {
+  Table table{{{"arm"},
+               {"prefill tok/s", Align::kRight},
+               {"decode tok/s", Align::kRight},
+               {"TTFT p50", Align::kRight},
+               {"TTFT p95", Align::kRight},
+               {"latency p50", Align::kRight},
+               {"latency p95", Align::kRight},
+               {"rounds", Align::kRight}},
+              {},
+              "",
+              {}};
+  for (const ArmInfo& arm : results.arms) {
+    std::vector<Text> cells = {arm.name};
+    int64_t rounds = 0;
+    for (const char* metric : {"prefill_tokens_per_second", "decode_tokens_per_second", "ttft_p50", "ttft_p95",
+                               "latency_p50", "latency_p95"}) {
+      const Row* row = results.Find(arm.name, kSpeedSlice, metric);
+      cells.push_back(SpreadCell(row, cells.size() < 3 ? FormatRate : FormatSeconds));
+      if (row) rounds = std::max(rounds, row->n);
+    }
+    cells.push_back(rounds > 0 ? Text(FormatCount(static_cast<double>(rounds))) : Missing());
+    AddIfMeasured(table, std::move(cells));
+  }
+  return table;
+}
+
+Table TextTable(const Results& results) {
+  Table table{{{"arm"},
+               {"weights"},
+               {"perplexity", Align::kRight},
+               {"KL divergence", Align::kRight},
+               {"same top-1", Align::kRight}},
+              {},
+              "",
+              {}};
+  for (const ArmInfo& arm : results.arms) {
+    const auto row = [&](const char* metric) { return results.Find(arm.name, kTextSlice, metric); };
+    if (!row("perplexity") && !row("kl_divergence") && !row("same_top1")) continue;
+    table.rows.push_back({arm.name, arm.weights, SpreadCell(row("perplexity"), FormatNumber),
+                          SpreadCell(row("kl_divergence"), FormatNumber), ShareCell(row("same_top1"))});
+  }
+  return table;
+}
+
+Table RetrievalTable(const Pack& pack) {
+  const Results& results = pack.results;
+  const std::vector<std::string> metrics = MetricsOf(results, kRetrievalSlice);
+  Table table{{{"arm"}}, {}, "", {}};
+  for (const std::string& metric : metrics) table.columns.push_back({metric, Align::kRight});
+  std::vector<std::string> slices = LeafSlices(results);
+  std::erase_if(slices, [&](const std::string& slice) { return JudgedMetric(pack, slice) != "contains"; });
+  for (const std::string& slice : slices) table.columns.push_back({"right answer, " + slice, Align::kRight});
+  if (metrics.empty()) return table;
+  for (const ArmInfo& arm : results.arms) {
+    if (arm.prompting != "rag") continue;
+    std::vector<Text> cells = {arm.name};
+    for (const std::string& metric : metrics)
+      cells.push_back(MetricCell(results, results.Find(arm.name, kRetrievalSlice, metric)));
+    for (const std::string& slice : slices) cells.push_back(ShareCell(results.Find(arm.name, slice, "contains")));
+    AddIfMeasured(table, std::move(cells));
+  }
+  return table;
+}
+
+Table TrainingTable(const Results& results) {
+  Table table{{{"arm"},
+               {"time", Align::kRight},
+               {"tok/s", Align::kRight},
+               {"trainable parameters", Align::kRight},
+               {"peak RSS", Align::kRight},
+               {"final loss", Align::kRight},
+               {"validation loss", Align::kRight}},
+              {},
+              "",
+              {}};
+  std::vector<std::string> arms;  // rows may stand under the adapter's name
+  for (const Row& row : results.rows)
+    if (row.slice == kTrainingSlice && std::find(arms.begin(), arms.end(), row.arm) == arms.end())
+      arms.push_back(row.arm);
+  for (const std::string& arm : arms) {
+    const auto row = [&](const char* metric) { return results.Find(arm, kTrainingSlice, metric); };
+    const Row* trainable = row("trainable_parameters");
+    table.rows.push_back({arm, SecondsCell(row("seconds")), RateCell(row("tokens_per_second")),
+                          trainable ? Text(FormatCount(trainable->value)) : Missing(), BytesCell(row("peak_rss_bytes")),
+                          NumberCell(row("final_loss")), NumberCell(row("validation_loss"))});
+  }
+  return table;
+}
+
+Table UpdateTable(const Results& results) {
+  Table table{{{"arm"}, {"how"}, {"time to update", Align::kRight}}, {}, "", {}};
+  for (const ArmInfo& arm : results.arms)
+    if (const Row* row = results.Find(arm.name, kUpdateSlice, "seconds_to_update"))
+      table.rows.push_back(
+          {arm.name, arm.prompting == "rag" ? "index again" : "train and evaluate again", SecondsCell(row)});
+  return table;
+}
+
+Table BaselineTable(const Results& results) {
+  Table table{{{"baseline"}, {"slice"}, {"metric"}, {"value", Align::kRight}, {"n", Align::kRight}}, {}, "", {}};
+  for (const Row& row : results.rows) {
+    const ArmInfo* arm = results.Arm(row.arm);
+    if (!arm || !arm->baseline) continue;
+    table.rows.push_back(
+        {row.arm, row.slice, row.metric, MetricCell(results, &row), FormatCount(static_cast<double>(row.n))});
+  }
+  return table;
+}
+
+Table TokensTable(const Pack& pack) {
+  struct Sums {
+    double items = 0, prompt = 0, output = 0, truncated = 0;
+  };
+  std::map<std::string, Sums> sums;
+  for (const Sample& sample : pack.samples) {
+    Sums& arm = sums[sample.arm];
+    arm.items += 1;
+    arm.prompt += static_cast<double>(sample.prompt_tokens);
+    arm.output += static_cast<double>(sample.output_tokens);
+    arm.truncated += sample.truncated;
+  }
+  Table table{{{"arm"},
+               {"items", Align::kRight},
+               {"prompt tokens, mean", Align::kRight},
+               {"output tokens, mean", Align::kRight},
+               {"cut at the limit", Align::kRight}},
+              {},
+              "",
+              {}};
+  for (const ArmInfo& arm : pack.results.arms) {
+    const auto found = sums.find(arm.name);
+    if (found == sums.end()) continue;
+    const Sums& sum = found->second;
+    table.rows.push_back({arm.name, FormatCount(sum.items), FormatNumber(sum.prompt / sum.items),
+                          FormatNumber(sum.output / sum.items), FormatShare(sum.truncated / sum.items)});
+  }
+  return table;
+}
+
+Table CostTable(const Pack& pack) {
+  Table table{{{"arm"},
+               {"per 1,000 at 10%", Align::kRight},
+               {"at 50%", Align::kRight},
+               {"at 100%", Align::kRight},
+               {"training", Align::kRight},
+               {"an update", Align::kRight},
+               {"updates", Align::kRight},
+               {"queries", Align::kRight},
+               {"total", Align::kRight}},
+              {},
+              "",
+              {}};
+  if (!pack.decision) return table;
+  const Decision& decision = *pack.decision;
+  for (const ArmDecision& arm : decision.arms) {
+    if (!arm.candidate || !arm.costs) continue;
+    const Costs& costs = *arm.costs;
+    const double idle_free = costs.per_thousand * decision.utilization;  // were every paid second used
+    if (IsRecommended(pack, arm.arm)) table.chosen = table.rows.size();
+    table.rows.push_back({arm.arm, FormatMoney(idle_free / 0.1), FormatMoney(idle_free / 0.5), FormatMoney(idle_free),
+                          FormatMoney(costs.training), FormatMoney(costs.per_update), FormatMoney(costs.updates),
+                          FormatMoney(costs.queries), FormatMoney(costs.total)});
+  }
+  table.caption =
+      fmt::format("{} per hour; {} queries and {} changes per month for {} months, queries at {} utilization.",
+                  FormatMoney(decision.price_per_hour), FormatNumber(decision.queries_per_month),
+                  FormatNumber(decision.changes_per_month), FormatNumber(decision.horizon_months),
+                  FormatShare(decision.utilization));
+  return table;
+}
+
+}  // namespace qad

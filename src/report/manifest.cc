@@ -1,0 +1,111 @@
+// How the run was made, and the assignment's own figures, both from the manifest.
+#include <fmt/format.h>
+
+#include "report/benchmark_tables.h"
+#include "results/units.h"
+
+namespace qad {
+namespace {
+
+constexpr const char* kSnapshot = "assignment_snapshot";
+
+std::string ValueText(const std::string& key, const Json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_number() && key.ends_with("_bytes")) return FormatBytes(value.get<double>());
+  if (value.is_number_integer())
+    return key.find("seed") == std::string::npos ? FormatCount(value.get<double>()) : value.dump();
+  if (value.is_number()) return FormatNumber(value.get<double>());
+  if (value.is_boolean()) return value.get<bool>() ? "yes" : "no";
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+void Flatten(const std::string& path, const Json& value, Table& table) {
+  if (value.is_object()) {
+    for (const auto& [key, child] : value.items()) Flatten(path.empty() ? key : path + "." + key, child, table);
+    return;
+  }
+  table.rows.push_back({CodeText(path), ValueText(path, value)});
+}
+
+std::string StringOf(const Json& entry, const char* key) {
+  const auto found = entry.find(key);
+  return found != entry.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+std::string NumberOf(const Json& entry, const char* key, const char* format) {
+  const auto found = entry.find(key);
+  return found != entry.end() && found->is_number() ? fmt::format(fmt::runtime(format), found->get<double>()) : "–";
+}
+
+// The arm of ours that an entry speaks of: named by "arm", else told by the words of "row".
+const ArmInfo* MatchArm(const Results& results, const Json& entry) {
+  if (const ArmInfo* named = results.Arm(StringOf(entry, "arm"))) return named;
+  const std::string row = StringOf(entry, "row");
+  const bool lora = row.find("LoRA") != std::string::npos || row.find("lora") != std::string::npos;
+  const bool int8 = row.find("int8") != std::string::npos;
+  for (const ArmInfo& arm : results.arms)
+    if (!arm.baseline && arm.prompting.empty() && lora == !arm.adapter.empty() &&
+        (lora || int8 == (arm.weights == "int8")))
+      return &arm;
+  return nullptr;
+}
+
+std::vector<Text> SnapshotRow(const Results& results, const Json& entry) {
+  const ArmInfo* arm = MatchArm(results, entry);
+  std::vector<Text> cells = {StringOf(entry, "row"), NumberOf(entry, "gigabytes", "{:.6f}"),
+                             NumberOf(entry, "tokens_per_second", "{:.3f}")};
+  if (!arm) {
+    cells.insert(cells.end(), {Missing(), Missing(), Missing(), Missing()});
+    return cells;
+  }
+  const auto bytes = results.Value(arm->name, kMemorySlice, "weights_bytes");
+  const auto rate = results.Value(arm->name, kSpeedSlice, "decode_tokens_per_second");
+  cells.push_back(arm->name);
+  cells.push_back(bytes ? Text(fmt::format("{:.6f}", *bytes / (1 << 30))) : Missing());
+  cells.push_back(bytes ? Text(FormatCount(*bytes)) : Missing());
+  cells.push_back(rate ? Text(FormatCount(*rate)) : Missing());
+  return cells;
+}
+
+}  // namespace
+
+Table ManifestTable(const Json& manifest) {
+  Table table{{{"what"}, {"value"}}, {}, "", {}};
+  Json shown = manifest;
+  if (shown.is_object()) shown.erase(kSnapshot);
+  Flatten("", shown, table);
+  return table;
+}
+
+void SaySnapshot(const Results& results, Document& page) {
+  const auto snapshot = results.manifest.find(kSnapshot);
+  if (snapshot == results.manifest.end() || !snapshot->is_array() || snapshot->empty()) return;
+  page.Section("Beside the assignment's snapshot");
+  Table table{{{"snapshot row"},
+               {"GiB", Align::kRight},
+               {"tok/s", Align::kRight},
+               {"our arm"},
+               {"GiB, ours", Align::kRight},
+               {"bytes, ours", Align::kRight},
+               {"tok/s, ours", Align::kRight}},
+              {},
+              "",
+              {}};
+  Bullets notes;
+  for (const Json& entry : *snapshot) {
+    if (!entry.is_object()) continue;
+    table.rows.push_back(SnapshotRow(results, entry));
+    if (const std::string note = StringOf(entry, "note"); !note.empty())
+      notes.items.push_back(Strong(StringOf(entry, "row")) + ": " + note);
+  }
+  page.Add(std::move(table));
+  page.Say(
+      "The snapshot calls its sizes GB; they are bytes divided by 2³⁰, which is GiB, and so are ours here. Its rows "
+      "mix "
+      "precisions (2 bytes per weight in the fp16 row, 4 in the row of LoRA), ours are the weights as this run held "
+      "them. Its "
+      "speeds come from another machine and another engine: no ratio of the two speeds means anything.");
+  if (!notes.items.empty()) page.Add(std::move(notes));
+}
+
+}  // namespace qad

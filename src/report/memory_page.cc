@@ -1,0 +1,236 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "report/charts.h"
+#include "report/pages.h"
+#include "results/units.h"
+
+namespace qad {
+namespace {
+
+double ToDouble(uint64_t bytes) { return static_cast<double>(bytes); }
+std::string Bytes(uint64_t bytes) { return FormatBytes(ToDouble(bytes)); }
+std::string Count(int64_t count) { return FormatCount(static_cast<double>(count)); }
+
+std::string FitSentence(const FitAnswer& fit) {
+  if (fit.max_context == 0)
+    return fmt::format("Does not fit in {} at batch {} ({} weights, {} cache)", Bytes(fit.budget), fit.batch,
+                       fit.weights, fit.kv_type);
+  return fmt::format("Fits in {} up to context {} at batch {} ({} weights, {} cache{})", Bytes(fit.budget),
+                     Count(fit.max_context), fit.batch, fit.weights, fit.kv_type,
+                     fit.limited_by_model ? "; the model ends there, not the memory" : "");
+}
+
+void SayFits(const MemoryMath& math, Document& page) {
+  if (!math.fits.empty()) page.Say(Strong(FitSentence(math.fits.front()) + "."), Tone::kLead);
+  page.Say(
+      fmt::format("{} parameters. Hardware assumed: {}.", Count(static_cast<int64_t>(math.parameters)), math.hardware));
+  if (math.fits.size() < 2) return;
+  Table table{{{"weights"},
+               {"KV cache"},
+               {"memory", Align::kRight},
+               {"batch", Align::kRight},
+               {"fits"},
+               {"context up to", Align::kRight},
+               {"limited by"}},
+              {},
+              "",
+              {}};
+  for (const FitAnswer& fit : math.fits)
+    table.rows.push_back({fit.weights, fit.kv_type, Bytes(fit.budget), Count(fit.batch),
+                          VerdictText(fit.max_context > 0 ? "fits" : "does not fit"),
+                          fit.max_context > 0 ? Text(Count(fit.max_context)) : Missing(),
+                          fit.max_context == 0 ? Missing() : Text(fit.limited_by_model ? "the model" : "memory")});
+  page.Add(std::move(table));
+}
+
+void SayWeights(const MemoryMath& math, Document& page) {
+  if (math.weights.empty()) return;
+  page.Section("Weights");
+  const double first = ToDouble(math.weights.front().bytes);
+  Table table{{{"format"},
+               {"parameters × bytes"},
+               {"size", Align::kRight},
+               {"bytes", Align::kRight},
+               {"of " + math.weights.front().format, Align::kRight}},
+              {},
+              "",
+              {}};
+  for (const WeightsMath& weights : math.weights)
+    table.rows.push_back({weights.format + (weights.stored ? " (stored)" : ""), weights.formula, Bytes(weights.bytes),
+                          FormatCount(ToDouble(weights.bytes)), FormatShare(ToDouble(weights.bytes) / first)});
+  page.Add(std::move(table));
+}
+
+// One row per component in the order of the first format; a format that lacks one shows a dash.
+void SayComponents(const MemoryMath& math, Document& page) {
+  if (math.weights.empty() || math.weights.front().parts.empty()) return;
+  page.Subsection("By component");
+  Table table{{{"component"}, {"parameters"}}, {}, "", {}};
+  std::vector<std::string> names;
+  for (const WeightsMath& weights : math.weights) {
+    table.columns.push_back({weights.format, Align::kRight});
+    for (const MemoryPart& part : weights.parts)
+      if (std::find(names.begin(), names.end(), part.name) == names.end()) names.push_back(part.name);
+  }
+  for (const std::string& name : names) {
+    std::vector<Text> row = {name, ""};
+    std::string formula;
+    for (const WeightsMath& weights : math.weights) {
+      const auto part =
+          std::find_if(weights.parts.begin(), weights.parts.end(), [&](const auto& p) { return p.name == name; });
+      const bool has = part != weights.parts.end();
+      if (has && formula.empty()) formula = part->formula;
+      row.push_back(has ? Text(Bytes(part->bytes)) : Missing());
+    }
+    row[1] = formula;
+    table.rows.push_back(std::move(row));
+  }
+  page.Add(std::move(table));
+}
+
+// Context down, type × batch across.
+Table CacheTable(const KvMath& kv) {
+  std::vector<std::pair<std::string, int64_t>> columns;
+  std::vector<int64_t> contexts;
+  std::map<std::tuple<int64_t, std::string, int64_t>, uint64_t> sizes;
+  for (const KvPoint& point : kv.points) {
+    const std::pair column(point.type, point.batch);
+    if (std::find(columns.begin(), columns.end(), column) == columns.end()) columns.push_back(column);
+    if (std::find(contexts.begin(), contexts.end(), point.context) == contexts.end()) contexts.push_back(point.context);
+    sizes[{point.context, point.type, point.batch}] = point.bytes;
+  }
+  std::sort(contexts.begin(), contexts.end());
+  Table table{{{"context", Align::kRight}}, {}, "", {}};
+  for (const auto& [type, batch] : columns)
+    table.columns.push_back({fmt::format("{}, batch {}", type, batch), Align::kRight});
+  for (const int64_t context : contexts) {
+    std::vector<Text> row = {Count(context)};
+    for (const auto& [type, batch] : columns) {
+      const auto size = sizes.find({context, type, batch});
+      row.push_back(size == sizes.end() ? Missing() : Text(Bytes(size->second)));
+    }
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+Picture MemoryCurves(const MemoryMath& math) {
+  std::vector<ChartLine> lines;
+  const double length = static_cast<double>(std::max<int64_t>(math.max_positions, 1));
+  const auto add = [&](const std::string& name, double weights, bool dashed) {
+    ChartLine line{name, lines.size(), {}, dashed, false};
+    for (int i = 0; i <= 8; ++i) {
+      const double context = length * i / 8;
+      line.points.emplace_back(context, weights + context * ToDouble(math.kv.bytes_per_token));
+    }
+    lines.push_back(line);
+  };
+  for (const WeightsMath& weights : math.weights) add(weights.format, ToDouble(weights.bytes), false);
+  add("KV cache alone", 0, true);
+  return {
+      LineChart("Weights and KV cache against context", "context, tokens (batch 1)", "weights + KV cache", lines,
+                FormatCount, FormatBytes),
+      fmt::format(
+          "Weights plus KV cache ({}, batch 1). All lines rise alike: a format moves a line down and does not bend it.",
+          math.kv.type)};
+}
+
+void SayCache(const MemoryMath& math, Document& page) {
+  const KvMath& kv = math.kv;
+  if (kv.bytes_per_token == 0) return;
+  page.Section("KV cache");
+  page.Say(Text("One token of one sequence: ") + CodeText(kv.formula) +
+           fmt::format(" = {} bytes ({}).", FormatCount(ToDouble(kv.bytes_per_token)), kv.type));
+  if (kv.kv_heads < kv.heads)
+    page.Say(fmt::format(
+        "{} query heads share {} KV heads: without that (GQA) a token would take {} bytes, {} times as much.", kv.heads,
+        kv.kv_heads, FormatCount(ToDouble(kv.bytes_per_token_without_gqa)),
+        FormatNumber(ToDouble(kv.bytes_per_token_without_gqa) / ToDouble(kv.bytes_per_token))));
+  else
+    page.Say(fmt::format(
+        "Every one of the {} query heads has its own key and value: nothing is saved by sharing (no GQA).", kv.heads));
+  const auto cache = [&](int64_t context) { return Bytes(static_cast<uint64_t>(context) * kv.bytes_per_token); };
+  page.Say(fmt::format(
+      "The cache takes {} at context {} and {} at {}, whatever the format of the weights: quantized weights do "
+      "not bend this curve.",
+      cache(math.max_positions / 4), Count(math.max_positions / 4), cache(math.max_positions),
+      Count(math.max_positions)));
+  if (!kv.points.empty()) page.Add(CacheTable(kv));
+  page.Add(MemoryCurves(math));
+}
+
+void SayTraining(const MemoryMath& math, Document& page) {
+  if (math.training.empty()) return;
+  page.Section("Training");
+  for (const TrainingMath& training : math.training) {
+    page.Subsection(fmt::format("{}: {}", training.method, Bytes(training.bytes)));
+    page.Say(training.assumptions + ".");
+    Table table{{{"component"}, {"formula"}, {"size", Align::kRight}}, {}, "", {}};
+    for (const MemoryPart& part : training.parts) table.rows.push_back({part.name, part.formula, Bytes(part.bytes)});
+    table.rows.push_back({Strong("together"), "", Strong(Bytes(training.bytes))});
+    page.Add(std::move(table));
+  }
+}
+
+std::string ErrorText(double predicted, double measured) {
+  if (predicted == measured) return "exact";
+  if (measured == 0) return "–";
+  const double error = predicted / measured - 1;
+  return fmt::format(
+      "{}%", std::fabs(error) < 0.0005 ? fmt::format("{:+.3f}", 100 * error) : fmt::format("{:+.1f}", 100 * error));
+}
+
+void AddCheck(Table& table, const std::string& what, double predicted, double measured) {
+  table.rows.push_back({what, FormatBytes(predicted), FormatBytes(measured), ErrorText(predicted, measured)});
+}
+
+void SayChecks(const Pack& pack, Document& page) {
+  page.Section("Predicted beside measured");
+  Table table{
+      {{"what"}, {"predicted", Align::kRight}, {"measured", Align::kRight}, {"error", Align::kRight}}, {}, "", {}};
+  if (pack.memory)
+    for (const PredictedMeasured& check : pack.memory->checks)
+      AddCheck(table, check.what, ToDouble(check.predicted), ToDouble(check.measured));
+  for (const ArmInfo& arm : pack.results.arms)
+    for (const auto& [metric, name] : {std::pair("weights_bytes", "weights"), std::pair("kv_bytes", "KV cache"),
+                                       std::pair("peak_rss_bytes", "peak RSS")}) {
+      const auto measured = pack.results.Value(arm.name, kMemorySlice, metric);
+      const auto predicted = pack.results.Value(arm.name, kMemorySlice, std::string(metric) + "_predicted");
+      if (measured && predicted) AddCheck(table, arm.name + ": " + name, *predicted, *measured);
+    }
+  if (table.rows.empty())
+    page.Say("Nothing was measured beside the predictions in this run.");
+  else
+    page.Add(std::move(table));
+}
+
+}  // namespace
+
+Document MemoryPage(const Pack& pack) {
+  Document page{"Memory math: " + ModelName(pack), "memory", {}};
+  SayPartial(pack, page);
+  if (pack.memory) {
+    SayFits(*pack.memory, page);
+    SayWeights(*pack.memory, page);
+    SayComponents(*pack.memory, page);
+    SayCache(*pack.memory, page);
+    if (pack.memory->workspace_bytes > 0)
+      page.Say(fmt::format("One step of inference works in {} beside weights and cache.",
+                           Bytes(pack.memory->workspace_bytes)));
+    SayTraining(*pack.memory, page);
+  } else {
+    page.Say("The memory math of this model was not computed in this run: qad memory does it.");
+  }
+  SayChecks(pack, page);
+  page.Section("Caveats");
+  std::vector<Text> notes = {"KiB, MiB and GiB are powers of 1,024; prices and shops often mean powers of 1,000."};
+  if (pack.memory) notes.insert(notes.end(), pack.memory->notes.begin(), pack.memory->notes.end());
+  page.Add(Bullets{notes});
+  return page;
+}
+
+}  // namespace qad

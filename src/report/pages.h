@@ -1,0 +1,54 @@
+// The pages of the pack as documents. Every figure in them comes from results.json, memory_math.json or decision.json,
+// or from samples; what was not measured is said to be so.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "report/document.h"
+#include "results/decision.h"
+#include "results/memory_math.h"
+#include "results/results.h"
+
+namespace qad {
+
+struct Pack {
+  Results results;
+  std::vector<Sample> samples;  // of all arms; may be empty
+  std::optional<MemoryMath> memory;
+  std::optional<Decision> decision;
+};
+
+Document MemoPage(const Pack& pack);
+Document BenchmarkPage(const Pack& pack);
+Document MemoryPage(const Pack& pack);
+Document SamplesPage(const Pack& pack);  // for report.html only
+
+// --- What several pages need ---
+
+std::string ModelName(const Pack& pack);
+// Slices that are no union of others, in order of the results.
+std::vector<std::string> LeafSlices(const Results& results);
+// The metric the decision judges a slice by; without a decision a metric of the slice, exact before contains.
+std::string JudgedMetric(const Pack& pack, const std::string& slice);
+std::optional<double> FloorOf(const Pack& pack, const std::string& slice);
+// Index into the arms: the colour of an arm in every chart.
+size_t ColourOf(const Results& results, const std::string& arm);
+bool IsRecommended(const Pack& pack, const std::string& arm);
+// "The run was cut …", where it was.
+void SayPartial(const Pack& pack, Document& page);
+// That the source's weights were quantized already, where the manifest says so.
+void SaySourceFormat(const Pack& pack, Document& page);
+
+// Cells. Nothing measured: a muted "not measured" (or "–" in crowded tables).
+Text ShareCell(const Row* row);
+Text BytesCell(const Row* row);
+Text SecondsCell(const Row* row);
+Text RateCell(const Row* row);
+Text NumberCell(const Row* row);
+Text Missing();
+// value (low to high) with a formatter.
+Text SpreadCell(const Row* row, std::string (*format)(double));
+
+}  // namespace qad

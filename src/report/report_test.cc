@@ -1,0 +1,156 @@
+#include "report/report.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <vector>
+
+#include "base/files.h"
+#include "report/charts.h"
+#include "results/testing.h"
+
+namespace qad {
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path kGoldens = fs::path(QAD_TESTDATA) / "report";
+
+// The made-up pack with the decision that decide_test made of it.
+Pack MakePack() {
+  SyntheticPack synthetic = MakeSyntheticPack();
+  return {synthetic.results, synthetic.samples, synthetic.memory, ReadDecision(kGoldens / "decision.json")};
+}
+
+// Opening and closing tags match, attributes are quoted, no bare & or <: what an XML parser would ask of this subset.
+::testing::AssertionResult WellFormed(const std::string& text) {
+  std::vector<std::string> open;
+  for (size_t at = 0; at < text.size(); ++at) {
+    if (text[at] == '&') {
+      const size_t end = text.find(';', at);
+      if (end == std::string::npos || end - at > 6) return ::testing::AssertionFailure() << "bare & at " << at;
+    }
+    if (text[at] == '>')
+      return ::testing::AssertionFailure() << "bare > near " << text.substr(at > 40 ? at - 40 : 0, 60);
+    if (text[at] != '<') continue;
+    const size_t end = text.find('>', at);
+    if (end == std::string::npos) return ::testing::AssertionFailure() << "tag without end at " << at;
+    const std::string tag = text.substr(at + 1, end - at - 1);
+    if (tag.find('<') != std::string::npos) return ::testing::AssertionFailure() << "< within tag " << tag;
+    if (std::count(tag.begin(), tag.end(), '"') % 2) return ::testing::AssertionFailure() << "open quote in " << tag;
+    const std::string name = tag.substr(tag[0] == '/' ? 1 : 0, tag.find_first_of(" /", 1) - (tag[0] == '/' ? 1 : 0));
+    if (tag[0] == '/') {
+      if (open.empty() || open.back() != tag.substr(1)) return ::testing::AssertionFailure() << "unexpected </" << tag;
+      open.pop_back();
+    } else if (tag[0] != '!' && tag.back() != '/') {
+      open.push_back(name);
+    }
+    at = end;
+  }
+  if (!open.empty()) return ::testing::AssertionFailure() << "<" << open.back() << "> is never closed";
+  return ::testing::AssertionSuccess();
+}
+
+// QAD_UPDATE_GOLDENS=1 writes the golden.
+void ExpectGolden(const std::string& name, const std::string& text) {
+  if (std::getenv("QAD_UPDATE_GOLDENS")) WriteFileAtomic(kGoldens / name, text);
+  EXPECT_EQ(ReadTextFile(kGoldens / name), text) << name << ": QAD_UPDATE_GOLDENS=1 writes it anew";
+}
+
+TEST(Report, PagesEqualTheirGoldens) {
+  const Pack pack = MakePack();
+  ExpectGolden("decision_memo.md", RenderMarkdown(MemoPage(pack)));
+  ExpectGolden("benchmark_results.md", RenderMarkdown(BenchmarkPage(pack)));
+  ExpectGolden("memory_math.md", RenderMarkdown(MemoryPage(pack)));
+}
+
+TEST(Report, WritesFourFiles) {
+  const fs::path folder = fs::temp_directory_path() / "qad_report_test";
+  fs::remove_all(folder);
+  WritePack(MakePack(), folder);
+  for (const char* name : {"memory_math.md", "benchmark_results.md", "decision_memo.md", "report.html"})
+    EXPECT_GT(ReadTextFile(folder / name).size(), 2000u) << name;
+  std::string html = ReadTextFile(folder / "report.html");
+  for (const char* forbidden : {"<script", "http:", "https:", "url(", "@import"}) {
+    size_t count = 0;
+    for (size_t at = html.find(forbidden); at != std::string::npos; at = html.find(forbidden, at + 1))
+      count += html.compare(at, 18, "http://www.w3.org/") != 0;  // names of XML dialects, never fetched
+    EXPECT_EQ(count, 0u) << forbidden;
+  }
+  const size_t style = html.find("<style>"), end = html.find("</style>");
+  html.erase(style, end + 8 - style);
+  EXPECT_TRUE(WellFormed(html));
+  fs::remove_all(folder);
+}
+
+TEST(Report, EscapesWhatModelsSay) {
+  Pack pack = MakePack();
+  for (Sample& sample : pack.samples) sample.output = "<script>alert('&')</script> | \x01 `x`";
+  const std::string html = RenderHtml("x", {SamplesPage(pack)});
+  EXPECT_EQ(html.find("<script"), std::string::npos);
+  EXPECT_NE(html.find("&lt;script&gt;alert(&#39;&amp;&#39;)"), std::string::npos);
+  EXPECT_EQ(html.find('\x01'), std::string::npos);
+}
+
+TEST(Report, LivesWithNothingMeasured) {
+  const Pack empty;
+  for (const Document& page : {MemoPage(empty), BenchmarkPage(empty), MemoryPage(empty), SamplesPage(empty)})
+    EXPECT_FALSE(RenderMarkdown(page).empty());
+  Pack bare = MakePack();
+  bare.results.rows.clear();
+  bare.results.comparisons.clear();
+  bare.samples.clear();
+  bare.memory.reset();
+  const std::string text = RenderMarkdown(BenchmarkPage(bare)) + RenderMarkdown(MemoryPage(bare));
+  EXPECT_NE(text.find("Speed was not measured"), std::string::npos);
+  EXPECT_NE(text.find("was not computed in this run"), std::string::npos);
+}
+
+TEST(Report, MarksPartialRuns) {
+  Pack pack = MakePack();
+  pack.results.partial = true;
+  for (const Document& page : {MemoPage(pack), BenchmarkPage(pack), MemoryPage(pack)})
+    EXPECT_NE(RenderMarkdown(page).find("Partial run"), std::string::npos) << page.title;
+}
+
+TEST(Report, PutsTheSnapshotBesideOurs) {
+  Pack pack = MakePack();
+  pack.results.manifest["assignment_snapshot"] = {
+      {{"row", "fp16-style"}, {"gigabytes", 0.000191}, {"tokens_per_second", 2160.038}, {"note", "2 bytes per weight"}},
+      {{"row", "local int8"}, {"gigabytes", 0.000189}, {"tokens_per_second", 1968.874}},
+      {{"row", "LoRA runtime"}, {"gigabytes", 0.000385}, {"tokens_per_second", 2050.982}}};
+  const std::string text = RenderMarkdown(BenchmarkPage(pack));
+  EXPECT_NE(text.find("0.000191"), std::string::npos);
+  EXPECT_NE(text.find("2160.038"), std::string::npos);
+  EXPECT_NE(text.find("2 bytes per weight"), std::string::npos);
+  const size_t row = text.find("| local int8");
+  ASSERT_NE(row, std::string::npos);
+  EXPECT_NE(text.substr(row, 200).find("| int8"), std::string::npos) << text.substr(row, 200);
+}
+
+TEST(Markdown, AlignsAndEscapes) {
+  Document page{"Title", "t", {}};
+  page.Add(Table{{{"a"}, {"b", Align::kRight}}, {{"x | y", "1"}, {CodeText("p|q"), "−22.5"}}, "", {}});
+  EXPECT_EQ(RenderMarkdown(page),
+            "# Title\n\n"
+            "| a      |     b |\n"
+            "| ------ | ----: |\n"
+            "| x \\| y |     1 |\n"
+            "| `p\\|q` | −22.5 |\n");
+}
+
+TEST(Charts, AreWellFormedWhateverTheirData) {
+  const auto plain = [](double value) { return std::to_string(value); };
+  std::vector<ChartPoint> points(3);
+  points[0].name = "<a & b>";
+  points[1].x = points[1].low = points[1].value = points[1].high = 0.5;
+  EXPECT_TRUE(WellFormed(ParetoChart("<t>", "x", "y", points, plain, 0.6)));
+  EXPECT_TRUE(WellFormed(IntervalChart("t", points, {})));
+  EXPECT_TRUE(WellFormed(LineChart("t", "x", "y", {{"one", 0, {{1, 1}}, false, true}}, plain, plain)));
+  EXPECT_TRUE(WellFormed(MapChart("t", "x", "y", {{"1"}, {"2"}, {{0}}, {"arm"}, {0}, 0, 0})));
+  EXPECT_EQ(LineChart("t", "x", "y", {}, plain, plain), "");
+}
+
+}  // namespace
+}  // namespace qad
