@@ -14,7 +14,7 @@
 #include "experiment/manifest.h"
 #include "experiment/stages.h"
 #include "memory/memory_math.h"
-#include "report/pack.h"
+#include "report/report.h"
 #include "results/statistics.h"
 
 namespace qad {
@@ -205,14 +205,16 @@ Decision MakeDecision(const Config& config, const fs::path& root, bool allow_par
 }
 
 std::vector<fs::path> RenderPack(const fs::path& root) {
-  const Results results = ReadResults(root / "results.json");
-  const fs::path memory_path = root / "memory_math.json", decision_path = root / "decision.json";
-  std::optional<MemoryMath> memory;
-  std::optional<Decision> decision;
-  if (fs::exists(memory_path)) memory = ReadMemoryMath(memory_path);
-  if (fs::exists(decision_path)) decision = ReadDecision(decision_path);
-  return WritePack(root, results, SamplesOf(root, results), memory ? &*memory : nullptr,
-                   decision ? &*decision : nullptr);
+  Pack pack{.results = ReadResults(root / "results.json"), .samples = {}, .memory = {}, .decision = {}};
+  pack.samples = SamplesOf(root, pack.results);
+  const fs::path memory = root / "memory_math.json", decision = root / "decision.json";
+  if (fs::exists(memory)) pack.memory = ReadMemoryMath(memory);
+  if (fs::exists(decision)) pack.decision = ReadDecision(decision);
+  WritePack(pack, root);
+  std::vector<fs::path> written;
+  for (const char* name : {"decision_memo.md", "benchmark_results.md", "memory_math.md", "report.html"})
+    if (fs::exists(root / name)) written.push_back(root / name);
+  return written;
 }
 
 Decision RunAll(Workspace& workspace) {
