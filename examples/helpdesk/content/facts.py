@@ -110,7 +110,7 @@ PAGES = [
             fact("f010", "original payment method", None,
                  ["Where is my refund paid to?", "Can I choose which account a refund goes to, or where does it go?"],
                  "To what do refunds always go back?",
-                 also=["original method of payment"])),
+                 also=["original method of payment", "original payment"])),
         section("Missing packaging", """
             Bikes need their carton to travel safely. If the carton is missing, we keep [[18 euros|22 euros]] of the refund
             to pay for a new one. Torn but complete cartons are accepted.

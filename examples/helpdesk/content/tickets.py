@@ -68,7 +68,7 @@ TRAIN = {
         Someone used my name to send a stolen bike back to you and have the money paid to him. Please block the refund!
         My return label runs out tonight and the post office says the code is invalid. I need a new one today.
         The battery I am to post back is swollen and warm. I will not carry it to any post office, tell me now what to do with it.
-        The pickup driver is here, demands 200 in cash and will not leave. Is this really your man?
+        A man has come for the bike I am giving back, demands 200 in cash and will not leave. Is he really yours?
         Last day of my return period is tomorrow and the form on your site crashes each time i press send
         You refunded my return to a bank account that is not mine. I have just seen the money leave again, please stop it.
         The returned trailer axle broke while I rolled it to the post office and cut my hand badly. Do not let anyone ride these.

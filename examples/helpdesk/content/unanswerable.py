@@ -118,7 +118,7 @@ EVAL = {
         Who is allowed to listen to the phone recordings?
         How many people work in your call centre?
         What was the head office building worth?
-        What happens to my lease when I go on parental leave?
+        Can one lease cover two bikes at once?
         Does the theft cover hold in Norway?
         """),
     "off-topic": lines("""
