@@ -7,10 +7,10 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
-#include <initializer_list>
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 
@@ -55,7 +55,7 @@ inline std::filesystem::path TestData(std::string_view name) { return std::files
 
 // `action` must throw an Error of this kind whose message holds every one of `parts`.
 template <typename Action>
-::testing::AssertionResult Fails(Action&& action, ErrorKind kind, std::initializer_list<std::string_view> parts) {
+::testing::AssertionResult Fails(Action&& action, ErrorKind kind, const std::vector<std::string_view>& parts) {
   try {
     action();
   } catch (const Error& error) {

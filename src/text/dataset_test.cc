@@ -11,7 +11,7 @@ std::vector<Item> Load(std::string_view text) {
   return LoadDataset(folder.Write("d.jsonl", text));
 }
 
-::testing::AssertionResult Refused(std::string_view text, std::initializer_list<std::string_view> parts) {
+::testing::AssertionResult Refused(std::string_view text, const std::vector<std::string_view>& parts) {
   return Fails([&] { Load(text); }, ErrorKind::kInput, parts);
 }
 
