@@ -30,8 +30,8 @@ class ByteReader {
 
   std::span<const std::byte> Take(uint64_t size, const char* field) {
     if (size > remaining())
-      FailInput("{}: offset {}: {} needs {} bytes, {} remain; the file is truncated or damaged", where_, offset_, field, size,
-                remaining());
+      FailInput("{}: offset {}: {} needs {} bytes, {} remain; the file is truncated or damaged", where_, offset_, field,
+                size, remaining());
     const auto taken = bytes_.subspan(offset_, static_cast<size_t>(size));
     offset_ += static_cast<size_t>(size);
     return taken;
@@ -49,7 +49,8 @@ inline uint64_t CheckedProduct(std::span<const int64_t> dims, uint64_t unit, con
   bool zero = false;
   for (const int64_t n : dims) {
     if (n < 0) FailInput("{}: negative dimension {}", what, n);
-    if (n == 0) zero = true;
+    if (n == 0)
+      zero = true;
     else if (__builtin_mul_overflow(product, static_cast<uint64_t>(n), &product) || product >> 63 != 0)
       FailInput("{}: the product of its dimensions is too large", what);
   }

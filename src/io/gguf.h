@@ -21,16 +21,17 @@ using GgufValue = std::variant<int64_t, uint64_t, double, bool, std::string, std
 
 struct GgufTensor {
   std::string name;
-  uint32_t type;                 // GGML type number; `format` is null where this build cannot decode it
+  uint32_t type;  // GGML type number; `format` is null where this build cannot decode it
   const Format* format;
-  std::vector<int64_t> shape;    // outermost first (rows, cols): the reverse of the file's ne[]
+  std::vector<int64_t> shape;  // outermost first (rows, cols): the reverse of the file's ne[]
   std::span<const std::byte> bytes;
-  uint64_t offset = 0;           // from the start of the file
+  uint64_t offset = 0;  // from the start of the file
 };
 
 // One mapped file, checked whole before anything is handed out: each declared count and length against the bytes that
 // remain *before* allocation, alignment a power of two, no duplicate or empty keys, no duplicate tensors, ≤ 4 dims,
-// products with overflow checks, tensors inside the file, aligned, without overlaps. Errors (kInput): file, field, offset.
+// products with overflow checks, tensors inside the file, aligned, without overlaps. Errors (kInput): file, field,
+// offset.
 class GgufFile {
  public:
   explicit GgufFile(const std::filesystem::path& path);

@@ -55,7 +55,8 @@ fs::path FindInHub(const std::string& model) {
 }
 
 bool LooksLikeHubId(const std::string& model) {
-  return std::ranges::count(model, '/') == 1 && !model.starts_with('/') && !model.ends_with('/') && !model.starts_with('.');
+  return std::ranges::count(model, '/') == 1 && !model.starts_with('/') && !model.ends_with('/') &&
+         !model.starts_with('.');
 }
 
 // The shard names of an index, each a bare file name.
@@ -80,16 +81,18 @@ std::map<std::string, std::string> ReadIndex(const fs::path& path) {
   for (const auto& entry : fs::directory_iterator(folder, ignored)) {
     const auto extension = entry.path().extension();
     if (extension == ".bin" || extension == ".pt" || extension == ".pth")
-      FailInput("{}: holds only pickled weights ({}), which are programs and are not read; convert them with "
-                "transformers: AutoModelForCausalLM.from_pretrained(folder).save_pretrained(folder, safe_serialization=True)",
-                folder.string(), entry.path().filename().string());
+      FailInput(
+          "{}: holds only pickled weights ({}), which are programs and are not read; convert them with "
+          "transformers: AutoModelForCausalLM.from_pretrained(folder).save_pretrained(folder, safe_serialization=True)",
+          folder.string(), entry.path().filename().string());
   }
   FailInput("{}: no model.safetensors and no model.safetensors.index.json", folder.string());
 }
 
 void OpenFolder(ModelFiles& files) {
   const fs::path& folder = files.path;
-  if (!IsFile(folder / "config.json")) FailInput("{}: config.json is missing; is this a model's folder?", folder.string());
+  if (!IsFile(folder / "config.json"))
+    FailInput("{}: config.json is missing; is this a model's folder?", folder.string());
   const fs::path index = folder / "model.safetensors.index.json", single = folder / "model.safetensors";
   if (!IsFile(index)) {
     if (!IsFile(single)) NoWeights(folder);

@@ -24,9 +24,9 @@ std::filesystem::path CacheFolder();
 
 // The files of one model, opened: either a GGUF or a folder with config.json and safetensors shards.
 struct ModelFiles {
-  std::filesystem::path path;                  // as resolved
-  std::unique_ptr<GgufFile> gguf;              // set for GGUF …
-  std::vector<std::unique_ptr<SafetensorsFile>> shards;  // … or these for a folder
+  std::filesystem::path path;                              // as resolved
+  std::unique_ptr<GgufFile> gguf;                          // set for GGUF …
+  std::vector<std::unique_ptr<SafetensorsFile>> shards;    // … or these for a folder
   std::map<std::string, const SafetensorsFile*> shard_of;  // tensor name → shard
 
   const SafetensorsEntry* Find(const std::string& name) const;  // null where missing; folders only
@@ -35,8 +35,8 @@ struct ModelFiles {
   std::string Hash() const;
 };
 
-// Errors (kInput): missing config.json, index with a path in it ("/" or ".."), missing shards (named), a tensor that the
-// index places in a shard that does not hold it.
+// Errors (kInput): missing config.json, index with a path in it ("/" or ".."), missing shards (named), a tensor that
+// the index places in a shard that does not hold it.
 ModelFiles OpenModel(const std::filesystem::path& resolved);
 
 }  // namespace qad

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -16,18 +17,53 @@ constexpr const char* kConfigFile = "adapter_config.json";
 constexpr const char* kWeightsFile = "adapter_model.safetensors";
 constexpr std::string_view kPrefix = "base_model.model.";
 
-bool IsSet(const Json& json, const char* key) {
-  const auto found = json.find(key);
-  if (found == json.end() || found->is_null() || *found == false) return false;
-  return !(found->is_structured() && found->empty());
+// The settings that are read here, or that change nothing in a trained adapter's arithmetic.
+const std::set<std::string> kHonoured = {"auto_mapping",
+                                         "base_model_name_or_path",
+                                         "bias",
+                                         "corda_config",
+                                         "ensure_weight_tying",
+                                         "eva_config",
+                                         "exclude_modules",
+                                         "fan_in_fan_out",
+                                         "inference_mode",
+                                         "init_lora_weights",
+                                         "layers_pattern",
+                                         "layers_to_transform",
+                                         "loftq_config",
+                                         "lora_alpha",
+                                         "lora_dropout",
+                                         "lora_ga_config",
+                                         "megatron_config",
+                                         "megatron_core",
+                                         "peft_type",
+                                         "peft_version",
+                                         "qalora_group_size",
+                                         "r",
+                                         "revision",
+                                         "runtime_config",
+                                         "target_modules",
+                                         "task_type",
+                                         "use_rslora"};
+
+bool IsSet(const Json& value) {
+  return !value.is_null() && value != false && !(value.is_structured() && value.empty());
 }
 
-// Settings that change the arithmetic in ways this version does not run.
-void RefuseUnsupported(const Json& json, const std::string& where) {
-  for (const char* key : {"use_dora", "modules_to_save", "rank_pattern", "alpha_pattern", "use_qalora", "layer_replication",
-                          "trainable_token_indices", "lora_bias", "alora_invocation_tokens", "target_parameters"})
-    if (IsSet(json, key)) FailInput("{}: \"{}\" is set, which this version does not run", where, key);
-  if (json.value("bias", "none") != "none") FailInput("{}: \"bias\" is not \"none\", which this version does not run", where);
+// Any other setting that is set (DoRA, patterns of ranks, …, and what later versions of PEFT invent) may change the
+// arithmetic. Of the initial values, those named here leave the base's weights alone; PiSSA and its like do not.
+void RefuseUnsupported(const JsonObject& config) {
+  for (const auto& [key, value] : config.json().items())
+    if (!kHonoured.contains(key) && IsSet(value))
+      FailInput("{}: \"{}\" is set, which this version does not run", config.where(), key);
+  if (config.StringOr("bias", "none") != "none")
+    FailInput("{}: \"bias\" is not \"none\", which this version does not run", config.where());
+  const Json initial = config.Has("init_lora_weights") ? config.At("init_lora_weights") : Json(true);
+  if (!initial.is_boolean() && initial != "gaussian" && initial != "eva" && initial != "orthogonal")
+    FailInput(
+        "{}: \"init_lora_weights\" is {}: such an adapter belongs to changed base weights; save it with PEFT's "
+        "path_initial_model_for_weight_conversion",
+        config.where(), initial.dump());
 }
 
 // "…q_proj.lora_A.weight" → module and which matrix; false where the name is another's.
@@ -63,7 +99,7 @@ PeftConfig ReadPeftConfig(const fs::path& folder) {
   const JsonObject object(json, path.string());
   if (object.StringOr("peft_type", "") != "LORA")
     FailInput("{}: peft_type is \"{}\"; this version runs LORA", path.string(), object.StringOr("peft_type", ""));
-  RefuseUnsupported(json, path.string());
+  RefuseUnsupported(object);
   PeftConfig config;
   config.base_model = object.StringOr("base_model_name_or_path", "");
   config.r = static_cast<int>(object.Int("r", 1, 1 << 16));
@@ -76,6 +112,7 @@ PeftConfig ReadPeftConfig(const fs::path& folder) {
     if (targets.is_string()) {
       config.target_modules = {targets.get<std::string>()};
     } else {
+      if (!targets.is_array()) FailInput("{}: \"target_modules\" must be a list of strings", path.string());
       for (const Json& target : targets) {
         if (!target.is_string()) FailInput("{}: \"target_modules\" must hold strings", path.string());
         config.target_modules.push_back(target.get<std::string>());
@@ -96,7 +133,8 @@ PeftAdapter ReadPeftAdapter(const fs::path& folder) {
     bool is_a = false;
     if (!SplitName(name, module, is_a)) FailInput("{}: tensor \"{}\" is none of a LoRA adapter's", where, name);
     if (entry.shape.size() != 2) FailInput("{}: tensor \"{}\" must have two dimensions", where, name);
-    const auto rank = static_cast<size_t>(entry.shape[is_a ? 0 : 1]), width = static_cast<size_t>(entry.shape[is_a ? 1 : 0]);
+    const auto rank = static_cast<size_t>(entry.shape[is_a ? 0 : 1]),
+               width = static_cast<size_t>(entry.shape[is_a ? 1 : 0]);
     if (rank != static_cast<size_t>(adapter.config.r))
       FailInput("{}: tensor \"{}\" has rank {}, {} says r = {}", where, name, rank, kConfigFile, adapter.config.r);
     PeftModule& target = modules[module];
@@ -118,13 +156,25 @@ namespace {
 
 std::string ConfigText(const PeftConfig& config) {
   const Json none = nullptr;
-  const Json json = {
-      {"peft_type", "LORA"}, {"task_type", "CAUSAL_LM"}, {"base_model_name_or_path", config.base_model}, {"r", config.r},
-      {"lora_alpha", config.lora_alpha}, {"lora_dropout", config.lora_dropout}, {"target_modules", config.target_modules},
-      {"fan_in_fan_out", config.fan_in_fan_out}, {"bias", "none"}, {"use_rslora", config.use_rslora}, {"use_dora", false},
-      {"modules_to_save", none}, {"rank_pattern", Json::object()}, {"alpha_pattern", Json::object()},
-      {"layers_to_transform", none}, {"layers_pattern", none}, {"inference_mode", true}, {"init_lora_weights", true},
-      {"revision", none}};
+  const Json json = {{"peft_type", "LORA"},
+                     {"task_type", "CAUSAL_LM"},
+                     {"base_model_name_or_path", config.base_model},
+                     {"r", config.r},
+                     {"lora_alpha", config.lora_alpha},
+                     {"lora_dropout", config.lora_dropout},
+                     {"target_modules", config.target_modules},
+                     {"fan_in_fan_out", config.fan_in_fan_out},
+                     {"bias", "none"},
+                     {"use_rslora", config.use_rslora},
+                     {"use_dora", false},
+                     {"modules_to_save", none},
+                     {"rank_pattern", Json::object()},
+                     {"alpha_pattern", Json::object()},
+                     {"layers_to_transform", none},
+                     {"layers_pattern", none},
+                     {"inference_mode", true},
+                     {"init_lora_weights", true},
+                     {"revision", none}};
   return DumpJson(json, 2);
 }
 
@@ -137,8 +187,14 @@ void WritePeftAdapter(const fs::path& folder, const PeftAdapter& adapter) {
   const auto rank = static_cast<int64_t>(adapter.config.r);
   for (const PeftModule& module : adapter.modules) {
     const std::string name = std::string(kPrefix) + module.module;
-    tensors.push_back({name + ".lora_A.weight", DType::kF32, {rank, static_cast<int64_t>(module.in)}, std::as_bytes(std::span(module.a))});
-    tensors.push_back({name + ".lora_B.weight", DType::kF32, {static_cast<int64_t>(module.out), rank}, std::as_bytes(std::span(module.b))});
+    tensors.push_back({name + ".lora_A.weight",
+                       DType::kF32,
+                       {rank, static_cast<int64_t>(module.in)},
+                       std::as_bytes(std::span(module.a))});
+    tensors.push_back({name + ".lora_B.weight",
+                       DType::kF32,
+                       {static_cast<int64_t>(module.out), rank},
+                       std::as_bytes(std::span(module.b))});
   }
   WriteSafetensors(swap.path() / kWeightsFile, std::move(tensors));
   swap.Commit();

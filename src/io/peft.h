@@ -1,4 +1,5 @@
-// A PEFT adapter folder: adapter_config.json and adapter_model.safetensors. Checked against PEFT 0.21.2 (scripts/interop).
+// A PEFT adapter folder: adapter_config.json and adapter_model.safetensors. Checked against PEFT 0.21.2
+// (scripts/interop).
 #pragma once
 
 #include <filesystem>
@@ -19,20 +20,20 @@ struct PeftConfig {
   double lora_dropout = 0;
   std::vector<std::string> target_modules;
   bool use_rslora = false;
-  bool fan_in_fan_out = false;        // Conv1D bases (GPT-2)
+  bool fan_in_fan_out = false;  // Conv1D bases (GPT-2)
 
-  float Scale() const;                // alpha/r, or alpha/√r with rsLoRA
+  float Scale() const;  // alpha/r, or alpha/√r with rsLoRA
 };
 
 struct PeftModule {
-  std::string module;                 // "model.layers.0.self_attn.q_proj"
+  std::string module;  // "model.layers.0.self_attn.q_proj"
   size_t in = 0, out = 0;
-  std::vector<float> a, b;            // (r, in), (out, r)
+  std::vector<float> a, b;  // (r, in), (out, r)
 };
 
 struct PeftAdapter {
   PeftConfig config;
-  std::vector<PeftModule> modules;    // by module name
+  std::vector<PeftModule> modules;  // by module name
 };
 
 // Errors (kInput): missing files, a peft_type that is not LORA, settings this version does not run, A without B, ranks

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <tuple>
 
 #include "base/error.h"
 #include "base/half.h"
@@ -21,10 +22,21 @@ struct DTypeRow {
   size_t bytes;
 };
 constexpr std::array<DTypeRow, 15> kDTypes = {{
-    {DType::kF64, "F64", 8}, {DType::kF32, "F32", 4}, {DType::kF16, "F16", 2}, {DType::kBF16, "BF16", 2},
-    {DType::kI64, "I64", 8}, {DType::kI32, "I32", 4}, {DType::kI16, "I16", 2}, {DType::kI8, "I8", 1},
-    {DType::kU8, "U8", 1}, {DType::kBool, "BOOL", 1}, {DType::kF8E4M3, "F8_E4M3", 1}, {DType::kF8E5M2, "F8_E5M2", 1},
-    {DType::kU16, "U16", 2}, {DType::kU32, "U32", 4}, {DType::kU64, "U64", 8},
+    {DType::kU64, "U64", 8},
+    {DType::kI64, "I64", 8},
+    {DType::kF64, "F64", 8},
+    {DType::kF32, "F32", 4},
+    {DType::kU32, "U32", 4},
+    {DType::kI32, "I32", 4},
+    {DType::kBF16, "BF16", 2},
+    {DType::kF16, "F16", 2},
+    {DType::kU16, "U16", 2},
+    {DType::kI16, "I16", 2},
+    {DType::kF8E4M3, "F8_E4M3", 1},
+    {DType::kF8E5M2, "F8_E5M2", 1},
+    {DType::kI8, "I8", 1},
+    {DType::kU8, "U8", 1},
+    {DType::kBool, "BOOL", 1},
 }};
 
 DType ParseDType(const std::string& name, const std::string& where) {
@@ -59,17 +71,18 @@ Range ParseOffsets(const JsonObject& json, const std::string& name) {
 
 // Contiguous from 0 to the end of the file: no holes, no overlaps.
 void CheckRanges(std::vector<Range> ranges, uint64_t data_bytes, const std::string& where) {
-  std::ranges::sort(ranges, [](const Range& a, const Range& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
+  std::ranges::sort(
+      ranges, [](const Range& a, const Range& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
   uint64_t at = 0;
   for (const Range& range : ranges) {
     if (range.begin != at)
-      FailInput("{}: tensor \"{}\" begins at data offset {}, where {} was expected; the data has a hole or an overlap", where,
-                range.name, range.begin, at);
+      FailInput("{}: tensor \"{}\" begins at data offset {}, where {} was expected; the data has a hole or an overlap",
+                where, range.name, range.begin, at);
     at = range.end;
   }
   if (at != data_bytes)
-    FailInput("{}: tensors end at data offset {}, the file's data at {}; the file is truncated or has bytes too many", where, at,
-              data_bytes);
+    FailInput("{}: tensors end at data offset {}, the file's data at {}; the file is truncated or has bytes too many",
+              where, at, data_bytes);
 }
 
 template <typename T>
@@ -105,10 +118,12 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
   const std::string where = path.string();
   ByteReader reader(file_.bytes(), where);
   const auto header_bytes = reader.Read<uint64_t>("the header's length");
-  if (header_bytes > kMaxHeader) FailInput("{}: offset 0: header length {} exceeds {}", where, header_bytes, kMaxHeader);
+  if (header_bytes > kMaxHeader)
+    FailInput("{}: offset 0: header length {} exceeds {}", where, header_bytes, kMaxHeader);
   const auto header = reader.Take(header_bytes, "the header");
   const std::string_view text(reinterpret_cast<const char*>(header.data()), header.size());
-  if (!text.starts_with('{')) FailInput("{}: offset 8: the header does not begin with '{{'; is this a safetensors file?", where);
+  if (!text.starts_with('{'))
+    FailInput("{}: offset 8: the header does not begin with '{{'; is this a safetensors file?", where);
   const Json root = ParseJson(text, where + ": header");
   const auto data = file_.bytes().subspan(reader.offset());
   std::vector<Range> ranges;
@@ -127,11 +142,13 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
     const Range range = ParseOffsets(json, name);
     const uint64_t bytes = CheckedProduct(shape, DTypeBytes(dtype), json.where());
     if (range.begin > range.end || range.end > data.size())
-      FailInput("{}: data_offsets {}..{} lie outside the {} bytes of data; the file is truncated or damaged", json.where(),
-                range.begin, range.end, data.size());
+      FailInput("{}: data_offsets {}..{} lie outside the {} bytes of data; the file is truncated or damaged",
+                json.where(), range.begin, range.end, data.size());
     if (range.end - range.begin != bytes)
-      FailInput("{}: data_offsets hold {} bytes, its shape and dtype say {}", json.where(), range.end - range.begin, bytes);
-    tensors_.emplace(name, SafetensorsEntry{dtype, std::move(shape), data.subspan(range.begin, bytes), reader.offset() + range.begin});
+      FailInput("{}: data_offsets hold {} bytes, its shape and dtype say {}", json.where(), range.end - range.begin,
+                bytes);
+    tensors_.emplace(name, SafetensorsEntry{dtype, std::move(shape), data.subspan(range.begin, bytes),
+                                            reader.offset() + range.begin});
     ranges.push_back(range);
   }
   CheckRanges(std::move(ranges), data.size(), where);
@@ -145,21 +162,34 @@ const SafetensorsEntry& SafetensorsFile::At(const std::string& name) const {
 
 std::vector<float> ToFloats(const SafetensorsEntry& entry) {
   switch (entry.dtype) {
-    case DType::kF64: return Widen<double>(entry.bytes);
-    case DType::kF32: return Widen<float>(entry.bytes);
-    case DType::kF16: return WidenHalf<F16ToFloat>(entry.bytes);
-    case DType::kBF16: return WidenHalf<BF16ToFloat>(entry.bytes);
-    case DType::kI64: return Widen<int64_t>(entry.bytes);
-    case DType::kU64: return Widen<uint64_t>(entry.bytes);
-    case DType::kI32: return Widen<int32_t>(entry.bytes);
-    case DType::kU32: return Widen<uint32_t>(entry.bytes);
-    case DType::kI16: return Widen<int16_t>(entry.bytes);
-    case DType::kU16: return Widen<uint16_t>(entry.bytes);
-    case DType::kI8: return Widen<int8_t>(entry.bytes);
+    case DType::kF64:
+      return Widen<double>(entry.bytes);
+    case DType::kF32:
+      return Widen<float>(entry.bytes);
+    case DType::kF16:
+      return WidenHalf<F16ToFloat>(entry.bytes);
+    case DType::kBF16:
+      return WidenHalf<BF16ToFloat>(entry.bytes);
+    case DType::kI64:
+      return Widen<int64_t>(entry.bytes);
+    case DType::kU64:
+      return Widen<uint64_t>(entry.bytes);
+    case DType::kI32:
+      return Widen<int32_t>(entry.bytes);
+    case DType::kU32:
+      return Widen<uint32_t>(entry.bytes);
+    case DType::kI16:
+      return Widen<int16_t>(entry.bytes);
+    case DType::kU16:
+      return Widen<uint16_t>(entry.bytes);
+    case DType::kI8:
+      return Widen<int8_t>(entry.bytes);
     case DType::kU8:
-    case DType::kBool: return Widen<uint8_t>(entry.bytes);
+    case DType::kBool:
+      return Widen<uint8_t>(entry.bytes);
     case DType::kF8E4M3:
-    case DType::kF8E5M2: break;
+    case DType::kF8E5M2:
+      break;
   }
   FailInput("a tensor of dtype {} cannot be read as numbers by this version", DTypeName(entry.dtype));
 }
@@ -175,8 +205,7 @@ uint64_t TensorBytes(const TensorToWrite& tensor) {
 void WriteSafetensors(const std::filesystem::path& path, std::vector<TensorToWrite> tensors,
                       const std::map<std::string, std::string>& metadata) {
   std::ranges::sort(tensors, [](const TensorToWrite& a, const TensorToWrite& b) {
-    const size_t x = DTypeBytes(a.dtype), y = DTypeBytes(b.dtype);
-    return x != y ? x > y : a.name < b.name;
+    return std::tie(a.dtype, a.name) < std::tie(b.dtype, b.name);
   });
   OrderedJson header = OrderedJson::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
@@ -184,7 +213,8 @@ void WriteSafetensors(const std::filesystem::path& path, std::vector<TensorToWri
   for (const TensorToWrite& tensor : tensors) {
     const uint64_t bytes = TensorBytes(tensor);
     QAD_CHECK(!header.contains(tensor.name));
-    header[tensor.name] = {{"dtype", DTypeName(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {at, at + bytes}}};
+    header[tensor.name] = {
+        {"dtype", DTypeName(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {at, at + bytes}}};
     at += bytes;
   }
   std::string text = header.dump();

@@ -14,7 +14,24 @@
 
 namespace qad {
 
-enum class DType : uint8_t { kF64, kF32, kF16, kBF16, kI64, kI32, kI16, kI8, kU8, kBool, kF8E4M3, kF8E5M2, kU16, kU32, kU64 };
+// In the order in which the reference writer lays tensors out.
+enum class DType : uint8_t {
+  kU64,
+  kI64,
+  kF64,
+  kF32,
+  kU32,
+  kI32,
+  kBF16,
+  kF16,
+  kU16,
+  kI16,
+  kF8E4M3,
+  kF8E5M2,
+  kI8,
+  kU8,
+  kBool
+};
 
 size_t DTypeBytes(DType dtype);
 std::string_view DTypeName(DType dtype);  // "F32", "BF16", … as in the header
@@ -60,7 +77,8 @@ struct TensorToWrite {
   std::function<std::span<const std::byte>()> make = nullptr;
 };
 
-// Writes atomically; order as the reference writer (dtype alignment descending, then name), header padded with spaces to 8.
+// Writes atomically; bytes as the reference writer's: by dtype (as listed above), then name, header padded with spaces
+// to 8.
 void WriteSafetensors(const std::filesystem::path& path, std::vector<TensorToWrite> tensors,
                       const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
 

@@ -30,8 +30,10 @@ std::string WithRealLineEnds(std::string_view source) {
 ChatTemplate ChatTemplate::FromSource(const std::string& source, const std::string& where) {
   if (source.empty()) return ChatTemplate(Kind::kPlain);
   if (WithRealLineEnds(source) == kSmolLm2) return ChatTemplate(Kind::kChatMlSmolLm2);
-  FailInput("{}: the chat template (SHA-256 {}…, {} characters) is not one this version understands, and a guess would make "
-            "wrong prompts; it knows SmolLM2's, and models without a template", where, Sha256(source).substr(0, 12), source.size());
+  FailInput(
+      "{}: the chat template (SHA-256 {}…, {} characters) is not one this version understands, and a guess would make "
+      "wrong prompts; it knows SmolLM2's, and models without a template",
+      where, Sha256(source).substr(0, 12), source.size());
 }
 
 std::string ChatTemplate::name() const { return kind_ == Kind::kPlain ? "plain" : "chatml-smollm2"; }

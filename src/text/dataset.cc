@@ -10,9 +10,10 @@
 namespace qad {
 namespace {
 
-const std::set<std::string> kFormKeys = {"text", "prompt", "completion", "messages", "instruction", "input", "output", "system"};
-const std::set<std::string> kScoreKeys = {"id", "slice", "accept", "reject", "answerable", "schema", "fact", "source",
-                                          "overlap", "passages", "retrieve"};
+const std::set<std::string> kFormKeys = {"text",        "prompt", "completion", "messages",
+                                         "instruction", "input",  "output",     "system"};
+const std::set<std::string> kScoreKeys = {"id",   "slice",  "accept",  "reject",   "answerable", "schema",
+                                          "fact", "source", "overlap", "passages", "retrieve"};
 
 std::vector<std::string> Strings(const JsonObject& json, const std::string& key) {
   if (!json.Has(key)) return {};
@@ -20,7 +21,8 @@ std::vector<std::string> Strings(const JsonObject& json, const std::string& key)
   if (!list.is_array()) FailInput("{}: \"{}\" must be a list of strings", json.where(), key);
   std::vector<std::string> out;
   for (const Json& text : list) {
-    if (!text.is_string() || text.get<std::string>().empty()) FailInput("{}: \"{}\" must hold strings that are not empty", json.where(), key);
+    if (!text.is_string() || text.get<std::string>().empty())
+      FailInput("{}: \"{}\" must hold strings that are not empty", json.where(), key);
     out.push_back(text.get<std::string>());
   }
   return out;
@@ -36,7 +38,8 @@ void ReadMessages(const JsonObject& json, Item& item) {
       FailInput("{}: role \"{}\"; expected system, user or assistant", json.where(), role);
     item.messages.push_back({role, message.String("content")});
   }
-  if (item.messages.back().role != "assistant") FailInput("{}: the last message must be the assistant's: it is the answer", json.where());
+  if (item.messages.back().role != "assistant")
+    FailInput("{}: the last message must be the assistant's: it is the answer", json.where());
   item.completion = item.messages.back().content;
   item.messages.pop_back();
   if (item.messages.empty()) FailInput("{}: \"messages\" has an answer but no question", json.where());
@@ -44,6 +47,10 @@ void ReadMessages(const JsonObject& json, Item& item) {
 
 // Which of the four forms a line has; reads prompt and completion.
 void ReadForm(const JsonObject& json, Item& item) {
+  // Stanford's Alpaca carries a rendered "text" beside its fields.
+  const bool alpaca = json.Has("instruction");
+  if (json.Has("messages") + json.Has("prompt") + alpaca + (json.Has("text") && !alpaca) > 1)
+    FailInput("{}: \"text\", \"prompt\", \"messages\" and \"instruction\" exclude each other", json.where());
   const std::string system = json.StringOr("system", "");
   if (!system.empty()) item.messages.push_back({"system", system});
   if (json.Has("messages")) {
@@ -52,7 +59,7 @@ void ReadForm(const JsonObject& json, Item& item) {
   } else if (json.Has("prompt")) {
     item.messages.push_back({"user", json.String("prompt")});
     item.completion = json.String("completion");
-  } else if (json.Has("instruction")) {  // Alpaca: the input follows its instruction
+  } else if (alpaca) {  // the input follows its instruction
     const std::string input = json.StringOr("input", "");
     item.messages.push_back({"user", json.String("instruction") + (input.empty() ? "" : "\n\n" + input)});
     item.completion = json.String("output");
@@ -60,7 +67,9 @@ void ReadForm(const JsonObject& json, Item& item) {
     item.plain_text = true;
     item.completion = json.String("text");
   } else {
-    FailInput("{}: none of the known forms: {{text}}, {{prompt, completion}}, {{messages}}, {{instruction, input, output}}", json.where());
+    FailInput(
+        "{}: none of the known forms: {{text}}, {{prompt, completion}}, {{messages}}, {{instruction, input, output}}",
+        json.where());
   }
   if (item.completion.empty()) FailInput("{}: the answer (completion) is empty", json.where());
 }

@@ -12,26 +12,26 @@
 namespace qad {
 
 struct Passage {
-  std::string id;      // "returns#Return window"
+  std::string id;  // "returns#Return window"
   std::string text;
 };
 
 struct Item {
-  std::string id;                       // given, or "line-N"
-  std::string slice = "all";            // "facts/stable": a slice name matches every slice it is a path prefix of
-  std::vector<Message> messages;        // the prompt: system and user turns (earlier assistant turns allowed)
-  std::string completion;               // the reference answer; for {"text"} the text itself, with no messages
-  bool plain_text = false;              // {"text"}: trained and scored without a template
+  std::string id;                 // given, or "line-N"
+  std::string slice = "all";      // "facts/stable": a slice name matches every slice it is a path prefix of
+  std::vector<Message> messages;  // the prompt: system and user turns (earlier assistant turns allowed)
+  std::string completion;         // the reference answer; for {"text"} the text itself, with no messages
+  bool plain_text = false;        // {"text"}: trained and scored without a template
   // How it is scored; all optional.
-  std::vector<std::string> accept;      // an answer must contain one of these …
-  std::vector<std::string> reject;      // … and none of these
-  bool answerable = true;               // false: the right answer is a refusal
+  std::vector<std::string> accept;                         // an answer must contain one of these …
+  std::vector<std::string> reject;                         // … and none of these
+  bool answerable = true;                                  // false: the right answer is a refusal
   std::map<std::string, std::vector<std::string>> schema;  // JSON answer: field → allowed values
-  std::string fact;                     // items of one fact are clustered
-  std::string source;                   // "page.md#Heading" that holds the answer
-  std::string overlap;                  // stratum of lexical overlap with the source
-  std::vector<Passage> passages;        // given passages: used instead of retrieved ones
-  bool retrieve = true;                 // whether RAG arms look up passages for it
+  std::string fact;                                        // items of one fact are clustered
+  std::string source;                                      // "page.md#Heading" that holds the answer
+  std::string overlap;                                     // stratum of lexical overlap with the source
+  std::vector<Passage> passages;                           // given passages: used instead of retrieved ones
+  bool retrieve = true;                                    // whether RAG arms look up passages for it
   int line = 0;
 };
 

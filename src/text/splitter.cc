@@ -8,11 +8,12 @@
 namespace qad {
 namespace {
 
-// White space as Unicode's property White_Space; PCRE2's \s under UCP has U+180E too, which the tokenizers' engines have not.
+// White space as Unicode's property White_Space; PCRE2's \s under UCP has U+180E too, which the tokenizers' engines
+// have not.
 #define QAD_SPACE R"(\t-\r \x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})"
 
-constexpr const char* kGpt2Pattern =
-    "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^" QAD_SPACE "\\p{L}\\p{N}]+|[" QAD_SPACE "]+(?![^" QAD_SPACE "])|[" QAD_SPACE "]+";
+constexpr const char* kGpt2Pattern = "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^" QAD_SPACE
+                                     "\\p{L}\\p{N}]+|[" QAD_SPACE "]+(?![^" QAD_SPACE "])|[" QAD_SPACE "]+";
 constexpr const char* kDigitPattern = "\\p{N}";
 constexpr uint32_t kMatchLimit = 10'000'000;
 
@@ -24,7 +25,8 @@ struct Splitter::Pattern {
   explicit Pattern(const char* text) {
     int error = 0;
     PCRE2_SIZE offset = 0;
-    code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text), PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP, &error, &offset, nullptr);
+    code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text), PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP, &error,
+                         &offset, nullptr);
     QAD_CHECK(code != nullptr);
     pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where it is not available, matching is interpreted
   }
@@ -39,7 +41,9 @@ namespace {
 class Matcher {
  public:
   explicit Matcher(const pcre2_code* code)
-      : code_(code), data_(pcre2_match_data_create_from_pattern(code, nullptr)), context_(pcre2_match_context_create(nullptr)) {
+      : code_(code),
+        data_(pcre2_match_data_create_from_pattern(code, nullptr)),
+        context_(pcre2_match_context_create(nullptr)) {
     pcre2_set_match_limit(context_, kMatchLimit);
   }
   ~Matcher() {
@@ -56,7 +60,9 @@ class Matcher {
     if (found == PCRE2_ERROR_JIT_STACKLIMIT)  // the interpreter keeps its stack on the heap
       found = pcre2_match(code_, subject, text.size(), at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data_, context_);
     if (found == PCRE2_ERROR_NOMATCH) return false;
-    if (found < 0) Fail(ErrorKind::kFailed, "splitting text into words gave up (PCRE2 error {}) at byte {} of {}", found, at, text.size());
+    if (found < 0)
+      Fail(ErrorKind::kFailed, "splitting text into words gave up (PCRE2 error {}) at byte {} of {}", found, at,
+           text.size());
     const PCRE2_SIZE* offsets = pcre2_get_ovector_pointer(data_);
     begin = offsets[0];
     end = offsets[1];

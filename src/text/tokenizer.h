@@ -17,15 +17,15 @@ using TokenId = int32_t;
 
 // A vocabulary as GGUF stores it; model/ fills it from the file.
 struct GgufVocabulary {
-  std::string where;                    // file, for messages
-  std::string model;                    // tokenizer.ggml.model: "gpt2"
-  std::string pre;                      // tokenizer.ggml.pre: "gpt-2", "smollm", …
+  std::string where;  // file, for messages
+  std::string model;  // tokenizer.ggml.model: "gpt2"
+  std::string pre;    // tokenizer.ggml.pre: "gpt-2", "smollm", …
   std::vector<std::string> tokens;
-  std::vector<int64_t> token_types;     // 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte
+  std::vector<int64_t> token_types;  // 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte
   std::vector<std::string> merges;
   std::optional<int64_t> bos, eos;
   bool add_bos = false;
-  std::string chat_template;            // empty where the file has none
+  std::string chat_template;  // empty where the file has none
 };
 
 // Immutable and safe to share between threads.
@@ -33,9 +33,11 @@ class Tokenizer {
  public:
   // Errors (kInput): unsupported model or pre-tokenizer (named), merges that name missing tokens, ids out of range,
   // duplicate tokens, malformed JSON.
-  static Tokenizer FromTokenizerJson(const std::filesystem::path& tokenizer_json);  // reads tokenizer_config.json beside it
+  static Tokenizer FromTokenizerJson(
+      const std::filesystem::path& tokenizer_json);  // reads tokenizer_config.json beside it
   static Tokenizer FromGguf(const GgufVocabulary& vocabulary);
-  static Tokenizer FromTiktoken(const std::filesystem::path& ranks);  // GPT-2's file; adds <|endoftext|> behind the ranks
+  static Tokenizer FromTiktoken(
+      const std::filesystem::path& ranks);  // GPT-2's file; adds <|endoftext|> behind the ranks
 
   // Plain text: special tokens in it are not recognised (text from users, datasets and documents).
   std::vector<TokenId> Encode(std::string_view text) const;
@@ -49,10 +51,10 @@ class Tokenizer {
   int vocab_size() const;
   std::optional<TokenId> bos() const;
   std::optional<TokenId> eos() const;
-  bool add_bos() const;                                  // whether the model's tokenizer puts BOS before text
-  bool IsEndOfGeneration(TokenId id) const;              // eos, <|im_end|>, <|endoftext|>, …
+  bool add_bos() const;                                       // whether the model's tokenizer puts BOS before text
+  bool IsEndOfGeneration(TokenId id) const;                   // eos, <|im_end|>, <|endoftext|>, …
   std::optional<TokenId> Find(std::string_view token) const;  // by its text, special or not
-  const std::string& chat_template() const;              // source text; empty where there is none
+  const std::string& chat_template() const;                   // source text; empty where there is none
 
   struct Impl;
   explicit Tokenizer(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
