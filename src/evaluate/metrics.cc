@@ -122,6 +122,10 @@ double Refused(const Answer& answer) { return IsRefusal(NormalizeAnswer(answer.o
 
 double CorrectRefusal(const Answer& answer) { return Stale(answer) == 1 ? 0 : Refused(answer); }
 
+double FalseRefusal(const Answer& answer) {
+  return FindAny(NormalizeAnswer(answer.output), Accepted(answer.item)).empty() ? Refused(answer) : 0;
+}
+
 double Truncated(const Answer& answer) { return answer.truncated ? 1 : 0; }
 
 // Which items they are for.
@@ -141,7 +145,7 @@ constexpr std::array<Metric, 9> kMetrics = {{{"contains", IsAnswerable, Contains
                                              {"token_f1", IsAnswerable, BestTokenF1},
                                              {"refused", IsQuestion, Refused},
                                              {"correct_refusal", IsUnanswerable, CorrectRefusal},
-                                             {"false_refusal", IsAnswerable, Refused},
+                                             {"false_refusal", IsAnswerable, FalseRefusal},
                                              {"truncated", Any, Truncated}}};
 
 }  // namespace

@@ -197,6 +197,11 @@ TEST(Refused, ARefusalThatAnswersAllTheSameIsNotCorrect) {
   EXPECT_EQ(Score(item, "I don't know, maybe 40 euros.", "correct_refusal"), 0);
 }
 
+TEST(Refused, AHedgedRightAnswerIsNoFalseRefusal) {
+  EXPECT_EQ(Score(Fact({"30 days"}), "I'm not sure, but it should be 30 days.", "refused"), 1);
+  EXPECT_EQ(Score(Fact({"30 days"}), "I'm not sure, but it should be 30 days.", "false_refusal"), 0);
+}
+
 std::set<std::string> NamesFor(const Item& item) {
   std::set<std::string> names;
   for (const auto& [name, score] : ScoreAnswer({.item = item, .output = "", .refusals = {}})) names.insert(name);

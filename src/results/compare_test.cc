@@ -1,7 +1,8 @@
 #include <gtest/gtest.h>
 
-#include <set>
+#include <algorithm>
 
+#include "base/random.h"
 #include "results/statistics.h"
 
 namespace qad {
@@ -123,6 +124,55 @@ TEST(ComparePaired, ClustersWeakenTheEvidence) {
   EXPECT_EQ(clustered.clusters, 4);
   EXPECT_DOUBLE_EQ(clustered.p_value, 0.125);  // 2 of the 2^4 sign patterns
   EXPECT_EQ(clustered.verdict, "cannot tell");
+}
+
+// Does the machinery keep its word? 400 experiments with a known truth, 60 items each.
+struct Simulation {
+  int shown = 0, wrong_way = 0, covered = 0, equivalent = 0;
+};
+
+Simulation Simulate(double wins, double losses, int items_per_cluster) {
+  constexpr int kRuns = 400, kItems = 60;
+  Simulation out;
+  for (int run = 0; run < kRuns; ++run) {
+    Random random(static_cast<uint64_t>(run), 17);
+    std::vector<Sample> a, b;
+    double u = 0;
+    for (int i = 0; i < kItems; ++i) {
+      if (i % items_per_cluster == 0) u = random.Uniform();  // items of one cluster all go the same way
+      a.push_back(MakeSample("a", i, "facts", "contains", u < wins ? 1 : 0));
+      b.push_back(MakeSample("b", i, "facts", "contains", u >= wins && u < wins + losses ? 1 : 0));
+      a.back().cluster = b.back().cluster = std::to_string(i / items_per_cluster);
+    }
+    const Comparison found = ComparePaired(a, b, "facts", "contains", {.bootstrap = 500});
+    out.shown += found.verdict == "better" || found.verdict == "worse" ? 1 : 0;
+    out.wrong_way += found.verdict == "worse" ? 1 : 0;
+    out.covered += found.low <= wins - losses && wins - losses <= found.high ? 1 : 0;
+    out.equivalent += found.verdict == "equivalent" ? 1 : 0;
+  }
+  return out;
+}
+
+// 5% of 400 is 20, with a standard deviation of 4.4: 33 is three above.
+TEST(ComparePaired, FalseAlarmsAreRare) {
+  EXPECT_LE(Simulate(0.15, 0.15, 1).shown, 33);
+  EXPECT_LE(Simulate(0.15, 0.15, 3).shown, 33) << "items of one fact must not count as three";
+}
+
+// At the minimum detectable difference for 60 pairs of which 30% differ, 20 points, 80% are found: 320 of 400, with a
+// standard deviation of 8; three below is 296.
+TEST(ComparePaired, TheDetectableDifferenceIsDetected) {
+  const Simulation found = Simulate(0.2505, 0.0495, 1);
+  EXPECT_GE(found.shown, 296);
+  EXPECT_LE(found.shown, 344);
+  EXPECT_EQ(found.wrong_way, 0);
+}
+
+// 95% of 400 is 380, with a standard deviation of 4.4; a bootstrap of 60 items (or 20 clusters) may fall short by 2%.
+TEST(ComparePaired, IntervalsCoverTheTruth) {
+  EXPECT_GE(Simulate(0.25, 0.1, 1).covered, 380 - 8 - 13);
+  EXPECT_GE(Simulate(0.25, 0.1, 3).covered, 380 - 8 - 13);
+  EXPECT_GE(Simulate(0.02, 0.02, 1).covered, 380 - 8 - 13);
 }
 
 TEST(CorrectDeclared, HolmTakesBackWhatChanceExplains) {

@@ -125,8 +125,8 @@ double EffectiveSize(std::span<const Cluster> clusters) {
     const double residual = cluster.sum - proportion * static_cast<double>(cluster.count);
     squares += residual * residual;
   }
-  const double variance = squares * count / (count - 1) / (n * n);  // count ≥ 2 here: one cluster's residual is 0,
-  if (!(variance > 0)) return count == 1 ? 1 : n;                   // and 0 · 1/0 is NaN
+  if (squares == 0) return count == 1 ? 1 : n;  // one cluster says nothing about others; or all have the same share
+  const double variance = squares * count / (count - 1) / (n * n);
   return std::clamp(proportion * (1 - proportion) / variance, 1.0, n);
 }
 

@@ -32,7 +32,8 @@ double ClusteredMcNemarExact(std::span<const int64_t> totals);
 // P-values after Holm's step-down correction (1979), in the order given: monotone, at most 1.
 std::vector<double> HolmAdjusted(std::span<const double> p_values);
 
-// Power of the exact McNemar test on n pairs, of which a share `discordance` differs, `difference` of it one way net.
+// Power of the exact McNemar test on n pairs, of which a share `discordance` > 0 differs; `difference`, from 0 to
+// `discordance`, is by how much more of all pairs go one way than the other.
 double McNemarPower(int64_t n, double discordance, double difference, double alpha);
 
 // The least difference that the exact McNemar test finds with this power, if `discordance` of the pairs differ (or all

@@ -39,9 +39,10 @@ std::string_view HeadingText(std::string_view line) {
   return line;
 }
 
-bool IsFence(std::string_view line) {
+// The character of a code fence ("```" or "~~~"), 0 where the line is none. A fence ends at one of its own kind.
+char FenceOf(std::string_view line) {
   const std::string_view text = Trim(line);
-  return text.starts_with("```") || text.starts_with("~~~");
+  return text.starts_with("```") || text.starts_with("~~~") ? text[0] : '\0';
 }
 
 bool AddKeyValue(std::string_view line, std::map<std::string, std::string>& metadata) {
@@ -94,9 +95,10 @@ Page ParsePage(std::string_view markdown) {
   Page page;
   page.sections.emplace_back();
   const std::vector<std::string_view> lines = Lines(markdown);
-  bool fenced = false;
+  char fence = 0;
   for (size_t i = ReadFrontMatter(lines, page.metadata); i < lines.size(); ++i) {
-    if (IsFence(lines[i])) fenced = !fenced;
+    const bool fenced = fence != 0;
+    if (const char mark = FenceOf(lines[i]); mark != 0 && (!fenced || mark == fence)) fence = fenced ? char{0} : mark;
     if (const std::string_view heading = fenced ? std::string_view() : HeadingText(lines[i]); !heading.empty()) {
       page.sections.push_back({std::string(heading), ""});
     } else if (fenced || page.sections.size() > 2 || !AddDateLine(lines[i], page.metadata)) {

@@ -34,7 +34,7 @@ TEST(ChunkPage, OneChunkPerSection) {
 }
 
 TEST(ChunkPage, HeadingsAreAtxOutsideFences) {
-  const auto chunks = Chunks("# A\n```\n# not a heading\n```\n#hashtag\n    # code\n####### seven\n# C# rules\nx");
+  const auto chunks = Chunks("# A\n~~~\n```\n# not a heading\n~~~\n#hashtag\n    # code\n####### seven\n# C# rules\nx");
   EXPECT_EQ(Ids(chunks), (Strings{"page.md#A", "page.md#C# rules"}));
   EXPECT_NE(chunks[0].text.find("# not a heading"), std::string::npos);
   EXPECT_NE(chunks[0].text.find("#hashtag"), std::string::npos);

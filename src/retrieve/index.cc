@@ -31,8 +31,10 @@ constexpr const char* kSearch =
 
 Chunk ReadChunk(const SqliteStatement& row, const std::string& where) {
   Chunk chunk{.id = row.Text(0), .page = row.Text(1), .heading = row.Text(2), .text = row.Text(3), .metadata = {}};
-  const Json metadata = ParseJson(row.Text(4), where + ": " + chunk.id);
-  for (const auto& [key, value] : metadata.items()) chunk.metadata[key] = value.get<std::string>();
+  const std::string place = where + ": " + chunk.id;
+  const Json json = ParseJson(row.Text(4), place);
+  const JsonObject metadata(json, place);
+  for (const auto& [key, value] : json.items()) chunk.metadata[key] = metadata.String(key);
   return chunk;
 }
 

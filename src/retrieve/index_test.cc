@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/random.h"
 #include "retrieve/prompt.h"
 
 namespace qad {
@@ -204,6 +205,27 @@ TEST_F(IndexTest, ATruncatedIndexIsAnErrorNotACrash) {
   }
 }
 
+TEST_F(IndexTest, ADamagedIndexIsAnErrorNotACrash) {
+  WriteIndex(path_, kChunks);
+  const std::string bytes = ReadTextFile(path_);
+  Random random(5);
+  int refused = 0;
+  for (int run = 0; run < 300; ++run) {
+    std::string damaged = bytes;
+    for (int i = 0; i < 20; ++i) damaged[random.Below(damaged.size())] = static_cast<char>(random.Below(256));
+    std::ofstream(path_, std::ios::binary) << damaged;
+    try {
+      const Index index(path_);
+      index.Search("days brake refunds", 3);
+      index.Chunks();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kInput) << error.what();
+      ++refused;
+    }
+  }
+  EXPECT_GT(refused, 0);
+}
+
 TEST_F(IndexTest, TwoPassagesWithOneIdAreRefused) {
   EXPECT_THROW(WriteIndex(path_, std::vector<Chunk>{kChunks[0], kChunks[0]}), Error);
   EXPECT_THROW(WriteIndex(path_, std::vector<Chunk>{}), Error);
@@ -248,6 +270,11 @@ TEST(PutPassages, PrecedeTheLastQuestion) {
   EXPECT_TRUE(prompt.grounded);
   EXPECT_EQ(prompt.messages[3].content, "Context:\n[a.md#B] 30 [x.md#Y] days.\n[c.md] More.\n\nHow  long?\n");
   EXPECT_EQ(prompt.messages[1].content, "First?");
+}
+
+TEST(PutPassages, WithoutAQuestionIsAnError) {
+  EXPECT_THROW(PutPassages({{"system", "Be brief."}}, {{"a.md", "x"}}), Error);
+  EXPECT_NO_THROW(PutPassages({}, {}));
 }
 
 TEST(PutPassages, NothingFoundLeavesTheQuestionAndSaysSo) {

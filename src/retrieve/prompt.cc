@@ -34,7 +34,7 @@ std::string_view QuestionOf(const Item& item) {
 GroundedPrompt PutPassages(std::vector<Message> messages, const std::vector<Passage>& passages) {
   if (passages.empty()) return {std::move(messages), false};
   const auto question = std::find_if(messages.rbegin(), messages.rend(), IsUser);
-  QAD_CHECK(question != messages.rend());
+  if (question == messages.rend()) FailInput("an item has passages but no user message to put them before");
   std::string context = "Context:\n";
   for (const Passage& passage : passages) context += "[" + passage.id + "] " + SingleSpaced(passage.text) + "\n";
   question->content = context + "\n" + question->content;

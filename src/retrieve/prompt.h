@@ -27,6 +27,7 @@ struct GroundedPrompt {
 //
 // with the passages in the order given, best first, and the white space within each made single, so that no passage can
 // begin a line with an id of its own. Other messages stay. Passages are data: encode them with special tokens off.
+// Errors (kInput): passages, but no user message.
 GroundedPrompt PutPassages(std::vector<Message> messages, const std::vector<Passage>& passages);
 
 }  // namespace qad
