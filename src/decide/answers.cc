@@ -35,12 +35,15 @@ struct Ranked {
   const Row* row = nullptr;
 };
 
-// The best candidate on a slice, of kinds other than `without` (−1: of all kinds). Ties go to the earlier arm.
-Ranked BestOn(const Results& results, const std::string& slice, const std::string& metric, int without) {
+// Whether an arm of kind `other` is an alternative to one of kind `kind`: neither the same, nor the same and more.
+bool IsAlternative(int other, int kind) { return kind == 0 ? other != 0 : (other & kind) != kind; }
+
+// The best candidate on a slice among alternatives to `kind` (nothing: among all). Ties go to the earlier arm.
+Ranked BestOn(const Results& results, const std::string& slice, const std::string& metric, std::optional<int> kind) {
   Ranked best;
   for (const ArmInfo& arm : results.arms) {
     const Row* row = results.Find(arm.name, slice, metric);
-    if (arm.baseline || !row || KindOf(arm) == without) continue;
+    if (arm.baseline || !row || (kind && !IsAlternative(KindOf(arm), *kind))) continue;
     if (!best.row || row->value > best.row->value) best = {&arm, row};
   }
   return best;
@@ -52,7 +55,7 @@ TopicAnswer AnswerSlice(const Results& results, const std::vector<Sample>& sampl
   answer.topic = topic;
   answer.slice = slice;
   answer.metric = PrimaryMetric(results, slice);
-  const Ranked best = BestOn(results, slice, answer.metric, -1);
+  const Ranked best = BestOn(results, slice, answer.metric, std::nullopt);
   answer.verdict = "cannot tell";
   if (!best.row) return answer;
   answer.winner = best.arm->name;

@@ -10,7 +10,8 @@
 namespace qad {
 
 // One per slice that belongs to a topic, and one with an empty slice for a topic without any: behaviour, stable facts,
-// changing facts, unanswerable. The opponent is the best arm of another kind (prompt, adapter, RAG, both). The paired
+// changing facts, unanswerable. The opponent is the best arm of another kind (prompt, adapter, RAG, both), not one
+// that only adds to the winner. The paired
 // comparison is the declared one, else made from the samples (exploratory), else missing: "cannot tell".
 std::vector<TopicAnswer> AnswerTopics(const Results& results, const std::vector<Sample>& samples);
 

@@ -37,7 +37,7 @@ void AddIfMeasured(Table& table, std::vector<Text> cells) {
 }  // namespace
 
 bool IsShareMetric(const Results& results, const std::string& metric) {
-  for (const char* word : {"likelihood", "perplexity", "divergence", "seconds", "tokens", "bytes", "loss"})
+  for (const char* word : {"likelihood", "perplexity", "divergence", "seconds", "tokens", "bytes", "loss", "mrr"})
     if (metric.find(word) != std::string::npos) return false;
   return std::all_of(results.rows.begin(), results.rows.end(),
                      [&](const Row& row) { return row.metric != metric || (row.value >= 0 && row.value <= 1); });

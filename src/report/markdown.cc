@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 
 #include "report/document.h"
 
@@ -10,12 +11,14 @@ namespace {
 // Characters that Markdown would read as markup. Underscores within words mean nothing to GitHub's.
 std::string Escape(const std::string& text) {
   std::string out;
-  for (const char c : text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
     if (c == '\n' || c == '\r') {
       out += ' ';
       continue;
     }
-    if (c == '\\' || c == '`' || c == '*' || c == '<' || c == '|' || c == '[' || c == ']') out += '\\';
+    const bool tag = c == '<' && i + 1 < text.size() && !std::isspace(static_cast<unsigned char>(text[i + 1]));
+    if (tag || c == '\\' || c == '`' || c == '*' || c == '|' || c == '[' || c == ']') out += '\\';
     if (c == '&') {
       out += "&amp;";
       continue;

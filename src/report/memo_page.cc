@@ -21,7 +21,8 @@ void SayRecommendation(const Decision& decision, Document& page) {
 Text TopicText(const TopicAnswer& topic) {
   std::string name = topic.topic;
   name[0] = static_cast<char>(name[0] - 'a' + 'A');
-  Text text = Strong(name + (topic.slice.empty() || topic.slice == topic.topic ? "" : " (" + topic.slice + ")") + ". ");
+  Text text =
+      Strong(name + (topic.slice.empty() || topic.slice == topic.topic ? "" : " (" + topic.slice + ")") + ".") + " ";
   if (topic.slice.empty()) return text + "No slice of this kind was evaluated: cannot tell here.";
   if (topic.winner.empty()) return text + "No arm was scored on it: cannot tell here.";
   text += fmt::format("{} leads with {} ({})", topic.winner, FormatShare(*topic.value, topic.low, topic.high),
@@ -43,10 +44,14 @@ void SayTopics(const Decision& decision, Document& page) {
   for (const TopicAnswer& topic : decision.topics) page.Say(TopicText(topic));
 }
 
-std::string Ratio(const std::optional<double>& ours, const std::optional<double>& base, std::string (*format)(double),
-                  const char* unit) {
+std::string Shrink(const std::optional<double>& ours, const std::optional<double>& base) {
   if (!ours || !base) return "not measured";
-  return fmt::format("{}{} against {}{} ({})", format(*ours), unit, format(*base), unit, Percent(*ours / *base));
+  return fmt::format("{} against {} ({})", FormatBytes(*ours), FormatBytes(*base), FormatShare(*ours / *base));
+}
+
+std::string Speedup(const std::optional<double>& ours, const std::optional<double>& base) {
+  if (!ours || !base) return "not measured";
+  return fmt::format("{} against {} tok/s ({:.2f}×)", FormatRate(*ours), FormatRate(*base), *ours / *base);
 }
 
 void SayQuantization(const Pack& pack, Document& page) {
@@ -64,10 +69,10 @@ void SayQuantization(const Pack& pack, Document& page) {
     page.Say(Text("The smallest artefact that is equivalent within the margin: ") + Strong(smallest->arm) + " (" +
              smallest->basis + ").");
   for (const QuantizationAnswer& answer : answers)
-    page.Say(Text(answer.arm + " is ") + VerdictText(answer.verdict) + ": " + answer.basis + ". Weights " +
-             Ratio(answer.weights_bytes, answer.base_weights_bytes, FormatBytes, "") + ", decode " +
-             Ratio(answer.decode, answer.base_decode, FormatRate, " tok/s") + ", prefill " +
-             Ratio(answer.prefill, answer.base_prefill, FormatRate, " tok/s") + ".");
+    page.Say(Text(answer.arm + ": ") + VerdictText(answer.verdict) + ", " + answer.basis + ". Weights " +
+             Shrink(answer.weights_bytes, answer.base_weights_bytes) + "; decode " +
+             Speedup(answer.decode, answer.base_decode) + "; prefill " + Speedup(answer.prefill, answer.base_prefill) +
+             ".");
   const QuantizationAnswer& shown = smallest == answers.end() ? answers.front() : *smallest;
   if (shown.kv_bytes && shown.base_kv_bytes)
     page.Say(fmt::format(
@@ -126,14 +131,14 @@ Table FlipTable(const Decision& decision) {
               "",
               {}};
   for (const Flip& flip : decision.flips) {
+    const auto in = [&](double value) { return FormatIn(flip.unit, value); };
     if (flip.at)
-      table.rows.push_back({flip.constraint, FormatIn(flip.unit, flip.now), FormatIn(flip.unit, *flip.at),
-                            flip.winner.empty() ? "no arm" : flip.winner, fmt::format("{:.0f}%", 100 * flip.distance)});
+      table.rows.push_back({flip.constraint, in(flip.now), in(*flip.at), flip.winner.empty() ? "no arm" : flip.winner,
+                            fmt::format("{:.0f}%", 100 * flip.distance)});
     else
-      table.rows.push_back({flip.constraint, FormatIn(flip.unit, flip.now), Muted("does not"),
-                            Muted(fmt::format("from {} to {}", FormatIn(flip.unit, flip.searched_low),
-                                              FormatIn(flip.unit, flip.searched_high))),
-                            Missing()});
+      table.rows.push_back({flip.constraint, in(flip.now),
+                            Muted(fmt::format("not from {} to {}", in(flip.searched_low), in(flip.searched_high))),
+                            Missing(), Missing()});
   }
   std::stable_sort(table.rows.begin(), table.rows.end(), [](const auto& a, const auto& b) {
     return a[2].spans[0].style == Style::kPlain && b[2].spans[0].style != Style::kPlain;

@@ -179,9 +179,8 @@ void SayTraining(const MemoryMath& math, Document& page) {
 std::string ErrorText(double predicted, double measured) {
   if (predicted == measured) return "exact";
   if (measured == 0) return "–";
-  const double error = predicted / measured - 1;
-  return fmt::format(
-      "{}%", std::fabs(error) < 0.0005 ? fmt::format("{:+.3f}", 100 * error) : fmt::format("{:+.1f}", 100 * error));
+  const double percent = 100 * std::fabs(predicted / measured - 1);
+  return fmt::format("{}{:.{}f}%", predicted < measured ? "−" : "+", percent, percent < 0.05 ? 3 : 1);
 }
 
 void AddCheck(Table& table, const std::string& what, double predicted, double measured) {
@@ -227,8 +226,10 @@ Document MemoryPage(const Pack& pack) {
   }
   SayChecks(pack, page);
   page.Section("Caveats");
-  std::vector<Text> notes = {"KiB, MiB and GiB are powers of 1,024; prices and shops often mean powers of 1,000."};
-  if (pack.memory) notes.insert(notes.end(), pack.memory->notes.begin(), pack.memory->notes.end());
+  std::vector<Text> notes;
+  if (pack.memory) notes.assign(pack.memory->notes.begin(), pack.memory->notes.end());
+  if (notes.empty())
+    notes.emplace_back("KiB, MiB and GiB are powers of 1,024; prices and shops often mean powers of 1,000.");
   page.Add(Bullets{notes});
   return page;
 }

@@ -29,7 +29,7 @@ std::string FormatCount(double count) {
 std::string FormatBytes(double bytes) {
   constexpr double kKiB = 1024, kMiB = kKiB * 1024, kGiB = kMiB * 1024;
   const double size = std::fabs(bytes);
-  if (size >= kGiB) return Significant(bytes / kGiB) + " GiB";
+  if (size >= kGiB) return FormatNumber(bytes / kGiB) + " GiB";
   if (size >= 10 * kMiB) return fmt::format("{:.1f} MiB", bytes / kMiB);
   if (size >= kMiB) return Significant(bytes / kMiB) + " MiB";
   if (size >= 10 * kKiB) return Significant(bytes / kKiB) + " KiB";
@@ -49,13 +49,13 @@ std::string FormatSeconds(double seconds) {
 
 std::string FormatShare(double share) {
   const double percent = 100 * share;
-  if (percent == std::round(percent)) return fmt::format("{:.0f}%", percent);
-  return fmt::format("{:.1f}%", percent);
+  const bool whole = std::fabs(percent - std::round(percent)) < 1e-9;
+  return whole ? fmt::format("{:.0f}%", percent) : fmt::format("{:.1f}%", percent);
 }
 
 std::string FormatShare(double share, std::optional<double> low, std::optional<double> high) {
   if (!low || !high) return FormatShare(share);
-  return fmt::format("{} ({:.1f}–{:.1f})", FormatShare(share), 100 * *low, 100 * *high);
+  return fmt::format("{:.1f}% ({:.1f}–{:.1f})", 100 * share, 100 * *low, 100 * *high);
 }
 
 std::string FormatPoints(double difference) {
@@ -72,7 +72,7 @@ std::string FormatIn(const std::string& unit, double value) {
   if (unit == "bytes") return FormatBytes(value);
   if (unit == "seconds") return FormatSeconds(value);
   if (unit == "share") return FormatShare(value);
-  return FormatNumber(value) + (unit.empty() ? "" : " ") + unit;
+  return unit == "months" ? FormatNumber(value) + " months" : FormatNumber(value);
 }
 
 }  // namespace qad

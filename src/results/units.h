@@ -16,7 +16,7 @@ std::string FormatRate(double per_second);    // tokens per second: 2,160 · 97.
 std::string FormatMoney(double amount);       // 0.0312 · 1.48 · 1,250
 std::string FormatNumber(double value);       // anything else: 0.00182 · 18.01 · 1,250
 
-// A figure with the unit of a RuleCheck or Flip: "bytes", "seconds", "share", "per month", "months".
+// A figure with the unit of a RuleCheck or Flip: "bytes", "seconds", "share", "months"; others as numbers alone.
 std::string FormatIn(const std::string& unit, double value);
 
 // "53.4% (47.0–59.7)" with the bounds in the value's unit and without its sign; no bounds: the value alone.
