@@ -209,7 +209,8 @@ WeightsMath ResidentWeights(const Plan& plan, const std::string& format) {
 
 std::string MainFormat(const Plan& plan) {
   std::map<FormatId, uint64_t> bytes;
-  for (const TensorSpec& spec : plan.tensors) bytes[spec.stored] += spec.stored_bytes();
+  for (const TensorSpec& spec : plan.tensors)
+    if (IsLinear(spec.role) && spec.role != Role::kHead && !spec.bias) bytes[spec.stored] += spec.stored_bytes();
   const auto most = std::ranges::max_element(bytes, {}, [](const auto& entry) { return entry.second; });
   return most == bytes.end() ? "" : std::string(GetFormat(most->first).name);
 }

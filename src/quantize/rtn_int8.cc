@@ -1,5 +1,7 @@
 #include "quantize/rtn_int8.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -23,6 +25,7 @@ namespace {
 
 constexpr float kTop = 127.0f;
 constexpr const char* kMethod = "qad-int8";
+constexpr size_t kWorthThreads = size_t{1} << 14;  // values from which waking threads pays
 
 bool IsMatrix(const TensorSpec& spec) { return !spec.bias && !IsNorm(spec.role); }
 
@@ -177,7 +180,7 @@ class Writer {
   template <typename Function>
   void ForEachRow(const TensorSource& source, const Function& function) {
     ThrowIfInterrupted();
-#pragma omp parallel
+#pragma omp parallel if (source.rows * source.cols >= kWorthThreads)
     {
       std::vector<float> values(source.cols);
 #pragma omp for schedule(static)
@@ -224,6 +227,7 @@ void RoundToInt8(std::span<const float> values, float scale, int8_t* codes) {
 QuantizeReport QuantizeInt8(const fs::path& source, const fs::path& output, const Int8Options& options) {
   RequireReplaceable(output, source);
   const auto start = std::chrono::steady_clock::now();
+  omp_set_num_threads(options.threads > 0 ? options.threads : omp_get_num_procs());
   (void)ResetPeakRss();
   const ModelFiles files = OpenModel(source);
   const Json config = ArtefactConfig(files, QuantizationConfig(options));
