@@ -29,8 +29,8 @@ struct TensorRow {
 
 // What was found, whatever it was found in.
 struct Contents {
-  std::string kind;                                        // "gguf", "safetensors", "model folder", "PEFT adapter"
-  std::vector<std::pair<std::string, std::string>> facts;  // in order
+  std::string kind;  // "gguf", "safetensors", "model folder", "PEFT adapter"
+  OrderedJson facts = OrderedJson::object();
   OrderedJson metadata = OrderedJson::object();
   std::vector<TensorRow> tensors;
   uint64_t file_bytes = 0;
@@ -67,26 +67,24 @@ OrderedJson ToJson(const GgufValue& value) {
 }
 
 void AddConfig(Contents& contents, const ModelConfig& c) {
-  const auto add = [&](const char* name, const auto& value) {
-    contents.facts.emplace_back(name, fmt::format("{}", value));
-  };
-  add("family", c.family->name);
-  add("vocabulary", c.vocab);
-  add("hidden", c.hidden);
-  add("layers", c.layers);
-  contents.facts.emplace_back("heads", fmt::format("{} ({} KV) of {}", c.heads, c.kv_heads, c.head_dim));
-  add("intermediate", c.intermediate);
-  add("positions", c.max_positions);
-  if (c.sliding_window > 0) add("sliding window", c.sliding_window);
-  if (!c.rope_scaling.empty()) add("rotary scaling", c.rope_scaling);
-  add("tied head", c.tied_head);
-  add("runs here", c.family->runs && c.rope_scaling.empty());
+  contents.facts.update({{"family", c.family->name},
+                         {"vocabulary", c.vocab},
+                         {"hidden", c.hidden},
+                         {"layers", c.layers},
+                         {"heads", c.heads},
+                         {"kv_heads", c.kv_heads},
+                         {"head_dim", c.head_dim},
+                         {"intermediate", c.intermediate},
+                         {"positions", c.max_positions},
+                         {"tied_head", c.tied_head}});
+  if (c.sliding_window > 0) contents.facts["sliding_window"] = c.sliding_window;
+  if (!c.rope_scaling.empty()) contents.facts["rope_scaling"] = c.rope_scaling;
 }
 
 Contents InspectGguf(const fs::path& path) {
   const GgufFile file(path);
   Contents contents{.kind = "gguf",
-                    .facts = {{"version", std::to_string(file.version())}},
+                    .facts = {{"version", file.version()}},
                     .metadata = OrderedJson::object(),
                     .tensors = {},
                     .file_bytes = file.file().bytes().size()};
@@ -94,7 +92,7 @@ Contents InspectGguf(const fs::path& path) {
   if (FindFamilyByGguf(architecture) != nullptr && !file.tensors().empty())
     AddConfig(contents, ParseModelConfig(file));
   else
-    contents.facts.emplace_back("architecture", architecture.empty() ? "(none)" : architecture);
+    contents.facts["architecture"] = architecture.empty() ? "(none)" : architecture;
   for (const auto& [key, value] : file.metadata()) contents.metadata[key] = ToJson(value);
   for (const GgufTensor& tensor : file.tensors())
     contents.tensors.push_back({tensor.name, GgufTypeName(tensor.type), tensor.shape, tensor.bytes.size(), ""});
@@ -109,8 +107,11 @@ void AddTensors(Contents& contents, const SafetensorsFile& file, const std::stri
 }
 
 Contents InspectSafetensors(const fs::path& path) {
-  Contents contents{
-      .kind = "safetensors", .facts = {}, .metadata = OrderedJson::object(), .tensors = {}, .file_bytes = 0};
+  Contents contents{.kind = "safetensors",
+                    .facts = OrderedJson::object(),
+                    .metadata = OrderedJson::object(),
+                    .tensors = {},
+                    .file_bytes = 0};
   AddTensors(contents, SafetensorsFile(path), "");
   return contents;
 }
@@ -118,38 +119,34 @@ Contents InspectSafetensors(const fs::path& path) {
 Contents InspectAdapter(const fs::path& folder) {
   const PeftAdapter adapter = ReadPeftAdapter(folder);
   const PeftConfig& config = adapter.config;
-  std::string targets;
-  for (const std::string& target : config.target_modules)
-    targets += fmt::format("{}{}", targets.empty() ? "" : ", ", target);
   size_t parameters = 0;
   for (const PeftModule& module : adapter.modules) parameters += module.a.size() + module.b.size();
   Contents contents = InspectSafetensors(folder / "adapter_model.safetensors");
   contents.kind = "PEFT adapter";
-  contents.facts = {{"base", config.base_model},
-                    {"r", std::to_string(config.r)},
-                    {"alpha", fmt::format("{}", config.lora_alpha)},
-                    {"scale", fmt::format("{}", config.Scale())},
-                    {"rsLoRA", fmt::format("{}", config.use_rslora)},
-                    {"target modules", targets},
-                    {"modules", std::to_string(adapter.modules.size())},
-                    {"parameters", std::to_string(parameters)}};
+  contents.facts = {{"base", config.base_model},         {"r", config.r},
+                    {"alpha", config.lora_alpha},        {"scale", config.Scale()},
+                    {"rslora", config.use_rslora},       {"target_modules", config.target_modules},
+                    {"modules", adapter.modules.size()}, {"parameters", parameters}};
   return contents;
 }
 
 Contents InspectFolder(const fs::path& folder) {
   if (fs::exists(folder / "adapter_config.json")) return InspectAdapter(folder);
   const ModelFiles files = OpenModel(folder);
-  Contents contents{
-      .kind = "model folder", .facts = {}, .metadata = OrderedJson::object(), .tensors = {}, .file_bytes = 0};
+  Contents contents{.kind = "model folder",
+                    .facts = OrderedJson::object(),
+                    .metadata = OrderedJson::object(),
+                    .tensors = {},
+                    .file_bytes = 0};
   const Json config = ReadJsonFile(folder / "config.json");
   const std::string where = (folder / "config.json").string();
   try {
     AddConfig(contents, ParseModelConfig(config, where));
   } catch (const Error& error) {  // the tensors are of interest all the same
-    contents.facts.emplace_back("configuration", error.what());
+    contents.facts["configuration"] = error.what();
   }
   if (config.contains("quantization_config"))
-    contents.facts.emplace_back("quantization", config["quantization_config"].dump());
+    contents.facts["quantization_config"] = OrderedJson::parse(config["quantization_config"].dump());
   for (const auto& shard : files.shards)
     AddTensors(contents, *shard, files.shards.size() > 1 ? shard->path().filename().string() : "");
   return contents;
@@ -186,10 +183,9 @@ OrderedJson ToJson(const std::string& path, const Contents& contents) {
   const Totals totals = Total(contents);
   OrderedJson json{{"path", path},
                    {"kind", contents.kind},
-                   {"config", OrderedJson::object()},
+                   {"config", contents.facts},
                    {"metadata", contents.metadata},
                    {"tensors", OrderedJson::array()}};
-  for (const auto& [key, value] : contents.facts) json["config"][key] = value;
   for (const TensorRow& tensor : contents.tensors) {
     OrderedJson row{{"name", tensor.name}, {"type", tensor.type}, {"shape", tensor.shape}, {"bytes", tensor.bytes}};
     if (!tensor.file.empty()) row["file"] = tensor.file;
@@ -205,6 +201,12 @@ OrderedJson ToJson(const std::string& path, const Contents& contents) {
   return json;
 }
 
+// One line; a string without its quotes where nothing in it needs them.
+std::string Text(const OrderedJson& value) {
+  const std::string json = value.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
+  return value.is_string() && json.find('\\') == std::string::npos ? value.get<std::string>() : json;
+}
+
 std::string ShapeText(const std::vector<int64_t>& shape) {
   std::string text;
   for (const int64_t n : shape) text += fmt::format("{}{}", text.empty() ? "" : " × ", n);
@@ -213,10 +215,9 @@ std::string ShapeText(const std::vector<int64_t>& shape) {
 
 void Print(const std::string& path, const Contents& contents) {
   fmt::print("{}: {}, {}\n", path, contents.kind, FormatBytes(static_cast<double>(contents.file_bytes)));
-  for (const auto& [key, value] : contents.facts) fmt::print("  {:<16} {}\n", key, value);
+  for (const auto& [key, value] : contents.facts.items()) fmt::print("  {:<20} {}\n", key, Text(value));
   if (!contents.metadata.empty()) fmt::print("\nmetadata\n");
-  for (const auto& [key, value] : contents.metadata.items())
-    fmt::print("  {:<44} {}\n", key, value.dump(-1, ' ', false, OrderedJson::error_handler_t::replace));
+  for (const auto& [key, value] : contents.metadata.items()) fmt::print("  {:<44} {}\n", key, Text(value));
   fmt::print("\ntensors\n");
   for (const TensorRow& tensor : contents.tensors)
     fmt::print("  {:<52} {:<6} {:>18} {:>12} B{}{}\n", tensor.name, tensor.type, ShapeText(tensor.shape), tensor.bytes,

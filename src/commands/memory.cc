@@ -61,7 +61,12 @@ Subject Find(const std::string& name) {
   if (!std::filesystem::exists(path))
     if (const Preset* preset = FindPreset(name); preset != nullptr)
       return OfConfig(fmt::format("{} ({})", preset->name, preset->source), PresetConfig(*preset));
-  return OfFiles(name);
+  try {
+    return OfFiles(name);
+  } catch (const Error& error) {
+    if (std::filesystem::exists(path)) throw;
+    Fail(error.kind(), "{}; presets: {}", error.what(), PresetNames());
+  }
 }
 
 Subject SubjectOf(const Options& options) {

@@ -35,7 +35,7 @@ struct TrainingQuery {
   TrainingMethod method = TrainingMethod::kLora;
   int r = 8;
   std::vector<std::string> targets = {"all-linear"};
-  uint64_t tokens = 2048;  // packed tokens of one forward pass
+  uint64_t tokens = 512;  // packed tokens of one forward pass; as adapt/ chooses
 };
 
 struct AdapterSize {
