@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "results/units.h"
 
 namespace qad {
 namespace {
@@ -215,14 +216,6 @@ std::string MainFormat(const Plan& plan) {
   return most == bytes.end() ? "" : std::string(GetFormat(most->first).name);
 }
 
-std::string Grouped(uint64_t number) {
-  const std::string digits = std::to_string(number);
-  std::string text;
-  for (size_t i = 0; i < digits.size(); ++i) {
-    if (i > 0 && (digits.size() - i) % 3 == 0) text += ',';
-    text += digits[i];
-  }
-  return text;
-}
+std::string Grouped(uint64_t number) { return FormatCount(static_cast<double>(number)); }
 
 }  // namespace qad
