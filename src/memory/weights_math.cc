@@ -5,7 +5,7 @@
 #include <map>
 
 #include "base/error.h"
-#include "results/units.h"
+#include "base/units.h"
 
 namespace qad {
 namespace {
