@@ -4,6 +4,8 @@
 #include <chrono>
 #include <string>
 
+#include "base/units.h"
+
 namespace qad {
 
 class Progress {
@@ -23,10 +25,5 @@ class Progress {
   bool quiet_, terminal_, printed_ = false;
   std::chrono::steady_clock::time_point start_, last_;
 };
-
-// "2 min 05 s", "3.2 s", "410 ms".
-std::string FormatSeconds(double seconds);
-// "105.2 MiB": binary units, as everywhere in the pack.
-std::string FormatBytes(double bytes);
 
 }  // namespace qad

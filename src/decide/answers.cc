@@ -6,9 +6,9 @@
 #include <cmath>
 #include <utility>
 
+#include "base/units.h"
 #include "decide/evidence.h"
 #include "results/statistics.h"
-#include "results/units.h"
 
 namespace qad {
 namespace {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <tuple>
 
-#include "results/units.h"
+#include "base/units.h"
 
 namespace qad {
 namespace {

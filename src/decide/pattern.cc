@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
+#include "base/units.h"
 #include "decide/answers.h"
 #include "decide/evidence.h"
-#include "results/units.h"
 
 namespace qad {
 namespace {

@@ -5,7 +5,6 @@
 
 #include "base/error.h"
 #include "base/suggest.h"
-#include "model/footprint.h"
 
 namespace qad {
 namespace {
@@ -66,7 +65,7 @@ FormatId ParseKvType(const std::string& name, const ModelConfig& config) {
 }
 
 uint64_t InferenceBytes(const ModelConfig& config, uint64_t context, uint64_t batch) {
-  const uint64_t rows = std::max(batch, std::min(kStepRows, Product({context, batch})));
+  const uint64_t rows = std::max(batch, std::min<uint64_t>(kStepRows, Product({context, batch})));
   return Sum({WorkspaceBytes(config, rows), Product({batch, config.vocab, sizeof(float)})});
 }
 

@@ -7,13 +7,11 @@
 #include <vector>
 
 #include "memory/weights_math.h"
+#include "model/footprint.h"
 #include "model/plan.h"
 #include "results/memory_math.h"
 
 namespace qad {
-
-// Prompt tokens that one step of inference takes at most: longer prompts go in several steps.
-inline constexpr uint64_t kStepRows = 1024;
 
 // Keys and values of `batch` sequences of `context` tokens. A sliding window keeps that many tokens only. `gqa` false:
 // as if every query head had its own key and value. Formats: the dense ones, and block formats that divide the head's
@@ -35,7 +33,7 @@ struct TrainingQuery {
   TrainingMethod method = TrainingMethod::kLora;
   int r = 8;
   std::vector<std::string> targets = {"all-linear"};
-  uint64_t tokens = 2048;  // packed tokens of one forward pass
+  uint64_t tokens = 512;  // packed tokens of one forward pass; as adapt/ chooses
 };
 
 struct AdapterSize {

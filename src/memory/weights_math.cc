@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/units.h"
 
 namespace qad {
 namespace {
@@ -209,19 +210,12 @@ WeightsMath ResidentWeights(const Plan& plan, const std::string& format) {
 
 std::string MainFormat(const Plan& plan) {
   std::map<FormatId, uint64_t> bytes;
-  for (const TensorSpec& spec : plan.tensors) bytes[spec.stored] += spec.stored_bytes();
+  for (const TensorSpec& spec : plan.tensors)
+    if (IsLinear(spec.role) && spec.role != Role::kHead && !spec.bias) bytes[spec.stored] += spec.stored_bytes();
   const auto most = std::ranges::max_element(bytes, {}, [](const auto& entry) { return entry.second; });
   return most == bytes.end() ? "" : std::string(GetFormat(most->first).name);
 }
 
-std::string Grouped(uint64_t number) {
-  const std::string digits = std::to_string(number);
-  std::string text;
-  for (size_t i = 0; i < digits.size(); ++i) {
-    if (i > 0 && (digits.size() - i) % 3 == 0) text += ',';
-    text += digits[i];
-  }
-  return text;
-}
+std::string Grouped(uint64_t number) { return FormatCount(static_cast<double>(number)); }
 
 }  // namespace qad

@@ -33,7 +33,7 @@ WeightsMath StoredWeights(const Plan& plan, const std::string& format, bool stor
 // plan.weight_bytes(), which is Weights::allocated_bytes().
 WeightsMath ResidentWeights(const Plan& plan, const std::string& format);
 
-// The format that holds most of the plan's bytes: "q4_1", "bf16".
+// The format that holds most bytes of the linear layers: "q4_1", "bf16".
 std::string MainFormat(const Plan& plan);
 
 // 134,515,008.

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/random.h"
+#include "model/footprint.h"
 
 namespace qad {
 namespace {
@@ -15,8 +16,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Prompt = std::vector<TokenId>;
 
-constexpr size_t kPrefillRows = 1024;  // packed prompt rows of one step; a longer prompt goes alone
-constexpr size_t kWorthSharing = 16;   // tokens of common prefix from which copying pays
+constexpr size_t kWorthSharing = 16;  // tokens of common prefix from which copying pays
 
 double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -35,9 +35,9 @@ size_t CommonPrefix(std::span<const Prompt> prompts) {
 
 // The prefix in slot `slots` of the cache, behind those of the sequences.
 void ComputePrefix(Context& context, Transformer& model, KvCache& cache, size_t slot, std::span<const TokenId> prefix) {
-  for (size_t at = 0; at < prefix.size(); at += kPrefillRows) {
+  for (size_t at = 0; at < prefix.size(); at += kStepRows) {
     const Segment segment{
-        .slot = slot, .start = at, .tokens = prefix.subspan(at, std::min(kPrefillRows, prefix.size() - at))};
+        .slot = slot, .start = at, .tokens = prefix.subspan(at, std::min(kStepRows, prefix.size() - at))};
     model.Run(context, std::span(&segment, 1), cache);
   }
 }
@@ -118,7 +118,7 @@ class Batch {
     while (next_ < prompts_.size() && !free_.empty()) {
       const Prompt& prompt = prompts_[next_];
       const size_t more = prompt.size() - prefix_;
-      if (rows > 0 && rows + more > kPrefillRows) break;
+      if (rows > 0 && rows + more > kStepRows) break;
       rows += more;
       Sequence sequence{.index = next_++,
                         .slot = free_.back(),
@@ -127,7 +127,21 @@ class Batch {
                         .start = Clock::now()};
       free_.pop_back();
       if (prefix_ > 0) cache_.CopyPrefix(slots_, sequence.slot, prefix_);
+      RunAhead(sequence);
       active_.push_back(std::move(sequence));
+    }
+  }
+
+  // The beginning of a prompt longer than a step, so that the workspace stays that of a step.
+  void RunAhead(Sequence& sequence) {
+    while (sequence.pending.size() > kStepRows) {
+      ThrowIfInterrupted();
+      const std::span<const TokenId> first = std::span(sequence.pending).first(kStepRows);
+      const Segment segment{.slot = sequence.slot, .start = sequence.position, .tokens = first};
+      model_.Run(context_, std::span(&segment, 1), cache_);
+      sequence.position += kStepRows;
+      sequence.pending.erase(sequence.pending.begin(),
+                             sequence.pending.begin() + static_cast<std::ptrdiff_t>(kStepRows));
     }
   }
 
@@ -222,7 +236,7 @@ std::vector<double> ScoreCompletions(Context& context, Transformer& model, std::
   for (size_t i = 0; i < prompts.size(); ++i)
     CheckLengths(model.config(), prompts.subspan(i, 1), completions[i].size());
   const size_t prefix = CommonPrefix(prompts);
-  const size_t slots = std::clamp<size_t>(kPrefillRows / std::max<size_t>(capacity - prefix, 1), 1, prompts.size());
+  const size_t slots = std::clamp<size_t>(kStepRows / std::max<size_t>(capacity - prefix, 1), 1, prompts.size());
   KvCache cache(model.config(), slots + 1, capacity, KvType::kF32);
   ComputePrefix(context, model, cache, slots, std::span(prompts.front()).first(prefix));
   for (size_t begin = 0; begin < prompts.size(); begin += slots) {

@@ -16,6 +16,7 @@ struct Int8Options {
   bool per_tensor = false;  // one scale for the whole matrix; it is stored once a row all the same
   bool embeddings = false;  // embeddings and an untied head as well
   bool quiet = false;       // no progress
+  int threads = 0;          // 0: all cores
 };
 
 // Of all tensors of one role, against the values they were made from.

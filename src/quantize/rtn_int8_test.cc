@@ -1,7 +1,6 @@
 #include "quantize/rtn_int8.h"
 
 #include <gtest/gtest.h>
-#include <omp.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -222,9 +221,9 @@ TEST_F(RtnInt8, AFullDiskLeavesTheOldArtefact) {
   const uint64_t bytes = QuantizeInt8(folder_ / "model", folder_ / "int8", options_).bytes;
   const std::string before = ReadTextFile(folder_ / "int8" / "model.safetensors");
   options_.per_tensor = true;
+  options_.threads = 1;  // the parent's threads do not exist in the child
   const pid_t child = ::fork();
   if (child == 0) {
-    omp_set_num_threads(1);  // the parent's threads do not exist here
     std::signal(SIGXFSZ, SIG_IGN);
     const rlimit limit{bytes / 2, bytes / 2};
     ::setrlimit(RLIMIT_FSIZE, &limit);

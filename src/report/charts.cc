@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/units.h"
 #include "report/svg.h"
-#include "results/units.h"
 
 namespace qad {
 namespace {

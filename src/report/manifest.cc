@@ -1,8 +1,8 @@
 // How the run was made, and the assignment's own figures, both from the manifest.
 #include <fmt/format.h>
 
+#include "base/units.h"
 #include "report/benchmark_tables.h"
-#include "results/units.h"
 
 namespace qad {
 namespace {

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "base/units.h"
 #include "report/charts.h"
 #include "report/pages.h"
-#include "results/units.h"
 
 namespace qad {
 namespace {

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <map>
 
+#include "base/units.h"
 #include "report/charts.h"
 #include "report/pages.h"
-#include "results/units.h"
 
 namespace qad {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "results/units.h"
+#include "base/units.h"
 
 namespace qad {
 namespace {

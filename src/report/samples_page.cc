@@ -5,8 +5,8 @@
 #include <map>
 #include <set>
 
+#include "base/units.h"
 #include "report/pages.h"
-#include "results/units.h"
 
 namespace qad {
 namespace {

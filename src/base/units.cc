@@ -1,7 +1,8 @@
-#include "results/units.h"
+#include "base/units.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace qad {

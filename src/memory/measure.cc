@@ -1,0 +1,47 @@
+#include "memory/measure.h"
+
+#include <algorithm>
+
+#include "base/process.h"
+#include "memory/estimate.h"
+#include "model/transformer.h"
+#include "ops/context.h"
+
+namespace qad {
+
+std::vector<PredictedMeasured> MeasureMemory(const ModelFiles& files, const Plan& plan, uint64_t context,
+                                             uint64_t batch, KvType kv_type, int threads) {
+  const ModelConfig& config = plan.config;
+  RequireRunnable(config, files.path.string());
+  Context work(Numerics::kFast, threads);
+  const uint64_t before = CurrentRssBytes();
+  Transformer model(std::make_shared<const Weights>(plan, files));
+  (void)ResetPeakRss();  // what the file's pages took while they were read does not count
+  KvCache cache(config, batch, context, kv_type);
+  // As many rows as a step takes: of one sequence, or of several.
+  uint64_t rows = std::max(batch, std::min<uint64_t>(kStepRows, context * batch));
+  std::vector<std::vector<TokenId>> tokens;
+  std::vector<Segment> segments;
+  std::vector<size_t> last;
+  for (uint64_t slot = 0; slot < batch; ++slot) {
+    const uint64_t share = std::min(context, rows - (batch - slot - 1));  // the others get a token at least
+    rows -= share;
+    tokens.emplace_back(share, TokenId{0});
+    last.push_back((last.empty() ? 0 : last.back() + 1) + share - 1);
+  }
+  for (size_t slot = 0; slot < batch; ++slot) segments.push_back({.slot = slot, .start = 0, .tokens = tokens[slot]});
+  std::vector<float> logits(batch * config.vocab);
+  model.Forward(work, segments, cache, last, logits.data());
+  const FormatId kv = kv_type == KvType::kF32 ? FormatId::kF32 : FormatId::kF16;
+  std::vector<PredictedMeasured> checks = {
+      {"weights", plan.weight_bytes(), model.weights().allocated_bytes()},
+      {"KV cache", KvBytes(config, context, batch, kv), cache.allocated_bytes()},
+      {"workspace", InferenceBytes(config, context, batch), model.workspace_bytes() + logits.size() * sizeof(float)}};
+  uint64_t sum = 0;
+  for (const PredictedMeasured& check : checks) sum += check.predicted;
+  const uint64_t peak = PeakRssBytes();
+  checks.push_back({"resident memory of one step", sum, peak > before ? peak - before : 0});
+  return checks;
+}
+
+}  // namespace qad
