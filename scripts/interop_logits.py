@@ -10,10 +10,9 @@ from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, PreTrain
 from checks import SMOLLM2, TINY_GPT2, check, dump_logits, finish
 
 VOCAB = 288  # 256 bytes and some that are never used
-# f32 with eps = 6e-8: a sum of k products is off by about eps·√k of its terms' norm, k ≤ 1536 here, and 2 to 30 layers
-# add up such errors: 6e-8 · √1536 · √30 ≈ 1.3e-5 of the largest logit; and another order of magnitude for their growth
-# through the norms.
-TOLERANCE = 1e-4
+# f32 has eps = 6e-8: a sum of k products is off by about eps·√k of its terms' norm, k ≤ 1536 here, and up to 30 layers
+# add their errors: 6e-8 · √1536 · √30 = 1.3e-5 of the largest logit.
+TOLERANCE = 1.3e-5
 
 LLAMAS = {
     "llama, grouped queries": dict(num_key_value_heads=2),

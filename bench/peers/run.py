@@ -64,6 +64,24 @@ def qad_bench(threads, model, *flags):
     return row["avg_ts"]
 
 
+@functools.cache
+def training_ids():
+    """A file of token ids for training: licence texts that every Debian has, in SmolLM2's tokens."""
+    path = CACHE / "peers" / "training-ids.json"
+    if not path.exists():
+        from transformers import AutoTokenizer
+        tokenizer = AutoTokenizer.from_pretrained(smollm2_folder())
+        text = pathlib.Path("/usr/share/common-licenses/GPL-3").read_text()
+        path.write_text(json.dumps(tokenizer(text)["input_ids"]))
+    return path
+
+
+def train_json(*command):
+    """What bench/train.cc and train_peft.py print: 6 steps of 4 × 128 tokens, LoRA r=8 on all linear layers."""
+    command = [*map(str, command), "--ids", str(training_ids()), "--batch", "4", "--length", "128", "--steps", "6"]
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+
+
 def seconds_of(*command):
     began = time.perf_counter()
     subprocess.run([str(part) for part in command], stdout=subprocess.DEVNULL, check=True)
@@ -155,6 +173,14 @@ def all_works(threads):
         yield f"decode-{name}", Work(f"SmolLM2 {name}, decode 64", "tok/s", f"transformers {name}",
                                      functools.partial(bench, SMOLLM2, "--prompt", 0, "--generate", 64, *flags),
                                      functools.partial(decode, smollm2_folder(), dtype, 64, 1), "≥ 1×")
+    ours = (ROOT / "build" / "release" / "bench" / "train", SMOLLM2, "--threads", threads)
+    theirs = (sys.executable, PEERS / "train_peft.py", smollm2_folder(), "--threads", threads)
+    yield "lora", Work("SmolLM2, LoRA r=8 on 4 × 128 tokens", "tok/s", "PEFT f32",
+                       lambda: train_json(*ours)["tokens_per_second"],
+                       lambda: train_json(*theirs)["tokens_per_second"], "≥ 1.5×")
+    yield "lora-memory", Work("the same, peak resident memory", "MiB", "PEFT f32",
+                              lambda: train_json(*ours)["peak_rss_bytes"] / 2**20,
+                              lambda: train_json(*theirs)["peak_rss_bytes"] / 2**20, "≥ 2×", higher_is_better=False)
 
 
 def machine(threads):
