@@ -59,9 +59,10 @@ void Transformer::Attach(const AdapterSite& site, const LowRank& adapter) {
 
 // Angles as the reference computes them: f32 inverse frequencies times the position, in f32.
 void Transformer::ExtendRotary(size_t positions) {
+  if (config().family->traits.learned_positions) return;
   const size_t half = config().head_dim / 2;
   const size_t have = cosine_.size() / half;
-  if (config().family->traits.learned_positions || positions <= have) return;
+  if (positions <= have) return;
   cosine_.resize(positions * half);
   sine_.resize(positions * half);
   for (size_t i = 0; i < half; ++i) {
