@@ -21,7 +21,7 @@ struct Fixture {
   RandomMatrix matrix;
   std::vector<float> x = Normals(kMostRows * kCols, 3), y = std::vector<float>(kMostRows * kRows);
   std::vector<int8_t> codes = std::vector<int8_t>(kMostRows * kCols);
-  std::vector<float> scales = std::vector<float>(kMostRows * kCols / kBlock), sums = scales;
+  std::vector<float> pairs = std::vector<float>(2 * kMostRows * kCols / kBlock);
 
   explicit Fixture(Layout layout) : matrix(layout, kRows, kCols) {}
 
@@ -29,9 +29,8 @@ struct Fixture {
   void Int8(size_t count) {
     constexpr size_t kBlocks = kCols / kBlock;
     for (size_t m = 0; m < count; ++m)
-      QuantizeActivations(x.data() + m * kCols, kCols, codes.data() + m * kCols, scales.data() + m * kBlocks,
-                          sums.data() + m * kBlocks);
-    DotRowsInt8(matrix.view(), 0, kRows, {codes.data(), scales.data(), sums.data(), count, kBlocks}, y.data(), kRows);
+      QuantizeActivations(x.data() + m * kCols, kCols, codes.data() + m * kCols, pairs.data() + 2 * m * kBlocks);
+    DotRowsInt8(matrix.view(), 0, kRows, {codes.data(), pairs.data(), count, kBlocks}, y.data(), kRows);
   }
   // int8 activations: half a step of max/127 each, as random signs; exact: rounding only.
   void Compare(size_t count, bool int8) const {
