@@ -177,14 +177,6 @@ template <class From, size_t kM>
 HWY_INLINE void DotRow(const typename From::T* w, size_t n, const float* x, size_t ldx, float* y, size_t ldy) {
   const Wide d;
   const size_t step = hn::Lanes(d);
-  if (n < step) {  // tiny models: no vector to fill, none to add up
-    for (size_t m = 0; m < kM; ++m) {
-      float total = 0;
-      for (size_t k = 0; k < n; ++k) total += From::Scalar(w[k]) * x[m * ldx + k];
-      y[m * ldy] = total;
-    }
-    return;
-  }
   hn::Vec<Wide> sum[kM], sum2[kM];
   for (size_t m = 0; m < kM; ++m) sum[m] = sum2[m] = hn::Zero(d);
   size_t i = 0;
@@ -212,8 +204,33 @@ void DotDense(const typename From::T* w, size_t n, const float* x, size_t count,
   for (; m < count; ++m) DotRow<From, 1>(w, n, x + m * ldx, ldx, y + m * ldy, ldy);
 }
 
+// Rows shorter than a vector (tiny models): as many rows as there are lanes, one input after another.
+void DotNarrow(const MatrixView& w, size_t begin, size_t end, const float* x, size_t count, size_t ldx, float* y,
+               size_t ldy) {
+  const Wide d;
+  const hn::RebindToSigned<Wide> i32;
+  const size_t step = hn::Lanes(d), stride = w.stride_bytes / sizeof(float);
+  const auto* weights = reinterpret_cast<const float*>(w.codes);
+  const auto index = hn::Mul(hn::Iota(i32, 0), hn::Set(i32, static_cast<int32_t>(stride)));
+  size_t r = begin;
+  for (; r + step <= end; r += step)
+    for (size_t m = 0; m < count; ++m) {
+      auto sum = hn::Zero(d);
+      for (size_t k = 0; k < w.cols; ++k)
+        sum = hn::MulAdd(hn::GatherIndex(d, weights + r * stride + k, index), hn::Set(d, x[m * ldx + k]), sum);
+      hn::StoreU(sum, d, y + m * ldy + r);
+    }
+  for (; r < end; ++r)
+    for (size_t m = 0; m < count; ++m) {
+      float sum = 0;
+      for (size_t k = 0; k < w.cols; ++k) sum += weights[r * stride + k] * x[m * ldx + k];
+      y[m * ldy + r] = sum;
+    }
+}
+
 void DotRows(const MatrixView& w, size_t begin, size_t end, const float* x, size_t count, size_t ldx, float* scratch,
              float* y, size_t ldy) {
+  if (w.layout == Layout::kF32 && w.cols < hn::Lanes(Wide())) return DotNarrow(w, begin, end, x, count, ldx, y, ldy);
   for (size_t r = begin; r < end; ++r) {
     const std::byte* codes = w.codes + r * w.stride_bytes;
     switch (w.layout) {
