@@ -23,6 +23,8 @@ function(qad_room name)
     add_executable(test_${name} ${tests})
     target_link_libraries(test_${name} PRIVATE qad_${name} GTest::gtest GTest::gtest_main)
     target_compile_definitions(test_${name} PRIVATE QAD_TESTDATA="${PROJECT_SOURCE_DIR}/testdata")
-    gtest_discover_tests(test_${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${name}" TIMEOUT 600)
+    # Passive: test programs run side by side, and OpenMP threads that spin for each other would starve.
+    gtest_discover_tests(test_${name} DISCOVERY_TIMEOUT 60
+                         PROPERTIES LABELS "${name}" TIMEOUT 600 ENVIRONMENT "OMP_WAIT_POLICY=passive")
   endif()
 endfunction()

@@ -47,6 +47,10 @@ MODELS = {
     "gpt2": transformers.GPT2Config(
         vocab_size=80, n_embd=24, n_layer=2, n_head=3, n_inner=40, n_positions=64, initializer_range=0.2,
         resid_pdrop=0, embd_pdrop=0, attn_pdrop=0, bos_token_id=None, eos_token_id=None, attn_implementation="eager"),
+    # tiny-gpt2's widths: heads of one dimension, norms over two values.
+    "gpt2-narrow": transformers.GPT2Config(
+        vocab_size=80, n_embd=2, n_layer=2, n_head=2, n_positions=64, initializer_range=0.2, resid_pdrop=0, embd_pdrop=0,
+        attn_pdrop=0, bos_token_id=None, eos_token_id=None, attn_implementation="eager"),
 }
 TARGETS = {"llama": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
            "gpt2": ["c_attn", "c_proj", "c_fc"]}

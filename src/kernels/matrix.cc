@@ -137,18 +137,21 @@ HWY_INLINE void UnpackInt4(const uint8_t* packed, int8_t* codes) {
 }
 
 HWY_INLINE void DecodeBlocks(const MatrixView& w, size_t row, float* out) {
+  constexpr size_t kChunk = 32;  // blocks whose scales are converted at a time
   const std::byte* codes = w.codes + row * w.stride_bytes;
-  const uint16_t* pairs = w.block_pairs + row * (w.cols / kBlock) * 2;
-  for (size_t b = 0; b < w.cols / kBlock; ++b) {
-    const float scale = F16ToFloat(pairs[2 * b]);
-    const float offset = F16ToFloat(pairs[2 * b + 1]);
+  const size_t blocks = w.cols / kBlock;
+  HWY_ALIGN float pairs[2 * kChunk];
+  for (size_t b = 0; b < blocks; ++b, out += kBlock) {
+    if (b % kChunk == 0)
+      Decode<FromF16>(w.block_pairs + (row * blocks + b) * 2, pairs, 2 * std::min(kChunk, blocks - b));
+    const float* pair = pairs + 2 * (b % kChunk);
     HWY_ALIGN int8_t unpacked[kBlock];
     const int8_t* block = unpacked;
     if (w.layout == Layout::kInt4Block)
       UnpackInt4(reinterpret_cast<const uint8_t*>(codes) + b * 16, unpacked);
     else
       block = reinterpret_cast<const int8_t*>(codes) + b * kBlock;
-    DecodeInt8Block(block, scale, offset, kBlock, out + b * kBlock);
+    DecodeInt8Block(block, pair[0], pair[1], kBlock, out);
   }
 }
 
@@ -201,8 +204,33 @@ void DotDense(const typename From::T* w, size_t n, const float* x, size_t count,
   for (; m < count; ++m) DotRow<From, 1>(w, n, x + m * ldx, ldx, y + m * ldy, ldy);
 }
 
+// Rows shorter than a vector (tiny models): as many rows as there are lanes, one input after another.
+void DotNarrow(const MatrixView& w, size_t begin, size_t end, const float* x, size_t count, size_t ldx, float* y,
+               size_t ldy) {
+  const Wide d;
+  const hn::RebindToSigned<Wide> i32;
+  const size_t step = hn::Lanes(d), stride = w.stride_bytes / sizeof(float);
+  const auto* weights = reinterpret_cast<const float*>(w.codes);
+  const auto index = hn::Mul(hn::Iota(i32, 0), hn::Set(i32, static_cast<int32_t>(stride)));
+  size_t r = begin;
+  for (; r + step <= end; r += step)
+    for (size_t m = 0; m < count; ++m) {
+      auto sum = hn::Zero(d);
+      for (size_t k = 0; k < w.cols; ++k)
+        sum = hn::MulAdd(hn::GatherIndex(d, weights + r * stride + k, index), hn::Set(d, x[m * ldx + k]), sum);
+      hn::StoreU(sum, d, y + m * ldy + r);
+    }
+  for (; r < end; ++r)
+    for (size_t m = 0; m < count; ++m) {
+      float sum = 0;
+      for (size_t k = 0; k < w.cols; ++k) sum += weights[r * stride + k] * x[m * ldx + k];
+      y[m * ldy + r] = sum;
+    }
+}
+
 void DotRows(const MatrixView& w, size_t begin, size_t end, const float* x, size_t count, size_t ldx, float* scratch,
              float* y, size_t ldy) {
+  if (w.layout == Layout::kF32 && w.cols < hn::Lanes(Wide())) return DotNarrow(w, begin, end, x, count, ldx, y, ldy);
   for (size_t r = begin; r < end; ++r) {
     const std::byte* codes = w.codes + r * w.stride_bytes;
     switch (w.layout) {
@@ -222,118 +250,41 @@ void DotRows(const MatrixView& w, size_t begin, size_t end, const float* x, size
   }
 }
 
-void QuantizeActivations(const float* x, size_t cols, int8_t* codes, float* scales, float* sums) {
+// kM sums at a time over a strip of columns that stays in registers.
+template <class From, size_t kM>
+HWY_INLINE void SumRows(const MatrixView& w, const float* weights, size_t ldw, float* out, size_t ldo) {
+  using T = typename From::T;
   const Wide d;
-  const hn::Rebind<int32_t, Wide> i32;
-  const hn::Rebind<int16_t, Wide> i16;
-  const hn::Rebind<int8_t, Wide> i8;
   const size_t step = hn::Lanes(d);
-  for (size_t b = 0; b * kBlock < cols; ++b) {
-    const size_t n = std::min(kBlock, cols - b * kBlock);
-    HWY_ALIGN float padded[kBlock] = {};
-    const float* block = x + b * kBlock;
-    if (n < kBlock) {
-      std::copy_n(block, n, padded);
-      block = padded;
+  const auto row = [&](size_t r) HWY_ATTR { return reinterpret_cast<const T*>(w.codes + r * w.stride_bytes); };
+  size_t i = 0;
+  for (; i + step <= w.cols; i += step) {
+    hn::Vec<Wide> sums[kM];
+    for (auto& sum : sums) sum = hn::Zero(d);
+    for (size_t r = 0; r < w.rows; ++r) {
+      const auto v = From::Load(d, row(r) + i);
+      for (size_t m = 0; m < kM; ++m) sums[m] = hn::MulAdd(hn::Set(d, weights[m * ldw + r]), v, sums[m]);
     }
-    auto top = hn::Zero(d);
-    auto nothing = hn::Zero(d);  // 0, or NaN where a value is not finite: integers would hide it
-    for (size_t i = 0; i < kBlock; i += step) {
-      const auto v = hn::LoadU(d, block + i);
-      top = hn::Max(top, hn::Abs(v));
-      nothing = hn::MulAdd(v, hn::Zero(d), nothing);
-    }
-    const float largest = hn::GetLane(hn::MaxOfLanes(d, top)) + hn::GetLane(hn::SumOfLanes(d, nothing));
-    const float scale = largest / 127.0f;
-    const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
-    auto total = hn::Zero(i32);
-    for (size_t i = 0; i < kBlock; i += step) {
-      const auto q = hn::NearestInt(hn::Mul(hn::LoadU(d, block + i), hn::Set(d, inverse)));
-      total = hn::Add(total, q);
-      hn::StoreU(hn::DemoteTo(i8, hn::DemoteTo(i16, q)), i8, codes + b * kBlock + i);
-    }
-    scales[b] = scale;
-    sums[b] = scale * static_cast<float>(hn::GetLane(hn::SumOfLanes(i32, total)));
+    for (size_t m = 0; m < kM; ++m) hn::StoreU(sums[m], d, out + m * ldo + i);
   }
+  for (; i < w.cols; ++i)
+    for (size_t m = 0; m < kM; ++m) {
+      float sum = 0;
+      for (size_t r = 0; r < w.rows; ++r) sum += weights[m * ldw + r] * From::Scalar(row(r)[i]);
+      out[m * ldo + i] = sum;
+    }
 }
 
-#if HWY_TARGET == HWY_SCALAR
-using Sums = float;
-HWY_INLINE Sums ZeroSums() { return 0.0f; }
-HWY_INLINE Sums AddBlock(const int8_t* a, const int8_t* b, float scale, Sums sums) {
-  int32_t total = 0;
-  for (size_t i = 0; i < kBlock; ++i) total += static_cast<int32_t>(a[i]) * b[i];
-  return sums + scale * static_cast<float>(total);
-}
-HWY_INLINE float Total(Sums sums) { return sums; }
-#else
-// 32 products a block: int8 widened to int16, multiplied and added in pairs to int32, scaled into f32 lanes.
-using I16 = hn::CappedTag<int16_t, kBlock>;
-using I32 = hn::Repartition<int32_t, I16>;
-using F32 = hn::Repartition<float, I16>;
-using Sums = hn::Vec<F32>;
-HWY_INLINE Sums ZeroSums() { return hn::Zero(F32()); }
-HWY_INLINE Sums AddBlock(const int8_t* a, const int8_t* b, float scale, Sums sums) {
-  const I16 i16;
-  const I32 i32;
-  const hn::Rebind<int8_t, I16> i8;
-  const size_t step = hn::Lanes(i16);
-  auto low = hn::Zero(i32);
-  auto high = hn::Zero(i32);
-  for (size_t i = 0; i < kBlock; i += step) {
-    low = hn::ReorderWidenMulAccumulate(i32, hn::PromoteTo(i16, hn::LoadU(i8, a + i)),
-                                        hn::PromoteTo(i16, hn::LoadU(i8, b + i)), low, high);
-  }
-  return hn::MulAdd(hn::ConvertTo(F32(), hn::Add(low, high)), hn::Set(F32(), scale), sums);
-}
-HWY_INLINE float Total(Sums sums) { return hn::GetLane(hn::SumOfLanes(F32(), sums)); }
-#endif
-
-HWY_INLINE float DotInt8Row(const int8_t* w, const QuantizedRows& x, size_t m, float scale) {
-  const int8_t* codes = x.codes + m * x.blocks * kBlock;
-  const float* scales = x.scales + m * x.blocks;
-  Sums sums = ZeroSums();
-  for (size_t b = 0; b < x.blocks; ++b) sums = AddBlock(w + b * kBlock, codes + b * kBlock, scales[b], sums);
-  return scale * Total(sums);
+template <class From>
+HWY_INLINE void AllSums(const MatrixView& w, const float* weights, size_t count, size_t ldw, float* out, size_t ldo) {
+  size_t m = 0;
+  for (; m + 3 <= count; m += 3) SumRows<From, 3>(w, weights + m * ldw, ldw, out + m * ldo, ldo);
+  for (; m < count; ++m) SumRows<From, 1>(w, weights + m * ldw, ldw, out + m * ldo, ldo);
 }
 
-HWY_INLINE void DotBlocks(const MatrixView& w, size_t row, const QuantizedRows& x, float* y, size_t ldy) {
-  const std::byte* codes = w.codes + row * w.stride_bytes;
-  const uint16_t* pairs = w.block_pairs + row * x.blocks * 2;
-  constexpr size_t kRows = 4;
-  for (size_t first = 0; first < x.count; first += kRows) {
-    const size_t rows = std::min(kRows, x.count - first);
-    Sums sums[kRows];
-    float offsets[kRows] = {};
-    for (size_t m = 0; m < kRows; ++m) sums[m] = ZeroSums();
-    for (size_t b = 0; b < x.blocks; ++b) {
-      const float scale = F16ToFloat(pairs[2 * b]);
-      const float offset = F16ToFloat(pairs[2 * b + 1]);
-      HWY_ALIGN int8_t unpacked[kBlock];
-      const int8_t* block = unpacked;
-      if (w.layout == Layout::kInt4Block)
-        UnpackInt4(reinterpret_cast<const uint8_t*>(codes) + b * 16, unpacked);
-      else
-        block = reinterpret_cast<const int8_t*>(codes) + b * kBlock;
-      for (size_t m = 0; m < rows; ++m) {
-        const size_t at = (first + m) * x.blocks + b;
-        sums[m] = AddBlock(block, x.codes + at * kBlock, scale * x.scales[at], sums[m]);
-        offsets[m] += offset * x.sums[at];
-      }
-    }
-    for (size_t m = 0; m < rows; ++m) y[(first + m) * ldy] = Total(sums[m]) + offsets[m];
-  }
-}
-
-void DotRowsInt8(const MatrixView& w, size_t begin, size_t end, const QuantizedRows& x, float* y, size_t ldy) {
-  for (size_t r = begin; r < end; ++r) {
-    if (w.layout == Layout::kInt8Row) {
-      const auto* codes = reinterpret_cast<const int8_t*>(w.codes + r * w.stride_bytes);
-      for (size_t m = 0; m < x.count; ++m) y[m * ldy + r] = DotInt8Row(codes, x, m, w.row_scales[r]);
-    } else {
-      DotBlocks(w, r, x, y + r, ldy);
-    }
-  }
+void WeightedSums(const MatrixView& w, const float* weights, size_t count, size_t ldw, float* out, size_t ldo) {
+  w.layout == Layout::kF16 ? AllSums<FromF16>(w, weights, count, ldw, out, ldo)
+                           : AllSums<FromF32>(w, weights, count, ldw, out, ldo);
 }
 
 }  // namespace qad::HWY_NAMESPACE
@@ -348,8 +299,7 @@ HWY_EXPORT(ConvertToBF16);
 HWY_EXPORT(ConvertToF16);
 HWY_EXPORT(DecodeRow);
 HWY_EXPORT(DotRows);
-HWY_EXPORT(QuantizeActivations);
-HWY_EXPORT(DotRowsInt8);
+HWY_EXPORT(WeightedSums);
 
 namespace {
 
@@ -430,12 +380,9 @@ void DotRows(const MatrixView& matrix, size_t begin, size_t end, const float* x,
   HWY_DYNAMIC_DISPATCH(DotRows)(matrix, begin, end, x, count, ldx, Scratch(matrix.cols), y, ldy);
 }
 
-void QuantizeActivations(const float* x, size_t cols, int8_t* codes, float* scales, float* sums) {
-  HWY_DYNAMIC_DISPATCH(QuantizeActivations)(x, cols, codes, scales, sums);
-}
-
-void DotRowsInt8(const MatrixView& matrix, size_t begin, size_t end, const QuantizedRows& x, float* y, size_t ldy) {
-  HWY_DYNAMIC_DISPATCH(DotRowsInt8)(matrix, begin, end, x, y, ldy);
+void WeightedSums(const MatrixView& matrix, const float* weights, size_t count, size_t ldw, float* out, size_t ldo) {
+  QAD_CHECK(matrix.layout == Layout::kF16 || matrix.layout == Layout::kF32);
+  HWY_DYNAMIC_DISPATCH(WeightedSums)(matrix, weights, count, ldw, out, ldo);
 }
 
 }  // namespace qad

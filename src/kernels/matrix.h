@@ -25,8 +25,8 @@ struct MatrixView {
   size_t rows = 0, cols = 0;
   const std::byte* codes = nullptr;
   size_t stride_bytes = 0;
-  const float* row_scales = nullptr;     // kInt8Row: (rows)
-  const uint16_t* block_pairs = nullptr; // block layouts: (rows, cols/32, 2) f16: scale, offset
+  const float* row_scales = nullptr;      // kInt8Row: (rows)
+  const uint16_t* block_pairs = nullptr;  // block layouts: (rows, cols/32, 2) f16: scale, offset
 };
 
 // Bytes of one row of codes, padded where the kernels want whole blocks.
@@ -45,15 +45,17 @@ void DecodeRowsBF16(const MatrixView& matrix, size_t begin, size_t count, uint16
 void DotRows(const MatrixView& matrix, size_t begin, size_t end, const float* x, size_t count, size_t ldx, float* y,
              size_t ldy);
 
+// out[m·ldo + i] = Σ_r weights[m·ldw + r]·matrix[r][i] for m < count: sums of the rows of an f32 or f16 matrix.
+void WeightedSums(const MatrixView& matrix, const float* weights, size_t count, size_t ldw, float* out, size_t ldo);
+
 // Activations as int8 in blocks of 32: x ≈ scale·q, scale = max|x|/127 per block; the last block is filled with zeros.
 struct QuantizedRows {
-  const int8_t* codes = nullptr;   // (count, blocks·32)
-  const float* scales = nullptr;   // (count, blocks)
-  const float* sums = nullptr;     // (count, blocks): scale · Σ q, for the offsets
+  const int8_t* codes = nullptr;  // (count, blocks·32)
+  const float* pairs = nullptr;   // (count, blocks, 2): scale, and scale·Σq for the offsets
   size_t count = 0, blocks = 0;
 };
-// Writes codes, scales and sums for one row of `cols` values; each array holds ⌈cols/32⌉ blocks.
-void QuantizeActivations(const float* x, size_t cols, int8_t* codes, float* scales, float* sums);
+// Writes ⌈cols/32⌉ blocks of one row of `cols` values. A value that is not finite makes its block's pair so.
+void QuantizeActivations(const float* x, size_t cols, int8_t* codes, float* pairs);
 
 // As DotRows, for the int8 and int4 layouts, by integer dot products; y of row r at y[m·ldy + r].
 void DotRowsInt8(const MatrixView& matrix, size_t begin, size_t end, const QuantizedRows& x, float* y, size_t ldy);

@@ -117,7 +117,7 @@ TEST_P(Matrix, DecodedRowsEqualTheReference) {
 }
 
 TEST_P(Matrix, ProductsEqualTheReferenceForEveryLayout) {
-  constexpr size_t kRows = 5, kBegin = 1, kEnd = 4;
+  constexpr size_t kRows = 41, kBegin = 1, kEnd = 38;
   for (const Layout layout : kAllLayouts) {
     for (const size_t cols : WidthsOf(layout)) {
       const RandomMatrix w(layout, kRows, cols);
@@ -160,19 +160,40 @@ TEST_P(Matrix, ProductsDoNotDependOnTheBatch) {
   }
 }
 
+TEST_P(Matrix, SumsOfRowsEqualTheReference) {
+  for (const Layout layout : {Layout::kF32, Layout::kF16})
+    for (const size_t cols : WidthsOf(layout))
+      for (const size_t rows : {1, 2, 9, 100})
+        for (const size_t count : {1, 2, 3, 4, 9}) {
+          const RandomMatrix w(layout, rows, cols);
+          const auto weights = Normals(count * (rows + 1), 1);
+          std::vector<float> out(count * (cols + 1), 9), want(out);
+          for (size_t m = 0; m < count; ++m)
+            for (size_t i = 0; i < cols; ++i) {
+              double sum = 0;
+              for (size_t r = 0; r < rows; ++r)
+                sum += static_cast<double>(weights[m * (rows + 1) + r]) * static_cast<double>(w.At(r, i));
+              want[m * (cols + 1) + i] = static_cast<float>(sum);
+            }
+          WeightedSums(w.view(), weights.data(), count, rows + 1, out.data(), cols + 1);
+          // Up to 100 products of normals, added one after another: partial sums below 40, √100 roundings.
+          ASSERT_TRUE(AllClose(out, want, 400 * kEps))
+              << LayoutName(layout) << " " << rows << "x" << cols << " " << count;
+        }
+}
+
 struct Quantized {
   std::vector<int8_t> codes;
-  std::vector<float> scales, sums;
+  std::vector<float> pairs;
   QuantizedRows rows;
+  float scale(size_t m, size_t b) const { return pairs[2 * (m * rows.blocks + b)]; }
   Quantized(const float* x, size_t count, size_t cols) {
     const size_t blocks = (cols + kBlock - 1) / kBlock;
     codes.resize(count * blocks * kBlock);
-    scales.resize(count * blocks);
-    sums.resize(count * blocks);
+    pairs.resize(2 * count * blocks);
     for (size_t m = 0; m < count; ++m)
-      QuantizeActivations(x + m * cols, cols, codes.data() + m * blocks * kBlock, scales.data() + m * blocks,
-                          sums.data() + m * blocks);
-    rows = {codes.data(), scales.data(), sums.data(), count, blocks};
+      QuantizeActivations(x + m * cols, cols, codes.data() + m * blocks * kBlock, pairs.data() + 2 * m * blocks);
+    rows = {codes.data(), pairs.data(), count, blocks};
   }
 };
 
@@ -190,11 +211,11 @@ TEST_P(Matrix, ActivationsKeepTheirErrorBound) {
         else
           ASSERT_EQ(q.codes[i], 0) << "the last block is filled with zeros";
       }
-      ASSERT_EQ(q.scales[b], largest / 127.0f);
-      ASSERT_EQ(q.sums[b], q.scales[b] * static_cast<float>(sum));
+      ASSERT_EQ(q.scale(0, b), largest / 127.0f);
+      ASSERT_EQ(q.pairs[2 * b + 1], q.scale(0, b) * static_cast<float>(sum));
       for (size_t i = b * kBlock; i < std::min(cols, (b + 1) * kBlock); ++i) {
         // Half a step, and the rounding of x · (1/scale) near a half.
-        const double error = std::fabs(static_cast<double>(q.scales[b]) * q.codes[i] - static_cast<double>(x[i]));
+        const double error = std::fabs(static_cast<double>(q.scale(0, b)) * q.codes[i] - static_cast<double>(x[i]));
         ASSERT_TRUE(error <= static_cast<double>(largest) / 127 * (0.5 + 1e-4)) << cols << " " << i;
       }
     }
@@ -205,14 +226,14 @@ TEST_P(Matrix, ActivationsOfZerosAndOfNan) {
   const std::vector<float> zeros(40);
   const Quantized q(zeros.data(), 1, 40);
   for (const int8_t code : q.codes) EXPECT_EQ(code, 0);
-  EXPECT_EQ(q.scales[0], 0);
+  EXPECT_EQ(q.scale(0, 0), 0);
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     for (size_t at = 0; at < 40; ++at) {
       auto x = Normals(40, 1);
       x[at] = bad;
       const Quantized broken(x.data(), 1, 40);
-      EXPECT_FALSE(std::isfinite(broken.scales[at / kBlock])) << at;
-      EXPECT_FALSE(std::isfinite(broken.sums[at / kBlock])) << at;
+      EXPECT_FALSE(std::isfinite(broken.scale(0, at / kBlock))) << at;
+      EXPECT_FALSE(std::isfinite(broken.pairs[2 * (at / kBlock) + 1])) << at;
     }
   }
 }
@@ -229,7 +250,7 @@ TEST_P(Matrix, IntegerProductsEqualTheReference) {
         std::vector<float> decoded(count * cols);
         for (size_t m = 0; m < count; ++m)
           for (size_t i = 0; i < cols; ++i)
-            decoded[m * cols + i] = q.scales[m * q.rows.blocks + i / kBlock] * q.codes[m * q.rows.blocks * kBlock + i];
+            decoded[m * cols + i] = q.scale(m, i / kBlock) * q.codes[m * q.rows.blocks * kBlock + i];
         const size_t ldy = kRows + 1;
         std::vector<float> y(count * ldy, 9);
         DotRowsInt8(w.view(), kBegin, kEnd, q.rows, y.data(), ldy);
@@ -248,8 +269,8 @@ TEST_P(Matrix, IntegerProductsEqualTheReference) {
             const auto [exact, unused] = w.Product(r, x.data() + m * cols);
             double bound = tolerance;  // half a step of each block's activations, times the weights
             for (size_t i = 0; i < cols; ++i)
-              bound += static_cast<double>(q.scales[m * q.rows.blocks + i / kBlock]) * 0.5001 *
-                       std::fabs(static_cast<double>(w.Row(r)[i]));
+              bound +=
+                  static_cast<double>(q.scale(m, i / kBlock)) * 0.5001 * std::fabs(static_cast<double>(w.Row(r)[i]));
             ASSERT_TRUE(std::fabs(static_cast<double>(got) - exact) <= bound);
           }
         }

@@ -55,6 +55,7 @@ class RandomMatrix {
     return {decoded_.begin() + static_cast<std::ptrdiff_t>(row * cols_),
             decoded_.begin() + static_cast<std::ptrdiff_t>((row + 1) * cols_)};
   }
+  float At(size_t row, size_t i) const { return decoded_[row * cols_ + i]; }
   int Code(size_t row, size_t i) const { return static_cast<int8_t>(codes_[row * LayoutRowBytes(layout_, cols_) + i]); }
 
   // Σ w·x and Σ |w·x| in double.

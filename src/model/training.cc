@@ -11,6 +11,8 @@
 namespace qad {
 namespace {
 
+constexpr size_t kMinParallelValues = 1 << 13;
+
 size_t RoundUp(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 }  // namespace
@@ -51,8 +53,8 @@ void TrainingPass::Place(size_t rows) {
     layer.attention = take(c.heads * c.head_dim);
     layer.up = take(model_.up_width());
     for (size_t kind = 0; kind < Transformer::kKinds; ++kind)
-      layer.low_rank[kind] = std::exchange(
-          at, at + LowRankTapeFloats(model_.LinearOf(l, static_cast<Transformer::Kind>(kind)), rows));
+      layer.low_rank[kind] =
+          std::exchange(at, at + LowRankTapeFloats(model_.LinearOf(l, static_cast<Transformer::Kind>(kind)), rows));
   }
   final_ = take(c.hidden);
   at = buffers_.data();
@@ -84,8 +86,14 @@ void TrainingPass::ForwardLayer(Context& context, size_t index, const Options& o
     const auto view = [&](size_t offset) {
       return KvView{.data = row + offset, .f16 = false, .head_stride = c.head_dim, .row_stride = c.qkv_outputs()};
     };
-    item = {.q = row, .ldq = c.qkv_outputs(), .count = item.count, .start = 0, .k = view(q_width),
-            .v = view(q_width + c.kv_heads * c.head_dim), .out = t.attention + first * q_width, .ldo = q_width,
+    item = {.q = row,
+            .ldq = c.qkv_outputs(),
+            .count = item.count,
+            .start = 0,
+            .k = view(q_width),
+            .v = view(q_width + c.kv_heads * c.head_dim),
+            .out = t.attention + first * q_width,
+            .ldo = q_width,
             .log_sum_exp = t.log_sum_exp + first * c.heads};
     first += item.count;
   }
@@ -105,9 +113,9 @@ void TrainingPass::NormBackward(Context& context, Role role, size_t layer, const
                                 const float* dy) {
   const ScopedTimer timer(context, Timed::kNorm);
   const size_t n = model_.config().hidden;
-  const float* gain = model_.weights().Vector(role, static_cast<int>(layer), false);
+  const float* gain = model_.NormOf(role, layer).gain;
   const bool rms = model_.config().family->traits.norm == Norm::kRms;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (rows_ * n >= kMinParallelValues)
   for (int64_t i = 0; i < static_cast<int64_t>(rows_); ++i) {
     const size_t r = static_cast<size_t>(i);
     if (rms)
@@ -132,7 +140,7 @@ void TrainingPass::BackwardLayer(Context& context, size_t index, const Options& 
   {
     const ScopedTimer timer(context, Timed::kActivation);
     const bool gated = c.family->traits.activation == Activation::kSwiGlu;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (rows_ * n >= kMinParallelValues)
     for (int64_t i = 0; i < static_cast<int64_t>(rows_); ++i) {
       const size_t r = static_cast<size_t>(i);
       const float* up = t.up + r * up_width;
@@ -159,8 +167,12 @@ void TrainingPass::BackwardLayer(Context& context, size_t index, const Options& 
     item.out = t.attention + first * q_width;
     item.log_sum_exp = t.log_sum_exp + first * c.heads;
     float* d_row = d_wide_ + first * c.qkv_outputs();
-    gradients[s] = {.d_out = d_attention_ + first * q_width, .ld_out = q_width, .dq = d_row, .dk = d_row + q_width,
-                    .dv = d_row + q_width + c.kv_heads * c.head_dim, .ld_gradient = c.qkv_outputs()};
+    gradients[s] = {.d_out = d_attention_ + first * q_width,
+                    .ld_out = q_width,
+                    .dq = d_row,
+                    .dk = d_row + q_width,
+                    .dv = d_row + q_width + c.kv_heads * c.head_dim,
+                    .ld_gradient = c.qkv_outputs()};
     first += item.count;
   }
   AttentionBackward(context, {c.heads, c.kv_heads, c.head_dim}, items_, gradients);
@@ -189,7 +201,7 @@ double TrainingPass::Loss(Context& context, const PackedBatch& batch, const Opti
     model_.Norm(context, Role::kFinalNorm, Transformer::kNoLayer, x.data(), padded, normed.data(), stats.data());
     float* logits = context.Scratch(Context::Slot::kLogits, kLossRows * vocab);
     LinearForward(context, model_.head_, normed.data(), padded, hidden, logits, vocab, false);
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (padded * vocab >= kMinParallelValues)
     for (int64_t i = 0; i < static_cast<int64_t>(padded); ++i) {
       const size_t r = static_cast<size_t>(i);
       float* row = logits + r * vocab;
@@ -205,8 +217,9 @@ double TrainingPass::Loss(Context& context, const PackedBatch& batch, const Opti
     for (size_t i = 0; i < count; ++i) total += losses[i];
     if (!options.backward) continue;
     std::fill(d_normed.begin(), d_normed.end(), 0.0f);
-    LinearBackward(context, model_.head_, normed.data(), hidden, nullptr, logits, padded, vocab, d_normed.data(), hidden);
-    const float* gain = model_.weights().Vector(Role::kFinalNorm, -1, false);
+    LinearBackward(context, model_.head_, normed.data(), hidden, nullptr, logits, padded, vocab, d_normed.data(),
+                   hidden);
+    const float* gain = model_.NormOf(Role::kFinalNorm, Transformer::kNoLayer).gain;
     for (size_t i = 0; i < count; ++i) {
       float* dx = dx_.data() + rows[begin + i] * hidden;
       float* dy = d_normed.data() + i * hidden;

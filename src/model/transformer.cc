@@ -11,11 +11,27 @@
 namespace qad {
 namespace {
 
-constexpr size_t kMinParallelRows = 16;
+constexpr size_t kMinParallelValues = 1 << 13;  // values of a row-wise operation that are worth a parallel region
 
 }  // namespace
 
-Transformer::Transformer(std::shared_ptr<const Weights> weights) : weights_(std::move(weights)) { BuildLinears(); }
+Transformer::Transformer(std::shared_ptr<const Weights> weights) : weights_(std::move(weights)) {
+  BuildLinears();
+  const auto norm = [&](Role role, int layer) {
+    norms_.push_back({weights_->Vector(role, layer, false), weights_->Vector(role, layer, true)});
+  };
+  for (int layer = 0; layer < static_cast<int>(config().layers); ++layer) {
+    norm(Role::kAttentionNorm, layer);
+    norm(Role::kMlpNorm, layer);
+  }
+  norm(Role::kFinalNorm, -1);
+  token_embedding_ = weights_->Matrix(Role::kTokenEmbedding, -1);
+  if (config().family->traits.learned_positions) position_embedding_ = weights_->Matrix(Role::kPositionEmbedding, -1);
+}
+
+const Transformer::NormWeights& Transformer::NormOf(Role role, size_t layer) const {
+  return role == Role::kFinalNorm ? norms_.back() : norms_[2 * layer + (role == Role::kMlpNorm ? 1 : 0)];
+}
 
 void Transformer::BuildLinears() {
   const auto stack = [&](std::initializer_list<Role> roles, int layer) {
@@ -25,11 +41,17 @@ void Transformer::BuildLinears() {
     for (const Role role : roles) {
       const TensorSpec* spec = weights_->plan().Find(role, layer);
       if (spec == nullptr) continue;
-      sites_.push_back({.role = role, .layer = layer, .module = HfName(*config().family, role, layer), .linear = index,
-                        .first = first, .in = spec->cols, .out = spec->rows});
+      sites_.push_back({.role = role,
+                        .layer = layer,
+                        .module = HfName(*config().family, role, layer),
+                        .linear = index,
+                        .first = first,
+                        .in = spec->cols,
+                        .out = spec->rows});
       first += spec->rows;
     }
-    linears_.push_back({.in = s.in, .out = s.out, .parts = std::move(s.parts), .biases = std::move(s.biases), .adapters = {}});
+    linears_.push_back(
+        {.in = s.in, .out = s.out, .parts = std::move(s.parts), .biases = std::move(s.biases), .adapters = {}});
   };
   for (int layer = 0; layer < static_cast<int>(config().layers); ++layer) {
     stack({Role::kQkv, Role::kQ, Role::kK, Role::kV}, layer);
@@ -38,7 +60,11 @@ void Transformer::BuildLinears() {
     stack({Role::kDown}, layer);
   }
   const Role head = config().tied_head ? Role::kTokenEmbedding : Role::kHead;
-  head_ = {.in = config().hidden, .out = config().vocab, .parts = {weights_->Matrix(head, -1)}, .biases = {nullptr}, .adapters = {}};
+  head_ = {.in = config().hidden,
+           .out = config().vocab,
+           .parts = {weights_->Matrix(head, -1)},
+           .biases = {nullptr},
+           .adapters = {}};
 }
 
 void Transformer::ClearAdapters() {
@@ -54,14 +80,16 @@ void Transformer::Attach(const AdapterSite& site, const LowRank& adapter) {
 
 // Angles as the reference computes them: f32 inverse frequencies times the position, in f32.
 void Transformer::ExtendRotary(size_t positions) {
+  if (config().family->traits.learned_positions) return;
   const size_t half = config().head_dim / 2;
   const size_t have = cosine_.size() / half;
-  if (config().family->traits.learned_positions || positions <= have) return;
+  if (positions <= have) return;
   cosine_.resize(positions * half);
   sine_.resize(positions * half);
   for (size_t i = 0; i < half; ++i) {
-    const auto inverse = static_cast<float>(
-        1.0 / std::pow(static_cast<double>(config().rope_theta), 2.0 * static_cast<double>(i) / static_cast<double>(config().head_dim)));
+    const auto inverse =
+        static_cast<float>(1.0 / std::pow(static_cast<double>(config().rope_theta),
+                                          2.0 * static_cast<double>(i) / static_cast<double>(config().head_dim)));
     for (size_t p = have; p < positions; ++p) {
       const float angle = static_cast<float>(p) * inverse;
       cosine_[p * half + i] = std::cos(angle);
@@ -72,11 +100,12 @@ void Transformer::ExtendRotary(size_t positions) {
 
 void Transformer::EmbedToken(TokenId token, size_t position, float* x) const {
   QAD_CHECK(token >= 0 && static_cast<size_t>(token) < config().vocab);
-  DecodeRow(weights_->Matrix(Role::kTokenEmbedding, -1), static_cast<size_t>(token), x);
+  DecodeRow(token_embedding_, static_cast<size_t>(token), x);
   if (!config().family->traits.learned_positions) return;
   QAD_CHECK(position < config().max_positions);
-  std::vector<float> offset(config().hidden);
-  DecodeRow(weights_->Matrix(Role::kPositionEmbedding, -1), position, offset.data());
+  static thread_local std::vector<float> offset;
+  offset.resize(config().hidden);
+  DecodeRow(position_embedding_, position, offset.data());
   Add(offset.data(), x, config().hidden);
 }
 
@@ -85,10 +114,9 @@ void Transformer::Norm(Context& context, Role role, size_t layer, const float* x
                        float* stats) const {
   const ScopedTimer timer(context, Timed::kNorm);
   const size_t n = config().hidden;
-  const float* gain = weights_->Vector(role, static_cast<int>(layer), false);
-  const float* bias = weights_->Vector(role, static_cast<int>(layer), true);
+  const auto [gain, bias] = NormOf(role, layer);
   const bool rms = config().family->traits.norm == qad::Norm::kRms;
-#pragma omp parallel for schedule(static) if (rows >= kMinParallelRows)
+#pragma omp parallel for schedule(static) if (rows * n >= kMinParallelValues)
   for (int64_t i = 0; i < static_cast<int64_t>(rows); ++i) {
     const size_t r = static_cast<size_t>(i);
     LayerNormStats s{};
@@ -107,7 +135,7 @@ void Transformer::Activate(Context& context, const float* up, size_t rows, float
   const ScopedTimer timer(context, Timed::kActivation);
   const size_t n = config().intermediate, width = up_width();
   const bool gated = config().family->traits.activation == Activation::kSwiGlu;
-#pragma omp parallel for schedule(static) if (rows >= kMinParallelRows)
+#pragma omp parallel for schedule(static) if (rows * n >= kMinParallelValues)
   for (int64_t i = 0; i < static_cast<int64_t>(rows); ++i) {
     const size_t r = static_cast<size_t>(i);
     if (gated)
@@ -123,7 +151,7 @@ void Transformer::RotateRows(Context& context, float* qkv, std::span<const size_
   const ScopedTimer timer(context, Timed::kRope);
   const size_t rows = positions.size();
   const size_t dim = config().head_dim, half = dim / 2, width = config().qkv_outputs();
-#pragma omp parallel for schedule(static) if (rows >= kMinParallelRows)
+#pragma omp parallel for schedule(static) if (rows * width >= kMinParallelValues)
   for (int64_t i = 0; i < static_cast<int64_t>(rows); ++i) {
     const size_t r = static_cast<size_t>(i), p = positions[r];
     for (size_t head = 0; head < config().heads + config().kv_heads; ++head)
@@ -156,13 +184,13 @@ void Transformer::Forward(Context& context, std::span<const Segment> segments, K
 
 void Transformer::Run(Context& context, std::span<const Segment> segments, KvCache& cache) {
   const ModelConfig& c = config();
-  std::vector<size_t> positions;
+  positions_.clear();
   size_t longest = 0;
   for (const Segment& segment : segments) {
-    for (size_t t = 0; t < segment.tokens.size(); ++t) positions.push_back(segment.start + t);
+    for (size_t t = 0; t < segment.tokens.size(); ++t) positions_.push_back(segment.start + t);
     longest = std::max(longest, segment.start + segment.tokens.size());
   }
-  const size_t rows = positions.size();
+  const size_t rows = positions_.size();
   QAD_CHECK(longest <= cache.capacity());
   if (rows == 0) return;
   ExtendRotary(longest);
@@ -175,21 +203,27 @@ void Transformer::Run(Context& context, std::span<const Segment> segments, KvCac
       for (size_t t = 0; t < segment.tokens.size(); ++t, x += c.hidden)
         EmbedToken(segment.tokens[t], segment.start + t, x);
   }
-  std::vector<AttentionItem> items(segments.size());
+  items_.resize(segments.size());
   for (size_t layer = 0; layer < c.layers; ++layer) {
     Norm(context, Role::kAttentionNorm, layer, b.x, rows, b.normed);
     LinearForward(context, LinearOf(layer, kQkv), b.normed, padded, c.hidden, b.qkv, c.qkv_outputs(), false);
-    RotateRows(context, b.qkv, positions, 1.0f);
+    RotateRows(context, b.qkv, positions_, 1.0f);
     const float* row = b.qkv;
     float* out = b.attention;
     for (size_t s = 0; s < segments.size(); ++s) {
       const auto& [slot, start, tokens] = segments[s];
-      items[s] = {.q = row, .ldq = c.qkv_outputs(), .count = tokens.size(), .start = start,
-                  .k = cache.Keys(layer, slot), .v = cache.Values(layer, slot), .out = out, .ldo = q_width};
+      items_[s] = {.q = row,
+                   .ldq = c.qkv_outputs(),
+                   .count = tokens.size(),
+                   .start = start,
+                   .k = cache.Keys(layer, slot),
+                   .v = cache.Values(layer, slot),
+                   .out = out,
+                   .ldo = q_width};
       for (size_t t = 0; t < tokens.size(); ++t, row += c.qkv_outputs(), out += q_width)
         cache.Write(layer, slot, start + t, row + q_width, row + q_width + kv_width);
     }
-    AttentionForward(context, {c.heads, c.kv_heads, c.head_dim}, items);
+    AttentionForward(context, {c.heads, c.kv_heads, c.head_dim}, items_);
     LinearForward(context, LinearOf(layer, kOutput), b.attention, padded, q_width, b.x, c.hidden, true);
     Norm(context, Role::kMlpNorm, layer, b.x, rows, b.normed);
     LinearForward(context, LinearOf(layer, kUp), b.normed, padded, c.hidden, b.up, up_width(), false);

@@ -24,10 +24,10 @@ struct Segment {
 struct AdapterSite {
   Role role;
   int layer;
-  std::string module;        // Hugging Face module name: "model.layers.0.self_attn.q_proj"
-  size_t linear = 0;         // index into Transformer's linears
-  size_t first = 0;          // first output of the slice
-  size_t in = 0, out = 0;    // shape of the slice
+  std::string module;      // Hugging Face module name: "model.layers.0.self_attn.q_proj"
+  size_t linear = 0;       // index into Transformer's linears
+  size_t first = 0;        // first output of the slice
+  size_t in = 0, out = 0;  // shape of the slice
 };
 
 class Transformer {
@@ -47,8 +47,8 @@ class Transformer {
   void Logits(Context& context, std::span<const size_t> wanted, float* logits);
   // log p(targets[i]) after row wanted[i], the logits a chunk at a time. `greedy`, where given, receives whether the
   // target was also the most likely token.
-  std::vector<double> LogProbabilities(Context& context, std::span<const size_t> wanted, std::span<const TokenId> targets,
-                                       std::vector<bool>* greedy = nullptr);
+  std::vector<double> LogProbabilities(Context& context, std::span<const size_t> wanted,
+                                       std::span<const TokenId> targets, std::vector<bool>* greedy = nullptr);
 
   // Bytes of activations that Forward needs for `rows` packed rows, as allocated.
   size_t WorkspaceBytes(size_t rows) const;
@@ -72,7 +72,12 @@ class Transformer {
   void BuildLinears();
   void EmbedToken(TokenId token, size_t position, float* x) const;
   static constexpr size_t kNoLayer = static_cast<size_t>(-1);
-  void Norm(Context& context, Role role, size_t layer, const float* x, size_t rows, float* out, float* stats = nullptr) const;
+  struct NormWeights {
+    const float *gain, *bias;  // the bias is null where the family has none
+  };
+  const NormWeights& NormOf(Role role, size_t layer) const;
+  void Norm(Context& context, Role role, size_t layer, const float* x, size_t rows, float* out,
+            float* stats = nullptr) const;
   void Activate(Context& context, const float* up, size_t rows, float* out) const;
   void RotateRows(Context& context, float* qkv, std::span<const size_t> positions, float sign) const;
   size_t up_width() const { return linears_[kUp].out; }
@@ -80,11 +85,15 @@ class Transformer {
   std::shared_ptr<const Weights> weights_;
   std::vector<Linear> linears_;
   Linear head_;
+  std::vector<NormWeights> norms_;  // attention and MLP norm of each layer, then the final one
   std::vector<AdapterSite> sites_;
   std::vector<float> cosine_, sine_;  // (max positions seen, head_dim/2)
   void ExtendRotary(size_t positions);
+  MatrixView token_embedding_, position_embedding_;
   std::vector<float> workspace_;
-  size_t rows_ = 0;  // packed rows of the last Run
+  std::vector<size_t> positions_;     // of the rows of a Run
+  std::vector<AttentionItem> items_;  // of its segments
+  size_t rows_ = 0;                   // packed rows of the last Run
 };
 
 }  // namespace qad

@@ -15,6 +15,8 @@
 namespace qad {
 namespace {
 
+constexpr size_t kFewRows = 16;  // up to so many rows a tile is a few dot products: our own kernels, f16 keys in place
+constexpr size_t kMinParallelWork = 1 << 16;  // multiplications below which a parallel region costs more than it saves
 constexpr size_t kTile = 32;  // query positions at a time; rows of a tile are positions × heads of the group
 
 struct Task {
@@ -28,6 +30,15 @@ std::vector<Task> CutIntoTasks(const AttentionShape& shape, std::span<const Atte
       for (size_t head = 0; head < shape.kv_heads; ++head)
         tasks.push_back({i, head, begin, std::min(items[i].count, begin + tile)});
   return tasks;
+}
+
+// Multiplications of all items, for the choice between serial and parallel. A region that runs serially calls BLAS for
+// products so small that it stays on its thread, too.
+size_t WorkOf(const AttentionShape& shape, std::span<const AttentionItem> items) {
+  size_t work = 0;
+  for (const AttentionItem& item : items)
+    work += item.count * (item.start + item.count) * shape.heads * std::max(shape.head_dim, size_t{8});
+  return work;
 }
 
 size_t LongestContext(std::span<const AttentionItem> items) {
@@ -89,23 +100,45 @@ struct TileBuffers {
   }
 };
 
+// Keys or values of one head as rows of a matrix.
+MatrixView AsMatrix(const KvView& view, size_t head, size_t positions, size_t dim) {
+  const size_t element = view.f16 ? sizeof(uint16_t) : sizeof(float);
+  return {.layout = view.f16 ? Layout::kF16 : Layout::kF32,
+          .rows = positions,
+          .cols = dim,
+          .codes = static_cast<const std::byte*>(view.data) + head * view.head_stride * element,
+          .stride_bytes = view.row_stride * element};
+}
+
+void SoftmaxRow(const AttentionShape& shape, const AttentionItem& item, const Task& task, size_t row, float* scores) {
+  const size_t position = task.begin + row / shape.group(), context = item.start + task.end;
+  const size_t visible = item.start + position + 1;
+  const float lse = Softmax(scores, shape.scale(), scores, visible);
+  std::fill(scores + visible, scores + context, 0.0f);
+  if (item.log_sum_exp != nullptr)
+    item.log_sum_exp[(task.kv_head * shape.group() + row % shape.group()) * item.count + position] = lse;
+}
+
+// Decoding: keys and values are read once, as they lie.
+void ForwardFewRows(const AttentionShape& shape, const AttentionItem& item, const Task& task, const TileBuffers& tile) {
+  const size_t dim = shape.head_dim, rows = (task.end - task.begin) * shape.group();
+  const size_t context = item.start + task.end;
+  Gather(shape, task, item.q, item.ldq, tile.q);
+  DotRows(AsMatrix(item.k, task.kv_head, context, dim), 0, context, tile.q, rows, dim, tile.scores, context);
+  for (size_t row = 0; row < rows; ++row) SoftmaxRow(shape, item, task, row, tile.scores + row * context);
+  WeightedSums(AsMatrix(item.v, task.kv_head, context, dim), tile.scores, rows, context, tile.out, dim);
+  Scatter(shape, task, tile.out, item.out, item.ldo);
+}
+
 void ForwardTile(const AttentionShape& shape, const AttentionItem& item, const Task& task, const TileBuffers& tile) {
-  const size_t dim = shape.head_dim, group = shape.group();
-  const size_t rows = (task.end - task.begin) * group;
+  const size_t dim = shape.head_dim, rows = (task.end - task.begin) * shape.group();
+  if (rows <= kFewRows) return ForwardFewRows(shape, item, task, tile);
   const size_t context = item.start + task.end;
   const auto [keys, ldk] = AsFloats(item.k, task.kv_head, context, dim, tile.keys);
   const auto [values, ldv] = AsFloats(item.v, task.kv_head, context, dim, tile.values);
   Gather(shape, task, item.q, item.ldq, tile.q);
   Gemm(false, true, rows, context, dim, 1, tile.q, dim, keys, ldk, 0, tile.scores, context);
-  for (size_t row = 0; row < rows; ++row) {
-    const size_t position = task.begin + row / group;
-    const size_t visible = item.start + position + 1;
-    float* scores = tile.scores + row * context;
-    const float lse = Softmax(scores, shape.scale(), scores, visible);
-    std::fill(scores + visible, scores + context, 0.0f);
-    if (item.log_sum_exp != nullptr)
-      item.log_sum_exp[(task.kv_head * group + row % group) * item.count + position] = lse;
-  }
+  for (size_t row = 0; row < rows; ++row) SoftmaxRow(shape, item, task, row, tile.scores + row * context);
   Gemm(false, false, rows, dim, context, 1, tile.scores, context, values, ldv, 0, tile.out, dim);
   Scatter(shape, task, tile.out, item.out, item.ldo);
 }
@@ -119,8 +152,8 @@ void AttentionForward(Context& context, const AttentionShape& shape, std::span<c
   const std::vector<Task> tasks = CutIntoTasks(shape, items, kTile);
   const size_t longest = LongestContext(items);
   const size_t floats = TileBuffers::Floats(shape, longest);
-  float* scratch = context.Scratch(Context::Slot::kScores, floats * static_cast<size_t>(context.threads));
-#pragma omp parallel for schedule(dynamic)
+  float* scratch = context.Scratch(Context::Slot::kScores, floats * static_cast<size_t>(omp_get_max_threads()));
+#pragma omp parallel for schedule(dynamic) if (WorkOf(shape, items) >= kMinParallelWork)
   for (int64_t i = 0; i < static_cast<int64_t>(tasks.size()); ++i) {
     const Task& task = tasks[static_cast<size_t>(i)];
     const TileBuffers tile(scratch + floats * static_cast<size_t>(omp_get_thread_num()), shape, longest);
@@ -185,10 +218,10 @@ void AttentionBackward(Context& context, const AttentionShape& shape, std::span<
   QAD_CHECK(items.size() == gradients.size());
   const size_t longest = LongestContext(items);
   const size_t floats = BackwardBuffers::Floats(shape, longest);
-  float* scratch = context.Scratch(Context::Slot::kScores, floats * static_cast<size_t>(context.threads));
+  float* scratch = context.Scratch(Context::Slot::kScores, floats * static_cast<size_t>(omp_get_max_threads()));
   // One task per item and kv head: its tiles add to the same dk and dv, in order, so sums do not depend on threads.
   const auto tasks = static_cast<int64_t>(items.size() * shape.kv_heads);
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic) if (WorkOf(shape, items) >= kMinParallelWork)
   for (int64_t i = 0; i < tasks; ++i) {
     const size_t item = static_cast<size_t>(i) / shape.kv_heads, head = static_cast<size_t>(i) % shape.kv_heads;
     const AttentionItem& x = items[item];

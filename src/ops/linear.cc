@@ -17,6 +17,13 @@ constexpr size_t kFewRows = 8;
 constexpr size_t kRowsPerTask = 16;  // outputs a thread takes at a time: work is cut by shape
 constexpr size_t kPanelRows = 512;   // outputs decoded at a time for a dense product
 
+// Below this many multiplications a parallel region costs more than it saves. Serial and parallel cut the work alike.
+constexpr size_t kMinParallelWork = 1 << 16;
+// Outputs of narrow matrices cost as much as those of 32 inputs.
+bool Pays(size_t outputs, size_t inputs, size_t count) {
+  return outputs * std::max(inputs, kBlock) * count >= kMinParallelWork;
+}
+
 bool IsInteger(Layout layout) {
   return layout == Layout::kInt8Row || layout == Layout::kInt8Block || layout == Layout::kInt4Block;
 }
@@ -28,7 +35,7 @@ struct Rows {
 
 void FewRowsExact(const MatrixView& w, const Rows& x, float* y, size_t ldy) {
   const auto tasks = static_cast<int64_t>((w.rows + kRowsPerTask - 1) / kRowsPerTask);
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (Pays(w.rows, w.cols, x.count))
   for (int64_t task = 0; task < tasks; ++task) {
     const size_t begin = static_cast<size_t>(task) * kRowsPerTask;
     DotRows(w, begin, std::min(w.rows, begin + kRowsPerTask), x.data, x.count, x.stride, y, ldy);
@@ -36,21 +43,17 @@ void FewRowsExact(const MatrixView& w, const Rows& x, float* y, size_t ldy) {
 }
 
 QuantizedRows Quantize(Context& context, const Rows& x, size_t cols) {
-  const size_t blocks = (cols + kBlock - 1) / kBlock;
-  const size_t values = x.count * blocks;
-  float* scales = context.Scratch(Context::Slot::kQuantized, values * 2 + values * kBlock / sizeof(float));
-  float* sums = scales + values;
-  auto* codes = reinterpret_cast<int8_t*>(sums + values);
-  for (size_t m = 0; m < x.count; ++m) {
-    QuantizeActivations(x.data + m * x.stride, cols, codes + m * blocks * kBlock, scales + m * blocks,
-                        sums + m * blocks);
-  }
-  return {codes, scales, sums, x.count, blocks};
+  const size_t blocks = (cols + kBlock - 1) / kBlock, all = x.count * blocks;
+  float* pairs = context.Scratch(Context::Slot::kQuantized, all * (2 + kBlock / sizeof(float)));
+  auto* codes = reinterpret_cast<int8_t*>(pairs + 2 * all);
+  for (size_t m = 0; m < x.count; ++m)
+    QuantizeActivations(x.data + m * x.stride, cols, codes + m * blocks * kBlock, pairs + 2 * m * blocks);
+  return {codes, pairs, x.count, blocks};
 }
 
 void FewRowsInt8(const MatrixView& w, const QuantizedRows& x, float* y, size_t ldy) {
   const auto tasks = static_cast<int64_t>((w.rows + kRowsPerTask - 1) / kRowsPerTask);
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (Pays(w.rows, w.cols, x.count))
   for (int64_t task = 0; task < tasks; ++task) {
     const size_t begin = static_cast<size_t>(task) * kRowsPerTask;
     DotRowsInt8(w, begin, std::min(w.rows, begin + kRowsPerTask), x, y, ldy);
@@ -60,7 +63,7 @@ void FewRowsInt8(const MatrixView& w, const QuantizedRows& x, float* y, size_t l
 // bf16 copies of activations, contiguous (m, n).
 const uint16_t* ToBF16(Context& context, Context::Slot slot, const float* x, size_t m, size_t n, size_t stride) {
   auto* out = reinterpret_cast<uint16_t*>(context.Scratch(slot, (m * n + 1) / 2));
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (Pays(m, n, 1))
   for (int64_t row = 0; row < static_cast<int64_t>(m); ++row) {
     ConvertToBF16(x + static_cast<size_t>(row) * stride, out + static_cast<size_t>(row) * n, n);
   }
@@ -80,7 +83,7 @@ Panel DecodePanel(Context& context, const MatrixView& w, size_t begin, size_t ro
   if (type == MatmulType::kBF16 && w.layout == Layout::kBF16)
     return {w.codes + begin * w.stride_bytes, w.stride_bytes / sizeof(uint16_t)};
   float* panel = context.Scratch(Context::Slot::kPanel, rows * w.cols);
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (Pays(rows, w.cols, 1))
   for (int64_t row = 0; row < static_cast<int64_t>(rows); ++row) {
     const size_t r = static_cast<size_t>(row);
     if (type == MatmulType::kF32)
@@ -112,7 +115,7 @@ void ManyRows(Context& context, const MatrixView& w, const MatmulArguments& acti
     product.ldc = ldy;
     context.matmul().Run(product);
     if (!panel.scale_outputs) continue;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (Pays(product.m, rows, 1))
     for (int64_t m = 0; m < static_cast<int64_t>(product.m); ++m) {
       float* row = product.c + static_cast<size_t>(m) * ldy;
       for (size_t r = 0; r < rows; ++r) row[r] *= w.row_scales[begin + r];
@@ -165,7 +168,7 @@ float DropoutFactor(const Dropout& dropout, uint64_t index) {
 Rows Dropped(Context& context, const Rows& x, size_t in, const Dropout& dropout) {
   if (dropout.p <= 0) return x;
   float* out = context.Scratch(Context::Slot::kActivations, x.count * in);
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (Pays(x.count, in, 1))
   for (int64_t row = 0; row < static_cast<int64_t>(x.count); ++row) {
     const size_t m = static_cast<size_t>(row);
     for (size_t i = 0; i < in; ++i) out[m * in + i] = x.data[m * x.stride + i] * DropoutFactor(dropout, m * in + i);
@@ -281,7 +284,7 @@ void AdaptersBackward(Context& context, const Linear& linear, const Rows& x, con
     tape += m * r;
   }
   if (dropout.p <= 0) return;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (Pays(m, linear.in, 1))
   for (int64_t row = 0; row < static_cast<int64_t>(m); ++row) {
     const size_t t = static_cast<size_t>(row);
     for (size_t i = 0; i < linear.in; ++i)

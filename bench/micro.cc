@@ -1,0 +1,94 @@
+// Products of one and of eight rows with a matrix in each runtime layout, on each SIMD target of this CPU: weights are
+// streamed from memory once per product, as in decoding. Each is compared with the reference before it is timed.
+//
+//   build/release/bench/bench_micro [--benchmark_filter=int4.*AVX3]
+#include <benchmark/benchmark.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+
+#include "kernels/matrix_testing.h"
+#include "kernels/targets.h"
+#include "kernels/targets_testing.h"
+
+namespace qad {
+namespace {
+
+constexpr size_t kRows = 4096, kCols = 1536, kMostRows = 8;
+
+struct Fixture {
+  RandomMatrix matrix;
+  std::vector<float> x = Normals(kMostRows * kCols, 3), y = std::vector<float>(kMostRows * kRows);
+  std::vector<int8_t> codes = std::vector<int8_t>(kMostRows * kCols);
+  std::vector<float> pairs = std::vector<float>(2 * kMostRows * kCols / kBlock);
+
+  explicit Fixture(Layout layout) : matrix(layout, kRows, kCols) {}
+
+  void Exact(size_t count) { DotRows(matrix.view(), 0, kRows, x.data(), count, kCols, y.data(), kRows); }
+  void Int8(size_t count) {
+    constexpr size_t kBlocks = kCols / kBlock;
+    for (size_t m = 0; m < count; ++m)
+      QuantizeActivations(x.data() + m * kCols, kCols, codes.data() + m * kCols, pairs.data() + 2 * m * kBlocks);
+    DotRowsInt8(matrix.view(), 0, kRows, {codes.data(), pairs.data(), count, kBlocks}, y.data(), kRows);
+  }
+  // int8 activations: half a step of max/127 each, as random signs; exact: rounding only.
+  void Compare(size_t count, bool int8) const {
+    for (size_t m = 0; m < count; ++m)
+      for (size_t r = 0; r < kRows; r += 97) {
+        const auto [dot, size] = matrix.Product(r, x.data() + m * kCols);
+        const double error = std::fabs(static_cast<double>(y[m * kRows + r]) - dot);
+        if (!(error <= size * (int8 ? 2e-3 : 1e-6))) {
+          std::fprintf(stderr, "%s on %s: row %zu is %g, the reference says %g\n", LayoutName(matrix.view().layout),
+                       CurrentTarget().c_str(), r, static_cast<double>(y[m * kRows + r]), dot);
+          std::exit(1);
+        }
+      }
+  }
+};
+
+void Time(benchmark::State& state, const std::shared_ptr<Fixture>& fixture, const std::string& target, size_t count,
+          bool int8) {
+  ForceTarget(target);
+  const auto product = [&] { int8 ? fixture->Int8(count) : fixture->Exact(count); };
+  product();
+  fixture->Compare(count, int8);
+  for (auto _ : state) {
+    product();
+    benchmark::ClobberMemory();
+  }
+  const MatrixView view = fixture->matrix.view();
+  const size_t bytes = kRows * (view.stride_bytes + LayoutScaleBytes(view.layout, kCols));
+  state.SetBytesProcessed(static_cast<int64_t>(bytes) * state.iterations());
+  state.counters["GFLOP/s"] =
+      benchmark::Counter(static_cast<double>(2 * kRows * kCols * count), benchmark::Counter::kIsIterationInvariantRate,
+                         benchmark::Counter::OneK::kIs1000);
+  ForceTarget("auto");
+}
+
+void Register() {
+  for (const Layout layout : kAllLayouts) {
+    const auto fixture = std::make_shared<Fixture>(layout);
+    const bool integer = layout == Layout::kInt8Row || layout == Layout::kInt8Block || layout == Layout::kInt4Block;
+    for (const std::string& target : SupportedTargets())
+      for (const bool int8 : {false, true})
+        for (const size_t count : {size_t{1}, kMostRows}) {
+          if (int8 && !integer) continue;
+          const std::string name = std::string(LayoutName(layout)) + (int8 ? "/int8 activations/" : "/exact/") +
+                                   target + "/rows:" + std::to_string(count);
+          benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+            Time(state, fixture, target, count, int8);
+          })->Unit(benchmark::kMicrosecond);
+        }
+  }
+}
+
+}  // namespace
+}  // namespace qad
+
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  qad::Register();
+  benchmark::RunSpecifiedBenchmarks();
+}
