@@ -1,13 +1,17 @@
-// train MODEL --ids FILE: speed and memory of LoRA training, all linear layers, on fixed sequences; JSON on stdout.
+// train MODEL --ids FILE [--output FOLDER]: speed and memory of LoRA training, all linear layers, on fixed sequences;
+// JSON on stdout.
 //
 // FILE holds one JSON array of token ids, cut into (1 + steps) × batch sequences of `length` tokens, each predicting
-// its next token. The first step warms up and is not timed. bench/peers/train_peft.py does the same with PEFT.
+// its next token. The trainer's shuffle is undone, so that step k sees the k-th batch of the file. The adapter is saved
+// where --output says. The first step warms up and is not timed. bench/peers/train_peft.py does the same with PEFT.
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
 #include <string>
 #include <vector>
 
+#include "adapt/batches.h"
+#include "adapt/seeds.h"
 #include "adapt/trainer.h"
 #include "base/error.h"
 #include "base/json.h"
@@ -17,13 +21,25 @@
 namespace qad {
 namespace {
 
+constexpr uint64_t kSeed = 0;
+
 struct Options {
-  std::string model, ids, weights = "bf16";
+  std::string model, ids, output, weights = "bf16";
   size_t batch = 4, length = 128, steps = 6;
   int threads = 0;
   bool exact = false;
   LoraOptions lora{.r = 8, .alpha = 16, .dropout = 0};
 };
+
+// Places the sequences where the trainer's shuffle looks for them.
+void Unshuffle(ExampleSet& set, size_t batch) {
+  StepPlan plan(set.examples.size(), batch, 1, SeedFor(kSeed, SeedPurpose::kOrder));
+  std::vector<TrainExample> placed(set.examples.size());
+  size_t next = 0;
+  for (int64_t step = 0; step < plan.total_steps(); ++step)
+    for (const size_t place : plan.ExamplesOf(step)) placed[place] = std::move(set.examples[next++]);
+  set.examples = std::move(placed);
+}
 
 ExampleSet CutIntoSequences(const Options& options, size_t vocab) {
   const Json ids = ReadJsonFile(options.ids);
@@ -55,8 +71,9 @@ Json Measure(const Options& options) {
   Context context(options.exact ? Numerics::kExact : Numerics::kFast, options.threads);
   const ModelFiles files = OpenModel(ResolveModel(options.model));
   Transformer model(std::make_shared<Weights>(PlanOf(files, ModeOf(options.weights)), files));
-  LoraAdapter adapter(model, options.lora, 0);
-  const ExampleSet train = CutIntoSequences(options, model.config().vocab);
+  LoraAdapter adapter(model, options.lora, kSeed);
+  ExampleSet train = CutIntoSequences(options, model.config().vocab);
+  Unshuffle(train, options.batch);
   const TrainOptions settings{.epochs = 1,
                               .batch_size = static_cast<int>(options.batch),
                               .micro_batch_tokens = static_cast<int>(options.batch * options.length),
@@ -68,13 +85,13 @@ Json Measure(const Options& options) {
                               .exact = options.exact};
   using Clock = std::chrono::steady_clock;
   Clock::time_point begin;
-  TrainHooks hooks{.quiet = true};
+  TrainHooks hooks{.output = options.output, .base_model = options.model, .quiet = true};
   hooks.on_step = [&](const TrainProgress& done) {
     if (done.step > 1) return;
     begin = Clock::now();
     context.ResetTimers();
   };
-  const TrainResult result = Train(context, model, adapter, train, {}, settings, 0, hooks);
+  const TrainResult result = Train(context, model, adapter, train, {}, settings, kSeed, hooks);
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   Json by_operation;
   for (size_t i = 0; i < context.seconds.size(); ++i)
@@ -103,6 +120,8 @@ int main(int argc, char** argv) {
   CLI::App app("Times LoRA training; JSON on stdout");
   app.add_option("model", options.model, "folder, .gguf file, or name in qad's cache")->required();
   app.add_option("--ids", options.ids, "JSON array of token ids")->required();
+  app.add_option("--output", options.output, "folder for the adapter");
+  app.add_option("--targets", options.lora.target_modules, "modules or roles")->delimiter(',');
   app.add_option("--batch", options.batch, "sequences a step")->check(CLI::PositiveNumber);
   app.add_option("--length", options.length, "tokens a sequence")->check(CLI::Range(2, 1 << 20));
   app.add_option("--steps", options.steps, "timed steps")->check(CLI::PositiveNumber);
