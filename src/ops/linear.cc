@@ -1,12 +1,10 @@
 #include "ops/linear.h"
 
-#include <cblas.h>
-
 #include <algorithm>
 
 #include "base/error.h"
-#include "base/random.h"
 #include "kernels/elementwise.h"
+#include "ops/low_rank.h"
 #include "ops/matmul.h"
 
 namespace qad {
@@ -150,46 +148,6 @@ void BaseForward(Context& context, const Linear& linear, const Rows& x, float* y
   }
 }
 
-int Int(size_t value) { return static_cast<int>(value); }
-
-// c (m, n) = alpha · op(a) op(b) + beta · c; skinny products with the adapters' matrices.
-void Gemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, float alpha, const float* a, size_t lda,
-          const float* b, size_t ldb, float beta, float* c, size_t ldc) {
-  cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans, Int(m),
-              Int(n), Int(k), alpha, a, Int(lda), b, Int(ldb), beta, c, Int(ldc));
-}
-
-// The factor of element `index` of an adapter's input.
-float DropoutFactor(const Dropout& dropout, uint64_t index) {
-  return RandomUniform(dropout.seed, dropout.stream, index) < dropout.p ? 0.0f : 1.0f / (1.0f - dropout.p);
-}
-
-// x with dropout applied, (m, in) contiguous; x itself where there is none.
-Rows Dropped(Context& context, const Rows& x, size_t in, const Dropout& dropout) {
-  if (dropout.p <= 0) return x;
-  float* out = context.Scratch(Context::Slot::kActivations, x.count * in);
-#pragma omp parallel for schedule(static) if (Pays(x.count, in, 1))
-  for (int64_t row = 0; row < static_cast<int64_t>(x.count); ++row) {
-    const size_t m = static_cast<size_t>(row);
-    for (size_t i = 0; i < in; ++i) out[m * in + i] = x.data[m * x.stride + i] * DropoutFactor(dropout, m * in + i);
-  }
-  return {out, x.count, in};
-}
-
-void AdaptersForward(Context& context, const Linear& linear, const Rows& x, float* y, size_t ldy,
-                     const Dropout& dropout, float* tape) {
-  if (linear.adapters.empty()) return;
-  const ScopedTimer timer(context, Timed::kAdapter);
-  const Rows input = Dropped(context, x, linear.in, dropout);
-  if (tape == nullptr) tape = context.Scratch(Context::Slot::kAdapter, LowRankTapeFloats(linear, x.count));
-  for (const LowRank& adapter : linear.adapters) {
-    const size_t r = adapter.rank;
-    Gemm(false, true, x.count, r, linear.in, 1, input.data, input.stride, adapter.a, linear.in, 0, tape, r);
-    Gemm(false, true, x.count, adapter.outputs, r, adapter.scale, tape, r, adapter.b, r, 1, y + adapter.first, ldy);
-    tape += x.count * r;
-  }
-}
-
 }  // namespace
 
 size_t LowRankTapeFloats(const Linear& linear, size_t m) {
@@ -212,7 +170,7 @@ void LinearForward(Context& context, const Linear& linear, const float* x, size_
     const ScopedTimer timer(context, Timed::kLinear);
     BaseForward(context, linear, {x, m, ldx}, out, ld_out);
   }
-  AdaptersForward(context, linear, {x, m, ldx}, out, ld_out, dropout, tape);
+  LowRankForward(context, linear, x, m, ldx, out, ld_out, dropout, tape);
   if (accumulate)
     for (size_t row = 0; row < m; ++row) Add(out + row * ld_out, y + row * ldy, linear.out);
 }
@@ -258,47 +216,13 @@ void BaseBackward(Context& context, const Linear& linear, const Rows& dy, float*
   }
 }
 
-// z = x̃ Aᵀ, y += s·z Bᵀ  ⇒  dB += s·dyᵀ z, dz = s·dy B, dA += dzᵀ x̃, dx̃ += dz A.
-void AdaptersBackward(Context& context, const Linear& linear, const Rows& x, const float* tape, const Rows& dy,
-                      float* dx, size_t ldx, const Dropout& dropout) {
-  if (linear.adapters.empty()) return;
-  const ScopedTimer timer(context, Timed::kAdapter);
-  const size_t m = dy.count;
-  const Rows input = Dropped(context, x, linear.in, dropout);
-  std::vector<float> through(dropout.p > 0 ? m * linear.in : 0);  // gradient of the dropped input
-  size_t largest = 0;
-  for (const LowRank& adapter : linear.adapters) largest = std::max(largest, m * adapter.rank);
-  float* dz = context.Scratch(Context::Slot::kAdapter, largest);
-  for (const LowRank& adapter : linear.adapters) {
-    const size_t r = adapter.rank;
-    const float* slice = dy.data + adapter.first;
-    Gemm(false, false, m, r, adapter.outputs, adapter.scale, slice, dy.stride, adapter.b, r, 0, dz, r);
-    if (adapter.b_gradient != nullptr) {
-      Gemm(true, false, adapter.outputs, r, m, adapter.scale, slice, dy.stride, tape, r, 1, adapter.b_gradient, r);
-      Gemm(true, false, r, linear.in, m, 1, dz, r, input.data, input.stride, 1, adapter.a_gradient, linear.in);
-    }
-    if (dropout.p > 0)
-      Gemm(false, false, m, linear.in, r, 1, dz, r, adapter.a, linear.in, 1, through.data(), linear.in);
-    else
-      Gemm(false, false, m, linear.in, r, 1, dz, r, adapter.a, linear.in, 1, dx, ldx);
-    tape += m * r;
-  }
-  if (dropout.p <= 0) return;
-#pragma omp parallel for schedule(static) if (Pays(m, linear.in, 1))
-  for (int64_t row = 0; row < static_cast<int64_t>(m); ++row) {
-    const size_t t = static_cast<size_t>(row);
-    for (size_t i = 0; i < linear.in; ++i)
-      dx[t * ldx + i] += through[t * linear.in + i] * DropoutFactor(dropout, t * linear.in + i);
-  }
-}
-
 }  // namespace
 
 void LinearBackward(Context& context, const Linear& linear, const float* x, size_t ldx, const float* tape,
                     const float* dy, size_t m, size_t ldy, float* dx, size_t ldx_gradient, const Dropout& dropout) {
   if (m == 0) return;
   BaseBackward(context, linear, {dy, m, ldy}, dx, ldx_gradient);
-  AdaptersBackward(context, linear, {x, m, ldx}, tape, {dy, m, ldy}, dx, ldx_gradient, dropout);
+  LowRankBackward(context, linear, x, ldx, tape, dy, m, ldy, dx, ldx_gradient, dropout);
 }
 
 }  // namespace qad
