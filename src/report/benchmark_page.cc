@@ -83,8 +83,8 @@ void AddPareto(const Pack& pack, Document& page) {
       "there. No "
       "arm to the left of or above the dotted stairs was measured.";
   for (const auto& [slice, metric, title, format] :
-       {std::tuple(kMemorySlice, "peak_rss_bytes", "peak resident memory", TickFormat(FormatBytes)),
-        std::tuple(kSpeedSlice, "latency_p95", "latency per query, p95", TickFormat(FormatSeconds))})
+       {std::tuple(kMemorySlice, "peak_rss_bytes", "peak resident memory", TickFormat{FormatBytes, true}),
+        std::tuple(kSpeedSlice, "latency_p95", "latency per query, p95", TickFormat{FormatSeconds})})
     page.Add(Picture{ParetoChart(std::string("Quality against ") + title, title, "worst required slice, lower bound",
                                  ParetoPoints(pack, slice, metric), format, floor),
                      caption});
@@ -153,9 +153,9 @@ void SayTraining(const Pack& pack, Document& page) {
     lines.push_back(loss);
     lines.push_back(validation);
   }
-  page.Add(
-      Picture{LineChart("Learning curves", "optimizer step", "loss, nats per token", lines, FormatCount, FormatNumber),
-              "Mean loss over supervised tokens; validation on a split of the training data."});
+  page.Add(Picture{
+      LineChart("Learning curves", "optimizer step", "loss, nats per token", lines, {FormatCount}, {FormatNumber}),
+      "Mean loss over supervised tokens; validation on a split of the training data."});
 }
 
 // A section with a table, or the plain word that there is nothing.
@@ -184,7 +184,7 @@ Document BenchmarkPage(const Pack& pack) {
   AddPareto(pack, page);
   SaySlices(pack, page);
   SayComparisons(pack, page);
-  SaySection(page, "Speed", "Median over the rounds (least to largest); one query at a time.", SpeedTable(pack.results),
+  SaySection(page, "Speed", "Median over the rounds (least–largest); one query at a time.", SpeedTable(pack.results),
              "Speed was not measured in this run.");
   SaySection(page, "Deployment parity", "Every form of the model on the same held-out text, against the base.",
              TextTable(pack.results), "No arm was scored on held-out text in this run.");
@@ -193,7 +193,7 @@ Document BenchmarkPage(const Pack& pack) {
   SayTraining(pack, page);
   SaySection(page, "Bringing changed facts into the answer", "", UpdateTable(pack.results),
              "The time to update an arm was not measured in this run.");
-  SaySection(page, "Baselines without a language model", "", BaselineTable(pack.results),
+  SaySection(page, "Baselines without a language model", "", BaselineTable(pack),
              "No baseline without a language model was scored in this run.");
   SaySection(page, "Tokens", "", TokensTable(pack), "No samples were kept in this run.");
   SaySection(page, "Costs", "Over the horizon, in the currency of hardware.price_per_hour.", CostTable(pack),
