@@ -21,9 +21,11 @@ std::string PriceOf(const Pack& pack, const std::string& arm) {
   return judged && judged->costs ? FormatMoney(judged->costs->per_thousand) : "–";
 }
 
-Text PairCell(const Row* first, const Row* second) {
+// Two figures that are read together: "1,450 / 101".
+Text PairCell(const Row* first, std::string (*first_format)(double), const Row* second,
+              std::string (*second_format)(double)) {
   if (!first && !second) return Missing();
-  return fmt::format("{} / {}", first ? FormatSeconds(first->value) : "–", second ? FormatSeconds(second->value) : "–");
+  return fmt::format("{} / {}", first ? first_format(first->value) : "–", second ? second_format(second->value) : "–");
 }
 
 // The table that fits a screen.
@@ -32,7 +34,7 @@ Table OverviewTable(const Pack& pack) {
   const std::vector<std::string> slices = JudgedSlices(pack);
   for (const std::string& slice : slices)
     table.columns.push_back({slice + " " + JudgedMetric(pack, slice), Align::kRight});
-  for (const char* title : {"KL", "same top-1", "prefill tok/s", "decode tok/s", "TTFT p50 / p95", "per 1,000"})
+  for (const char* title : {"KL / same top-1", "prefill / decode tok/s", "TTFT p50 / p95", "per 1,000"})
     table.columns.push_back({title, Align::kRight});
   const Results& results = pack.results;
   for (const ArmInfo& arm : results.arms) {
@@ -41,12 +43,11 @@ Table OverviewTable(const Pack& pack) {
     std::vector<Text> cells = {arm.name, BytesCell(row(kMemorySlice, "disk_bytes")),
                                BytesCell(row(kMemorySlice, "peak_rss_bytes"))};
     for (const std::string& slice : slices) cells.push_back(ShareCell(row(slice, JudgedMetric(pack, slice))));
-    cells.push_back(NumberCell(row(kTextSlice, "kl_divergence")));
-    const Row* top1 = row(kTextSlice, "same_top1");
-    cells.push_back(top1 ? Text(FormatShare(top1->value)) : Missing());
-    cells.push_back(RateCell(row(kSpeedSlice, "prefill_tokens_per_second")));
-    cells.push_back(RateCell(row(kSpeedSlice, "decode_tokens_per_second")));
-    cells.push_back(PairCell(row(kSpeedSlice, "ttft_p50"), row(kSpeedSlice, "ttft_p95")));
+    std::string (*const share)(double) = FormatShare;
+    cells.push_back(PairCell(row(kTextSlice, "kl_divergence"), FormatNumber, row(kTextSlice, "same_top1"), share));
+    cells.push_back(PairCell(row(kSpeedSlice, "prefill_tokens_per_second"), FormatRate,
+                             row(kSpeedSlice, "decode_tokens_per_second"), FormatRate));
+    cells.push_back(PairCell(row(kSpeedSlice, "ttft_p50"), FormatSeconds, row(kSpeedSlice, "ttft_p95"), FormatSeconds));
     cells.push_back(PriceOf(pack, arm.name));
     if (IsRecommended(pack, arm.name)) table.chosen = table.rows.size();
     table.rows.push_back(std::move(cells));

@@ -29,9 +29,9 @@ code, pre { font: .88em/1.5 ui-monospace, "SF Mono", "DejaVu Sans Mono", monospa
 code { background: var(--panel); padding: .1em .3em; border-radius: 3px; overflow-wrap: anywhere; }
 pre { background: var(--panel); padding: .8rem 1rem; overflow-x: auto; border-radius: 6px; } pre code { padding: 0; }
 .scroll { overflow-x: auto; margin: .8rem 0; }
-table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--muted); padding-bottom: .3rem; }
-th, td { padding: .32rem .7rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--rule); }
+th, td { padding: .32rem .6rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--rule); }
 th { font-weight: 600; color: var(--muted); vertical-align: bottom; }
 td:first-child, th:first-child { padding-left: .3rem; min-width: 8.5rem; }
 .right { text-align: right; white-space: nowrap; } .center { text-align: center; }
