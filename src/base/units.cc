@@ -66,7 +66,10 @@ std::string FormatPoints(double difference) {
 }
 
 std::string FormatRate(double per_second) { return Significant(per_second); }
-std::string FormatMoney(double amount) { return Significant(amount); }
+std::string FormatMoney(double amount) {
+  if (amount != 0 && std::fabs(amount) < 1e-4) return amount < 0 ? "> −0.0001" : "< 0.0001";
+  return Significant(amount);
+}
 std::string FormatNumber(double value) { return value == std::round(value) ? FormatCount(value) : Significant(value); }
 
 std::string FormatIn(const std::string& unit, double value) {

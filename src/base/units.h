@@ -13,7 +13,7 @@ std::string FormatShare(double share);        // 0.534 → 53.4%; whole where it
 std::string FormatPoints(double difference);  // of shares: 0.085 → +8.5, −0.02 → −2.0
 std::string FormatCount(double count);        // 30,000; to the nearest whole
 std::string FormatRate(double per_second);    // tokens per second: 2,160 · 97.6 · 3.21
-std::string FormatMoney(double amount);       // 0.0312 · 1.48 · 1,250
+std::string FormatMoney(double amount);       // 0.0312 · 1.48 · 1,250 · < 0.0001
 std::string FormatNumber(double value);       // anything else: 0.00182 · 18.01 · 1,250
 
 // A figure with the unit of a RuleCheck or Flip: "bytes", "seconds", "share", "months"; others as numbers alone.

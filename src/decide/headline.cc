@@ -123,6 +123,12 @@ void AddMeasuring(const Decision& decision, std::vector<std::string>& unknowns) 
   }
 }
 
+// How many training seeds went into the results; one where the manifest is silent.
+double SeedsOf(const Json& manifest) {
+  const auto seeds = manifest.find("seeds");
+  return seeds != manifest.end() && seeds->is_number() ? seeds->get<double>() : 1;
+}
+
 void AddPower(const Results& results, std::vector<std::string>& unknowns) {
   for (const Comparison& comparison : results.comparisons)
     if (comparison.declared && comparison.verdict == "cannot tell")
@@ -166,7 +172,7 @@ std::vector<std::string> Unknowns(const Decision& decision, const Results& resul
     if (topic.slice.empty()) unknowns.push_back(fmt::format("No slice of {} was evaluated.", topic.topic));
   const bool trained =
       std::any_of(results.arms.begin(), results.arms.end(), [](const auto& a) { return !a.adapter.empty(); });
-  if (trained && results.manifest.value("seeds", 1) < 2)
+  if (trained && SeedsOf(results.manifest) < 2)
     unknowns.push_back("One training seed: how much another seed would move the adapters' scores is in no interval.");
   if (options.memory_budget == 0) unknowns.push_back("No memory budget was given: memory limits nothing here.");
   if (decision.resamples == 0) unknowns.push_back("No samples were given: how firm the choice is was not computed.");

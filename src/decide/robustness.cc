@@ -68,17 +68,14 @@ std::optional<Estimate> Redraw(const SliceScores& scores, const std::vector<size
   return Estimate{mean, mean - (row->value - row->low), mean + (row->high - row->value), total.count};
 }
 
-// Rows keep the least, the median and the largest of n rounds. n rounds are drawn from these three, the middle one
-// standing for all rounds between.
+// Rows keep the least, the middle and the largest of the rounds: three rounds are drawn from these.
 std::optional<Estimate> RedrawRounds(const std::optional<Estimate>& speed, Random& random) {
-  if (!speed || speed->n < 2) return speed;
-  std::vector<double> rounds;
-  for (int64_t i = 0; i < std::min<int64_t>(speed->n, 100); ++i) {
-    const uint64_t pick = random.Below(static_cast<uint64_t>(speed->n));
-    rounds.push_back(pick == 0 ? speed->low : pick == 1 ? speed->high : speed->value);
-  }
-  std::sort(rounds.begin(), rounds.end());
-  return Estimate{rounds[rounds.size() / 2], rounds.front(), rounds.back(), speed->n};
+  if (!speed || speed->low == speed->high) return speed;
+  const double rounds[] = {speed->low, speed->value, speed->high};
+  double drawn[3];
+  for (double& round : drawn) round = rounds[random.Below(3)];
+  std::sort(std::begin(drawn), std::end(drawn));
+  return Estimate{drawn[1], drawn[0], drawn[2], speed->n};
 }
 
 // Draws every slice and every speed once.

@@ -140,10 +140,11 @@ ArmDecision JudgeArm(const ArmEvidence& arm, const std::vector<RequiredSlice>& r
     Verdict& stage = rule.kind == Rule::Kind::kSlice ? adequate : eligible;
     stage = std::max(stage, rule.verdict);
     decision.checks.push_back(MakeCheck(rule, arm, required, options));
-    if (rule.verdict != Verdict::kPass && decision.first_failed.empty())
-      decision.first_failed = decision.checks.back().rule;
     return true;
   });
+  for (const char* verdict : {"fail", "unproven"})
+    for (const RuleCheck& check : decision.checks)
+      if (decision.first_failed.empty() && check.verdict == verdict) decision.first_failed = check.rule;
   decision.eligible = Name(eligible);
   decision.adequate = Name(adequate);
   decision.costs = CostsOf(arm, options);

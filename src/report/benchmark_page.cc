@@ -21,9 +21,11 @@ std::string PriceOf(const Pack& pack, const std::string& arm) {
   return judged && judged->costs ? FormatMoney(judged->costs->per_thousand) : "–";
 }
 
-Text PairCell(const Row* first, const Row* second) {
+// Two figures that are read together: "1,450 / 101".
+Text PairCell(const Row* first, std::string (*first_format)(double), const Row* second,
+              std::string (*second_format)(double)) {
   if (!first && !second) return Missing();
-  return fmt::format("{} / {}", first ? FormatSeconds(first->value) : "–", second ? FormatSeconds(second->value) : "–");
+  return fmt::format("{} / {}", first ? first_format(first->value) : "–", second ? second_format(second->value) : "–");
 }
 
 // The table that fits a screen.
@@ -32,7 +34,7 @@ Table OverviewTable(const Pack& pack) {
   const std::vector<std::string> slices = JudgedSlices(pack);
   for (const std::string& slice : slices)
     table.columns.push_back({slice + " " + JudgedMetric(pack, slice), Align::kRight});
-  for (const char* title : {"KL", "same top-1", "prefill tok/s", "decode tok/s", "TTFT p50 / p95", "per 1,000"})
+  for (const char* title : {"KL / same top-1", "prefill / decode tok/s", "TTFT p50 / p95", "per 1,000"})
     table.columns.push_back({title, Align::kRight});
   const Results& results = pack.results;
   for (const ArmInfo& arm : results.arms) {
@@ -41,12 +43,11 @@ Table OverviewTable(const Pack& pack) {
     std::vector<Text> cells = {arm.name, BytesCell(row(kMemorySlice, "disk_bytes")),
                                BytesCell(row(kMemorySlice, "peak_rss_bytes"))};
     for (const std::string& slice : slices) cells.push_back(ShareCell(row(slice, JudgedMetric(pack, slice))));
-    cells.push_back(NumberCell(row(kTextSlice, "kl_divergence")));
-    const Row* top1 = row(kTextSlice, "same_top1");
-    cells.push_back(top1 ? Text(FormatShare(top1->value)) : Missing());
-    cells.push_back(RateCell(row(kSpeedSlice, "prefill_tokens_per_second")));
-    cells.push_back(RateCell(row(kSpeedSlice, "decode_tokens_per_second")));
-    cells.push_back(PairCell(row(kSpeedSlice, "ttft_p50"), row(kSpeedSlice, "ttft_p95")));
+    std::string (*const share)(double) = FormatShare;
+    cells.push_back(PairCell(row(kTextSlice, "kl_divergence"), FormatNumber, row(kTextSlice, "same_top1"), share));
+    cells.push_back(PairCell(row(kSpeedSlice, "prefill_tokens_per_second"), FormatRate,
+                             row(kSpeedSlice, "decode_tokens_per_second"), FormatRate));
+    cells.push_back(PairCell(row(kSpeedSlice, "ttft_p50"), FormatSeconds, row(kSpeedSlice, "ttft_p95"), FormatSeconds));
     cells.push_back(PriceOf(pack, arm.name));
     if (IsRecommended(pack, arm.name)) table.chosen = table.rows.size();
     table.rows.push_back(std::move(cells));
@@ -83,8 +84,8 @@ void AddPareto(const Pack& pack, Document& page) {
       "there. No "
       "arm to the left of or above the dotted stairs was measured.";
   for (const auto& [slice, metric, title, format] :
-       {std::tuple(kMemorySlice, "peak_rss_bytes", "peak resident memory", TickFormat(FormatBytes)),
-        std::tuple(kSpeedSlice, "latency_p95", "latency per query, p95", TickFormat(FormatSeconds))})
+       {std::tuple(kMemorySlice, "peak_rss_bytes", "peak resident memory", TickFormat{FormatBytes, true}),
+        std::tuple(kSpeedSlice, "latency_p95", "latency per query, p95", TickFormat{FormatSeconds})})
     page.Add(Picture{ParetoChart(std::string("Quality against ") + title, title, "worst required slice, lower bound",
                                  ParetoPoints(pack, slice, metric), format, floor),
                      caption});
@@ -153,9 +154,9 @@ void SayTraining(const Pack& pack, Document& page) {
     lines.push_back(loss);
     lines.push_back(validation);
   }
-  page.Add(
-      Picture{LineChart("Learning curves", "optimizer step", "loss, nats per token", lines, FormatCount, FormatNumber),
-              "Mean loss over supervised tokens; validation on a split of the training data."});
+  page.Add(Picture{
+      LineChart("Learning curves", "optimizer step", "loss, nats per token", lines, {FormatCount}, {FormatNumber}),
+      "Mean loss over supervised tokens; validation on a split of the training data."});
 }
 
 // A section with a table, or the plain word that there is nothing.
@@ -184,7 +185,7 @@ Document BenchmarkPage(const Pack& pack) {
   AddPareto(pack, page);
   SaySlices(pack, page);
   SayComparisons(pack, page);
-  SaySection(page, "Speed", "Median over the rounds (least to largest); one query at a time.", SpeedTable(pack.results),
+  SaySection(page, "Speed", "Median over the rounds (least–largest); one query at a time.", SpeedTable(pack.results),
              "Speed was not measured in this run.");
   SaySection(page, "Deployment parity", "Every form of the model on the same held-out text, against the base.",
              TextTable(pack.results), "No arm was scored on held-out text in this run.");
@@ -193,7 +194,7 @@ Document BenchmarkPage(const Pack& pack) {
   SayTraining(pack, page);
   SaySection(page, "Bringing changed facts into the answer", "", UpdateTable(pack.results),
              "The time to update an arm was not measured in this run.");
-  SaySection(page, "Baselines without a language model", "", BaselineTable(pack.results),
+  SaySection(page, "Baselines without a language model", "", BaselineTable(pack),
              "No baseline without a language model was scored in this run.");
   SaySection(page, "Tokens", "", TokensTable(pack), "No samples were kept in this run.");
   SaySection(page, "Costs", "Over the horizon, in the currency of hardware.price_per_hour.", CostTable(pack),

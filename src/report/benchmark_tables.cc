@@ -101,20 +101,20 @@ Table SpeedTable(const Results& results) {
                {"TTFT p95", Align::kRight},
                {"latency p50", Align::kRight},
                {"latency p95", Align::kRight},
-               {"rounds", Align::kRight}},
+               {"measurements", Align::kRight}},
               {},
               "",
               {}};
   for (const ArmInfo& arm : results.arms) {
     std::vector<Text> cells = {arm.name};
-    int64_t rounds = 0;
+    int64_t measurements = 0;
     for (const char* metric : {"prefill_tokens_per_second", "decode_tokens_per_second", "ttft_p50", "ttft_p95",
                                "latency_p50", "latency_p95"}) {
       const Row* row = results.Find(arm.name, kSpeedSlice, metric);
       cells.push_back(SpreadCell(row, cells.size() < 3 ? FormatRate : FormatSeconds));
-      if (row) rounds = std::max(rounds, row->n);
+      if (row) measurements = std::max(measurements, row->n);
     }
-    cells.push_back(rounds > 0 ? Text(FormatCount(static_cast<double>(rounds))) : Missing());
+    cells.push_back(measurements > 0 ? Text(FormatCount(static_cast<double>(measurements))) : Missing());
     AddIfMeasured(table, std::move(cells));
   }
   return table;
@@ -129,10 +129,10 @@ Table TextTable(const Results& results) {
               {},
               "",
               {}};
-  for (const ArmInfo& arm : results.arms) {
-    const auto row = [&](const char* metric) { return results.Find(arm.name, kTextSlice, metric); };
-    if (!row("perplexity") && !row("kl_divergence") && !row("same_top1")) continue;
-    table.rows.push_back({arm.name, arm.weights, SpreadCell(row("perplexity"), FormatNumber),
+  for (const std::string& arm : ArmsWithRows(results, kTextSlice)) {
+    const auto row = [&](const char* metric) { return results.Find(arm, kTextSlice, metric); };
+    const ArmInfo* info = results.Arm(arm);
+    table.rows.push_back({arm, info ? Text(info->weights) : Missing(), SpreadCell(row("perplexity"), FormatNumber),
                           SpreadCell(row("kl_divergence"), FormatNumber), ShareCell(row("same_top1"))});
   }
   return table;
@@ -140,7 +140,11 @@ Table TextTable(const Results& results) {
 
 Table RetrievalTable(const Pack& pack) {
   const Results& results = pack.results;
-  const std::vector<std::string> metrics = MetricsOf(results, kRetrievalSlice);
+  std::vector<std::string> metrics = MetricsOf(results, kRetrievalSlice);
+  std::erase_if(metrics, [&](const std::string& metric) {  // those of the index itself belong to no arm
+    return std::none_of(results.arms.begin(), results.arms.end(),
+                        [&](const ArmInfo& arm) { return results.Find(arm.name, kRetrievalSlice, metric); });
+  });
   Table table{{{"arm"}}, {}, "", {}};
   for (const std::string& metric : metrics) table.columns.push_back({metric, Align::kRight});
   std::vector<std::string> slices = LeafSlices(results);
@@ -169,11 +173,7 @@ Table TrainingTable(const Results& results) {
               {},
               "",
               {}};
-  std::vector<std::string> arms;  // rows may stand under the adapter's name
-  for (const Row& row : results.rows)
-    if (row.slice == kTrainingSlice && std::find(arms.begin(), arms.end(), row.arm) == arms.end())
-      arms.push_back(row.arm);
-  for (const std::string& arm : arms) {
+  for (const std::string& arm : ArmsWithRows(results, kTrainingSlice)) {  // rows stand under the adapter's name
     const auto row = [&](const char* metric) { return results.Find(arm, kTrainingSlice, metric); };
     const Row* trainable = row("trainable_parameters");
     table.rows.push_back({arm, SecondsCell(row("seconds")), RateCell(row("tokens_per_second")),
@@ -192,14 +192,16 @@ Table UpdateTable(const Results& results) {
   return table;
 }
 
-Table BaselineTable(const Results& results) {
+Table BaselineTable(const Pack& pack) {
+  const Results& results = pack.results;
   Table table{{{"baseline"}, {"slice"}, {"metric"}, {"value", Align::kRight}, {"n", Align::kRight}}, {}, "", {}};
-  for (const Row& row : results.rows) {
-    const ArmInfo* arm = results.Arm(row.arm);
-    if (!arm || !arm->baseline) continue;
-    table.rows.push_back(
-        {row.arm, row.slice, row.metric, MetricCell(results, &row), FormatCount(static_cast<double>(row.n))});
-  }
+  for (const ArmInfo& arm : results.arms)
+    for (const std::string& slice : LeafSlices(results)) {
+      const Row* row = results.Find(arm.name, slice, JudgedMetric(pack, slice));
+      if (!arm.baseline || !row) continue;
+      table.rows.push_back(
+          {arm.name, slice, row->metric, MetricCell(results, row), FormatCount(static_cast<double>(row->n))});
+    }
   return table;
 }
 

@@ -20,16 +20,16 @@ std::string Percent(double share) { return FormatShare(std::round(share * 1000) 
 
 void DrawAxes(Svg& svg, const Frame& frame, const Scale& x, const Scale& y, const TickFormat& x_format,
               const TickFormat& y_format) {
-  for (const double tick : y.Ticks()) {
+  for (const double tick : y.Ticks(y_format.binary)) {
     svg.Line(frame.left, y(tick), frame.right, y(tick), "grid");
-    svg.Label(frame.left - 8, y(tick) + 4, y_format(tick), Anchor::kEnd);
+    svg.Label(frame.left - 8, y(tick) + 4, y_format.text(tick), Anchor::kEnd);
   }
   double last = -1e9;
-  for (const double tick : x.Ticks()) {
+  for (const double tick : x.Ticks(x_format.binary)) {
     if (x(tick) - last < 56) continue;  // labels must not touch
     last = x(tick);
     svg.Line(x(tick), frame.bottom, x(tick), frame.bottom + 4, "axis");
-    svg.Label(x(tick), frame.bottom + 18, x_format(tick), Anchor::kMiddle);
+    svg.Label(x(tick), frame.bottom + 18, x_format.text(tick), Anchor::kMiddle);
   }
   svg.Line(frame.left, frame.bottom, frame.right, frame.bottom, "axis");
 }
@@ -39,27 +39,31 @@ void DrawTitles(Svg& svg, const Frame& frame, const std::string& x_title, const 
   svg.LabelUpright(14, (frame.top + frame.bottom) / 2, y_title);
 }
 
-// Positions no nearer to each other than `gap`, in the same order, moved as little as a single pass allows.
-std::vector<double> Spread(std::vector<double> wanted, double gap, double lowest, double highest) {
-  std::vector<size_t> order(wanted.size());
+// Heights for labels of these marks, no nearer to each other than `gap`; of marks at one height the rightmost gets the
+// highest, so that the lines to the labels do not cross.
+std::vector<double> Spread(const std::vector<std::pair<double, double>>& marks, double gap, double top, double bottom) {
+  std::vector<size_t> order(marks.size());
+  std::vector<double> heights;
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return wanted[a] < wanted[b]; });
-  double next = lowest;
-  for (const size_t i : order) next = (wanted[i] = std::max(wanted[i], next)) + gap;
-  next = highest;
-  for (auto i = order.rbegin(); i != order.rend(); ++i) next = (wanted[*i] = std::min(wanted[*i], next)) - gap;
-  return wanted;
+  for (const auto& mark : marks) heights.push_back(mark.second);
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return std::pair(marks[a].second, -marks[a].first) < std::pair(marks[b].second, -marks[b].first);
+  });
+  double next = top;
+  for (const size_t i : order) next = (heights[i] = std::max(heights[i], next)) + gap;
+  next = bottom;
+  for (auto i = order.rbegin(); i != order.rend(); ++i) next = (heights[*i] = std::min(heights[*i], next)) - gap;
+  return heights;
 }
 
-// Names in a column at the right edge, each tied to its mark by a thin line.
+// Names in a column at the right edge, each with its colour and tied to its mark by a thin line.
 void DrawNames(Svg& svg, const Frame& frame, const std::vector<ChartPoint>& points,
                const std::vector<std::pair<double, double>>& marks) {
-  std::vector<double> wanted;
-  for (const auto& mark : marks) wanted.push_back(mark.second);
-  const std::vector<double> places = Spread(wanted, 17, frame.top + 4, frame.bottom - 4);
+  const std::vector<double> places = Spread(marks, 17, frame.top + 4, frame.bottom - 4);
   for (size_t i = 0; i < points.size(); ++i) {
-    svg.Line(marks[i].first + 7, marks[i].second, frame.right + 6, places[i], "leader");
-    svg.Label(frame.right + 10, places[i] + 4, points[i].name, Anchor::kStart,
+    svg.Line(marks[i].first + 7, marks[i].second, frame.right + 8, places[i], "leader");
+    svg.Circle(frame.right + 12, places[i], 3.5, "dot " + ColourClass(points[i].colour));
+    svg.Label(frame.right + 20, places[i] + 4, points[i].name, Anchor::kStart,
               points[i].chosen ? "name chosen" : "name");
   }
 }
@@ -101,10 +105,10 @@ std::string ParetoChart(const std::string& title, const std::string& x_title, co
                         const std::vector<ChartPoint>& points, const TickFormat& x_format,
                         std::optional<double> floor) {
   if (points.empty()) return "";
-  const Frame frame{64, 16, kWidth - 180, 330};
+  const Frame frame{64, 16, kWidth - 190, 330};
   Svg svg(kWidth, 380, title);
   const Scale x = XScale(points, frame), y(0, 1, frame.bottom, frame.top);
-  DrawAxes(svg, frame, x, y, x_format, Percent);
+  DrawAxes(svg, frame, x, y, x_format, {Percent});
   DrawTitles(svg, frame, x_title, y_title);
   if (floor) {
     svg.Line(frame.left, y(*floor), frame.right, y(*floor), "floor");
@@ -163,7 +167,7 @@ std::string LineChart(const std::string& title, const std::string& x_title, cons
       y_high = std::max(y_high, y);
     }
   if (!(x_low <= x_high)) return "";
-  const Frame frame{84, 16, kWidth - 170, 290};
+  const Frame frame{84, 16, kWidth - 180, 290};
   Svg svg(kWidth, 340, title);
   const Scale x(x_low, x_high, frame.left, frame.right), y(0, y_high * 1.05, frame.bottom, frame.top);
   DrawAxes(svg, frame, x, y, x_format, y_format);
@@ -179,6 +183,7 @@ std::string LineChart(const std::string& title, const std::string& x_title, cons
     for (const auto& [px, py] : drawn)
       if (line.dots) svg.Circle(px, py, 3.5, "dot " + colour);
     names.emplace_back().name = line.name;
+    names.back().colour = line.colour;
     ends.push_back(drawn.back());
   }
   DrawNames(svg, frame, names, ends);

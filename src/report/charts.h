@@ -8,7 +8,11 @@
 
 namespace qad {
 
-using TickFormat = std::function<std::string(double)>;
+// How an axis prints its ticks; `binary`: at round multiples of a power of 1,024.
+struct TickFormat {
+  std::function<std::string(double)> text;
+  bool binary = false;
+};
 
 struct ChartPoint {
   std::string name;

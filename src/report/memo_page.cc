@@ -270,8 +270,8 @@ void SayUnknowns(const Decision& decision, Document& page) {
 
 void SayCommands(const Pack& pack, Document& page) {
   page.Section("Do it");
-  const Json& manifest = pack.results.manifest;
-  const std::string config = manifest.is_object() ? manifest.value("config", "config.yaml") : "config.yaml";
+  std::string config = ManifestText(pack.results, "config", "path");
+  if (config.empty()) config = "config.yaml";
   CodeBlock code;
   const ArmInfo* arm = pack.results.Arm(pack.decision->recommended);
   if (arm) {

@@ -133,7 +133,7 @@ Picture MemoryCurves(const MemoryMath& math) {
   add("KV cache alone", 0, true);
   return {
       LineChart("Weights and KV cache against context", "context, tokens (batch 1)", "weights + KV cache", lines,
-                FormatCount, FormatBytes),
+                {FormatCount}, {FormatBytes, true}),
       fmt::format(
           "Weights plus KV cache ({}, batch 1). All lines rise alike: a format moves a line down and does not bend it.",
           math.kv.type)};
@@ -193,10 +193,12 @@ void SayChecks(const Pack& pack, Document& page) {
       {{"what"}, {"predicted", Align::kRight}, {"measured", Align::kRight}, {"error", Align::kRight}}, {}, "", {}};
   if (pack.memory)
     for (const PredictedMeasured& check : pack.memory->checks)
-      AddCheck(table, check.what, ToDouble(check.predicted), ToDouble(check.measured));
+      if (!check.what.ends_with("_bytes"))  // rows of results.json, which follow
+        AddCheck(table, check.what, ToDouble(check.predicted), ToDouble(check.measured));
   for (const ArmInfo& arm : pack.results.arms)
-    for (const auto& [metric, name] : {std::pair("weights_bytes", "weights"), std::pair("kv_bytes", "KV cache"),
-                                       std::pair("peak_rss_bytes", "peak RSS")}) {
+    for (const auto& [metric, name] :
+         {std::pair("weights_bytes", "weights"), std::pair("kv_bytes", "KV cache"),
+          std::pair("workspace_bytes", "workspace"), std::pair("peak_rss_bytes", "peak RSS")}) {
       const auto measured = pack.results.Value(arm.name, kMemorySlice, metric);
       const auto predicted = pack.results.Value(arm.name, kMemorySlice, std::string(metric) + "_predicted");
       if (measured && predicted) AddCheck(table, arm.name + ": " + name, *predicted, *measured);

@@ -7,19 +7,22 @@
 #include "base/units.h"
 
 namespace qad {
-namespace {
-
-std::string TextAt(const Json& json, const char* object, const char* key) {
-  const auto inner = json.find(object);
-  if (inner == json.end() || !inner->is_object()) return "";
+std::string ManifestText(const Results& results, const char* object, const char* key) {
+  const auto inner = results.manifest.find(object);
+  if (inner == results.manifest.end() || !inner->is_object()) return "";
   const auto found = inner->find(key);
   return found != inner->end() && found->is_string() ? found->get<std::string>() : "";
 }
 
-}  // namespace
+std::vector<std::string> ArmsWithRows(const Results& results, std::string_view slice) {
+  std::vector<std::string> arms;
+  for (const Row& row : results.rows)
+    if (row.slice == slice && std::find(arms.begin(), arms.end(), row.arm) == arms.end()) arms.push_back(row.arm);
+  return arms;
+}
 
 std::string ModelName(const Pack& pack) {
-  const std::string name = TextAt(pack.results.manifest, "model", "name");
+  const std::string name = ManifestText(pack.results, "model", "name");
   if (!name.empty()) return name;
   return pack.memory ? pack.memory->title : "model";
 }
@@ -73,7 +76,7 @@ void SayPartial(const Pack& pack, Document& page) {
 }
 
 void SaySourceFormat(const Pack& pack, Document& page) {
-  const std::string format = TextAt(pack.results.manifest, "model", "source_format");
+  const std::string format = ManifestText(pack.results, "model", "stored_format");
   const bool quantized = format.starts_with("q") || format.starts_with("Q") ||
                          format.find("int") != std::string::npos || format.starts_with("nf4") ||
                          format.starts_with("affine");
@@ -96,8 +99,16 @@ Text NumberCell(const Row* row) { return row ? Text(FormatNumber(row->value)) : 
 
 Text SpreadCell(const Row* row, std::string (*format)(double)) {
   if (!row) return Missing();
-  if (!row->low || !row->high) return format(row->value);
-  return fmt::format("{} ({} to {})", format(row->value), format(*row->low), format(*row->high));
+  const std::string value = format(row->value);
+  if (!row->low || !row->high) return value;
+  std::string low = format(*row->low), high = format(*row->high);
+  // "135 ms (128–142)": the unit once where all three have the same.
+  const auto unit = [](const std::string& text) { return text.substr(std::min(text.size(), text.rfind(' '))); };
+  if (unit(low) == unit(value) && unit(high) == unit(value)) {
+    low.resize(low.size() - unit(value).size());
+    high.resize(high.size() - unit(value).size());
+  }
+  return fmt::format("{} ({}{}{})", value, low, *row->low < 0 ? " to " : "–", high);
 }
 
 }  // namespace qad

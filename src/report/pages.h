@@ -28,6 +28,10 @@ Document SamplesPage(const Pack& pack);  // for report.html only
 // --- What several pages need ---
 
 std::string ModelName(const Pack& pack);
+// A text of the manifest: "model", "name". Empty where missing.
+std::string ManifestText(const Results& results, const char* object, const char* key);
+// Arms that have a row in a slice or group, in order of first appearance: also those that are no arm of the experiment.
+std::vector<std::string> ArmsWithRows(const Results& results, std::string_view slice);
 // Slices that are no union of others, in order of the results.
 std::vector<std::string> LeafSlices(const Results& results);
 // The metric the decision judges a slice by; without a decision a metric of the slice, exact before contains.
@@ -48,7 +52,7 @@ Text SecondsCell(const Row* row);
 Text RateCell(const Row* row);
 Text NumberCell(const Row* row);
 Text Missing();
-// value (low to high) with a formatter.
+// value (low–high) with a formatter.
 Text SpreadCell(const Row* row, std::string (*format)(double));
 
 }  // namespace qad

@@ -141,7 +141,7 @@ TEST(Markdown, AlignsAndEscapes) {
 }
 
 TEST(Charts, AreWellFormedWhateverTheirData) {
-  const auto plain = [](double value) { return std::to_string(value); };
+  const TickFormat plain{[](double value) { return std::to_string(value); }};
   std::vector<ChartPoint> points(3);
   points[0].name = "<a & b>";
   points[1].x = points[1].low = points[1].value = points[1].high = 0.5;

@@ -68,7 +68,7 @@ double Scale::operator()(double value) const {
   return from_ + std::clamp(share, 0.0, 1.0) * (to_ - from_);
 }
 
-std::vector<double> Scale::Ticks() const {
+std::vector<double> Scale::Ticks(bool binary) const {
   std::vector<double> ticks;
   if (logarithmic_) {
     for (double decade = std::pow(10, std::floor(std::log10(low_))); decade <= high_; decade *= 10)
@@ -76,8 +76,10 @@ std::vector<double> Scale::Ticks() const {
         if (step * decade >= low_ && step * decade <= high_) ticks.push_back(step * decade);
     return ticks;
   }
-  const double rough = (high_ - low_) / 5, decade = std::pow(10, std::floor(std::log10(rough)));
-  const double step = decade * (rough / decade > 5 ? 10 : rough / decade > 2 ? 5 : rough / decade > 1 ? 2 : 1);
+  double unit = 1;
+  while (binary && high_ / unit >= 1024) unit *= 1024;
+  const double rough = (high_ - low_) / unit / 5, decade = std::pow(10, std::floor(std::log10(rough)));
+  const double step = unit * decade * (rough / decade > 5 ? 10 : rough / decade > 2 ? 5 : rough / decade > 1 ? 2 : 1);
   for (double tick = std::ceil(low_ / step) * step; tick <= high_ + step * 1e-9; tick += step) ticks.push_back(tick);
   return ticks;
 }

@@ -33,7 +33,8 @@ class Scale {
   // Data from `low` to `high` (low < high, or it is widened) onto pixels from `from` to `to`.
   Scale(double low, double high, double from, double to, bool logarithmic = false);
   double operator()(double value) const;
-  std::vector<double> Ticks() const;  // round numbers within the range: 1, 2 and 5 times powers of ten
+  // Round numbers within the range: 1, 2 and 5 times powers of ten; `binary`: those of KiB, MiB or GiB.
+  std::vector<double> Ticks(bool binary = false) const;
   double low() const { return low_; }
   double high() const { return high_; }
 

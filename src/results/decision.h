@@ -45,7 +45,7 @@ struct ArmDecision {
   bool candidate = true;           // false: a baseline without a language model
   std::string eligible, adequate;  // verdicts over their rules: fail before unproven before pass
   std::vector<RuleCheck> checks;   // in the order of the rules
-  std::string first_failed;        // rule of the first check that does not pass; empty where all pass
+  std::string first_failed;        // first rule that fails, else first that is unproven; empty where all pass
   std::optional<Costs> costs;      // nothing: latency (or a training it needs) was not measured
   std::optional<double> chosen;    // share of resamples in which the rules choose this arm
 };

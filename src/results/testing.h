@@ -190,7 +190,7 @@ class SyntheticMaker {
         {"model",
          {{"name", "SmolLM2-135M-Instruct"},
           {"parameters", 134'515'008},
-          {"source_format", "q4_1"},
+          {"stored_format", "q4_1"},
           {"sha256", "5a1d…"}}},
         {"machine", {{"cpu", "AMD EPYC (Zen 4)"}, {"cores", 2}, {"threads", 2}, {"memory_bytes", uint64_t{16} << 30}}},
         {"load", {{"before", 0.12}, {"after", 0.31}}},
