@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <string>
 #include <vector>
 
@@ -85,14 +86,17 @@ Json Measure(const Options& options) {
                               .exact = options.exact};
   using Clock = std::chrono::steady_clock;
   Clock::time_point begin;
+  std::clock_t cpu_begin = 0;
   TrainHooks hooks{.output = options.output, .base_model = options.model, .quiet = true};
   hooks.on_step = [&](const TrainProgress& done) {
     if (done.step > 1) return;
     begin = Clock::now();
+    cpu_begin = std::clock();
     context.ResetTimers();
   };
   const TrainResult result = Train(context, model, adapter, train, {}, settings, kSeed, hooks);
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  const double cpu_seconds = static_cast<double>(std::clock() - cpu_begin) / CLOCKS_PER_SEC;  // of all threads
   Json by_operation;
   for (size_t i = 0; i < context.seconds.size(); ++i)
     by_operation[std::string(TimedName(static_cast<Timed>(i)))] = context.seconds[i];
@@ -102,6 +106,7 @@ Json Measure(const Options& options) {
           {"threads", context.threads},
           {"tokens_per_second", static_cast<double>(options.steps * options.batch * options.length) / seconds},
           {"seconds", seconds},
+          {"cpu_seconds", cpu_seconds},
           {"seconds_by_operation", by_operation},
           {"trainable_parameters", result.trainable_parameters},
           {"losses", result.losses},

@@ -4,6 +4,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 #include <vector>
 
@@ -29,9 +30,13 @@ void Gemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, floa
 // Factors of an adapter's input: element (row, i) of (m, in) draws number row·in + i.
 class Mask {
  public:
-  Mask(const Dropout& dropout, size_t in) : dropout_(dropout), in_(in), kept_(1.0f / (1.0f - dropout.p)) {}
+  Mask(const Dropout& dropout, size_t in)
+      : in_(in),
+        key_(MixBits(MixBits(dropout.seed) ^ dropout.stream)),
+        threshold_(static_cast<uint64_t>(std::ceil(static_cast<double>(dropout.p) * 0x1p53))),
+        kept_(1.0f / (1.0f - dropout.p)) {}
 
-  bool active() const { return dropout_.p > 0; }
+  bool active() const { return threshold_ > 0; }
 
   // out (rows, columns) = x ∘ mask, for the part of (m, in) that begins at (row, column).
   void Apply(const float* x, size_t ldx, size_t row, size_t column, size_t rows, size_t columns, float* out) const {
@@ -46,11 +51,11 @@ class Mask {
   }
 
  private:
-  float Factor(uint64_t index) const {
-    return RandomUniform(dropout_.seed, dropout_.stream, index) < static_cast<double>(dropout_.p) ? 0.0f : kept_;
-  }
-  Dropout dropout_;
+  // RandomUniform(seed, stream, index) < p, with all that does not depend on the index done before.
+  float Factor(uint64_t index) const { return (MixBits(key_ ^ index) >> 11) < threshold_ ? 0.0f : kept_; }
+
   size_t in_;
+  uint64_t key_, threshold_;
   float kept_;
 };
 
