@@ -16,6 +16,9 @@ std::string ValueText(const std::string& key, const Json& value) {
     return key.find("seed") == std::string::npos ? FormatCount(value.get<double>()) : value.dump();
   if (value.is_number()) return FormatNumber(value.get<double>());
   if (value.is_boolean()) return value.get<bool>() ? "yes" : "no";
+  if (value.is_array() && value.empty()) return "none";
+  if (value.is_array() && value.front().is_structured())
+    return FormatCount(static_cast<double>(value.size())) + " entries, listed in results.json";
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

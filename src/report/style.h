@@ -34,7 +34,7 @@ caption { text-align: left; color: var(--muted); padding-bottom: .3rem; }
 th, td { padding: .32rem .6rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--rule); }
 th { font-weight: 600; color: var(--muted); vertical-align: bottom; }
 td:first-child, th:first-child { padding-left: .3rem; min-width: 8.5rem; }
-.right { text-align: right; white-space: nowrap; } .center { text-align: center; }
+.right { text-align: right; } td.right { white-space: nowrap; } .center { text-align: center; }
 tr.chosen { background: var(--panel); } tr.chosen td:first-child { font-weight: 600; box-shadow: inset 3px 0 var(--good); }
 .good { color: var(--good); font-weight: 600; } .bad { color: var(--bad); font-weight: 600; }
 .unsure { color: var(--unsure); font-weight: 600; } .muted { color: var(--muted); }
@@ -59,7 +59,7 @@ svg text.now-label { fill: var(--ground); font-weight: 700; }
 .dot.c6, .cell.c6 { fill: var(--c6); } .dot.c7, .cell.c7 { fill: var(--c7); } .cell.none { fill: var(--rule); }
 details { margin: .5rem 0; } summary { cursor: pointer; } details .scroll { margin-left: 1rem; }
 td pre { margin: 0; padding: 0; background: none; white-space: pre-wrap; }
-@media (max-width: 40rem) { body { padding: 1rem .8rem 3rem; } h1 { font-size: 1.4rem; } th, td { padding: .3rem .45rem; } }
+@media (max-width: 40rem) { body { padding: 1rem .8rem 3rem; } h1 { font-size: 1.4rem; } th, td { padding: .3rem .45rem; } td { min-width: 6rem; } }
 @media print { :root { --ground: #fff; --panel: #f2f2f2; --ink: #000; --muted: #444; --rule: #bbb; color-scheme: light;
   --good: #17693a; --bad: #b3261e; --unsure: #8a5a00; --warn: #fff4d6; --link: #000;
   --c0: #2a6fdb; --c1: #d9730d; --c2: #1f8a4c; --c3: #c8372d; --c4: #7b4fc9; --c5: #0f8b8d; --c6: #8c5a2b; --c7: #c2388f; }

@@ -182,7 +182,8 @@ class SyntheticMaker {
 
   void AddManifest() {
     pack_.results.manifest = {
-        {"qad", "0.1.0"},
+        {"versions", {{"qad", "0.1.0"}}},
+        {"config", {{"path", "examples/helpdesk/config.yaml"}}},
         {"date", "2026-01-05T10:00:00Z"},
         {"seed", 0},
         {"seeds", 1},

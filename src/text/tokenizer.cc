@@ -104,7 +104,8 @@ void Tokenizer::Impl::Finish(SplitRule rule) {
 }
 
 // Merges lowest rank first, leftmost among equals: a heap of candidate pairs over a linked list of symbols, so that a
-// word of n bytes takes n log n steps (30,000 times one letter must not take n²).
+// word of n bytes takes n log n steps (30,000 times one letter must not take n²). Bytes that the vocabulary lacks are
+// left out before, as the reference does.
 void Tokenizer::Impl::EncodeWord(std::string_view word, std::vector<TokenId>& out) const {
   struct Symbol {
     TokenId id;
@@ -116,14 +117,14 @@ void Tokenizer::Impl::EncodeWord(std::string_view word, std::vector<TokenId>& ou
     TokenId left_id, right_id, merged;
     bool operator<(const Candidate& other) const { return rank != other.rank ? rank > other.rank : left > other.left; }
   };
-  std::vector<Symbol> symbols(word.size());
-  const int n = static_cast<int>(word.size());
+  std::vector<Symbol> symbols;
+  symbols.reserve(word.size());
+  for (const char c : word)
+    if (const TokenId id = of_byte[static_cast<unsigned char>(c)]; id >= 0) symbols.push_back({id, 0, 0});
+  const int n = static_cast<int>(symbols.size());
   for (int i = 0; i < n; ++i) {
-    const TokenId id = of_byte[static_cast<unsigned char>(word[static_cast<size_t>(i)])];
-    if (id < 0)
-      FailInput("{}: the vocabulary has no token for byte 0x{:02x}", where,
-                static_cast<unsigned char>(word[static_cast<size_t>(i)]));
-    symbols[static_cast<size_t>(i)] = {id, i - 1, i + 1 < n ? i + 1 : -1};
+    symbols[static_cast<size_t>(i)].previous = i - 1;
+    symbols[static_cast<size_t>(i)].next = i + 1 < n ? i + 1 : -1;
   }
   std::priority_queue<Candidate> queue;
   const auto consider = [&](int left) {

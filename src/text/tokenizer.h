@@ -39,7 +39,8 @@ class Tokenizer {
   static Tokenizer FromTiktoken(
       const std::filesystem::path& ranks);  // GPT-2's file; adds <|endoftext|> behind the ranks
 
-  // Plain text: special tokens in it are not recognised (text from users, datasets and documents).
+  // Plain text: special tokens in it are not recognised (text from users, datasets and documents). Bytes for which the
+  // vocabulary has no token (in SmolLM2's a few control characters) are left out.
   std::vector<TokenId> Encode(std::string_view text) const;
   // Text of a chat template: special tokens are recognised.
   std::vector<TokenId> EncodeWithSpecial(std::string_view text) const;

@@ -169,6 +169,8 @@ Tokenizer Tokenizer::FromTokenizerJson(const fs::path& path) {
   if (!json.Has("post_processor") || !ReadPostProcessor(*impl, json.Object("post_processor")))
     impl->add_bos = config.BoolOr("add_bos_token", false);
   impl->Finish(ReadSplitRule(json));
+  if (!model.StringOr("unk_token", "").empty() && std::ranges::count(impl->of_byte, -1) > 0)
+    FailInput("{}: unk_token is set and some bytes have no token, which this version does not do", model.where());
   return Tokenizer(impl);
 }
 
