@@ -1,6 +1,5 @@
 // qad tokenize MODEL [--file F | --text T] [--no-special]: token ids of a text, on one line.
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <iostream>
 #include <iterator>
@@ -42,10 +41,9 @@ std::vector<TokenId> Ids(const Tokenizer& tokenizer, const std::string& text, bo
 
 void RunTokenize(const Options& options, const GlobalFlags& flags) {
   const std::vector<TokenId> ids = Ids(OpenTokenizer(options.model), ReadText(options), options.no_special);
-  if (flags.json)
-    PrintJson(Json{{"ids", ids}});
-  else
-    fmt::print("{}\n", fmt::join(ids, " "));
+  if (flags.json) return PrintJson(Json{{"ids", ids}});
+  for (size_t i = 0; i < ids.size(); ++i) fmt::print("{}{}", i > 0 ? " " : "", ids[i]);
+  fmt::print("\n");
 }
 
 }  // namespace
