@@ -108,7 +108,7 @@ TEST_P(Matrix, DecodedRowsEqualTheReference) {
       std::vector<uint16_t> rounded(2 * cols);
       DecodeRowsBF16(w.view(), 1, 2, rounded.data());
       for (size_t i = 0; i < 2 * cols; ++i) {
-        float value = w.Row(1 + i / cols)[i % cols];
+        float value = w.At(1 + i / cols, i % cols);
         if (layout == Layout::kInt8Row) value = static_cast<float>(w.Code(1 + i / cols, i % cols));
         ASSERT_EQ(rounded[i], FloatToBF16(value)) << LayoutName(layout) << " " << cols;
       }
@@ -270,7 +270,7 @@ TEST_P(Matrix, IntegerProductsEqualTheReference) {
             double bound = tolerance;  // half a step of each block's activations, times the weights
             for (size_t i = 0; i < cols; ++i)
               bound +=
-                  static_cast<double>(q.scale(m, i / kBlock)) * 0.5001 * std::fabs(static_cast<double>(w.Row(r)[i]));
+                  static_cast<double>(q.scale(m, i / kBlock)) * 0.5001 * std::fabs(static_cast<double>(w.At(r, i)));
             ASSERT_TRUE(std::fabs(static_cast<double>(got) - exact) <= bound);
           }
         }
