@@ -12,10 +12,10 @@ namespace qad {
 
 // The value is the process's exit code.
 enum class ErrorKind {
-  kFailed = 1,       // the machine refused: disk full, out of memory, a child failed
-  kUsage = 2,        // command line or configuration
-  kInput = 3,        // a file that is missing, malformed or does not fit another
-  kNumeric = 4,      // NaN or infinity where a number was needed
+  kFailed = 1,   // the machine refused: disk full, out of memory, a child failed
+  kUsage = 2,    // command line or configuration
+  kInput = 3,    // a file that is missing, malformed or does not fit another
+  kNumeric = 4,  // NaN or infinity where a number was needed
   kInterrupted = 130,
 };
 
@@ -44,7 +44,7 @@ template <typename... Args>
 
 }  // namespace qad
 
-#define QAD_CHECK(condition) \
-  do {                       \
+#define QAD_CHECK(condition)                                             \
+  do {                                                                   \
     if (!(condition)) ::qad::AbortCheck(__FILE__, __LINE__, #condition); \
   } while (false)

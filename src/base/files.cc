@@ -88,8 +88,7 @@ AtomicFile::AtomicFile(const fs::path& path) : path_(path) {
   temporary_ += fmt::format(".tmp.{}.{}", ::getpid(), counter++);
   if (path.has_parent_path()) MakeFolders(path.parent_path());
   descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (descriptor_ < 0)
-    Fail(ErrorKind::kFailed, "{}: cannot be written: {}", path.string(), std::strerror(errno));
+  if (descriptor_ < 0) Fail(ErrorKind::kFailed, "{}: cannot be written: {}", path.string(), std::strerror(errno));
 }
 
 AtomicFile::~AtomicFile() {

@@ -30,8 +30,8 @@ inline uint16_t FloatToF16(float value) {
   const uint32_t magnitude = bits & 0x7fffffffu;
   if (magnitude > 0x7f800000u) return static_cast<uint16_t>(sign | 0x7e00u);
   if (magnitude >= 0x47800000u) return static_cast<uint16_t>(sign | 0x7c00u);  // >= 65536 overflows
-  if (magnitude < 0x38800000u) {                                              // below 2^-14: subnormal
-    const float scaled = std::bit_cast<float>(magnitude) + 0.5f;              // adding 2^-1 rounds to units of 2^-24
+  if (magnitude < 0x38800000u) {                                               // below 2^-14: subnormal
+    const float scaled = std::bit_cast<float>(magnitude) + 0.5f;               // adding 2^-1 rounds to units of 2^-24
     return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(scaled) & 0x7ffu));
   }
   const uint32_t rounded = magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13) & 1u);

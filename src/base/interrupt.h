@@ -3,8 +3,8 @@
 
 namespace qad {
 
-void CatchInterrupts();       // once, in main; also ignores SIGXFSZ so that a file-size limit is an ordinary write error
+void CatchInterrupts();  // once, in main; also ignores SIGXFSZ so that a file-size limit is an ordinary write error
 bool Interrupted();
-void ThrowIfInterrupted();    // Errors: kInterrupted
+void ThrowIfInterrupted();  // Errors: kInterrupted
 
 }  // namespace qad

@@ -11,8 +11,8 @@
 
 namespace qad {
 
-using Json = nlohmann::json;                  // keys sorted
-using OrderedJson = nlohmann::ordered_json;   // keys as written
+using Json = nlohmann::json;                 // keys sorted
+using OrderedJson = nlohmann::ordered_json;  // keys as written
 
 inline constexpr int kMaxJsonDepth = 64;
 
@@ -47,7 +47,8 @@ class JsonObject {
   std::string where_;
 };
 
-// Serialized with `indent` spaces (−1: one line) and a final newline; NaN and infinity are refused, not turned into null.
+// Serialized with `indent` spaces (−1: one line) and a final newline; NaN and infinity are refused, not turned into
+// null.
 std::string DumpJson(const Json& json, int indent = 2);
 std::string DumpJson(const OrderedJson& json, int indent = 2);
 

@@ -32,9 +32,7 @@ class Random {
   uint64_t Bits() { return RandomBits(seed_, stream_, index_++); }
   double Uniform() { return RandomUniform(seed_, stream_, index_++); }
   // Uniform in [0, n); n > 0. Lemire's multiplication; its bias of n/2^64 is of no consequence here.
-  uint64_t Below(uint64_t n) {
-    return static_cast<uint64_t>((static_cast<unsigned __int128>(Bits()) * n) >> 64);
-  }
+  uint64_t Below(uint64_t n) { return static_cast<uint64_t>((static_cast<unsigned __int128>(Bits()) * n) >> 64); }
   // Standard normal by Box and Muller.
   double Normal() {
     const double radius = std::sqrt(-2.0 * std::log(1.0 - Uniform()));

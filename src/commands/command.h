@@ -11,8 +11,8 @@ namespace qad {
 
 // Flags that every command takes.
 struct GlobalFlags {
-  bool json = false;   // one JSON document on stdout, everything else on stderr
-  int threads = 0;     // 0: all cores
+  bool json = false;  // one JSON document on stdout, everything else on stderr
+  int threads = 0;    // 0: all cores
 };
 
 // Adds options to `app` (already named) and returns the action, which prints data on stdout. It may throw Error.

@@ -139,8 +139,9 @@ Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const fs::path& 
     const RetrievalQuality quality = MeasureRetrieval(*index, workspace.eval, workspace.config.rag.top_k);
     if (quality.n > 0) {
       results.rows.push_back(Measured(arm.name, kRetrievalSlice, "recall_at_1", quality.recall_at_1, quality.n));
-      results.rows.push_back(Measured(arm.name, kRetrievalSlice, fmt::format("recall_at_{}", workspace.config.rag.top_k),
-                                      quality.recall_at_k, quality.n));
+      results.rows.push_back(Measured(arm.name, kRetrievalSlice,
+                                      fmt::format("recall_at_{}", workspace.config.rag.top_k), quality.recall_at_k,
+                                      quality.n));
       results.rows.push_back(Measured(arm.name, kRetrievalSlice, "mrr", quality.mean_reciprocal_rank, quality.n));
     }
   }

@@ -105,7 +105,8 @@ Results TrainingRows(const std::string& name, const TrainResult& trained, const 
       static_cast<double>(trained.adapter_bytes + trained.gradient_bytes + trained.moment_bytes + trained.tape_bytes));
   add("tape_bytes_predicted", static_cast<double>(trained.tape_bytes));
   add("tape_bytes", static_cast<double>(trained.tape_bytes_allocated));
-  results.rows.push_back(Measured(name, kUpdateSlice, "seconds_to_update", trained.seconds + trained.validation_seconds));
+  results.rows.push_back(
+      Measured(name, kUpdateSlice, "seconds_to_update", trained.seconds + trained.validation_seconds));
   Curve curve{.arm = name,
               .steps = {},
               .losses = trained.losses,

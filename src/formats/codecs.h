@@ -5,8 +5,8 @@
 
 namespace qad {
 
-#define QAD_CODEC(name)                                                \
-  void Decode##name(const std::byte* row, float* out, size_t cols);    \
+#define QAD_CODEC(name)                                             \
+  void Decode##name(const std::byte* row, float* out, size_t cols); \
   void Encode##name(const float* in, std::byte* row, size_t cols)
 
 QAD_CODEC(F32);

@@ -1,8 +1,10 @@
 // How weights are stored: one codec per format, and the one list of them. A format says how codes lie in bytes and what
-// they decode to; which codes to store is a solver's business (quantize/), how they are multiplied is ops/ and kernels/.
+// they decode to; which codes to store is a solver's business (quantize/), how they are multiplied is ops/ and
+// kernels/.
 //
 // A matrix (rows, cols) is stored row by row; each row is `RowBytes(cols)` bytes. Block formats cut a row into blocks
-// of `block` values. Encoders want finite values (what is NaN or infinite is for the caller to refuse). Sources: GGUF types as in ggml's quants (checked against the PyPI package `gguf` in testdata/).
+// of `block` values. Encoders want finite values (what is NaN or infinite is for the caller to refuse). Sources: GGUF
+// types as in ggml's quants (checked against the PyPI package `gguf` in testdata/).
 #pragma once
 
 #include <cstddef>
@@ -16,11 +18,11 @@ enum class FormatId : uint8_t { kF32, kF16, kBF16, kInt8, kQ8_0, kQ4_0, kQ4_1, k
 
 struct Format {
   FormatId id;
-  std::string_view name;   // "f32", "q4_1": as shown and as accepted in options
-  int block;               // values per block; a row's length must be a multiple
+  std::string_view name;  // "f32", "q4_1": as shown and as accepted in options
+  int block;              // values per block; a row's length must be a multiple
   int block_bytes;
-  int row_extra_bytes;     // bytes per row beside the blocks (int8: the row's f32 scale, after the codes)
-  int gguf_type;           // GGML type number, or -1
+  int row_extra_bytes;  // bytes per row beside the blocks (int8: the row's f32 scale, after the codes)
+  int gguf_type;        // GGML type number, or -1
   void (*decode_row)(const std::byte* row, float* out, size_t cols);
   void (*encode_row)(const float* in, std::byte* row, size_t cols);
 
@@ -33,7 +35,7 @@ struct Format {
 
 std::span<const Format> AllFormats();
 const Format& GetFormat(FormatId id);
-const Format* FindFormat(std::string_view name);       // case-insensitive; null where unknown
-const Format* FindGgufFormat(uint32_t gguf_type);      // null where unknown
+const Format* FindFormat(std::string_view name);   // case-insensitive; null where unknown
+const Format* FindGgufFormat(uint32_t gguf_type);  // null where unknown
 
 }  // namespace qad

@@ -61,10 +61,12 @@ void ParseLlamaLike(const JsonObject& json, ModelConfig& config) {
   double theta = 10000.0;
   if (json.Has("rope_parameters")) theta = json.Object("rope_parameters").NumberOr("rope_theta", 1, 1e12, theta);
   config.rope_theta = static_cast<float>(json.NumberOr("rope_theta", 1, 1e12, theta));
-  if (json.BoolOr("use_sliding_window", true)) config.sliding_window = Size(json.IntOr("sliding_window", 0, kMaxPositions, 0));
+  if (json.BoolOr("use_sliding_window", true))
+    config.sliding_window = Size(json.IntOr("sliding_window", 0, kMaxPositions, 0));
   const std::string activation = json.StringOr("hidden_act", "silu");
   if (activation != "silu")
-    FailInput("{}: hidden_act is \"{}\"; family {} is defined with silu", json.where(), activation, config.family->name);
+    FailInput("{}: hidden_act is \"{}\"; family {} is defined with silu", json.where(), activation,
+              config.family->name);
 }
 
 }  // namespace
@@ -82,7 +84,8 @@ ModelConfig ParseModelConfig(const Json& root, const std::string& where) {
   ModelConfig config;
   config.family = FindFamilyByHf(architecture, type);
   if (config.family == nullptr)
-    FailInput("{}: architecture \"{}\" is not known; known: {}", where, architecture.empty() ? type : architecture, KnownFamilies());
+    FailInput("{}: architecture \"{}\" is not known; known: {}", where, architecture.empty() ? type : architecture,
+              KnownFamilies());
   config.vocab = Size(json.Int("vocab_size", 1, kMaxVocab));
   config.stored_dtype = json.StringOr("torch_dtype", json.StringOr("dtype", ""));
   if (config.family->name == "gpt2")
@@ -113,7 +116,8 @@ ModelConfig ParseModelConfig(const GgufFile& file) {
       file.NumberOr(key(layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon"), 1e-5));
   config.rope_theta = static_cast<float>(file.NumberOr(key("rope.freq_base"), 10000.0));
   config.sliding_window = Size(file.IntOr(key("attention.sliding_window"), 0, kMaxPositions, 0));
-  config.head_dim = HeadDim(where, file.IntOr(key("attention.key_length"), 1, kMaxWidth, 0), config.hidden, config.heads);
+  config.head_dim =
+      HeadDim(where, file.IntOr(key("attention.key_length"), 1, kMaxWidth, 0), config.hidden, config.heads);
   const std::string scaling = file.StringOr(key("rope.scaling.type"), "none");
   config.rope_scaling = scaling == "none" ? "" : scaling;
   if (file.Has("tokenizer.ggml.tokens")) {
@@ -132,9 +136,11 @@ ModelConfig ParseModelConfig(const GgufFile& file) {
 
 void RequireRunnable(const ModelConfig& config, const std::string& where) {
   if (!config.family->runs)
-    FailInput("{}: family {} is known for memory arithmetic only; this version runs llama and gpt2", where, config.family->name);
+    FailInput("{}: family {} is known for memory arithmetic only; this version runs llama and gpt2", where,
+              config.family->name);
   if (!config.rope_scaling.empty())
-    FailInput("{}: rotary scaling \"{}\" is not run by this version; `qad memory` still works", where, config.rope_scaling);
+    FailInput("{}: rotary scaling \"{}\" is not run by this version; `qad memory` still works", where,
+              config.rope_scaling);
   if (config.sliding_window > 0 && config.sliding_window < config.max_positions)
     FailInput("{}: sliding-window attention is not run by this version; `qad memory` still works", where);
 }

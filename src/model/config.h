@@ -15,15 +15,15 @@ struct ModelConfig {
   const Family* family = nullptr;
   size_t vocab = 0, hidden = 0, layers = 0, heads = 0, kv_heads = 0, head_dim = 0, intermediate = 0;
   size_t max_positions = 0;
-  size_t sliding_window = 0;       // 0: none
+  size_t sliding_window = 0;  // 0: none
   float norm_eps = 1e-5f;
   float rope_theta = 10000.0f;
   bool tied_head = false;
-  bool attention_bias = false;     // on q, k, v
-  bool output_bias = false;        // on o
+  bool attention_bias = false;  // on q, k, v
+  bool output_bias = false;     // on o
   bool mlp_bias = false;
-  std::string rope_scaling;        // its type where there is one; not run in this version
-  std::string stored_dtype;        // torch_dtype of config.json, e.g. "bfloat16"; empty where not said
+  std::string rope_scaling;  // its type where there is one; not run in this version
+  std::string stored_dtype;  // torch_dtype of config.json, e.g. "bfloat16"; empty where not said
 
   size_t qkv_outputs() const { return (heads + 2 * kv_heads) * head_dim; }
 };

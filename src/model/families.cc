@@ -48,24 +48,49 @@ constexpr TensorNames kGpt2Names[] = {
 };
 
 constexpr Family kFamilies[] = {
-    {.name = "llama", .hf_architecture = "LlamaForCausalLM", .hf_model_type = "llama", .gguf_architecture = "llama",
-     .tensors = kLlamaNames, .traits = {.gguf_permutes_qk = true}, .runs = true},
-    {.name = "gpt2", .hf_architecture = "GPT2LMHeadModel", .hf_model_type = "gpt2", .gguf_architecture = "gpt2",
-     .tensors = kGpt2Names,
-     .traits = {.norm = Norm::kLayer, .activation = Activation::kGeluTanh, .learned_positions = true, .fused_qkv = true,
-                .conv1d = true, .all_biases = true},
+    {.name = "llama",
+     .hf_architecture = "LlamaForCausalLM",
+     .hf_model_type = "llama",
+     .gguf_architecture = "llama",
+     .tensors = kLlamaNames,
+     .traits = {.gguf_permutes_qk = true},
      .runs = true},
-    {.name = "mistral", .hf_architecture = "MistralForCausalLM", .hf_model_type = "mistral",
-     .gguf_architecture = "mistral", .tensors = kLlamaNames, .traits = {}},
-    {.name = "qwen2", .hf_architecture = "Qwen2ForCausalLM", .hf_model_type = "qwen2", .gguf_architecture = "qwen2",
-     .tensors = kLlamaNames, .traits = {.qkv_bias = true}},
-    {.name = "phi3", .hf_architecture = "Phi3ForCausalLM", .hf_model_type = "phi3", .gguf_architecture = "phi3",
-     .tensors = kPhi3Names, .traits = {.fused_qkv = true, .fused_gate_up = true}},
+    {.name = "gpt2",
+     .hf_architecture = "GPT2LMHeadModel",
+     .hf_model_type = "gpt2",
+     .gguf_architecture = "gpt2",
+     .tensors = kGpt2Names,
+     .traits = {.norm = Norm::kLayer,
+                .activation = Activation::kGeluTanh,
+                .learned_positions = true,
+                .fused_qkv = true,
+                .conv1d = true,
+                .all_biases = true},
+     .runs = true},
+    {.name = "mistral",
+     .hf_architecture = "MistralForCausalLM",
+     .hf_model_type = "mistral",
+     .gguf_architecture = "mistral",
+     .tensors = kLlamaNames,
+     .traits = {}},
+    {.name = "qwen2",
+     .hf_architecture = "Qwen2ForCausalLM",
+     .hf_model_type = "qwen2",
+     .gguf_architecture = "qwen2",
+     .tensors = kLlamaNames,
+     .traits = {.qkv_bias = true}},
+    {.name = "phi3",
+     .hf_architecture = "Phi3ForCausalLM",
+     .hf_model_type = "phi3",
+     .gguf_architecture = "phi3",
+     .tensors = kPhi3Names,
+     .traits = {.fused_qkv = true, .fused_gate_up = true}},
 };
 
 constexpr std::array<std::string_view, 15> kRoleNames = {
-    "q_proj", "k_proj", "v_proj", "qkv_proj", "o_proj", "gate_proj", "up_proj", "gate_up_proj", "down_proj", "lm_head",
-    "attention_norm", "mlp_norm", "final_norm", "token_embedding", "position_embedding"};
+    "q_proj",         "k_proj",   "v_proj",       "qkv_proj",        "o_proj",
+    "gate_proj",      "up_proj",  "gate_up_proj", "down_proj",       "lm_head",
+    "attention_norm", "mlp_norm", "final_norm",   "token_embedding", "position_embedding"};
 
 const TensorNames* FindNames(const Family& family, Role role) {
   for (const TensorNames& names : family.tensors)
@@ -103,7 +128,8 @@ const Family* FindFamilyByGguf(std::string_view architecture) {
 std::string KnownFamilies() {
   std::string text;
   for (const Family& family : kFamilies)
-    text += fmt::format("{}{}{}", text.empty() ? "" : ", ", family.hf_architecture, family.runs ? "" : " (memory only)");
+    text +=
+        fmt::format("{}{}{}", text.empty() ? "" : ", ", family.hf_architecture, family.runs ? "" : " (memory only)");
   return text;
 }
 

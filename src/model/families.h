@@ -10,12 +10,24 @@ namespace qad {
 
 // What a tensor does. Linears come before norms and embeddings come last, so that kinds can be told by order.
 enum class Role : uint8_t {
-  kQ, kK, kV, kQkv, kO, kGate, kUp, kGateUp, kDown, kHead,
-  kAttentionNorm, kMlpNorm, kFinalNorm,
-  kTokenEmbedding, kPositionEmbedding,
+  kQ,
+  kK,
+  kV,
+  kQkv,
+  kO,
+  kGate,
+  kUp,
+  kGateUp,
+  kDown,
+  kHead,
+  kAttentionNorm,
+  kMlpNorm,
+  kFinalNorm,
+  kTokenEmbedding,
+  kPositionEmbedding,
 };
-std::string_view RoleName(Role role);      // "q_proj", "down_proj", "token_embedding", …
-bool IsLinear(Role role);                  // the matrices that quantizers and LoRA see; the head is not among LoRA's
+std::string_view RoleName(Role role);  // "q_proj", "down_proj", "token_embedding", …
+bool IsLinear(Role role);              // the matrices that quantizers and LoRA see; the head is not among LoRA's
 bool IsNorm(Role role);
 
 enum class Norm : uint8_t { kRms, kLayer };
@@ -34,10 +46,10 @@ struct Traits {
   bool learned_positions = false;  // instead of rotary ones
   bool fused_qkv = false;
   bool fused_gate_up = false;
-  bool conv1d = false;             // Hugging Face stores (in, out)
-  bool all_biases = false;         // every linear and norm has one
+  bool conv1d = false;      // Hugging Face stores (in, out)
+  bool all_biases = false;  // every linear and norm has one
   bool qkv_bias = false;
-  bool gguf_permutes_qk = false;   // the converter interleaves rotary halves; reading must undo it
+  bool gguf_permutes_qk = false;  // the converter interleaves rotary halves; reading must undo it
 };
 
 struct Family {
@@ -47,7 +59,7 @@ struct Family {
   std::string_view gguf_architecture;
   std::span<const TensorNames> tensors;
   Traits traits;
-  bool runs = false;                 // the engine runs it; otherwise memory arithmetic only
+  bool runs = false;  // the engine runs it; otherwise memory arithmetic only
 };
 
 std::span<const Family> AllFamilies();

@@ -8,8 +8,14 @@
 namespace qad {
 
 KvCache::KvCache(const ModelConfig& config, size_t slots, size_t capacity, KvType type)
-    : layers_(config.layers), slots_(slots), capacity_(capacity), kv_heads_(config.kv_heads), head_dim_(config.head_dim),
-      type_(type), element_(type == KvType::kF32 ? 4 : 2), data_(Bytes(config, slots, capacity, type)) {}
+    : layers_(config.layers),
+      slots_(slots),
+      capacity_(capacity),
+      kv_heads_(config.kv_heads),
+      head_dim_(config.head_dim),
+      type_(type),
+      element_(type == KvType::kF32 ? 4 : 2),
+      data_(Bytes(config, slots, capacity, type)) {}
 
 size_t KvCache::Bytes(const ModelConfig& config, size_t slots, size_t capacity, KvType type) {
   const size_t values = config.layers * slots * 2 * config.kv_heads * capacity * config.head_dim;
@@ -21,8 +27,10 @@ size_t KvCache::Offset(size_t layer, size_t slot, size_t which, size_t head) con
 }
 
 KvView KvCache::View(size_t layer, size_t slot, size_t which) const {
-  return {.data = data_.data() + Offset(layer, slot, which, 0) * element_, .f16 = type_ == KvType::kF16,
-          .head_stride = capacity_ * head_dim_, .row_stride = head_dim_};
+  return {.data = data_.data() + Offset(layer, slot, which, 0) * element_,
+          .f16 = type_ == KvType::kF16,
+          .head_stride = capacity_ * head_dim_,
+          .row_stride = head_dim_};
 }
 
 void KvCache::Write(size_t layer, size_t slot, size_t position, const float* k, const float* v) {

@@ -32,8 +32,14 @@ class Builder {
     const char* suffix = bias ? ".bias" : ".weight";
     TensorSpec spec{.name = HfName(family, role, layer) + suffix,
                     .gguf_name = GgufName(family, role, layer) + suffix,
-                    .role = role, .layer = layer, .bias = bias, .rows = rows, .cols = cols,
-                    .stored = FormatId::kF32, .layout = Layout::kF32, .group = group};
+                    .role = role,
+                    .layer = layer,
+                    .bias = bias,
+                    .rows = rows,
+                    .cols = cols,
+                    .stored = FormatId::kF32,
+                    .layout = Layout::kF32,
+                    .group = group};
     spec.stored = stored_(spec).value_or(FormatId::kF32);
     const bool matrix = !bias && !IsNorm(role);
     if (matrix) {
@@ -86,15 +92,21 @@ WeightMode WeightModeOf(std::string_view name) {
 
 Layout LayoutFor(FormatId stored) {
   switch (stored) {
-    case FormatId::kF32: return Layout::kF32;
-    case FormatId::kF16: return Layout::kF16;
-    case FormatId::kBF16: return Layout::kBF16;
-    case FormatId::kInt8: return Layout::kInt8Row;
+    case FormatId::kF32:
+      return Layout::kF32;
+    case FormatId::kF16:
+      return Layout::kF16;
+    case FormatId::kBF16:
+      return Layout::kBF16;
+    case FormatId::kInt8:
+      return Layout::kInt8Row;
     case FormatId::kQ8_0:
     case FormatId::kQ5_0:
-    case FormatId::kQ5_1: return Layout::kInt8Block;
+    case FormatId::kQ5_1:
+      return Layout::kInt8Block;
     case FormatId::kQ4_0:
-    case FormatId::kQ4_1: return Layout::kInt4Block;
+    case FormatId::kQ4_1:
+      return Layout::kInt4Block;
   }
   return Layout::kF32;
 }

@@ -1,5 +1,5 @@
-// The plan: every tensor of a model with its name, role, shape, stored format, runtime layout and bytes. The loader, the
-// quantizers, LoRA target selection, the writers and the memory estimator consume this one list.
+// The plan: every tensor of a model with its name, role, shape, stored format, runtime layout and bytes. The loader,
+// the quantizers, LoRA target selection, the writers and the memory estimator consume this one list.
 #pragma once
 
 #include <functional>
@@ -14,15 +14,15 @@
 namespace qad {
 
 struct TensorSpec {
-  std::string name;        // Hugging Face parameter name: "model.layers.0.mlp.up_proj.weight"
-  std::string gguf_name;   // "blk.0.ffn_up.weight"
+  std::string name;       // Hugging Face parameter name: "model.layers.0.mlp.up_proj.weight"
+  std::string gguf_name;  // "blk.0.ffn_up.weight"
   Role role = Role::kQ;
   int layer = -1;
   bool bias = false;
-  size_t rows = 0, cols = 0;              // (outputs, inputs); vectors are (1, n)
-  FormatId stored = FormatId::kBF16;      // as it lies in the file
-  Layout layout = Layout::kF32;           // as it lies in memory
-  int group = 0;                          // tensors of one group and layout lie side by side and are multiplied as one
+  size_t rows = 0, cols = 0;          // (outputs, inputs); vectors are (1, n)
+  FormatId stored = FormatId::kBF16;  // as it lies in the file
+  Layout layout = Layout::kF32;       // as it lies in memory
+  int group = 0;                      // tensors of one group and layout lie side by side and are multiplied as one
 
   size_t elements() const { return rows * cols; }
   size_t stored_bytes() const { return rows * GetFormat(stored).RowBytes(cols); }

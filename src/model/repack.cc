@@ -42,13 +42,18 @@ void RepackRow(FormatId format, const std::byte* row, size_t cols, std::byte* co
         pairs[2 * b + 1] = Half(row + 2);
         std::memcpy(codes + b * 16, row + 4, 16);
         break;
-      case FormatId::kQ5_0: Unpack5(row + 2, row + 6, 16, wide); break;
+      case FormatId::kQ5_0:
+        Unpack5(row + 2, row + 6, 16, wide);
+        break;
       case FormatId::kQ5_1:
         pairs[2 * b + 1] = Half(row + 2);
         Unpack5(row + 4, row + 8, 0, wide);
         break;
-      case FormatId::kQ8_0: std::memcpy(wide, row + 2, 32); break;
-      default: QAD_CHECK(false);
+      case FormatId::kQ8_0:
+        std::memcpy(wide, row + 2, 32);
+        break;
+      default:
+        QAD_CHECK(false);
     }
   }
 }

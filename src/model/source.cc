@@ -24,11 +24,16 @@ const SafetensorsEntry* FindEntry(const ModelFiles& files, const std::string& na
 
 std::optional<FormatId> FormatOf(DType dtype) {
   switch (dtype) {
-    case DType::kF32: return FormatId::kF32;
-    case DType::kF16: return FormatId::kF16;
-    case DType::kBF16: return FormatId::kBF16;
-    case DType::kI8: return FormatId::kInt8;
-    default: return std::nullopt;
+    case DType::kF32:
+      return FormatId::kF32;
+    case DType::kF16:
+      return FormatId::kF16;
+    case DType::kBF16:
+      return FormatId::kBF16;
+    case DType::kI8:
+      return FormatId::kInt8;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -38,7 +43,8 @@ TensorSource FromSafetensors(const ModelFiles& files, const ModelConfig& config,
   if (entry == nullptr) FailInput("{}: tensor \"{}\" is missing; is the model complete?", where, spec.name);
   const std::optional<FormatId> format = FormatOf(entry->dtype);
   if (!format)
-    FailInput("{}: tensor \"{}\" has type {}, which this version cannot decode", where, spec.name, DTypeName(entry->dtype));
+    FailInput("{}: tensor \"{}\" has type {}, which this version cannot decode", where, spec.name,
+              DTypeName(entry->dtype));
   TensorSource source{.format = *format, .rows = spec.rows, .cols = spec.cols, .data = entry->bytes.data()};
   const bool matrix = IsLinear(spec.role) && spec.role != Role::kHead && !spec.bias;
   // Quantized artefacts hold (out, in) always; only dense Conv1D matrices lie the other way round.
@@ -52,7 +58,8 @@ TensorSource FromSafetensors(const ModelFiles& files, const ModelConfig& config,
   if (*format == FormatId::kInt8) {
     const SafetensorsEntry* scale = FindEntry(files, spec.name + "_scale");
     if (scale == nullptr || scale->dtype != DType::kF32 || scale->Elements() != static_cast<int64_t>(spec.rows))
-      FailInput("{}: int8 tensor \"{}\" wants a scale per row: \"{}_scale\", F32, {} values", where, spec.name, spec.name, spec.rows);
+      FailInput("{}: int8 tensor \"{}\" wants a scale per row: \"{}_scale\", F32, {} values", where, spec.name,
+                spec.name, spec.rows);
     source.scales = scale->bytes.data();
   }
   return source;
@@ -63,13 +70,14 @@ TensorSource FromGguf(const ModelFiles& files, const ModelConfig& config, const 
   const GgufTensor* tensor = files.gguf->Find(spec.gguf_name);
   if (tensor == nullptr) FailInput("{}: tensor \"{}\" is missing; is the file complete?", where, spec.gguf_name);
   if (tensor->format == nullptr)
-    FailInput("{}: tensor \"{}\" has type {}, which this version cannot decode", where, spec.gguf_name, GgufTypeName(tensor->type));
+    FailInput("{}: tensor \"{}\" has type {}, which this version cannot decode", where, spec.gguf_name,
+              GgufTypeName(tensor->type));
   int64_t elements = 1;
   for (const int64_t n : tensor->shape) elements *= n;
   if (tensor->shape.empty() || tensor->shape.back() != static_cast<int64_t>(spec.cols) ||
       elements != static_cast<int64_t>(spec.elements()))
-    FailInput("{}: tensor \"{}\" has shape {}, the header says ({}, {})", where, spec.gguf_name, ShapeText(tensor->shape),
-              spec.rows, spec.cols);
+    FailInput("{}: tensor \"{}\" has shape {}, the header says ({}, {})", where, spec.gguf_name,
+              ShapeText(tensor->shape), spec.rows, spec.cols);
   TensorSource source{.format = tensor->format->id, .rows = spec.rows, .cols = spec.cols, .data = tensor->bytes.data()};
   const bool rotary = spec.role == Role::kQ || spec.role == Role::kK;
   if (rotary && config.family->traits.gguf_permutes_qk) source.rotary_head_dim = config.head_dim;

@@ -11,11 +11,11 @@ namespace qad {
 
 struct TensorSource {
   FormatId format = FormatId::kF32;
-  size_t rows = 0, cols = 0;               // of the planned tensor
+  size_t rows = 0, cols = 0;  // of the planned tensor
   const std::byte* data = nullptr;
-  const std::byte* scales = nullptr;       // int8: (rows) f32 in a tensor of its own
-  bool transposed = false;                 // the file holds (cols, rows)
-  size_t rotary_head_dim = 0;              // > 0: rows of each head are interleaved in the file
+  const std::byte* scales = nullptr;  // int8: (rows) f32 in a tensor of its own
+  bool transposed = false;            // the file holds (cols, rows)
+  size_t rotary_head_dim = 0;         // > 0: rows of each head are interleaved in the file
 
   // Row `row` into `view` (whose layout is dense, or LayoutFor(format)).
   void CopyRow(size_t row, const MatrixView& view) const;

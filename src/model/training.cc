@@ -27,7 +27,9 @@ size_t TrainingPass::Bytes(size_t tokens) const {
   return TrainingBytes(model_.config(), tokens, ranks);
 }
 
-size_t TrainingPass::allocated_bytes() const { return (tape_.size() + buffers_.size() + dx_.capacity()) * sizeof(float); }
+size_t TrainingPass::allocated_bytes() const {
+  return (tape_.size() + buffers_.size() + dx_.capacity()) * sizeof(float);
+}
 
 void TrainingPass::Place(size_t rows) {
   const ModelConfig& c = model_.config();

@@ -14,8 +14,8 @@ inline constexpr TokenId kNotSupervised = -1;
 
 struct PackedBatch {
   std::vector<TokenId> tokens;
-  std::vector<TokenId> labels;       // labels[t]: the token to predict after tokens[t], or kNotSupervised
-  std::vector<size_t> lengths;       // of the sequences, in order; their sum is tokens.size()
+  std::vector<TokenId> labels;  // labels[t]: the token to predict after tokens[t], or kNotSupervised
+  std::vector<size_t> lengths;  // of the sequences, in order; their sum is tokens.size()
 
   size_t supervised() const;
 };
@@ -25,10 +25,10 @@ class TrainingPass {
   explicit TrainingPass(Transformer& model) : model_(model) {}
 
   struct Options {
-    double loss_weight = 1;          // each supervised token's weight in the gradient: 1 / tokens of the optimizer step
-    float dropout = 0;               // of adapters' inputs
-    uint64_t seed = 0, step = 0;     // of dropout
-    bool backward = true;            // else only the loss
+    double loss_weight = 1;       // each supervised token's weight in the gradient: 1 / tokens of the optimizer step
+    float dropout = 0;            // of adapters' inputs
+    uint64_t seed = 0, step = 0;  // of dropout
+    bool backward = true;         // else only the loss
   };
 
   // Returns the sum of −log p over supervised tokens (not weighted). Adds loss_weight × gradients to the adapters'
@@ -60,7 +60,8 @@ class TrainingPass {
   std::vector<AttentionItem> items_;
   std::vector<Layer> layers_;
   std::vector<float> tape_, buffers_, dx_;
-  float *final_ = nullptr, *wide_ = nullptr, *normed_ = nullptr, *d_wide_ = nullptr, *d_normed_ = nullptr, *d_attention_ = nullptr;
+  float *final_ = nullptr, *wide_ = nullptr, *normed_ = nullptr, *d_wide_ = nullptr, *d_normed_ = nullptr,
+        *d_attention_ = nullptr;
 };
 
 }  // namespace qad

@@ -51,7 +51,10 @@ void Weights::Lay() {
     for (const size_t i : members) {
       const TensorSpec& spec = plan_.tensors[i];
       MatrixView& view = views_[i];
-      view = {.layout = spec.layout, .rows = spec.rows, .cols = spec.cols, .codes = code_at,
+      view = {.layout = spec.layout,
+              .rows = spec.rows,
+              .cols = spec.cols,
+              .codes = code_at,
               .stride_bytes = LayoutRowBytes(spec.layout, spec.cols)};
       if (spec.layout == Layout::kInt8Row)
         view.row_scales = reinterpret_cast<const float*>(scale_at);

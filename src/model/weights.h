@@ -37,8 +37,8 @@ class Weights {
 
   // A tensor by its place in plan().tensors.
   const MatrixView& view(size_t index) const { return views_[index]; }
-  MatrixView Matrix(Role role, int layer) const;                 // aborts where the plan has none
-  const float* Vector(Role role, int layer, bool bias) const;    // null where the plan has none
+  MatrixView Matrix(Role role, int layer) const;               // aborts where the plan has none
+  const float* Vector(Role role, int layer, bool bias) const;  // null where the plan has none
   // The tensors of one linear operation as few matrices as their layouts allow, with their biases.
   struct Stack {
     std::vector<MatrixView> parts;

@@ -61,7 +61,9 @@ std::vector<Text> SnapshotRow(const Results& results, const Json& entry) {
     cells.insert(cells.end(), {Missing(), Missing(), Missing(), Missing()});
     return cells;
   }
-  const auto bytes = results.Value(arm->name, kMemorySlice, "weights_bytes");
+  // As the snapshot counts: an adapter is part of what is loaded.
+  auto bytes = results.Value(arm->name, kMemorySlice, "weights_bytes");
+  if (bytes) *bytes += results.Value(arm->name, kMemorySlice, "adapter_bytes").value_or(0);
   const auto rate = results.Value(arm->name, kSpeedSlice, "decode_tokens_per_second");
   cells.push_back(arm->name);
   cells.push_back(bytes ? Text(fmt::format("{:.6f}", *bytes / (1 << 30))) : Missing());

@@ -118,8 +118,8 @@ struct Decision {
   int64_t resamples = 0;          // 0: no samples were given
   std::optional<double> nothing;  // share of resamples in which no arm passes
   std::vector<Flip> flips;
-  WinnerMap map;                         // by the whole rule
-  WinnerMap cheaper;                     // by cost alone, of the first pair of break_even; empty without one
+  WinnerMap map;      // by the whole rule
+  WinnerMap cheaper;  // by cost alone, of the first pair of break_even; empty without one
   std::vector<BreakEven> break_even;
   std::vector<TopicAnswer> topics;
   std::vector<QuantizationAnswer> quantization;  // smallest artefact first

@@ -177,7 +177,7 @@ Sample ReadSample(const JsonObject& json) {
 
 bool IsGroup(std::string_view slice) {
   static constexpr std::array kGroups = {kSpeedSlice,  kMemorySlice,    kTrainingSlice, kTextSlice,
-                                        kUpdateSlice, kRetrievalSlice, kQuantizeSlice, kTokensSlice};
+                                         kUpdateSlice, kRetrievalSlice, kQuantizeSlice, kTokensSlice};
   return std::find(kGroups.begin(), kGroups.end(), slice) != kGroups.end();
 }
 

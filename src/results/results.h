@@ -1,5 +1,5 @@
-// The data model between measuring and judging. evaluate/ and experiment/ fill it; decide/ and report/ read it and never
-// a model. Every figure of the pack is a row of results.json, or follows from rows.
+// The data model between measuring and judging. evaluate/ and experiment/ fill it; decide/ and report/ read it and
+// never a model. Every figure of the pack is a row of results.json, or follows from rows.
 #pragma once
 
 #include <cstdint>
@@ -22,66 +22,69 @@ struct Row {
   std::string metric;
   double value = 0;
   std::optional<double> low, high;
-  int64_t n = 0;                    // items or repetitions behind it
+  int64_t n = 0;  // items or repetitions behind it
 };
 
 // Groups: rows that do not belong to a slice of items.
-inline constexpr std::string_view kSpeedSlice = "speed";        // prefill_tokens_per_second, decode_tokens_per_second, ttft_p50 …
-inline constexpr std::string_view kMemorySlice = "memory";      // weights_bytes, kv_bytes, peak_rss_bytes, each with _predicted
-inline constexpr std::string_view kTrainingSlice = "training";  // seconds, tokens_per_second, trainable_parameters, peak_rss_bytes
-inline constexpr std::string_view kTextSlice = "text";          // perplexity, kl_divergence, same_top1 on general text
-inline constexpr std::string_view kUpdateSlice = "update";      // seconds_to_update: from a changed fact to answering it
+inline constexpr std::string_view kSpeedSlice =
+    "speed";  // prefill_tokens_per_second, decode_tokens_per_second, ttft_p50 …
+inline constexpr std::string_view kMemorySlice =
+    "memory";  // weights_bytes, kv_bytes, peak_rss_bytes, each with _predicted
+inline constexpr std::string_view kTrainingSlice =
+    "training";  // seconds, tokens_per_second, trainable_parameters, peak_rss_bytes
+inline constexpr std::string_view kTextSlice = "text";      // perplexity, kl_divergence, same_top1 on general text
+inline constexpr std::string_view kUpdateSlice = "update";  // seconds_to_update: from a changed fact to answering it
 inline constexpr std::string_view kRetrievalSlice = "retrieval";  // recall_at_1, recall_at_3, mrr
 inline constexpr std::string_view kQuantizeSlice = "quantize";    // seconds, bytes, nmse:<role> of making an artefact
 inline constexpr std::string_view kTokensSlice = "tokens";        // prompt_tokens, output_tokens (means), skipped_items
 
 // What one arm is. `weights` is a format ("bf16", "int8", "q4_1"); adapter and prompting are empty where there is none.
 struct ArmInfo {
-  std::string name;                 // as configured: "lora-grounded + rag"
+  std::string name;  // as configured: "lora-grounded + rag"
   std::string weights;
-  std::string adapter;              // name of the adapter, or empty
-  std::string prompting;            // "", "few-shot" or "rag"
-  std::string artefact;             // path of the model or adapter it needs, for the memo's commands
-  std::string command;              // the command that answers a question with this arm
-  bool baseline = false;            // a reference without a language model: never recommended
-  int moving_parts = 0;             // 0 the base alone; one more for each of: other weights, an adapter, few-shot, an index
+  std::string adapter;    // name of the adapter, or empty
+  std::string prompting;  // "", "few-shot" or "rag"
+  std::string artefact;   // path of the model or adapter it needs, for the memo's commands
+  std::string command;    // the command that answers a question with this arm
+  bool baseline = false;  // a reference without a language model: never recommended
+  int moving_parts = 0;   // 0 the base alone; one more for each of: other weights, an adapter, few-shot, an index
 };
 
 // What one arm made of one item.
 struct Sample {
   std::string arm, item, slice;
-  std::string cluster;              // items about one fact are resampled together; the item's id where alone
-  std::string overlap;              // stratum of lexical overlap with the source, where given
+  std::string cluster;  // items about one fact are resampled together; the item's id where alone
+  std::string overlap;  // stratum of lexical overlap with the source, where given
   int64_t prompt_tokens = 0, output_tokens = 0;
-  bool truncated = false;           // stopped by max_new_tokens
-  double seconds = 0;               // its share of a batch: for orientation, never a speed row
+  bool truncated = false;  // stopped by max_new_tokens
+  double seconds = 0;      // its share of a batch: for orientation, never a speed row
   std::string expected, output;
-  std::map<std::string, double> scores;   // metric → 0/1, or a number
-  std::vector<std::string> passages;      // ids of retrieved chunks, best first
+  std::map<std::string, double> scores;  // metric → 0/1, or a number
+  std::vector<std::string> passages;     // ids of retrieved chunks, best first
 };
 
 // Loss against optimizer step, for the learning curves.
 struct Curve {
   std::string arm;
-  std::vector<double> steps, losses;                        // training loss, mean over supervised tokens
+  std::vector<double> steps, losses;  // training loss, mean over supervised tokens
   std::vector<double> validation_steps, validation_losses;
 };
 
 // A comparison declared before the run, or an exploratory one. Difference = better − than, paired by item.
 struct Comparison {
   std::string better, than, slice, metric;
-  bool declared = false;            // declared ones are corrected together (Holm)
+  bool declared = false;  // declared ones are corrected together (Holm)
   int64_t n = 0, clusters = 0;
   double difference = 0, low = 0, high = 0;
-  double p_value = 1, p_adjusted = 1;     // exact McNemar for yes/no metrics, else the bootstrap's
-  double detectable = 0;            // minimum detectable difference at 80% power, α = .05
-  std::string verdict;              // "better", "worse", "equivalent", "cannot tell"; exploratory: ""
+  double p_value = 1, p_adjusted = 1;  // exact McNemar for yes/no metrics, else the bootstrap's
+  double detectable = 0;               // minimum detectable difference at 80% power, α = .05
+  std::string verdict;                 // "better", "worse", "equivalent", "cannot tell"; exploratory: ""
 };
 
 struct Results {
-  bool partial = false;             // cut by --max-…-samples
-  Json manifest = Json::object();   // versions, machine, hashes, seeds, date, load; keys in docs/results.md
-  Json settings = Json::object();   // the checked configuration, for the report
+  bool partial = false;            // cut by --max-…-samples
+  Json manifest = Json::object();  // versions, machine, hashes, seeds, date, load; keys in docs/results.md
+  Json settings = Json::object();  // the checked configuration, for the report
   std::vector<ArmInfo> arms;
   std::vector<Row> rows;
   std::vector<Comparison> comparisons;
@@ -90,7 +93,7 @@ struct Results {
   const Row* Find(std::string_view arm, std::string_view slice, std::string_view metric) const;  // null where missing
   std::optional<double> Value(std::string_view arm, std::string_view slice, std::string_view metric) const;
   const ArmInfo* Arm(std::string_view name) const;
-  std::vector<std::string> Slices() const;   // slices of items, in order of first appearance; without the groups
+  std::vector<std::string> Slices() const;  // slices of items, in order of first appearance; without the groups
 };
 
 // results.json. Errors (kInput): missing, malformed, another schema version.

@@ -1,5 +1,5 @@
-// The messages that stand before a model for one item: the same function for evaluation, training and `qad ask`, so that
-// all arms share instruction, schema and template byte for byte and differ only in examples and passages.
+// The messages that stand before a model for one item: the same function for evaluation, training and `qad ask`, so
+// that all arms share instruction, schema and template byte for byte and differ only in examples and passages.
 #pragma once
 
 #include <span>
