@@ -69,7 +69,7 @@ std::string TrainingFingerprint(const LoraAdapter& adapter, const ExampleSet& tr
                      {"lora", {lora.r, lora.lora_alpha, lora.lora_dropout, lora.use_rslora}},
                      {"train_options",
                       {o.epochs, o.batch_size, o.micro_batch_tokens, o.learning_rate, static_cast<int>(o.schedule),
-                       o.warmup_ratio, o.weight_decay, o.max_grad_norm, o.exact}}};
+                       o.warmup_ratio, o.weight_decay, o.max_grad_norm, o.exact, o.keep_best}}};
   return Sha256(DumpJson(json, -1));
 }
 

@@ -66,7 +66,7 @@ TrainExample MakeExample(const Tokenizer& tokenizer, const ChatTemplate& chat, c
     AppendEnd(tokenizer, "", sequence);
     return WithLabels(std::move(sequence), 1);
   }
-  return MakeExample(tokenizer, chat, BuildMessages(item, {.system = system_prompt}), item.completion, completion_only);
+  return MakeExample(tokenizer, chat, BuildMessages(item, system_prompt), item.completion, completion_only);
 }
 
 ExampleSet MakeExamples(const Tokenizer& tokenizer, const ChatTemplate& chat, std::span<const Item> items,

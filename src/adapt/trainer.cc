@@ -200,7 +200,7 @@ void Trainer::Validate() {
   const bool best = state_.validation_losses.empty() || loss < *std::ranges::min_element(state_.validation_losses);
   state_.validation_steps.push_back(state_.step);
   state_.validation_losses.push_back(loss);
-  if (best) {
+  if (best || !options_.keep_best) {
     state_.best_step = state_.step;
     state_.best.assign(adapter_.values().begin(), adapter_.values().end());
   }

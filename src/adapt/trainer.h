@@ -52,10 +52,10 @@ struct TrainResult {
 };
 
 // Uses options.exact in place of context.numerics while it runs. The adapter is left attached, with the values of the
-// epoch whose validation loss is lowest (the last ones without a dev set), and saved to hooks.output.
-// Errors: kNumeric, a loss or gradient norm that is NaN or infinite: names the step, the checkpoint stays; kInterrupted
-// (Ctrl-C) at the end of a step, with a checkpoint written; kInput, an example beyond the model's positions;
-// kUsage, resuming with other data or settings; kFailed, a checkpoint that cannot be written.
+// epoch whose validation loss is lowest (the last ones without a dev set or options.keep_best), and saved to
+// hooks.output. Errors: kNumeric, a loss or gradient norm that is NaN or infinite: names the step, the checkpoint
+// stays; kInterrupted (Ctrl-C) at the end of a step, with a checkpoint written; kInput, an example beyond the model's
+// positions; kUsage, resuming with other data or settings; kFailed, a checkpoint that cannot be written.
 TrainResult Train(Context& context, Transformer& model, LoraAdapter& adapter, const ExampleSet& train,
                   const ExampleSet& dev, const TrainOptions& options, uint64_t seed, const TrainHooks& hooks);
 

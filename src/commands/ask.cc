@@ -50,7 +50,7 @@ void Ask(const Options& options, const GlobalFlags& flags) {
   generate.seed = workspace.config.seed;
   const std::vector<std::vector<TokenId>> prompts{prompt.tokens};
   const Generated out = Generate(workspace.context, model.transformer, model.tokenizer, prompts, generate).front();
-  const std::string answer = model.tokenizer.Decode(out.tokens);
+  const std::string answer = prompt.nothing_found ? RefusalOf(workspace) : model.tokenizer.Decode(out.tokens);
   if (flags.json)
     return PrintJson(Json{{"arm", arm.name},
                           {"answer", answer},
@@ -63,8 +63,7 @@ void Ask(const Options& options, const GlobalFlags& flags) {
   fmt::print("{}\n", answer);
   for (size_t i = 0; i < prompt.passages.size(); ++i)
     fmt::print("{} {}\n", i == 0 ? "passages:" : "         ", prompt.passages[i]);
-  if (arm.prompting == Prompting::kRag && prompt.passages.empty())
-    fmt::print("passages: none found; the answer is the model's own\n");
+  if (prompt.nothing_found) fmt::print("passages: none found\n");
   fmt::print(stderr, "{}, first token after {}, all after {}\n", arm.name, FormatSeconds(out.first_token_seconds),
              FormatSeconds(out.seconds));
 }

@@ -76,8 +76,21 @@ TopicAnswer AnswerSlice(const Results& results, const std::vector<Sample>& sampl
   return answer;
 }
 
+// Whether the arm's weights are those the base was decoded from.
+bool IsOwnSource(const Results& results, const std::string& name) {
+  const Json* model = results.manifest.contains("model") ? &results.manifest["model"] : nullptr;
+  const ArmInfo* arm = results.Arm(name);
+  if (!model || !model->is_object() || !arm) return false;
+  return model->value("four_bit_source", false) && model->value("stored_format", "") == arm->weights;
+}
+
 // Sets verdict and basis.
 void JudgeQuantized(const Results& results, QuantizationAnswer& answer) {
+  if (IsOwnSource(results, answer.arm)) {
+    answer.verdict = "cannot tell";
+    answer.basis = "the base is this very file, decoded: that they agree says nothing about quantization";
+    return;
+  }
   if (const Row* kl = results.Find(answer.arm, kTextSlice, "kl_divergence")) {
     const double low = kl->low.value_or(kl->value), high = kl->high.value_or(kl->value);
     answer.verdict = high <= kEquivalentKl ? "equivalent" : low > kEquivalentKl ? "worse" : "cannot tell";

@@ -34,7 +34,7 @@ ArmEvidence PlainArm(const std::string& name, double latency, int parts = 1) {
   arm.moving_parts = parts;
   arm.quality = {Rate(0.9, 120)};
   arm.memory = Estimate{4e8, 4e8, 4e8, 1};
-  arm.latency_p50 = Estimate{latency, latency, latency, 5};
+  arm.query_seconds = Estimate{latency, latency, latency, 5};
   arm.latency_p95 = Estimate{2 * latency, 2 * latency, 2 * latency, 5};
   return arm;
 }
@@ -92,7 +92,7 @@ TEST(Choose, TreatsWhatWasNotMeasuredAsUnproven) {
     ArmEvidence arm = PlainArm("arm", 1);
     if (missing == 0) arm.memory.reset();
     if (missing == 1) arm.latency_p95.reset();
-    if (missing == 2) arm.latency_p50.reset();
+    if (missing == 2) arm.query_seconds.reset();
     if (missing == 3) arm.quality = {std::nullopt};
     EXPECT_EQ(Winner(Plain({arm}), Options()), "none") << missing;
     const ArmDecision decision = JudgeArm(arm, {{"behaviour", "exact", 0.6}}, Options());
@@ -179,7 +179,7 @@ TEST(BreakEven, IsWhereBothCostTheSame) {
 
 TEST(BreakEven, SaysAlwaysAndNever) {
   Evidence evidence = RagAndLora();
-  evidence.arms[0].latency_p50 = Estimate{0.5, 0.5, 0.5, 5};
+  evidence.arms[0].query_seconds = Estimate{0.5, 0.5, 0.5, 5};
   EXPECT_EQ(FindBreakEven(RagAndLoraResults(), evidence, Options())[0].answer, "always");
   evidence = RagAndLora();
   evidence.arms[0].update_seconds = 2000;

@@ -24,10 +24,10 @@ struct ArmEvidence {
   std::string arm;
   bool candidate = true;  // false: a baseline without a language model
   int moving_parts = 0;
-  std::vector<std::optional<Estimate>> quality;      // one per required slice
-  std::optional<Estimate> memory;                    // peak resident bytes
-  std::optional<Estimate> latency_p50, latency_p95;  // seconds per query, one at a time
-  bool trained = false;                              // has an adapter: training_seconds belongs to its cost
+  std::vector<std::optional<Estimate>> quality;        // one per required slice
+  std::optional<Estimate> memory;                      // peak resident bytes
+  std::optional<Estimate> query_seconds, latency_p95;  // seconds per query, one at a time; the first at its own length
+  bool trained = false;                                // has an adapter: training_seconds belongs to its cost
   std::optional<double> training_seconds;
   bool updated = false;                  // holds facts, in an adapter or an index, that must be kept up to date
   std::optional<double> update_seconds;  // from a changed fact to the arm answering it, evaluation included

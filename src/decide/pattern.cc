@@ -142,7 +142,8 @@ std::vector<PatternStatement> CheckPattern(const Results& results, const std::ve
           CompareKinds(results, samples, "LoRA specializes behaviour: better than prompting the same model", behaviour,
                        {Adapter, Prompted}, "no adapter and prompted arm on this slice"),
           NoFreshKnowledge(results, SliceOf(topics, "stable facts"), changed),
-          CompareKinds(results, samples, "RAG wins when facts change faster than one retrains", changed,
+          CompareKinds(results, samples,
+                       "RAG wins when facts change faster than one retrains (the adapter saw the old facts)", changed,
                        {Retrieval, Adapter}, "no RAG arm and adapter on changed facts")};
 }
 

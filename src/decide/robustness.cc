@@ -92,7 +92,7 @@ Evidence Redraw(const Evidence& evidence, const std::vector<SliceTable>& tables,
     }
   }
   for (ArmEvidence& arm : redrawn.arms) {
-    arm.latency_p50 = RedrawRounds(arm.latency_p50, random);
+    arm.query_seconds = RedrawRounds(arm.query_seconds, random);
     arm.latency_p95 = RedrawRounds(arm.latency_p95, random);
   }
   return redrawn;

@@ -85,8 +85,8 @@ RuleCheck MakeCheck(const Rule& rule, const ArmEvidence& arm, const std::vector<
       check = SliceCheck(arm.quality[rule.slice], required[rule.slice], rule.verdict);
       break;
     case Rule::Kind::kCost:
-      check = CheckOf("cost", "latency_p50", "seconds", 0);
-      Put(arm.latency_p50, check);
+      check = CheckOf("cost", "query_seconds", "seconds", 0);
+      Put(arm.query_seconds, check);
       break;
   }
   check.verdict = Name(rule.verdict);
@@ -116,10 +116,10 @@ Verdict Judge(const std::optional<Estimate>& estimate, double limit, Side side) 
 
 std::optional<Costs> CostsOf(const ArmEvidence& arm, const DecideOptions& options) {
   const double updates = options.changes_per_month * options.horizon_months;
-  if (!arm.latency_p50 || (arm.trained && !arm.training_seconds)) return std::nullopt;
+  if (!arm.query_seconds || (arm.trained && !arm.training_seconds)) return std::nullopt;
   if (arm.updated && !arm.update_seconds && updates > 0) return std::nullopt;
   const double second = PricePerSecond(options);
-  const double per_query = arm.latency_p50->value * second / options.utilization;
+  const double per_query = arm.query_seconds->value * second / options.utilization;
   Costs costs;
   costs.per_thousand = 1000 * per_query;
   costs.update_source = arm.update_source;

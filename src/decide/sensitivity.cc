@@ -147,7 +147,7 @@ BreakEven Compare(const ArmEvidence& rag, const ArmEvidence& lora, const DecideO
   even.rag = rag.arm;
   even.lora = lora.arm;
   const double price = PricePerSecond(options) / options.utilization;
-  even.query_difference = QueryDifference(*rag.latency_p50, *lora.latency_p50, price, 0);
+  even.query_difference = QueryDifference(*rag.query_seconds, *lora.query_seconds, price, 0);
   even.update_difference = (*lora.update_seconds - *rag.update_seconds) * PricePerSecond(options);
   if (even.query_difference <= 0) {
     even.answer = "always";
@@ -159,7 +159,7 @@ BreakEven Compare(const ArmEvidence& rag, const ArmEvidence& lora, const DecideO
   }
   even.answer = "from";
   const auto changes = [&](int corner) {
-    const double difference = QueryDifference(*rag.latency_p50, *lora.latency_p50, price, corner);
+    const double difference = QueryDifference(*rag.query_seconds, *lora.query_seconds, price, corner);
     return std::max(0.0, options.queries_per_month * difference / even.update_difference);
   };
   even.changes = changes(0);
@@ -199,7 +199,7 @@ std::vector<BreakEven> FindBreakEven(const Results& results, const Evidence& evi
   std::vector<const ArmEvidence*> rag, lora;
   for (size_t i = 0; i < evidence.arms.size(); ++i) {
     const ArmEvidence& arm = evidence.arms[i];
-    if (!arm.candidate || !arm.latency_p50 || !arm.update_seconds) continue;
+    if (!arm.candidate || !arm.query_seconds || !arm.update_seconds) continue;
     if (results.arms[i].prompting == "rag") rag.push_back(&arm);
     if (results.arms[i].prompting != "rag" && arm.trained) lora.push_back(&arm);
   }

@@ -75,6 +75,9 @@ void ReadTrain(YamlMap& map, TrainOptions& train) {
   map.Choice("loss_on", {"completion", "all"}, loss_on);
   train.completion_only = loss_on == "completion";
   map.Number("dev_fraction", 0, 0.9, train.dev_fraction);
+  std::string keep = train.keep_best ? "best" : "last";
+  map.Choice("keep", {"best", "last"}, keep);
+  train.keep_best = keep == "best";
   map.Int("save_every", 1, kMany, train.save_every);
   map.Choice("numerics", {"fast", "exact"}, numerics);
   train.exact = numerics == "exact";
@@ -95,6 +98,8 @@ void ReadAdapters(YamlMap map, const Config& config, const LoraOptions& lora, co
     std::map<std::string, std::string> hints = kLoraHints;
     hints.insert(kTrainHints.begin(), kTrainHints.end());
     YamlMap own(map.Node(name), map.Name(name), map.errors(), hints);
+    if (ParseArm(name, {}).error.empty() || name == "rag" || name == "few-shot")
+      map.Wrong(name, "another name: this word means weights or a way of prompting");
     if (name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_") != std::string::npos)
       map.Wrong(name, "a name of lower-case letters, digits, - and _: it becomes part of a folder's name");
     own.Path("data", config.file.parent_path(), adapter.data);

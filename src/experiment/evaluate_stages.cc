@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/process.h"
 #include "base/progress.h"
+#include "base/random.h"
 #include "evaluate/baselines.h"
 #include "evaluate/metrics.h"
 #include "evaluate/perplexity.h"
@@ -83,7 +84,7 @@ void RunItems(ArmRun& run, const PromptMaker& maker, std::span<const Item> items
   GenerateOptions options;
   options.max_new_tokens = eval.max_new_tokens;
   options.temperature = eval.temperature;
-  options.seed = run.workspace.config.seed;
+  options.seed = MixBits(run.workspace.config.seed ^ run.samples.size());
   options.max_batch = kBatchSequences;
   const std::vector<Generated> answers =
       Generate(run.workspace.context, run.model.transformer, run.model.tokenizer, prompts, options);
@@ -96,6 +97,11 @@ void RunItems(ArmRun& run, const PromptMaker& maker, std::span<const Item> items
     sample.truncated = answers[i].truncated;
     sample.seconds = answers[i].seconds;
     sample.output = run.model.tokenizer.Decode(answers[i].tokens);
+    if (made[i].nothing_found) {  // what the model says without passages is not this arm's answer
+      sample.output = RefusalOf(run.workspace);
+      sample.output_tokens = 0;
+      sample.truncated = false;
+    }
     sample.passages = made[i].passages;
     sample.scores =
         ScoreAnswer({.item = item, .output = sample.output, .truncated = sample.truncated, .refusals = run.refusals});
@@ -252,8 +258,12 @@ Stage BaselineStage(Workspace& workspace) {
 std::vector<Stage> TextStages(Workspace& workspace) {
   std::vector<ArmConfig> arms;
   std::set<std::string> seen;
-  for (const ArmConfig& arm : workspace.config.arms)
-    if (arm.prompting == Prompting::kZeroShot && seen.insert(arm.name).second) arms.push_back(arm);
+  // Prompting is no part of it: one row for each pair of weights and adapter, under the first arm that has it.
+  std::set<std::pair<std::string, std::string>> pairs;
+  for (const ArmConfig& arm : workspace.config.arms) {
+    seen.insert(arm.name);
+    if (pairs.insert({arm.weights, arm.adapter}).second) arms.push_back(arm);
+  }
   if (seen.contains("int8") && seen.insert("int8-per-tensor").second)
     arms.push_back(
         {.name = "int8-per-tensor", .weights = "int8-per-tensor", .adapter = {}, .prompting = Prompting::kZeroShot});

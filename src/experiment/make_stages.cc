@@ -26,9 +26,11 @@ Stage QuantizeStage(Workspace& workspace, const std::string& weights) {
               .run = {}};
   stage.run = [&workspace, weights, output] {
     workspace.models.Clear();
-    const QuantizeReport report =
-        QuantizeInt8(workspace.model_path, output,
-                     {.per_tensor = weights == "int8-per-tensor", .embeddings = false, .quiet = workspace.quiet});
+    const QuantizeReport report = QuantizeInt8(workspace.model_path, output,
+                                               {.per_tensor = weights == "int8-per-tensor",
+                                                .embeddings = false,
+                                                .quiet = workspace.quiet,
+                                                .threads = workspace.context.threads});
     Results results;
     results.rows = {Measured(weights, kQuantizeSlice, "seconds", report.seconds),
                     Measured(weights, kQuantizeSlice, "bytes", static_cast<double>(report.bytes)),
@@ -43,7 +45,7 @@ Stage QuantizeStage(Workspace& workspace, const std::string& weights) {
 
 // Items as examples, with the very prompts of evaluation; passages are those that an item brings along.
 ExampleSet ExamplesOf(const Workspace& workspace, const Model& model, const std::vector<Item>& items,
-                      bool completion_only) {
+                      const fs::path& source, bool completion_only) {
   ExampleSet set;
   for (const Item& item : items) {
     TrainExample example;
@@ -62,8 +64,8 @@ ExampleSet ExamplesOf(const Workspace& workspace, const Model& model, const std:
       set.skipped.push_back(item.id);
   }
   if (set.examples.empty())
-    FailInput("{}: every training item is longer than data.max_length ({} tokens)",
-              workspace.config.data.train.string(), workspace.config.data.max_length);
+    FailInput("{}: every item is longer than data.max_length ({} tokens)", source.string(),
+              workspace.config.data.max_length);
   return set;
 }
 
@@ -83,6 +85,7 @@ Json OptionsJson(const AdapterConfig& a) {
           {"max_grad_norm", a.train.max_grad_norm},
           {"completion_only", a.train.completion_only},
           {"dev_fraction", a.train.dev_fraction},
+          {"keep_best", a.train.keep_best},
           {"exact", a.train.exact}};
 }
 
@@ -125,9 +128,11 @@ Results TrainAdapter(Workspace& workspace, const AdapterConfig& config, const fs
   const std::vector<Item> items = config.data == workspace.config.data.train
                                       ? workspace.train
                                       : TakeInTurn(LoadDataset(config.data), workspace.scope.max_train_samples);
-  ExampleSet train = ExamplesOf(workspace, model, items, config.train.completion_only);
-  ExampleSet dev = workspace.dev.empty() ? SplitDev(train, config.train.dev_fraction, workspace.config.seed)
-                                         : ExamplesOf(workspace, model, workspace.dev, true);
+  ExampleSet train = ExamplesOf(workspace, model, items, config.data, config.train.completion_only);
+  const bool own_data = config.data != workspace.config.data.train;  // of another kind: data.dev does not fit it
+  ExampleSet dev = workspace.dev.empty() || own_data
+                       ? SplitDev(train, config.train.dev_fraction, workspace.config.seed)
+                       : ExamplesOf(workspace, model, workspace.dev, workspace.config.data.dev, true);
   LoraAdapter adapter(model.transformer, config.lora, workspace.config.seed);
   const TrainHooks hooks{.output = folder,
                          .base_model = workspace.config.model,

@@ -82,6 +82,7 @@ Prompt PromptMaker::Make(const Model& model, const ArmConfig& arm, const Item& i
   if (passages.empty() && arm.prompting == Prompting::kRag && item.retrieve) {
     QAD_CHECK(index_ != nullptr);
     passages = ToPassages(index_->Search(QuestionOf(item), workspace_.config.rag.top_k));
+    prompt.nothing_found = passages.empty();
   }
   for (const Passage& passage : passages) prompt.passages.push_back(passage.id);
   messages = PutPassages(std::move(messages), passages).messages;
@@ -89,12 +90,17 @@ Prompt PromptMaker::Make(const Model& model, const ArmConfig& arm, const Item& i
   return prompt;
 }
 
+std::string RefusalOf(const Workspace& workspace) {
+  const auto refusal = std::ranges::find(workspace.train, false, &Item::answerable);
+  return refusal != workspace.train.end() ? refusal->completion : "The documents do not say.";
+}
+
 std::unique_ptr<Index> OpenIndex(Workspace& workspace, bool rebuild, IndexReport* report) {
   const auto start = std::chrono::steady_clock::now();
   const std::filesystem::path path = workspace.config.output / "index.db";
   // Length is counted in words: the index must not depend on which model will read it.
-  if (rebuild || !std::filesystem::exists(path))
-    WriteIndex(path, ChunkDocuments(workspace.CurrentDocuments(), workspace.config.rag.chunk_tokens, CountWords));
+  if (rebuild) std::filesystem::remove(path);
+  WriteIndex(path, ChunkDocuments(workspace.CurrentDocuments(), workspace.config.rag.chunk_tokens, CountWords));
   auto index = std::make_unique<Index>(path);
   if (report != nullptr)
     *report = {std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),

@@ -13,6 +13,7 @@ namespace qad {
 struct Prompt {
   std::vector<TokenId> tokens;
   std::vector<std::string> passages;  // ids, best first; empty where none were looked up or found
+  bool nothing_found = false;         // passages were looked up in vain: the right answer is a refusal
 };
 
 // Few-shot examples for one kind of task, the same for all its items, from the training set alone. With a schema: the
@@ -33,7 +34,11 @@ class PromptMaker {
   std::vector<Item> schema_shots_, answer_shots_;
 };
 
-// outputs/index.db over the current documents, made where it is missing or its documents have changed.
+// The sentence that the data refuses with: the answer of its first unanswerable training item, else a plain one.
+std::string RefusalOf(const Workspace& workspace);
+
+// outputs/index.db over the current documents, made where it is missing or its documents have changed; `rebuild`: made
+// again in any case, to time it.
 struct IndexReport {
   double seconds = 0;  // to make it: what an update of the documents costs
   size_t chunks = 0;

@@ -22,8 +22,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr uint64_t kDefaultBudget = uint64_t{16} << 30;
-
 // Says what happens, does it, says how long it took.
 void RunAndAppend(Workspace& workspace, const Stage& stage, Results& all) {
   ThrowIfInterrupted();
@@ -31,7 +29,10 @@ void RunAndAppend(Workspace& workspace, const Stage& stage, Results& all) {
   if (!workspace.quiet)
     fmt::print(stderr, "{} {}\n", cached ? "=" : ">", stage.label + (cached ? " (done before)" : ""));
   const auto start = std::chrono::steady_clock::now();
-  Append(all, RunStage(workspace, stage));
+  const Results made = RunStage(workspace, stage);
+  Append(all, made);
+  for (const char* key : {"load_before", "load_after"})
+    if (made.manifest.contains(key)) all.manifest["machine"][key] = made.manifest[key];
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (!workspace.quiet && !cached) fmt::print(stderr, "  {} in {}\n", stage.label, FormatSeconds(seconds));
 }
@@ -69,10 +70,15 @@ std::string PrimaryMetricOf(const std::vector<Item>& eval, const std::string& sl
 // Evaluation questions that stand in what a model or a prompt could have seen. They are reported, not removed: the
 // reader of the pack must know, and whether a pair is a leak is for a person to say.
 Json LeaksJson(const Workspace& workspace) {
+  const DataConfig& data = workspace.config.data;
   std::vector<LeakCorpus> corpora{LeakCorpusOf("train", workspace.train), LeakCorpusOf("dev", workspace.dev)};
-  if (!workspace.config.data.documents.empty())
-    corpora.push_back(LeakCorpusOf(
-        "documents", ChunkDocuments(workspace.CurrentDocuments(), workspace.config.rag.chunk_tokens, CountWords)));
+  for (const AdapterConfig& adapter : workspace.config.adapters)
+    if (adapter.data != data.train)
+      corpora.push_back(LeakCorpusOf("train of " + adapter.name, LoadDataset(adapter.data)));
+  for (const auto* documents : {&data.documents, &data.documents_update})
+    if (!documents->empty())
+      corpora.push_back(
+          LeakCorpusOf("documents", ChunkDocuments(*documents, workspace.config.rag.chunk_tokens, CountWords)));
   Json leaks = Json::array();
   for (const Leak& leak : FindLeaks(workspace.eval, corpora))
     leaks.push_back({{"item", leak.item},
@@ -138,6 +144,43 @@ void AddUpdateRows(const Workspace& workspace, Results& results) {
   results.rows.insert(results.rows.end(), rows.begin(), rows.end());
 }
 
+// Seconds of a query whose answer has the length this arm really gives: the first token, then as many more as its
+// answers have on the mean, at the pace of the timed ones.
+void AddQuerySeconds(const Workspace& workspace, Results& results) {
+  for (const ArmConfig& arm : workspace.config.arms) {
+    const Row* first = results.Find(arm.name, kSpeedSlice, "ttft_p50");
+    const Row* all = results.Find(arm.name, kSpeedSlice, "latency_p50");
+    const auto tokens = results.Value(arm.name, kTokensSlice, "output_tokens");
+    if (first == nullptr || all == nullptr || !tokens) continue;
+    const double share = std::max(*tokens - 1, 0.0) / (kAnswerTokens - 1);
+    const auto seconds = [&](double start, double end) { return start + std::max(end - start, 0.0) * share; };
+    Row row = Measured(arm.name, kSpeedSlice, "query_seconds", seconds(first->value, all->value), all->n);
+    row.low = seconds(first->low.value_or(first->value), all->low.value_or(all->value));
+    row.high = seconds(first->high.value_or(first->value), all->high.value_or(all->value));
+    results.rows.push_back(std::move(row));
+  }
+}
+
+// The adapters that arms need, as this configuration trains them. An adapter that was trained with other data or
+// settings, or by a cut run, must not pass for it.
+void RequireTrained(const Workspace& workspace, const std::vector<Stage>& stages) {
+  for (const Stage& stage : stages) {
+    const std::string name = stage.name.substr(stage.name.find(' ') + 1);
+    const bool used =
+        std::ranges::any_of(workspace.config.arms, [&](const ArmConfig& arm) { return arm.adapter == name; });
+    const bool given = !workspace.scope.adapter_path.empty() && name == workspace.config.adapters.front().name;
+    const std::filesystem::path folder = workspace.AdapterFolder(name);
+    if (!used) continue;
+    if (!fs::exists(folder / "adapter_model.safetensors"))
+      FailInput("{}: no adapter there; run `qad train --config {}` first", folder.string(),
+                workspace.config.file.string());
+    if (!given && !workspace.scope.partial() && !workspace.cache.Find(stage.name, stage.inputs))
+      Fail(ErrorKind::kUsage,
+           "{}: was trained by a cut run, or with other data or settings than {} has now; run `qad train --config {}`",
+           folder.string(), workspace.config.file.string(), workspace.config.file.string());
+  }
+}
+
 }  // namespace
 
 Results TrainAdapters(Workspace& workspace) {
@@ -153,8 +196,10 @@ Results EvaluateArms(Workspace& workspace) {
   results.manifest["leaks"] = LeaksJson(workspace);
   results.settings = SettingsJson(workspace.config);
   for (const ArmConfig& arm : workspace.config.arms) results.arms.push_back(Describe(workspace, arm));
+  const std::vector<Stage> training = TrainStages(workspace);
+  RequireTrained(workspace, training);
   RunAndAppend(workspace, QuantizeStages(workspace), results);
-  for (const Stage& stage : TrainStages(workspace))  // their rows, where they were trained here
+  for (const Stage& stage : training)  // their rows, where they were trained here
     if (const auto trained = workspace.cache.Find(stage.name, stage.inputs)) Append(results, *trained);
   if (AnyRag(workspace.config)) RunAndAppend(workspace, IndexStage(workspace), results);
   RunAndAppend(workspace, EvaluateStages(workspace), results);
@@ -163,7 +208,10 @@ Results EvaluateArms(Workspace& workspace) {
   RunAndAppend(workspace, SpeedStage(workspace), results);
   RunAndAppend(workspace, MemoryStages(workspace), results);
   AddUpdateRows(workspace, results);
+  AddQuerySeconds(workspace, results);
   Compare(workspace, results);
+  std::error_code ignored;
+  fs::remove(workspace.root / "decision.json", ignored);  // it was about other results
   WriteResults(workspace.root / "results.json", results);
   return results;
 }
@@ -172,7 +220,7 @@ MemoryMath MakeMemory(Workspace& workspace, const Results* results) {
   const Plan plan = PlanOf(OpenModel(workspace.model_path), WeightMode::kAsStored);
   MemoryQuery query;
   query.title = workspace.config.model;
-  query.budget = workspace.config.hardware.memory > 0 ? workspace.config.hardware.memory : kDefaultBudget;
+  query.budget = workspace.config.hardware.memory > 0 ? workspace.config.hardware.memory : TotalMemoryBytes();
   const AdapterConfig& adapter = workspace.config.adapters.front();
   for (const TrainingMethod method : {TrainingMethod::kLora, TrainingMethod::kQlora})
     query.training.push_back({.method = method, .r = adapter.lora.r, .targets = adapter.lora.target_modules});

@@ -15,9 +15,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int kAnswerTokens = 32;  // fixed output length of the latency measurement
 constexpr size_t kPrefillTokens = 512, kDecodeTokens = 64;
-constexpr std::array kPromptQuantiles = {0.25, 0.5, 0.75};  // of an arm's prompt lengths: which prompts are timed
+constexpr int kTimedPrompts = 10;  // of an arm, at even steps of its prompt lengths
 
 fs::path AdapterOf(const Workspace& workspace, const ArmConfig& arm) {
   return arm.adapter.empty() ? fs::path() : workspace.AdapterFolder(arm.adapter);
@@ -46,8 +45,10 @@ TimedPrompts ChoosePrompts(Workspace& workspace, const ArmConfig& arm) {
   if (all.empty()) FailInput("arm {}: no prompt is short enough to be timed", arm.name);
   std::ranges::stable_sort(all, {}, [](const auto& tokens) { return tokens.size(); });
   TimedPrompts chosen{.prompts = {}, .longest = all.back().size()};
-  for (const double q : kPromptQuantiles)
-    chosen.prompts.push_back(all[static_cast<size_t>(q * static_cast<double>(all.size() - 1))]);
+  for (int i = 0; i < kTimedPrompts; ++i) {
+    const double q = (i + 0.5) / kTimedPrompts;
+    chosen.prompts.push_back(all[static_cast<size_t>(q * static_cast<double>(all.size()))]);
+  }
   return chosen;
 }
 
@@ -56,20 +57,19 @@ struct Rounds {
   std::vector<std::vector<double>> first_token, total, prefill, decode;
 };
 
+// The median over rounds of each round's quantile; least and greatest beside it.
 Row SpeedRow(const std::string& arm, const std::string& metric, const std::vector<std::vector<double>>& rounds,
              double quantile) {
-  std::vector<double> all, by_round;
+  std::vector<double> by_round;
+  int64_t n = 0;
   for (const std::vector<double>& round : rounds) {
-    all.insert(all.end(), round.begin(), round.end());
     by_round.push_back(Quantile(round, quantile));
+    n += static_cast<int64_t>(round.size());
   }
-  return {.arm = arm,
-          .slice = std::string(kSpeedSlice),
-          .metric = metric,
-          .value = Quantile(all, quantile),
-          .low = *std::ranges::min_element(by_round),
-          .high = *std::ranges::max_element(by_round),
-          .n = static_cast<int64_t>(all.size())};
+  Row row = Measured(arm, kSpeedSlice, metric, Quantile(by_round, 0.5), n);
+  row.low = *std::ranges::min_element(by_round);
+  row.high = *std::ranges::max_element(by_round);
+  return row;
 }
 
 void MeasureRound(Workspace& workspace, const ArmConfig& arm, const TimedPrompts& prompts, Rounds& rounds) {
@@ -146,13 +146,7 @@ Results MeasureMemory(Workspace& workspace, const ArmConfig& arm) {
   Results results;
   const auto measured = [&](const char* name) { return memory.Number(name, 0, 1e18); };
   const auto add = [&](const char* metric, double value) {
-    results.rows.push_back({.arm = arm.name,
-                            .slice = std::string(kMemorySlice),
-                            .metric = metric,
-                            .value = value,
-                            .low = {},
-                            .high = {},
-                            .n = 1});
+    results.rows.push_back(Measured(arm.name, kMemorySlice, metric, value));
   };
   const ModelFiles files = OpenModel(ResolveModel(workspace.models.SourceOf(arm.weights)));
   const Plan plan = PlanOf(files, WeightModeOf(ModelPool::FormatOf(arm.weights)));
@@ -174,16 +168,14 @@ Results MeasureMemory(Workspace& workspace, const ArmConfig& arm) {
   return results;
 }
 
-Json SpeedInputs(const Workspace& workspace) {
+// Timings depend on the prompts: on all that evaluation depends on.
+Json SpeedInputs(Workspace& workspace) {
   Json arms = Json::array();
-  for (const ArmConfig& arm : workspace.config.arms)
-    arms.push_back({{"name", arm.name}, {"inputs", ArmInputs(workspace, arm)}});
+  for (const Stage& stage : EvaluateStages(workspace)) arms.push_back({{"name", stage.name}, {"inputs", stage.inputs}});
   return {{"arms", arms},
           {"repetitions", workspace.config.eval.repetitions},
           {"threads", workspace.context.threads},
           {"cpu", CpuName()},
-          {"shots", workspace.config.few_shot.examples},
-          {"top_k", workspace.config.rag.top_k},
           {"partial", workspace.scope.partial()}};
 }
 

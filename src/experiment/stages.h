@@ -32,6 +32,7 @@ std::vector<Stage> EvaluateStages(Workspace& workspace);
 Stage BaselineStage(Workspace& workspace);
 // Perplexity on general text, KL divergence and same top-1 against the base, for every set of weights and adapter.
 std::vector<Stage> TextStages(Workspace& workspace);
+inline constexpr int kAnswerTokens = 32;  // fixed output length of the latency measurement
 // Interleaved rounds over all arms: latencies of each, prefill and decode of each set of weights and adapter.
 Stage SpeedStage(Workspace& workspace);
 // Each arm in a process of its own: resident weights, cache, workspace and peak, each predicted and measured.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/suggest.h"
 #include "memory/weights_math.h"
 
 namespace qad {
@@ -11,7 +12,26 @@ namespace fs = std::filesystem;
 namespace {
 
 fs::path RootOf(const Config& config, const Scope& scope) {
-  return scope.partial() ? config.output / "partial" : config.output;
+  if (scope.partial()) return config.output / "partial";
+  const bool own =
+      scope.adapter_path.empty() || fs::weakly_canonical(scope.adapter_path) ==
+                                        fs::weakly_canonical(config.AdapterFolder(config.adapters.front().name));
+  return own ? config.output : config.output / "other-adapter";
+}
+
+// Misspelt slices would only show after the run, as rows that are missing.
+void CheckNames(const Config& config, const std::vector<Item>& eval) {
+  std::vector<std::string> wanted;
+  for (const auto& [slice, floor] : config.decide.required) wanted.push_back(slice);
+  for (const ComparisonConfig& comparison : config.comparisons) wanted.push_back(comparison.slice);
+  for (const std::string& slice : wanted) {
+    if (std::ranges::any_of(eval, [&](const Item& item) { return SliceMatches(item.slice, slice); })) continue;
+    std::vector<std::string> known;
+    for (const Item& item : eval)
+      if (std::ranges::find(known, item.slice) == known.end()) known.push_back(item.slice);
+    Fail(ErrorKind::kUsage, "{}: slice '{}' has no items in {}{}", config.file.string(), slice,
+         config.data.eval.string(), Suggestion(slice, known));
+  }
 }
 
 std::map<std::string, fs::path> Artefacts(const Config& config) {
@@ -56,7 +76,12 @@ Workspace::Workspace(Config given, Scope scoped, int threads, bool be_quiet)
       models(config.model, Artefacts(config)),
       train(TakeInTurn(LoadDataset(config.data.train), scope.max_train_samples)),
       eval(TakeInTurn(LoadDataset(config.data.eval), scope.max_eval_samples)) {
+  CheckNames(config, LoadDataset(config.data.eval));
   const ModelFiles files = OpenModel(model_path);
+  if (const size_t positions = ConfigOf(files).max_positions;
+      static_cast<size_t>(config.eval.max_new_tokens) >= positions)
+    Fail(ErrorKind::kUsage, "{}: eval.max_new_tokens: {} given, but the model has {} positions for prompt and answer",
+         config.file.string(), config.eval.max_new_tokens, positions);
   model_hash = files.Hash();
   stored_format = MainFormat(PlanOf(files, WeightMode::kAsStored));
   if (!config.data.dev.empty()) dev = TakeInTurn(LoadDataset(config.data.dev), scope.max_eval_samples);
@@ -64,7 +89,8 @@ Workspace::Workspace(Config given, Scope scoped, int threads, bool be_quiet)
 
 fs::path Workspace::AdapterFolder(const std::string& name) const {
   if (!scope.adapter_path.empty() && name == config.adapters.front().name) return scope.adapter_path;
-  return config.AdapterFolder(name);
+  const fs::path cut = root / (name + "_adapter");  // of a cut training that did not replace a full one
+  return scope.partial() && fs::exists(cut / "adapter_model.safetensors") ? cut : config.AdapterFolder(name);
 }
 
 fs::path Workspace::TrainingFolder(const std::string& name) const {

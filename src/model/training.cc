@@ -13,6 +13,13 @@ namespace {
 
 constexpr size_t kMinParallelValues = 1 << 13;
 
+// The old values are not carried over: both would be in memory at once.
+void Grow(std::vector<float>& buffer, size_t floats) {
+  if (buffer.size() >= floats) return;
+  std::vector<float>().swap(buffer);
+  buffer.resize(floats);
+}
+
 size_t RoundUp(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 }  // namespace
@@ -37,9 +44,9 @@ void TrainingPass::Place(size_t rows) {
   const size_t narrow = std::max(c.hidden, c.intermediate);
   size_t floats = c.layers * TapeLayerFloats(c, rows) + rows * c.hidden;
   for (const Linear& linear : model_.linears_) floats += LowRankTapeFloats(linear, rows);
-  if (tape_.size() < floats) tape_.assign(floats, 0.0f);
+  Grow(tape_, floats);
   const size_t buffer_floats = TrainingBufferFloats(c, rows);
-  if (buffers_.size() < buffer_floats) buffers_.assign(buffer_floats, 0.0f);
+  Grow(buffers_, buffer_floats);
   dx_.assign(rows * c.hidden, 0.0f);
   float* at = tape_.data();
   const auto take = [&](size_t width) { return std::exchange(at, at + rows * width); };

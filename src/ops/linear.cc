@@ -12,6 +12,9 @@ namespace {
 
 // Up to this many rows the weights are streamed once by our own dot products; beyond, a dense product pays.
 constexpr size_t kFewRows = 8;
+// Integer weights go on with integer products up to here: decoding a panel costs as much as these rows, and a batch of
+// sequences is then computed as each of them alone.
+constexpr size_t kFewIntegerRows = 32;
 constexpr size_t kRowsPerTask = 16;  // outputs a thread takes at a time: work is cut by shape
 constexpr size_t kPanelRows = 512;   // outputs decoded at a time for a dense product
 
@@ -129,14 +132,15 @@ void BaseForward(Context& context, const Linear& linear, const Rows& x, float* y
   for (size_t p = 0; p < linear.parts.size(); ++p) {
     const MatrixView& part = linear.parts[p];
     float* out = y + first;
-    if (x.count > kFewRows) {
+    const bool integer = fast && IsInteger(part.layout);
+    if (x.count > (integer ? kFewIntegerRows : kFewRows)) {
       if (fast && context.has_bf16 && part.layout != Layout::kF32 && many.type == MatmulType::kF32) {
         many.type = MatmulType::kBF16;
         many.a = ToBF16(context, Context::Slot::kActivations, x.data, x.count, linear.in, x.stride);
         many.lda = linear.in;
       }
       ManyRows(context, part, many, out, ldy);
-    } else if (fast && IsInteger(part.layout)) {
+    } else if (integer) {
       if (quantized.codes == nullptr) quantized = Quantize(context, x, linear.in);
       FewRowsInt8(part, quantized, out, ldy);
     } else {

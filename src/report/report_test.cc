@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/files.h"
+#include "base/test_files.h"
 #include "report/charts.h"
 #include "results/testing.h"
 
@@ -66,8 +67,8 @@ TEST(Report, PagesEqualTheirGoldens) {
 }
 
 TEST(Report, WritesFourFiles) {
-  const fs::path folder = fs::temp_directory_path() / "qad_report_test";
-  fs::remove_all(folder);
+  const TempFolder temporary;
+  const fs::path folder = temporary / "pack";
   WritePack(MakePack(), folder);
   for (const char* name : {"memory_math.md", "benchmark_results.md", "decision_memo.md", "report.html"})
     EXPECT_GT(ReadTextFile(folder / name).size(), 2000u) << name;
@@ -81,7 +82,6 @@ TEST(Report, WritesFourFiles) {
   const size_t style = html.find("<style>"), end = html.find("</style>");
   html.erase(style, end + 8 - style);
   EXPECT_TRUE(WellFormed(html));
-  fs::remove_all(folder);
 }
 
 TEST(Report, EscapesWhatModelsSay) {

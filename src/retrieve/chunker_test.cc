@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "base/test_files.h"
 #include "retrieve/splitting.h"
 
 namespace qad {
@@ -101,12 +102,7 @@ TEST(ChunkPage, WindowsLinesAndByteOrderMark) {
 
 class ChunkDocumentsTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::path(::testing::TempDir()) / "qad_chunk_documents";
-    fs::remove_all(folder_);
-    fs::create_directories(folder_ / "sub");
-  }
-  void TearDown() override { fs::remove_all(folder_); }
+  void SetUp() override { fs::create_directories(folder_ / "sub"); }
   void Put(const std::string& name, const std::string& text) {
     std::ofstream(folder_ / name, std::ios::binary) << text;
   }
@@ -119,7 +115,8 @@ class ChunkDocumentsTest : public ::testing::Test {
     }
     return "";
   }
-  fs::path folder_;
+  TempFolder temporary_;
+  fs::path folder_ = temporary_.path();
 };
 
 TEST_F(ChunkDocumentsTest, FoldersAreReadInOrder) {

@@ -21,7 +21,8 @@ Tokenizer Small() { return Tokenizer::FromTokenizerJson(TestData("text/bytelevel
 TEST(ChatTemplate, RendersAsJinja) {
   const ChatTemplate chat = ChatTemplate::FromSource(Template(), "m");
   EXPECT_EQ(chat.name(), "chatml-smollm2");
-  for (const Json& row : ReadJsonFile(TestData("text/golden.json"))["chat"]) {
+  const Json golden = ReadJsonFile(TestData("text/golden.json"));
+  for (const Json& row : golden["chat"]) {
     std::string text;
     for (const ChatPiece& piece : chat.Render(Messages(row["messages"]), row["add_generation_prompt"].get<bool>()))
       text += piece.text;
