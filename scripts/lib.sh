@@ -5,7 +5,7 @@ set -euo pipefail
 started_in=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export QAD_CACHE=${QAD_CACHE:-$HOME/.cache/qad}
-export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive} # waiting threads must not spin while something else runs beside them
+export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-20000} # waiting threads spin for microseconds, then sleep: others run beside them
 
 build_packages=(build-essential cmake ninja-build pkg-config ccache git ca-certificates
   libdnnl-dev libhwy-dev libopenblas-openmp-dev liblapacke-dev

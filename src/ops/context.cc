@@ -1,6 +1,5 @@
 #include "ops/context.h"
 
-#include <cblas.h>
 #include <omp.h>
 
 #include <cstdlib>
@@ -38,7 +37,6 @@ Context::Context(Numerics mode, int thread_count) : numerics(mode), threads(thre
   ApplyForcedTarget();
   if (threads <= 0) threads = omp_get_num_procs();
   omp_set_num_threads(threads);
-  openblas_set_num_threads(1);  // BLAS serves adapters, inside parallel regions of our own or on a single thread
   matmul_ = std::make_unique<MatmulEngine>();
   has_bf16 = matmul_->has_bf16();
 }

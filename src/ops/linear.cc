@@ -14,7 +14,7 @@ namespace {
 constexpr size_t kFewRows = 8;
 // Integer weights go on with integer products up to here: decoding a panel costs as much as these rows, and a batch of
 // sequences is then computed as each of them alone.
-constexpr size_t kFewIntegerRows = 32;
+constexpr size_t kFewIntegerRows = 16;
 constexpr size_t kRowsPerTask = 16;  // outputs a thread takes at a time: work is cut by shape
 constexpr size_t kPanelRows = 512;   // outputs decoded at a time for a dense product
 

@@ -16,6 +16,10 @@ namespace {
 constexpr size_t kRows = 64;      // rows of a task that goes through all adapters
 constexpr size_t kColumns = 128;  // inputs or outputs of a task that sums over all rows
 
+// Beyond so many rows a region is opened even for a single task: outside of one OpenBLAS would use threads of its own.
+// Its products of fewer rows are below the size from which it does.
+constexpr size_t kSerialRows = 8;
+
 size_t Tasks(size_t n, size_t step) { return (n + step - 1) / step; }
 
 int Int(size_t value) { return static_cast<int>(value); }
@@ -78,7 +82,7 @@ void LowRankForward(Context& context, const Linear& linear, const float* x, size
   const Mask mask(dropout, linear.in);
   const ThreadScratch scratch(context, mask.active() ? std::min(m, kRows) * linear.in : 0);
   const auto tasks = static_cast<int64_t>(Tasks(m, kRows));
-#pragma omp parallel for schedule(static) if (tasks > 1)
+#pragma omp parallel for schedule(static) if (m > kSerialRows)
   for (int64_t task = 0; task < tasks; ++task) {
     const size_t row = static_cast<size_t>(task) * kRows, rows = std::min(kRows, m - row);
     const float* input = x + row * ldx;
@@ -106,7 +110,7 @@ namespace {
 void InputGradients(const Linear& linear, const float* dy, size_t m, size_t ldy, float* dz, float* dx, size_t ldx,
                     const Mask& mask, const ThreadScratch& scratch) {
   const auto tasks = static_cast<int64_t>(Tasks(m, kRows));
-#pragma omp parallel for schedule(static) if (tasks > 1)
+#pragma omp parallel for schedule(static) if (m > kSerialRows)
   for (int64_t task = 0; task < tasks; ++task) {
     const size_t row = static_cast<size_t>(task) * kRows, rows = std::min(kRows, m - row);
     float* through = mask.active() ? scratch.mine() : nullptr;  // gradient of the dropped input
