@@ -1,0 +1,99 @@
+// The configuration: what is accepted, and that all that is wrong is said at once, each with its place.
+#include "experiment/config.h"
+
+#include <gtest/gtest.h>
+
+#include "base/test_files.h"
+#include "experiment/arms.h"
+
+namespace qad {
+namespace {
+
+constexpr const char* kMinimal = "model: some-model\ndata: {train: train.jsonl, eval: eval.jsonl}\n";
+
+Config Load(const std::string& text) {
+  const TempFolder folder;
+  return LoadConfig(folder.Write("config.yaml", text));
+}
+
+std::string ErrorOf(const std::string& text) {
+  try {
+    Load(text);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+    return error.what();
+  }
+  return "";
+}
+
+size_t Lines(const std::string& text) { return 1 + static_cast<size_t>(std::count(text.begin(), text.end(), '\n')); }
+
+TEST(Config, MinimalHasThreeArmsAndOneAdapter) {
+  const TempFolder folder;
+  const Config config = LoadConfig(folder.Write("config.yaml", kMinimal));
+  ASSERT_EQ(config.arms.size(), 3u);
+  EXPECT_EQ(config.arms[0].name, "base");
+  EXPECT_EQ(config.arms[1].weights, "int8");
+  EXPECT_EQ(config.arms[2].adapter, "lora");
+  EXPECT_EQ(config.adapters.size(), 1u);
+  EXPECT_EQ(config.data.train, folder / "train.jsonl");  // relative to the file
+  EXPECT_EQ(config.output, folder / "outputs");
+}
+
+TEST(Config, AdaptersInheritAndOverride) {
+  const Config config = Load(std::string(kMinimal) +
+                             "lora: {r: 4}\ntrain: {epochs: 2, keep: last}\n"
+                             "adapters:\n  plain: {}\n  wide: {r: 32, epochs: 5, keep: best, base: gguf}\n"
+                             "arms: [base, plain, wide]\n");
+  ASSERT_EQ(config.adapters.size(), 2u);
+  EXPECT_EQ(config.adapters[0].lora.r, 4);
+  EXPECT_FALSE(config.adapters[0].train.keep_best);
+  EXPECT_EQ(config.adapters[1].lora.r, 32);
+  EXPECT_EQ(config.adapters[1].train.epochs, 5);
+  EXPECT_TRUE(config.adapters[1].train.keep_best);
+  EXPECT_EQ(config.arms[2].weights, "as-stored");  // an adapter runs on what it was trained on
+}
+
+TEST(Config, AllErrorsAtOnceWithTheirPlaces) {
+  const std::string error = ErrorOf(
+      "model: m\n"
+      "data: {train: a, eval: b}\n"
+      "lora: {rank: 8, alpha: -1}\n"
+      "train:\n  epochs: many\n"
+      "arms: [base, int9]\n"
+      "modle: x\n");
+  EXPECT_EQ(Lines(error), 5u) << error;
+  EXPECT_NE(error.find("config.yaml:3:8: lora.rank: unknown key; did you mean 'r'?"), std::string::npos) << error;
+  EXPECT_NE(error.find("lora.alpha"), std::string::npos);
+  EXPECT_NE(error.find("5:11: train.epochs: 'many' given"), std::string::npos) << error;
+  EXPECT_NE(error.find("did you mean 'int8'?"), std::string::npos) << error;
+  EXPECT_NE(error.find("did you mean 'model'?"), std::string::npos) << error;
+}
+
+TEST(Config, RefusesWhatWouldOnlyShowLater) {
+  const std::string base = kMinimal;
+  EXPECT_NE(ErrorOf("model: m\n").find("data: is missing"), std::string::npos);
+  EXPECT_NE(ErrorOf(base + "arms: [base, base]\n").find("twice"), std::string::npos);
+  EXPECT_NE(ErrorOf(base + "arms: [base + rag]\n").find("needs data.documents"), std::string::npos);
+  EXPECT_NE(ErrorOf(base + "adapters: {int8: {}}\n").find("another name"), std::string::npos);
+  EXPECT_NE(ErrorOf(base + "comparisons: [{better: lora, than: nobody, slice: all, metric: exact}]\n").find("'nobody'"),
+            std::string::npos);
+  EXPECT_NE(ErrorOf(base + "decide: {required: {all: 1.5}}\n").find("from 0 to 1"), std::string::npos);
+  EXPECT_NE(ErrorOf(base + "---\nmodel: other\n").find("second document"), std::string::npos);
+  EXPECT_NE(ErrorOf(base + "seed: 1\nseed: 2\n").find("duplicate key"), std::string::npos);
+}
+
+TEST(Arms, ShortForms) {
+  const std::vector<AdapterConfig> adapters{
+      {.name = "lora-grounded", .data = {}, .base = "bf16", .lora = {}, .train = {}}};
+  const ParsedArm arm = ParseArm("lora-grounded+rag", adapters);
+  EXPECT_EQ(arm.error, "");
+  EXPECT_EQ(arm.arm.name, "lora-grounded + rag");  // one spelling, whatever the spaces
+  EXPECT_EQ(arm.arm.prompting, Prompting::kRag);
+  EXPECT_NE(ParseArm("base + few-shot + rag", adapters).error, "");
+  EXPECT_NE(ParseArm("base + fewshot", adapters).error.find("did you mean 'few-shot'?"), std::string::npos);
+  EXPECT_NE(ParseArm("", adapters).error, "");
+}
+
+}  // namespace
+}  // namespace qad
