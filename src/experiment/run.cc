@@ -271,9 +271,7 @@ Decision RunAll(Workspace& workspace) {
   TrainAdapters(workspace);
   const Results results = EvaluateArms(workspace);
   MakeMemory(workspace, &results);
-  Decision decision = MakeDecision(workspace.config, workspace.root, true);
-  RenderPack(workspace.root);
-  return decision;
+  return MakeDecision(workspace.config, workspace.root, true);
 }
 
 }  // namespace qad

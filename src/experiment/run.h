@@ -27,7 +27,7 @@ MemoryMath MakeMemory(Workspace& workspace, const Results* results);
 // `root`. Returns their paths.
 std::vector<std::filesystem::path> RenderPack(const std::filesystem::path& root);
 
-// Everything, in order; finished stages are taken from the cache.
+// Everything but the pages (RenderPack), in order; finished stages are taken from the cache.
 Decision RunAll(Workspace& workspace);
 
 // Prints stages, and what they will take, without doing anything: `qad run --dry-run`.

@@ -30,12 +30,8 @@ GgufVocabulary VocabularyOf(const GgufFile& file) {
 Tokenizer LoadTokenizer(const ModelFiles& files) {
   if (files.gguf != nullptr) return Tokenizer::FromGguf(VocabularyOf(*files.gguf));
   if (const fs::path path = files.path / "tokenizer.json"; fs::exists(path)) return Tokenizer::FromTokenizerJson(path);
-  // A quantized artefact of a GGUF carries the GGUF's own vocabulary.
-  if (const fs::path path = files.path / "tokenizer.gguf"; fs::exists(path))
-    return Tokenizer::FromGguf(VocabularyOf(GgufFile(path)));
   if (const fs::path path = files.path / "gpt2.tiktoken"; fs::exists(path)) return Tokenizer::FromTiktoken(path);
-  FailInput("{}: no tokenizer.json, tokenizer.gguf or gpt2.tiktoken; fetch the model's tokenizer files too",
-            files.path.string());
+  FailInput("{}: no tokenizer.json or gpt2.tiktoken; fetch the model's tokenizer files too", files.path.string());
 }
 
 Model LoadModel(const std::string& model, WeightMode mode) {
