@@ -16,7 +16,7 @@ namespace {
 
 constexpr const char* kStateFile = "trainer.json";
 constexpr const char* kTensorFile = "trainer.safetensors";
-constexpr int64_t kVersion = 1;
+constexpr int64_t kVersion = 2;
 constexpr int64_t kMaxSteps = int64_t{1} << 40;
 
 template <typename T>
@@ -75,6 +75,13 @@ std::string TrainingFingerprint(const LoraAdapter& adapter, const ExampleSet& tr
 
 bool HasCheckpoint(const fs::path& folder) { return fs::exists(folder / kStateFile); }
 
+bool IsCheckpointOf(const fs::path& folder, const std::string& fingerprint) {
+  if (!HasCheckpoint(folder)) return false;
+  const fs::path path = folder / kStateFile;
+  const Json json = ReadJsonFile(path);
+  return JsonObject(json, path.string()).String("fingerprint") == fingerprint;
+}
+
 void WriteCheckpoint(const fs::path& folder, const std::string& fingerprint, const std::string& base_model,
                      const LoraAdapter& adapter, AdamWOptimizer& optimizer, const TrainState& state) {
   FolderSwap swap(folder);
@@ -85,6 +92,7 @@ void WriteCheckpoint(const fs::path& folder, const std::string& fingerprint, con
                      {"losses", state.losses},
                      {"validation_steps", state.validation_steps},
                      {"validation_losses", state.validation_losses},
+                     {"validation_scores", state.validation_scores},
                      {"best_step", state.best_step}};
   WriteSafetensors(swap.path() / kTensorFile,
                    {AsTensor("values", adapter.values()), AsTensor("m", optimizer.first_moments()),
@@ -107,10 +115,12 @@ void ReadCheckpoint(const fs::path& folder, const std::string& fingerprint, Lora
   state.best_step = object.Int("best_step", 0, kMaxSteps);
   state.losses = Numbers(object, "losses");
   state.validation_losses = Numbers(object, "validation_losses");
+  state.validation_scores = Numbers(object, "validation_scores");
   state.validation_steps.clear();
   for (const double step : Numbers(object, "validation_steps")) state.validation_steps.push_back(std::llround(step));
   if (state.losses.size() != static_cast<size_t>(state.step) ||
-      state.validation_steps.size() != state.validation_losses.size())
+      state.validation_steps.size() != state.validation_losses.size() ||
+      state.validation_scores.size() != state.validation_losses.size())
     FailInput("{}: its lists do not fit its step; remove the folder to start again", path.string());
   const SafetensorsFile file(folder / kTensorFile);
   ReadTensor(file, "values", adapter.values());

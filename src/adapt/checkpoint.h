@@ -18,7 +18,7 @@ struct TrainState {
   int64_t step = 0;  // optimizer steps done; the data order follows from it and the seed
   std::vector<double> losses;
   std::vector<int64_t> validation_steps;
-  std::vector<double> validation_losses;
+  std::vector<double> validation_losses, validation_scores;
   int64_t best_step = 0;
   std::vector<float> best;  // the adapter's values then; empty until the first validation
 };
@@ -36,5 +36,7 @@ void WriteCheckpoint(const std::filesystem::path& folder, const std::string& fin
 void ReadCheckpoint(const std::filesystem::path& folder, const std::string& fingerprint, LoraAdapter& adapter,
                     AdamWOptimizer& optimizer, TrainState& state);
 bool HasCheckpoint(const std::filesystem::path& folder);
+// Whether it is there, readable, and of the training with this fingerprint.
+bool IsCheckpointOf(const std::filesystem::path& folder, const std::string& fingerprint);
 
 }  // namespace qad

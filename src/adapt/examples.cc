@@ -5,7 +5,6 @@
 
 #include "adapt/seeds.h"
 #include "base/error.h"
-#include "text/prompt.h"
 
 namespace qad {
 namespace {
@@ -58,7 +57,7 @@ TrainExample MakeExample(const Tokenizer& tokenizer, const ChatTemplate& chat, c
 }
 
 TrainExample MakeExample(const Tokenizer& tokenizer, const ChatTemplate& chat, const Item& item,
-                         const std::string& system_prompt, bool completion_only) {
+                         const PromptFor& prompt, bool completion_only) {
   if (item.plain_text) {
     std::vector<TokenId> sequence;
     if (tokenizer.add_bos()) sequence.push_back(*tokenizer.bos());
@@ -66,14 +65,14 @@ TrainExample MakeExample(const Tokenizer& tokenizer, const ChatTemplate& chat, c
     AppendEnd(tokenizer, "", sequence);
     return WithLabels(std::move(sequence), 1);
   }
-  return MakeExample(tokenizer, chat, BuildMessages(item, system_prompt), item.completion, completion_only);
+  return MakeExample(tokenizer, chat, prompt(item), item.completion, completion_only);
 }
 
 ExampleSet MakeExamples(const Tokenizer& tokenizer, const ChatTemplate& chat, std::span<const Item> items,
-                        const std::string& system_prompt, bool completion_only, size_t max_length) {
+                        const PromptFor& prompt, bool completion_only, size_t max_length) {
   ExampleSet set;
   for (const Item& item : items) {
-    TrainExample example = MakeExample(tokenizer, chat, item, system_prompt, completion_only);
+    TrainExample example = MakeExample(tokenizer, chat, item, prompt, completion_only);
     if (example.tokens.size() + 1 > max_length)
       set.skipped.push_back(item.id);
     else if (example.supervised() > 0)
@@ -87,17 +86,18 @@ ExampleSet MakeExamples(const Tokenizer& tokenizer, const ChatTemplate& chat, st
   return set;
 }
 
-ExampleSet SplitDev(ExampleSet& train, double fraction, uint64_t seed) {
-  ExampleSet dev;
-  const size_t n = train.examples.size();
-  if (fraction <= 0 || n < 2) return dev;
+std::vector<Item> SplitDev(std::vector<Item>& train, double fraction, uint64_t seed) {
+  const size_t n = train.size();
+  if (fraction <= 0 || n < 2) return {};
   const auto count = std::clamp<size_t>(static_cast<size_t>(fraction * static_cast<double>(n) + 0.5), 1, n - 1);
   std::vector<size_t> order(n);
   std::iota(order.begin(), order.end(), size_t{0});
   Random(SeedFor(seed, SeedPurpose::kDevSplit)).Shuffle(order);
-  std::sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count));
-  for (size_t i = 0; i < count; ++i) dev.examples.push_back(std::move(train.examples[order[i]]));
-  std::erase_if(train.examples, [](const TrainExample& example) { return example.tokens.empty(); });
+  std::vector<bool> is_dev(n, false);
+  for (size_t i = 0; i < count; ++i) is_dev[order[i]] = true;
+  std::vector<Item> dev, rest;
+  for (size_t i = 0; i < n; ++i) (is_dev[i] ? dev : rest).push_back(std::move(train[i]));
+  train = std::move(rest);
   return dev;
 }
 

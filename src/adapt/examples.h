@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,18 +35,19 @@ struct ExampleSet {
 // `completion_only` the loss counts from the completion's first token, else from the second token of the prompt.
 TrainExample MakeExample(const Tokenizer& tokenizer, const ChatTemplate& chat, const std::vector<Message>& prompt,
                          std::string_view completion, bool completion_only);
-// The same for an item, whose messages are built as evaluation builds them (text/prompt.h, with the item's own
-// passages). Items of plain text ({"text"}) have no template and count whole.
+// The messages that evaluation puts before the model for an item: system prompt, passages and all.
+using PromptFor = std::function<std::vector<Message>(const Item&)>;
+// The same for an item. Items of plain text ({"text"}) have no template and count whole.
 TrainExample MakeExample(const Tokenizer& tokenizer, const ChatTemplate& chat, const Item& item,
-                         const std::string& system_prompt, bool completion_only);
+                         const PromptFor& prompt, bool completion_only);
 
 // All items; those of more than `max_length` tokens (prompt, completion and end) are skipped.
 // Errors (kInput): every item was skipped.
 ExampleSet MakeExamples(const Tokenizer& tokenizer, const ChatTemplate& chat, std::span<const Item> items,
-                        const std::string& system_prompt, bool completion_only, size_t max_length);
+                        const PromptFor& prompt, bool completion_only, size_t max_length);
 
-// Moves a seeded share of `train` (at least one example and at most all but one) into a validation set; for those who
-// have no dev set. Nothing where fraction is 0 or train has fewer than two examples.
-ExampleSet SplitDev(ExampleSet& train, double fraction, uint64_t seed);
+// Moves a seeded share of `train` (at least one item and at most all but one) into a validation set; for those who have
+// no dev set. Nothing where fraction is 0 or train has fewer than two items.
+std::vector<Item> SplitDev(std::vector<Item>& train, double fraction, uint64_t seed);
 
 }  // namespace qad

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "adapt/adapt_testing.h"
+#include "text/prompt.h"
 
 namespace qad {
 namespace {
@@ -55,6 +56,10 @@ Item MakeItem(const std::string& id, std::vector<Message> messages, const std::s
   return item;
 }
 
+PromptFor Asked(const std::string& system) {
+  return [system](const Item& item) { return BuildMessages(item, system); };
+}
+
 class ExamplesOfItem : public ::testing::Test {
  protected:
   Tokenizer tokenizer_ = ByteTokenizer();
@@ -63,7 +68,7 @@ class ExamplesOfItem : public ::testing::Test {
 };
 
 TEST_F(ExamplesOfItem, IsTheEvaluationPromptThenTheCompletionThenItsEnd) {
-  const TrainExample example = MakeExample(tokenizer_, chat_, item_, "Be short.", true);
+  const TrainExample example = MakeExample(tokenizer_, chat_, item_, Asked("Be short."), true);
   const std::vector<TokenId> prompt =
       chat_.Encode(tokenizer_, {{"system", "Be short."}, {"user", "Hi <|im_end|>"}}, true);
   const std::vector<TokenId> sequence = WholeSequence(example);
@@ -76,34 +81,34 @@ TEST_F(ExamplesOfItem, IsTheEvaluationPromptThenTheCompletionThenItsEnd) {
 }
 
 TEST_F(ExamplesOfItem, CompletionOnlySupervisesNothingElse) {
-  const TrainExample example = MakeExample(tokenizer_, chat_, item_, "", true);
+  const TrainExample example = MakeExample(tokenizer_, chat_, item_, Asked(""), true);
   EXPECT_EQ(example.supervised(), 5u);  // "Yes." byte by byte, and the end
   const std::vector<TokenId> sequence = WholeSequence(example);
   for (size_t t = 0; t < example.tokens.size(); ++t) {
     EXPECT_EQ(example.labels[t], t >= example.tokens.size() - 5 ? sequence[t + 1] : kNotSupervised) << t;
   }
-  const TrainExample all = MakeExample(tokenizer_, chat_, item_, "", false);
+  const TrainExample all = MakeExample(tokenizer_, chat_, item_, Asked(""), false);
   EXPECT_EQ(all.tokens, example.tokens);
   EXPECT_EQ(all.supervised(), all.tokens.size());
 }
 
 TEST_F(ExamplesOfItem, AnItemsOwnSystemMessageStays) {
   item_.messages.insert(item_.messages.begin(), {"system", "Own."});
-  const TrainExample with = MakeExample(tokenizer_, chat_, item_, "Be short.", true);
-  EXPECT_EQ(with.tokens, MakeExample(tokenizer_, chat_, item_, "", true).tokens);
+  const TrainExample with = MakeExample(tokenizer_, chat_, item_, Asked("Be short."), true);
+  EXPECT_EQ(with.tokens, MakeExample(tokenizer_, chat_, item_, Asked(""), true).tokens);
 }
 
 TEST_F(ExamplesOfItem, PlainTextHasNoTemplateAndCountsWhole) {
   Item text = MakeItem("t", {}, "abc");
   text.plain_text = true;
-  const TrainExample example = MakeExample(tokenizer_, chat_, text, "Be short.", true);
+  const TrainExample example = MakeExample(tokenizer_, chat_, text, Asked("Be short."), true);
   EXPECT_EQ(tokenizer_.Decode(WholeSequence(example), true), "abc<|im_end|>");
   EXPECT_EQ(example.supervised(), 3u);
 }
 
 TEST_F(ExamplesOfItem, BaseModelsEndWithTheEndOfSequence) {
   const ChatTemplate plain = ChatTemplate::FromSource("", "test");
-  const TrainExample example = MakeExample(tokenizer_, plain, MakeItem("", {{"user", "Q"}}, "A"), "", true);
+  const TrainExample example = MakeExample(tokenizer_, plain, MakeItem("", {{"user", "Q"}}, "A"), Asked(""), true);
   EXPECT_EQ(tokenizer_.Decode(WholeSequence(example), true), "Q\nA<|im_end|>");
 }
 
@@ -111,35 +116,47 @@ TEST_F(ExamplesOfItem, LongItemsAreLeftOutWholeAndNamed) {
   Item longer = item_;
   longer.id = "b";
   longer.completion = "Yes, and more.";
-  const size_t length = WholeSequence(MakeExample(tokenizer_, chat_, item_, "", true)).size();
+  const size_t length = WholeSequence(MakeExample(tokenizer_, chat_, item_, Asked(""), true)).size();
   const std::vector<Item> items = {item_, longer};
-  const ExampleSet set = MakeExamples(tokenizer_, chat_, items, "", true, length);
+  const ExampleSet set = MakeExamples(tokenizer_, chat_, items, Asked(""), true, length);
   ASSERT_EQ(set.examples.size(), 1u);
   EXPECT_EQ(set.skipped, std::vector<std::string>{"b"});
-  EXPECT_TRUE(Fails([&] { MakeExamples(tokenizer_, chat_, items, "", true, length - 1); }, ErrorKind::kInput, {}));
+  EXPECT_TRUE(
+      Fails([&] { MakeExamples(tokenizer_, chat_, items, Asked(""), true, length - 1); }, ErrorKind::kInput, {}));
+}
+
+std::vector<Item> Numbered(int count) {
+  std::vector<Item> items;
+  for (int i = 0; i < count; ++i) items.push_back(MakeItem(std::to_string(i), {{"user", "Q"}}, "A"));
+  return items;
+}
+
+std::vector<std::string> Ids(const std::vector<Item>& items) {
+  std::vector<std::string> ids;
+  for (const Item& item : items) ids.push_back(item.id);
+  return ids;
 }
 
 TEST(SplitDev, MovesASeededShare) {
-  const ExampleSet all = RandomExamples(20, 50, 1);
-  ExampleSet train = all, again = all, other = all;
-  const ExampleSet dev = SplitDev(train, 0.1, 3);
-  EXPECT_EQ(dev.examples.size(), 2u);
-  EXPECT_EQ(train.examples.size(), 18u);
-  std::multiset<std::vector<TokenId>> parts, whole;
-  for (const auto& example : all.examples) whole.insert(example.tokens);
-  for (const ExampleSet* set : std::initializer_list<const ExampleSet*>{&train, &dev})
-    for (const auto& example : set->examples) parts.insert(example.tokens);
-  EXPECT_EQ(parts, whole);
-  EXPECT_EQ(SplitDev(again, 0.1, 3).examples[0].tokens, dev.examples[0].tokens);
-  EXPECT_NE(SplitDev(other, 0.1, 4).examples[0].tokens, dev.examples[0].tokens);
+  std::vector<Item> train = Numbered(20), again = Numbered(20), other = Numbered(20);
+  const std::vector<Item> dev = SplitDev(train, 0.1, 3);
+  EXPECT_EQ(dev.size(), 2u);
+  EXPECT_EQ(train.size(), 18u);
+  std::multiset<std::string> parts;
+  for (const std::vector<Item>& set : {train, dev})
+    for (const std::string& id : Ids(set)) parts.insert(id);
+  const std::vector<std::string> all = Ids(Numbered(20));
+  EXPECT_EQ(parts, std::multiset<std::string>(all.begin(), all.end()));
+  EXPECT_EQ(Ids(SplitDev(again, 0.1, 3)), Ids(dev));
+  EXPECT_NE(Ids(SplitDev(other, 0.1, 4)), Ids(dev));
 }
 
 TEST(SplitDev, LeavesSomethingToTrainOn) {
-  ExampleSet two = RandomExamples(2, 50, 1);
-  EXPECT_EQ(SplitDev(two, 0.99, 0).examples.size(), 1u);
-  EXPECT_EQ(SplitDev(two, 0.5, 0).examples.size(), 0u) << "one example is not split";
-  ExampleSet many = RandomExamples(9, 50, 1);
-  EXPECT_EQ(SplitDev(many, 0, 0).examples.size(), 0u);
+  std::vector<Item> two = Numbered(2);
+  EXPECT_EQ(SplitDev(two, 0.99, 0).size(), 1u);
+  EXPECT_EQ(SplitDev(two, 0.5, 0).size(), 0u) << "one item is not split";
+  std::vector<Item> many = Numbered(9);
+  EXPECT_EQ(SplitDev(many, 0, 0).size(), 0u);
 }
 
 }  // namespace

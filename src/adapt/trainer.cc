@@ -87,6 +87,7 @@ class Trainer {
   TrainProgress Step();
   void RequireFinite(double value, const char* what) const;
   void Validate();
+  bool IsBest(double score, double loss) const;  // of all epochs so far
   void SaveCheckpoint();
   void Finish();
   double TokensAhead();
@@ -132,7 +133,8 @@ void Trainer::Predict() {
 }
 
 void Trainer::Resume() {
-  if (!hooks_.resume || hooks_.output.empty() || !HasCheckpoint(CheckpointFolder())) return;
+  if (hooks_.output.empty() || !HasCheckpoint(CheckpointFolder())) return;
+  if (!hooks_.resume && !IsCheckpointOf(CheckpointFolder(), fingerprint_)) return;
   ReadCheckpoint(CheckpointFolder(), fingerprint_, adapter_, optimizer_, state_);
   saved_step_ = result_.resumed_from = state_.step;
 }
@@ -197,14 +199,24 @@ void Trainer::Validate() {
   const auto start = std::chrono::steady_clock::now();
   const double loss = LossOver(context_, pass_, dev_, limit_);
   RequireFinite(loss, "the validation loss");
-  const bool best = state_.validation_losses.empty() || loss < *std::ranges::min_element(state_.validation_losses);
+  const double score = hooks_.score ? hooks_.score() : 0;
+  const bool best = IsBest(score, loss);
   state_.validation_steps.push_back(state_.step);
   state_.validation_losses.push_back(loss);
+  state_.validation_scores.push_back(score);
   if (best || !options_.keep_best) {
     state_.best_step = state_.step;
     state_.best.assign(adapter_.values().begin(), adapter_.values().end());
   }
   result_.validation_seconds += SecondsSince(start);
+}
+
+bool Trainer::IsBest(double score, double loss) const {
+  for (size_t i = 0; i < state_.validation_losses.size(); ++i) {
+    const double earlier = state_.validation_scores[i];
+    if (earlier > score || (earlier == score && state_.validation_losses[i] <= loss)) return false;
+  }
+  return true;
 }
 
 void Trainer::SaveCheckpoint() {
@@ -224,6 +236,7 @@ void Trainer::Finish() {
   result_.losses = std::move(state_.losses);
   result_.validation_steps = std::move(state_.validation_steps);
   result_.validation_losses = std::move(state_.validation_losses);
+  if (hooks_.score) result_.validation_scores = std::move(state_.validation_scores);
   result_.best_step = state_.best_step;
   result_.steps = state_.step;
   result_.tokens_per_second = result_.seconds > 0 ? static_cast<double>(result_.tokens) / result_.seconds : 0;
@@ -234,6 +247,8 @@ void Trainer::Finish() {
 std::string Trainer::Note(const TrainProgress& done) const {
   std::string note = fmt::format("step {}/{}  loss {:.4f}", done.step, done.total_steps, done.loss);
   if (!state_.validation_losses.empty()) note += fmt::format("  validation {:.4f}", state_.validation_losses.back());
+  if (hooks_.score && !state_.validation_scores.empty())
+    note += fmt::format("  score {:.3f}", state_.validation_scores.back());
   return note;
 }
 

@@ -27,8 +27,11 @@ struct TrainHooks {
   // Where the finished adapter goes (a PEFT folder, replaced whole at the end). While training, checkpoint/ in it holds
   // the last good adapter and what resuming needs. Empty: nothing is written.
   std::filesystem::path output = {};
-  std::string base_model = {};                             // what adapter_config.json calls the base
-  bool resume = false;                                     // go on from output/checkpoint where there is one
+  std::string base_model = {};  // what adapter_config.json calls the base
+  bool resume = false;  // go on from output/checkpoint; where it is of another training, that is an error, not a start
+  // Judges the adapter after each epoch, higher is better: what the task is scored by, on the validation set. With
+  // options.keep_best it decides which epoch is kept, the validation loss only between equals. May be empty.
+  std::function<double()> score = {};
   bool quiet = false;                                      // no progress on stderr
   std::function<void(const TrainProgress&)> on_step = {};  // after each step; may be empty, may throw
 };
@@ -37,7 +40,8 @@ struct TrainResult {
   std::vector<double> losses;             // by step, mean −log p over its supervised tokens
   std::vector<int64_t> validation_steps;  // steps done when the dev set was scored
   std::vector<double> validation_losses;
-  int64_t best_step = 0;  // whose adapter was kept; the last where there is no dev set
+  std::vector<double> validation_scores;  // of hooks.score; empty without it
+  int64_t best_step = 0;                  // whose adapter was kept; the last where there is no dev set
   int64_t steps = 0, resumed_from = 0;
   int64_t tokens = 0, supervised_tokens = 0;  // of this process's steps
   double seconds = 0, tokens_per_second = 0;  // of its steps, validation and saving left out
@@ -52,10 +56,12 @@ struct TrainResult {
 };
 
 // Uses options.exact in place of context.numerics while it runs. The adapter is left attached, with the values of the
-// epoch whose validation loss is lowest (the last ones without a dev set or options.keep_best), and saved to
-// hooks.output. Errors: kNumeric, a loss or gradient norm that is NaN or infinite: names the step, the checkpoint
-// stays; kInterrupted (Ctrl-C) at the end of a step, with a checkpoint written; kInput, an example beyond the model's
-// positions; kUsage, resuming with other data or settings; kFailed, a checkpoint that cannot be written.
+// epoch that validates best: highest hooks.score, then lowest loss (the last ones without a dev set or
+// options.keep_best), and saved to hooks.output. A checkpoint of this very training is gone on with even without
+// hooks.resume; one of another is written over. Errors: kNumeric, a loss or gradient norm that is NaN or infinite:
+// names the step, the checkpoint stays; kInterrupted (Ctrl-C) at the end of a step, with a checkpoint written; kInput,
+// an example beyond the model's positions; kUsage, resuming with other data or settings; kFailed, a checkpoint that
+// cannot be written.
 TrainResult Train(Context& context, Transformer& model, LoraAdapter& adapter, const ExampleSet& train,
                   const ExampleSet& dev, const TrainOptions& options, uint64_t seed, const TrainHooks& hooks);
 

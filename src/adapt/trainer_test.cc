@@ -142,6 +142,34 @@ TEST(Train, KeepsTheEpochThatValidatesBest) {
       << "the adapter left attached is the best one";
 }
 
+TEST(Train, KeepsTheEpochThatScoresBestThenLosesLeast) {
+  const ExampleSet train = RandomExamples(4, 96, 3), dev = RandomExamples(4, 96, 9);
+  TrainOptions options = TinyOptions();
+  options.epochs = 5;
+  options.learning_rate = 0.02;  // as above: the loss is lowest early
+  const auto best_epoch = [&](const std::vector<double>& scores, bool keep_best) {
+    options.keep_best = keep_best;
+    TrainHooks hooks = Quiet();
+    size_t asked = 0;
+    hooks.score = [&] { return scores[asked++]; };
+    const Trained trained = TrainTiny(train, dev, options, hooks);
+    EXPECT_EQ(trained.result.validation_scores, scores);
+    const auto& steps = trained.result.validation_steps;
+    const auto kept = std::ranges::find(steps, trained.result.best_step);
+    const auto epoch = static_cast<size_t>(kept - steps.begin());
+    for (size_t i = 0; i < scores.size(); ++i) {  // none is better by (score, −loss)
+      if (keep_best && scores[i] == scores[epoch]) {
+        EXPECT_GE(trained.result.validation_losses[i], trained.result.validation_losses[epoch]);
+      }
+    }
+    return epoch;
+  };
+  EXPECT_EQ(best_epoch({0.1, 0.2, 0.3, 0.9, 0.5}, true), 3u);
+  EXPECT_EQ(best_epoch({0.9, 0.2, 0.3, 0.1, 0.5}, true), 0u);
+  EXPECT_NE(best_epoch({0.5, 0.2, 0.3, 0.5, 0.5}, true), 1u);
+  EXPECT_EQ(best_epoch({0.9, 0.2, 0.3, 0.1, 0.5}, false), 4u) << "keep: last";
+}
+
 // --- Checkpoints.
 
 struct Killed {};
@@ -171,6 +199,31 @@ TEST(Train, ResumesBitForBit) {
     const Transformer model = LoadTransformer(TinyPath("llama-gqa"));
     EXPECT_TRUE(std::ranges::equal(LoraAdapter(model, hooks.output).values(), whole.values));
   }
+}
+
+TEST(Train, GoesOnUnaskedWhereItIsTheSameTraining) {
+  const ExampleSet train = RandomExamples(14, 96, 2);
+  const Trained whole = TrainTiny(train, {}, TinyOptions(), Quiet());
+  TempFolder folder;
+  TrainHooks hooks = Quiet();
+  hooks.output = folder.path() / "adapter";
+  const auto kill = [](const TrainProgress& done) {
+    if (done.step == 5) throw Killed{};
+  };
+  hooks.on_step = kill;
+  EXPECT_THROW(TrainTiny(train, {}, TinyOptions(), hooks), Killed);
+  hooks.on_step = nullptr;
+  const Trained resumed = TrainTiny(train, {}, TinyOptions(), hooks);
+  EXPECT_EQ(resumed.result.resumed_from, 4);
+  EXPECT_EQ(resumed.values, whole.values);
+  hooks.on_step = kill;
+  EXPECT_THROW(TrainTiny(train, {}, TinyOptions(), hooks), Killed);
+  hooks.on_step = nullptr;
+  TrainOptions other = TinyOptions();
+  other.learning_rate *= 2;
+  const Trained fresh = TrainTiny(train, {}, other, hooks);
+  EXPECT_EQ(fresh.result.resumed_from, 0) << "another training's checkpoint is no start";
+  EXPECT_EQ(fresh.values, TrainTiny(train, {}, other, Quiet()).values);
 }
 
 TEST(Train, RefusesToResumeSomethingElse) {

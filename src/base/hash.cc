@@ -27,4 +27,9 @@ std::string Sha256File(const std::filesystem::path& path) {
   return hex;
 }
 
+const std::string& ProgramSha256() {
+  static const std::string hash = Sha256File("/proc/self/exe");
+  return hash;
+}
+
 }  // namespace qad

@@ -13,5 +13,7 @@ namespace qad {
 std::string Sha256(std::span<const std::byte> bytes);
 std::string Sha256(std::string_view text);
 std::string Sha256File(const std::filesystem::path& path);
+// Of the running program's own file: what a result was made by, more exactly than any version says.
+const std::string& ProgramSha256();
 
 }  // namespace qad

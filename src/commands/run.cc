@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "commands/command.h"
+#include "experiment/pack.h"
 
 namespace qad {
 namespace fs = std::filesystem;

@@ -62,6 +62,12 @@ TopicAnswer AnswerSlice(const Results& results, const std::vector<Sample>& sampl
   answer.value = best.row->value;
   answer.low = best.row->low;
   answer.high = best.row->high;
+  for (const ArmInfo& arm : results.arms) {
+    const Row* row = arm.baseline ? results.Find(arm.name, slice, answer.metric) : nullptr;
+    if (row == nullptr || (answer.baseline_value && row->value <= *answer.baseline_value)) continue;
+    answer.baseline = arm.name;
+    answer.baseline_value = row->value;
+  }
   const Ranked second = BestOn(results, slice, answer.metric, KindOf(*best.arm));
   if (!second.row) return answer;
   answer.opponent = second.arm->name;

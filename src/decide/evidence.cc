@@ -9,11 +9,6 @@
 namespace qad {
 namespace {
 
-bool HasRows(const Results& results, const std::string& slice, std::string_view metric) {
-  return std::any_of(results.rows.begin(), results.rows.end(),
-                     [&](const Row& row) { return row.slice == slice && row.metric == metric; });
-}
-
 // The row of the arm itself, else of the first arm that shares the adapter (a training belongs to all arms that use
 // it).
 const Row* AdapterRow(const Results& results, const ArmInfo& arm, std::string_view slice, std::string_view metric) {
@@ -102,17 +97,6 @@ std::optional<Estimate> EstimateFrom(const Row* row) {
     estimate.high = interval.high;
   }
   return estimate;
-}
-
-std::string PrimaryMetric(const Results& results, const std::string& slice) {
-  if (HasRows(results, slice, "schema_valid") && HasRows(results, slice, "exact")) return "exact";
-  const bool refusals = HasRows(results, slice, "correct_refusal");
-  if (refusals && (slice.starts_with("unanswerable") || !HasRows(results, slice, "contains"))) return "correct_refusal";
-  for (const char* metric : {"contains", "exact"})
-    if (HasRows(results, slice, metric)) return metric;
-  for (const Row& row : results.rows)
-    if (row.slice == slice) return row.metric;
-  return "contains";
 }
 
 std::vector<RequiredSlice> RequiredSlices(const Results& results, const DecideOptions& options) {

@@ -39,10 +39,6 @@ struct Evidence {
   std::vector<ArmEvidence> arms;  // in the order of the results
 };
 
-// The metric a slice is judged by: exact where answers follow a schema, correct_refusal where refusing is right,
-// contains where an answer is looked for; else the first metric measured on it.
-std::string PrimaryMetric(const Results& results, const std::string& slice);
-
 // The required slices: "facts" stands for each of "facts/stable", "facts/changed" where there are such, because an
 // average over them may hide a failure. A slice without any row stays, so that every arm is unproven on it.
 std::vector<RequiredSlice> RequiredSlices(const Results& results, const DecideOptions& options);

@@ -56,12 +56,16 @@ std::string WhyNone(const Decision& decision) {
   return fmt::format("Closest is {}: {} {}.", closest->arm, check->rule, DescribeCheck(*check));
 }
 
+std::string ItemsWord(const RuleCheck& check) {
+  const bool passes = check.value && *check.value >= check.limit;
+  return fmt::format("would be settled, as a {}, by {} items at the rate seen", passes ? "pass" : "fail",
+                     FormatCount(static_cast<double>(*check.items_needed)));
+}
+
 std::string ItemsNeededOf(const ArmDecision& arm) {
   std::string text;
   for (const RuleCheck& check : arm.checks)
-    if (check.items_needed)
-      text += fmt::format("{}{} items on {} would settle it at the rate seen", text.empty() ? "" : "; ",
-                          FormatCount(static_cast<double>(*check.items_needed)), check.rule);
+    if (check.items_needed) text += fmt::format("{}{} {}", text.empty() ? "" : "; ", check.rule, ItemsWord(check));
   return text;
 }
 
@@ -102,9 +106,7 @@ std::string SureLine(const Decision& decision, const ArmDecision& arm) {
 
 std::string UnprovenLine(const ArmDecision& arm, const RuleCheck& check) {
   std::string line = fmt::format("{} on {}: {} is unproven", arm.arm, check.rule, DescribeCheck(check));
-  if (check.items_needed)
-    line += fmt::format("; {} items would settle it at the rate seen",
-                        FormatCount(static_cast<double>(*check.items_needed)));
+  if (check.items_needed) line += "; it " + ItemsWord(check);
   return line + ".";
 }
 

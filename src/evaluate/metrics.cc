@@ -172,12 +172,10 @@ std::map<std::string, double> ScoreAnswer(const Answer& answer) {
   return scores;
 }
 
-std::string PrimaryMetric(std::span<const Item> items) {
-  const auto schema = std::count_if(items.begin(), items.end(), HasSchema);
-  const auto unanswerable = std::count_if(items.begin(), items.end(), IsUnanswerable);
-  const auto answerable = std::count_if(items.begin(), items.end(), IsAnswerable);
-  if (schema > 0 && schema >= answerable && schema >= unanswerable) return "exact";
-  return unanswerable > answerable ? "correct_refusal" : "contains";
+std::string_view PrimaryMetric(const Item& item) {
+  if (HasSchema(item)) return "exact";
+  if (IsUnanswerable(item)) return "correct_refusal";
+  return IsAnswerable(item) ? "contains" : "";
 }
 
 Sample StartSample(std::string_view arm, const Item& item) {

@@ -49,9 +49,9 @@ std::span<const Metric> Metrics();
 // Errors (kInput): a schema item whose completion is no JSON object with the schema's fields.
 std::map<std::string, double> ScoreAnswer(const Answer& answer);
 
-// The metric a slice is judged by, from what most of its items are: "exact" for schema items, "correct_refusal" for
-// unanswerable ones, else "contains".
-std::string PrimaryMetric(std::span<const Item> items);
+// The metric an item is judged by first: "exact" where it has a schema, "correct_refusal" where it is unanswerable,
+// else "contains"; none for {"text"} items.
+std::string_view PrimaryMetric(const Item& item);
 
 // A sample of this item, to be filled with output and scores.
 Sample StartSample(std::string_view arm, const Item& item);

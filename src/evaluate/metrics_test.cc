@@ -225,11 +225,13 @@ TEST(Metrics, TruncationIsReported) {
   EXPECT_EQ(ScoreAnswer({.item = item, .output = "x", .truncated = true, .refusals = {}}).at("truncated"), 1);
 }
 
-TEST(PrimaryMetric, ByWhatMostItemsAre) {
-  EXPECT_EQ(PrimaryMetric(std::vector<Item>{Ticket()}), "exact");
-  EXPECT_EQ(PrimaryMetric(std::vector<Item>{Fact({"x"}), Fact({"y"}), Unanswerable()}), "contains");
-  EXPECT_EQ(PrimaryMetric(std::vector<Item>{Unanswerable()}), "correct_refusal");
-  EXPECT_EQ(PrimaryMetric({}), "contains");
+TEST(PrimaryMetric, ByWhatTheItemIs) {
+  EXPECT_EQ(PrimaryMetric(Ticket()), "exact");
+  EXPECT_EQ(PrimaryMetric(Fact({"x"})), "contains");
+  EXPECT_EQ(PrimaryMetric(Unanswerable()), "correct_refusal");
+  Item text;
+  text.plain_text = true;
+  EXPECT_EQ(PrimaryMetric(text), "");
 }
 
 TEST(StartSample, ClustersByFact) {

@@ -40,8 +40,6 @@ struct RowScore {
   bool same_top;
 };
 
-size_t TopOf(const float* row, size_t n) { return static_cast<size_t>(std::max_element(row, row + n) - row); }
-
 // D(p ‖ q) = Σ p (log p − log q).
 double KlDivergence(const float* p, double p_norm, const float* q, double q_norm, size_t n) {
   double sum = 0;
@@ -57,7 +55,7 @@ RowScore ScoreRow(const float* model, const float* reference, size_t vocab, Toke
   RowScore score{.log_probability = model[static_cast<size_t>(target)] - norm, .kl = 0, .same_top = true};
   if (reference == nullptr) return score;
   score.kl = KlDivergence(reference, LogSumExp(reference, vocab), model, norm, vocab);
-  score.same_top = TopOf(model, vocab) == TopOf(reference, vocab);
+  score.same_top = ArgMax(model, vocab) == ArgMax(reference, vocab);
   return score;
 }
 

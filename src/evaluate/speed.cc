@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/random.h"
+#include "kernels/elementwise.h"
 
 namespace qad {
 namespace {
@@ -143,7 +144,7 @@ BenchRow BenchPrefill(Bencher& bench) {
 
 BenchRow BenchDecode(Bencher& bench) {
   const BenchOptions& options = bench.options;
-  const auto vocab = static_cast<std::ptrdiff_t>(bench.model.config().vocab);
+  const size_t vocab = bench.model.config().vocab;
   if (options.depth > 0) bench.Run(bench.Texts(options.depth), 0);
   std::vector<Tokens> tokens = bench.Texts(1);
   BenchRow row;
@@ -154,8 +155,7 @@ BenchRow BenchDecode(Bencher& bench) {
     for (size_t t = 0; t < options.generate; ++t) {
       bench.Run(tokens, options.depth + t);
       for (size_t b = 0; b < bench.batch; ++b) {
-        const auto first = bench.logits.begin() + static_cast<std::ptrdiff_t>(b) * vocab;
-        tokens[b][0] = static_cast<TokenId>(std::max_element(first, first + vocab) - first);
+        tokens[b][0] = static_cast<TokenId>(ArgMax(bench.logits.data() + b * vocab, vocab));
       }
     }
   });

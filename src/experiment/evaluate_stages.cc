@@ -235,7 +235,7 @@ Stage BaselineStage(Workspace& workspace) {
               .inputs = ItemInputs(workspace),
               .outputs = {},
               .run = {}};
-  stage.inputs["version"] = QAD_VERSION;
+  stage.inputs["program"] = ProgramSha256();
   const fs::path folder = workspace.root / "samples";
   stage.run = [&workspace, folder] {
     Results results;

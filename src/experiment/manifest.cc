@@ -34,6 +34,7 @@ Json MachineJson(const Workspace& workspace) {
 
 Json VersionsJson() {
   return {{"qad", QAD_VERSION},
+          {"program_sha256", ProgramSha256()},
           {"compiler", fmt::format("gcc {}", __VERSION__)},
           {"sqlite", sqlite3_libversion()},
           {"onednn", fmt::format("{}.{}.{}", DNNL_VERSION_MAJOR, DNNL_VERSION_MINOR, DNNL_VERSION_PATCH)}};
@@ -86,20 +87,34 @@ Json MakeManifest(Workspace& workspace) {
   return manifest;
 }
 
+Json AdapterSettings(const AdapterConfig& a) {
+  return {{"r", a.lora.r},
+          {"alpha", a.lora.alpha},
+          {"dropout", a.lora.dropout},
+          {"target_modules", a.lora.target_modules},
+          {"rslora", a.lora.rslora},
+          {"epochs", a.train.epochs},
+          {"batch_size", a.train.batch_size},
+          {"micro_batch_tokens", a.train.micro_batch_tokens},
+          {"learning_rate", a.train.learning_rate},
+          {"schedule", static_cast<int>(a.train.schedule)},
+          {"warmup_ratio", a.train.warmup_ratio},
+          {"weight_decay", a.train.weight_decay},
+          {"max_grad_norm", a.train.max_grad_norm},
+          {"completion_only", a.train.completion_only},
+          {"dev_fraction", a.train.dev_fraction},
+          {"keep_best", a.train.keep_best},
+          {"exact", a.train.exact}};
+}
+
 Json SettingsJson(const Config& config) {
   Json arms = Json::array(), adapters = Json::array();
   for (const ArmConfig& arm : config.arms) arms.push_back(arm.name);
-  for (const AdapterConfig& a : config.adapters)
-    adapters.push_back({{"name", a.name},
-                        {"base", a.base},
-                        {"data", a.data.string()},
-                        {"r", a.lora.r},
-                        {"alpha", a.lora.alpha},
-                        {"dropout", a.lora.dropout},
-                        {"target_modules", a.lora.target_modules},
-                        {"epochs", a.train.epochs},
-                        {"batch_size", a.train.batch_size},
-                        {"learning_rate", a.train.learning_rate}});
+  for (const AdapterConfig& adapter : config.adapters) {
+    Json settings = AdapterSettings(adapter);
+    settings.update({{"name", adapter.name}, {"base", adapter.base}, {"data", adapter.data.string()}});
+    adapters.push_back(std::move(settings));
+  }
   return {
       {"model", config.model},
       {"arms", arms},

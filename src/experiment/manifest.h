@@ -9,5 +9,7 @@ namespace qad {
 Json MakeManifest(Workspace& workspace);
 // The checked configuration, as the report shows it.
 Json SettingsJson(const Config& config);
+// All that decides how an adapter is trained, besides its data and base.
+Json AdapterSettings(const AdapterConfig& adapter);
 
 }  // namespace qad

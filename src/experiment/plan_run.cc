@@ -35,6 +35,24 @@ double TokensOf(const Model& model, const std::vector<Item>& items) {
   return tokens;
 }
 
+// Tokens that the arm's prompting puts before each item.
+double AddedTokens(const Workspace& workspace, const Model& model, const ArmConfig& arm) {
+  const Config& config = workspace.config;
+  if (arm.prompting == Prompting::kFewShot) {
+    double tokens = 0;
+    const auto count = config.few_shot.examples;
+    size_t kinds = 0;
+    for (const bool with_schema : {true, false}) {
+      const std::vector<Item> shots = ChooseShots(workspace.train, with_schema, count, config.seed);
+      if (!shots.empty()) ++kinds;
+      tokens += TokensOf(model, shots);
+    }
+    return kinds > 0 ? tokens / static_cast<double>(kinds) : 0;
+  }
+  constexpr double kTokensPerWord = 1.4;  // chunks are counted in words, and are mostly shorter than allowed
+  return arm.prompting == Prompting::kRag ? config.rag.top_k * config.rag.chunk_tokens * kTokensPerWord / 2 : 0;
+}
+
 }  // namespace
 
 Json PlanRun(Workspace& workspace) {
@@ -59,10 +77,13 @@ Json PlanRun(Workspace& workspace) {
                                         : TakeInTurn(LoadDataset(config.data), workspace.scope.max_train_samples);
     add(stage, TokensOf(model, items) * config.train.epochs / (rates.prefill * kTrainingShare));
   }
-  for (const Stage& stage : EvaluateStages(workspace))
-    add(stage, 2 * eval_tokens / rates.prefill + static_cast<double>(workspace.eval.size()) *
-                                                     workspace.config.eval.max_new_tokens / 2 /
-                                                     (rates.decode * kBatchGain));
+  const auto items = static_cast<double>(workspace.eval.size());
+  size_t arm = 0;
+  for (const Stage& stage : EvaluateStages(workspace)) {  // one for each arm, prompts twice: to answer and to score
+    const double prompts = eval_tokens + items * AddedTokens(workspace, model, workspace.config.arms[arm++]);
+    add(stage,
+        2 * prompts / rates.prefill + items * workspace.config.eval.max_new_tokens / 2 / (rates.decode * kBatchGain));
+  }
   add(BaselineStage(workspace), 1);
   for (const Stage& stage : TextStages(workspace)) add(stage, 2 * 4096 / rates.prefill + 2);
   const double latency = 3 * (200 / rates.prefill + 32 / rates.decode) + 2 * (512 / rates.prefill + 64 / rates.decode);

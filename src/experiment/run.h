@@ -6,7 +6,6 @@
 
 #include "experiment/workspace.h"
 #include "results/decision.h"
-#include "results/memory_math.h"
 #include "results/results.h"
 
 namespace qad {
@@ -16,16 +15,6 @@ Results TrainAdapters(Workspace& workspace);
 
 // Evaluates all arms, times and weighs them, and writes results.json. Adapters must be there.
 Results EvaluateArms(Workspace& workspace);
-
-// From results alone: decision.json. Errors (kUsage): a partial run without `allow_partial`.
-Decision MakeDecision(const Config& config, const std::filesystem::path& root, bool allow_partial);
-
-// memory_math.json of the configuration's model, with what the run measured where there is a results.json.
-MemoryMath MakeMemory(Workspace& workspace, const Results* results);
-
-// memory_math.md, benchmark_results.md, decision_memo.md (where there is a decision) and report.html, from what lies in
-// `root`. Returns their paths.
-std::vector<std::filesystem::path> RenderPack(const std::filesystem::path& root);
 
 // Everything but the pages (RenderPack), in order; finished stages are taken from the cache.
 Decision RunAll(Workspace& workspace);

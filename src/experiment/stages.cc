@@ -36,7 +36,7 @@ Results RunStage(const Workspace& workspace, const Stage& stage) {
 }
 
 Json ArmInputs(const Workspace& workspace, const ArmConfig& arm) {
-  Json inputs = {{"version", QAD_VERSION}, {"model", workspace.model_hash}, {"weights", arm.weights}};
+  Json inputs = {{"program", ProgramSha256()}, {"model", workspace.model_hash}, {"weights", arm.weights}};
   if (!arm.adapter.empty()) {
     const std::filesystem::path weights = workspace.AdapterFolder(arm.adapter) / "adapter_model.safetensors";
     inputs["adapter"] = std::filesystem::exists(weights) ? Sha256File(weights) : "not trained yet";

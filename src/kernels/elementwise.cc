@@ -184,6 +184,34 @@ float MaxOf(const float* x, size_t n) {
   return largest;
 }
 
+template <class Condition>
+HWY_INLINE size_t FirstWhere(const float* x, size_t n, Condition&& condition) {
+  const Wide d;
+  const size_t step = hn::Lanes(d);
+  size_t i = 0;
+  for (; i + step <= n; i += step)
+    if (const intptr_t lane = hn::FindFirstTrue(d, condition(d, hn::LoadU(d, x + i))); lane >= 0)
+      return i + static_cast<size_t>(lane);
+  for (const One one; i < n; ++i)
+    if (hn::AllTrue(one, condition(one, hn::LoadU(one, x + i)))) return i;
+  return n;
+}
+
+size_t ArgMax(const float* x, size_t n) {
+  const Wide d;
+  const size_t step = hn::Lanes(d);
+  bool any_nan = false;
+  if (n >= step) {
+    auto nan = hn::IsNaN(hn::LoadU(d, x));
+    for (size_t i = step; i + step <= n; i += step) nan = hn::Or(nan, hn::IsNaN(hn::LoadU(d, x + i)));
+    any_nan = !hn::AllFalse(d, nan);
+  }
+  for (size_t i = n - n % step; i < n; ++i) any_nan = any_nan || std::isnan(x[i]);
+  if (any_nan) return FirstWhere(x, n, [](auto, auto v) HWY_ATTR { return hn::IsNaN(v); });
+  const float top = MaxOf(x, n);
+  return FirstWhere(x, n, [top](auto tag, auto v) HWY_ATTR { return hn::Eq(v, hn::Set(tag, top)); });
+}
+
 void ExpMinus(const float* x, float scale, float minus, float* out, size_t n) {
   ForEach(n, [&](auto d, size_t i) HWY_ATTR {
     const auto shifted = hn::MulSub(hn::LoadU(d, x + i), hn::Set(d, scale), hn::Set(d, minus));
@@ -263,6 +291,7 @@ HWY_EXPORT(GeluTanh);
 HWY_EXPORT(GeluTanhBackward);
 HWY_EXPORT(Softmax);
 HWY_EXPORT(LogSumExp);
+HWY_EXPORT(ArgMax);
 HWY_EXPORT(ExpMinus);
 HWY_EXPORT(Rotate);
 HWY_EXPORT(Dot);
@@ -298,6 +327,7 @@ float Softmax(const float* x, float scale, float* out, size_t n) {
   return HWY_DYNAMIC_DISPATCH(Softmax)(x, scale, out, n);
 }
 float LogSumExp(const float* x, size_t n) { return HWY_DYNAMIC_DISPATCH(LogSumExp)(x, n); }
+size_t ArgMax(const float* x, size_t n) { return HWY_DYNAMIC_DISPATCH(ArgMax)(x, n); }
 void ExpMinus(const float* x, float scale, float log_sum_exp, float* out, size_t n) {
   HWY_DYNAMIC_DISPATCH(ExpMinus)(x, scale, log_sum_exp, out, n);
 }

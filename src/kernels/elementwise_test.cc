@@ -194,6 +194,22 @@ TEST_P(Elementwise, SoftmaxLogSumExpAndExpMinus) {
   }
 }
 
+TEST_P(Elementwise, ArgMaxIsTheFirstLargestOrTheFirstNan) {
+  for (const size_t n : OddSizes()) {
+    for (const size_t at : {size_t{0}, n / 3, n / 2, n - 1}) {
+      auto x = Normals(n, 1);
+      x[at] = 9;
+      EXPECT_EQ(ArgMax(x.data(), n), at) << n;
+      x[n - 1] = 9;
+      EXPECT_EQ(ArgMax(x.data(), n), at) << "of equals the first, " << n;
+      const auto largest = std::vector<float>(n, -std::numeric_limits<float>::infinity());
+      EXPECT_EQ(ArgMax(largest.data(), n), 0u);
+      x[at] = kNan;
+      EXPECT_EQ(ArgMax(x.data(), n), at) << n;
+    }
+  }
+}
+
 TEST_P(Elementwise, NanIsNotSwallowed) {
   for (const size_t n : OddSizes()) {
     for (const size_t at : {size_t{0}, n / 2, n - 1}) {

@@ -213,6 +213,15 @@ void DotNarrow(const MatrixView& w, size_t begin, size_t end, const float* x, si
   const auto* weights = reinterpret_cast<const float*>(w.codes);
   const auto index = hn::Mul(hn::Iota(i32, 0), hn::Set(i32, static_cast<int32_t>(stride)));
   size_t r = begin;
+  if (w.cols == 2 && stride == 2)  // gathering takes several times as long as two loads and their shuffles
+    for (; r + step <= end; r += step) {
+      hn::Vec<Wide> first, second;
+      hn::LoadInterleaved2(d, weights + r * stride, first, second);
+      for (size_t m = 0; m < count; ++m) {
+        const auto sum = hn::Mul(first, hn::Set(d, x[m * ldx]));
+        hn::StoreU(hn::MulAdd(second, hn::Set(d, x[m * ldx + 1]), sum), d, y + m * ldy + r);
+      }
+    }
   for (; r + step <= end; r += step)
     for (size_t m = 0; m < count; ++m) {
       auto sum = hn::Zero(d);

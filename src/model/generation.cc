@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/random.h"
+#include "kernels/elementwise.h"
 #include "model/footprint.h"
 
 namespace qad {
@@ -42,10 +43,7 @@ void ComputePrefix(Context& context, Transformer& model, KvCache& cache, size_t 
   }
 }
 
-TokenId Greedy(std::span<const float> logits) {
-  const auto best = std::ranges::max_element(logits);
-  return static_cast<TokenId>(best - logits.begin());
-}
+TokenId Greedy(std::span<const float> logits) { return static_cast<TokenId>(ArgMax(logits.data(), logits.size())); }
 
 // Temperature, then top-k, then top-p, as transformers orders its warpers.
 TokenId SampleToken(std::span<const float> logits, const GenerateOptions& options, double uniform) {

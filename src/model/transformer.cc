@@ -263,7 +263,7 @@ std::vector<double> Transformer::LogProbabilities(Context& context, std::span<co
       const auto target = static_cast<size_t>(targets[begin + i]);
       QAD_CHECK(target < vocab);
       out.push_back(static_cast<double>(row[target]) - LogSumExp(row, vocab));
-      if (greedy != nullptr) greedy->push_back(std::max_element(row, row + vocab) == row + target);
+      if (greedy != nullptr) greedy->push_back(ArgMax(row, vocab) == target);
     }
   }
   return out;

@@ -19,10 +19,10 @@ constexpr size_t kRowsPerTask = 16;  // outputs a thread takes at a time: work i
 constexpr size_t kPanelRows = 512;   // outputs decoded at a time for a dense product
 
 // Below this many multiplications a parallel region costs more than it saves. Serial and parallel cut the work alike.
-constexpr size_t kMinParallelWork = 1 << 16;
-// Outputs of narrow matrices cost as much as those of 32 inputs.
+constexpr size_t kMinParallelWork = 1 << 18;
+// Outputs of narrow matrices cost as much as those of 4 inputs: they have to be written.
 bool Pays(size_t outputs, size_t inputs, size_t count) {
-  return outputs * std::max(inputs, kBlock) * count >= kMinParallelWork;
+  return outputs * std::max<size_t>(inputs, 4) * count >= kMinParallelWork;
 }
 
 bool IsInteger(Layout layout) {

@@ -156,7 +156,9 @@ void SayTraining(const Pack& pack, Document& page) {
   }
   page.Add(Picture{
       LineChart("Learning curves", "optimizer step", "loss, nats per token", lines, {FormatCount}, {FormatNumber}),
-      "Mean loss over supervised tokens; validation on a split of the training data."});
+      "Mean loss over supervised tokens. The adapter kept is that of the epoch whose answers to the validation items "
+      "score "
+      "best (the table's “kept”), which need not be the one of the lowest loss."});
 }
 
 // A section with a table, or the plain word that there is nothing.

@@ -162,14 +162,21 @@ Table RetrievalTable(const Pack& pack) {
   return table;
 }
 
+Text KeptCell(const Row* best, const Row* all) {
+  if (best == nullptr || all == nullptr) return Missing();
+  return Text(fmt::format("step {} of {}", FormatCount(best->value), FormatCount(all->value)));
+}
+
 Table TrainingTable(const Results& results) {
   Table table{{{"arm"},
                {"time", Align::kRight},
                {"tok/s", Align::kRight},
                {"trainable parameters", Align::kRight},
                {"peak RSS", Align::kRight},
-               {"final loss", Align::kRight},
-               {"validation loss", Align::kRight}},
+               {"kept", Align::kRight},
+               {"validation loss", Align::kRight},
+               {"validation score", Align::kRight},
+               {"last training loss", Align::kRight}},
               {},
               "",
               {}};
@@ -178,7 +185,8 @@ Table TrainingTable(const Results& results) {
     const Row* trainable = row("trainable_parameters");
     table.rows.push_back({arm, SecondsCell(row("seconds")), RateCell(row("tokens_per_second")),
                           trainable ? Text(FormatCount(trainable->value)) : Missing(), BytesCell(row("peak_rss_bytes")),
-                          NumberCell(row("final_loss")), NumberCell(row("validation_loss"))});
+                          KeptCell(row("best_step"), row("steps")), NumberCell(row("validation_loss")),
+                          ShareCell(row("validation_score")), NumberCell(row("final_loss"))});
   }
   return table;
 }

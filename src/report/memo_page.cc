@@ -17,8 +17,8 @@ void SayRecommendation(const Decision& decision, Document& page) {
     page.Say(i == 0 ? Strong(decision.headline[i]) : Text(decision.headline[i]), Tone::kLead);
 }
 
-// One paragraph: who wins, by how much, and what word may be said of it.
-Text TopicText(const TopicAnswer& topic) {
+// Who wins, by how much, and what word may be said of it.
+Text WinnerText(const TopicAnswer& topic) {
   std::string name = topic.topic;
   name[0] = static_cast<char>(name[0] - 'a' + 'A');
   Text text =
@@ -41,7 +41,12 @@ Text TopicText(const TopicAnswer& topic) {
 
 void SayTopics(const Decision& decision, Document& page) {
   page.Section("Prompt, PEFT or RAG?");
-  for (const TopicAnswer& topic : decision.topics) page.Say(TopicText(topic));
+  for (const TopicAnswer& topic : decision.topics) {
+    Text text = WinnerText(topic);
+    if (topic.baseline_value)
+      text += fmt::format(" Without a language model, {} has {}.", topic.baseline, FormatShare(*topic.baseline_value));
+    page.Say(text);
+  }
 }
 
 std::string Shrink(const std::optional<double>& ours, const std::optional<double>& base) {

@@ -203,6 +203,15 @@ void SayChecks(const Pack& pack, Document& page) {
       const auto predicted = pack.results.Value(arm.name, kMemorySlice, std::string(metric) + "_predicted");
       if (measured && predicted) AddCheck(table, arm.name + ": " + name, *predicted, *measured);
     }
+  for (const Row& row : pack.results.rows) {
+    if (row.slice != kTrainingSlice) continue;
+    for (const auto& [metric, name] :
+         {std::pair("tape_bytes", "activations"), std::pair("peak_rss_bytes", "peak RSS")}) {
+      if (row.metric != metric) continue;
+      if (const auto predicted = pack.results.Value(row.arm, kTrainingSlice, std::string(metric) + "_predicted"))
+        AddCheck(table, fmt::format("training of {}: {}", row.arm, name), *predicted, row.value);
+    }
+  }
   if (table.rows.empty())
     page.Say("Nothing was measured beside the predictions in this run.");
   else

@@ -91,6 +91,8 @@ void Fields(Visitor& visit, TopicAnswer& topic) {
   visit("low", topic.low);
   visit("high", topic.high);
   visit("opponent_value", topic.opponent_value);
+  visit("baseline", topic.baseline);
+  visit("baseline_value", topic.baseline_value);
   visit("difference", topic.difference);
   visit("difference_low", topic.difference_low);
   visit("difference_high", topic.difference_high);

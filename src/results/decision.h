@@ -87,6 +87,8 @@ struct TopicAnswer {
   std::string winner, opponent;
   std::optional<double> value, low, high;  // of the winner
   std::optional<double> opponent_value;
+  std::string baseline;  // the best reference without a language model, where one was scored
+  std::optional<double> baseline_value;
   std::optional<double> difference, difference_low, difference_high;  // paired, winner − opponent
   bool declared = false;                                              // a declared comparison; else exploratory
   std::string verdict;  // "better", "worse", "equivalent", "cannot tell", "exploratory"

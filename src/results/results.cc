@@ -10,6 +10,11 @@
 namespace qad {
 namespace {
 
+bool HasRows(const Results& results, const std::string& slice, std::string_view metric) {
+  return std::any_of(results.rows.begin(), results.rows.end(),
+                     [&](const Row& row) { return row.slice == slice && row.metric == metric; });
+}
+
 constexpr int64_t kSchemaVersion = 1;
 constexpr double kHuge = std::numeric_limits<double>::max();
 constexpr int64_t kMany = std::numeric_limits<int64_t>::max();
@@ -82,7 +87,8 @@ Json ToJson(const Curve& curve) {
           {"steps", curve.steps},
           {"losses", curve.losses},
           {"validation_steps", curve.validation_steps},
-          {"validation_losses", curve.validation_losses}};
+          {"validation_losses", curve.validation_losses},
+          {"validation_scores", curve.validation_scores}};
 }
 
 Curve ReadCurve(const JsonObject& json) {
@@ -90,8 +96,10 @@ Curve ReadCurve(const JsonObject& json) {
               .steps = ReadNumbers(json, "steps"),
               .losses = ReadNumbers(json, "losses"),
               .validation_steps = ReadNumbers(json, "validation_steps"),
-              .validation_losses = ReadNumbers(json, "validation_losses")};
-  if (curve.steps.size() != curve.losses.size() || curve.validation_steps.size() != curve.validation_losses.size())
+              .validation_losses = ReadNumbers(json, "validation_losses"),
+              .validation_scores = ReadNumbers(json, "validation_scores")};
+  if (curve.steps.size() != curve.losses.size() || curve.validation_steps.size() != curve.validation_losses.size() ||
+      (!curve.validation_scores.empty() && curve.validation_scores.size() != curve.validation_steps.size()))
     FailInput("{}: steps and losses differ in length", json.where());
   return curve;
 }
@@ -182,6 +190,17 @@ bool IsGroup(std::string_view slice) {
 }
 
 }  // namespace
+
+std::string PrimaryMetric(const Results& results, const std::string& slice) {
+  if (HasRows(results, slice, "schema_valid") && HasRows(results, slice, "exact")) return "exact";
+  const bool refusals = HasRows(results, slice, "correct_refusal");
+  if (refusals && (slice.starts_with("unanswerable") || !HasRows(results, slice, "contains"))) return "correct_refusal";
+  for (const char* metric : {"contains", "exact"})
+    if (HasRows(results, slice, metric)) return metric;
+  for (const Row& row : results.rows)
+    if (row.slice == slice) return row.metric;
+  return "contains";
+}
 
 const Row* Results::Find(std::string_view arm, std::string_view slice, std::string_view metric) const {
   const auto found = std::find_if(rows.begin(), rows.end(), [&](const Row& row) {

@@ -68,6 +68,7 @@ struct Curve {
   std::string arm;
   std::vector<double> steps, losses;  // training loss, mean over supervised tokens
   std::vector<double> validation_steps, validation_losses;
+  std::vector<double> validation_scores;  // by what the adapter kept was chosen; empty: by the losses
 };
 
 // A comparison declared before the run, or an exploratory one. Difference = better − than, paired by item.
@@ -95,6 +96,10 @@ struct Results {
   const ArmInfo* Arm(std::string_view name) const;
   std::vector<std::string> Slices() const;  // slices of items, in order of first appearance; without the groups
 };
+
+// The metric a slice is judged by: exact where answers follow a schema, correct_refusal where refusing is right,
+// contains where an answer is looked for; else the first metric measured on it.
+std::string PrimaryMetric(const Results& results, const std::string& slice);
 
 // results.json. Errors (kInput): missing, malformed, another schema version.
 Results ReadResults(const std::filesystem::path& path);

@@ -1,0 +1,91 @@
+#include "experiment/derived.h"
+
+#include <algorithm>
+
+#include "experiment/stages.h"
+#include "results/statistics.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+
+namespace {
+
+std::vector<Sample> SamplesOfArm(const fs::path& root, const std::string& arm) {
+  return ReadSamples(root / "samples" / SamplesFileName(arm));
+}
+
+// Declared comparisons are corrected together. Beside them every arm is compared with the base on the primary metric of
+// each slice: exploratory.
+void Compare(const Workspace& workspace, Results& results) {
+  const EvalOptions& eval = workspace.config.eval;
+  const CompareOptions options{
+      .confidence = eval.confidence, .bootstrap = eval.bootstrap, .seed = workspace.config.seed};
+  for (const ComparisonConfig& declared : workspace.config.comparisons) {
+    Comparison comparison =
+        ComparePaired(SamplesOfArm(workspace.root, declared.better), SamplesOfArm(workspace.root, declared.than),
+                      declared.slice, declared.metric, options);
+    comparison.declared = true;
+    results.comparisons.push_back(std::move(comparison));
+  }
+  const std::string& base = workspace.config.arms.front().name;
+  const std::vector<Sample> base_samples = SamplesOfArm(workspace.root, base);
+  for (const ArmConfig& arm : workspace.config.arms) {
+    if (arm.name == base) continue;
+    const std::vector<Sample> samples = SamplesOfArm(workspace.root, arm.name);
+    for (const std::string& slice : results.Slices()) {
+      const std::string metric = PrimaryMetric(results, slice);
+      if (results.Find(arm.name, slice, metric) == nullptr) continue;
+      const bool is_declared = std::ranges::any_of(results.comparisons, [&](const Comparison& c) {
+        return c.declared && c.better == arm.name && c.than == base && c.slice == slice && c.metric == metric;
+      });
+      if (!is_declared) results.comparisons.push_back(ComparePaired(samples, base_samples, slice, metric, options));
+    }
+  }
+  CorrectDeclared(results.comparisons, options);
+}
+
+// What an update of the facts costs each arm: its index again, its training again, or nothing that would help.
+void AddUpdateRows(const Workspace& workspace, Results& results) {
+  std::vector<Row> rows;
+  for (const ArmConfig& arm : workspace.config.arms) {
+    double seconds = 0;
+    bool known = false;
+    for (const std::string& source : {arm.adapter, std::string(arm.prompting == Prompting::kRag ? "rag" : "")}) {
+      if (source.empty() || (source == arm.adapter && arm.prompting == Prompting::kRag)) continue;
+      if (const auto value = results.Value(source, kUpdateSlice, "seconds_to_update")) {
+        seconds += *value;
+        known = true;
+      }
+    }
+    if (known && results.Find(arm.name, kUpdateSlice, "seconds_to_update") == nullptr)
+      rows.push_back(Measured(arm.name, kUpdateSlice, "seconds_to_update", seconds));
+  }
+  results.rows.insert(results.rows.end(), rows.begin(), rows.end());
+}
+
+// Seconds of a query whose answer has the length this arm really gives: the first token, then as many more as its
+// answers have on the mean, at the pace of the timed ones.
+void AddQuerySeconds(const Workspace& workspace, Results& results) {
+  for (const ArmConfig& arm : workspace.config.arms) {
+    const Row* first = results.Find(arm.name, kSpeedSlice, "ttft_p50");
+    const Row* all = results.Find(arm.name, kSpeedSlice, "latency_p50");
+    const auto tokens = results.Value(arm.name, kTokensSlice, "output_tokens");
+    if (first == nullptr || all == nullptr || !tokens) continue;
+    const double share = std::max(*tokens - 1, 0.0) / (kAnswerTokens - 1);
+    const auto seconds = [&](double start, double end) { return start + std::max(end - start, 0.0) * share; };
+    Row row = Measured(arm.name, kSpeedSlice, "query_seconds", seconds(first->value, all->value), all->n);
+    row.low = seconds(first->low.value_or(first->value), all->low.value_or(all->value));
+    row.high = seconds(first->high.value_or(first->value), all->high.value_or(all->value));
+    results.rows.push_back(std::move(row));
+  }
+}
+
+}  // namespace
+
+void AddDerived(const Workspace& workspace, Results& results) {
+  AddUpdateRows(workspace, results);
+  AddQuerySeconds(workspace, results);
+  Compare(workspace, results);
+}
+
+}  // namespace qad

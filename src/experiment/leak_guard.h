@@ -1,0 +1,14 @@
+// Evaluation questions that stand, exactly or nearly, in what a model or a prompt could have seen.
+#pragma once
+
+#include "base/json.h"
+#include "experiment/workspace.h"
+
+namespace qad {
+
+// The pairs found in train, dev, adapters' own data and documents, with how alike they are; warned of on stderr.
+// They are reported, not removed: the reader of the pack must know, and whether a pair is a leak is for a person to
+// say.
+Json LeaksJson(const Workspace& workspace);
+
+}  // namespace qad

@@ -1,0 +1,81 @@
+#include "experiment/pack.h"
+
+#include "base/error.h"
+#include "base/process.h"
+#include "decide/decide.h"
+#include "memory/memory_math.h"
+#include "report/report.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+
+namespace {
+
+std::vector<Sample> SamplesOf(const fs::path& root, const Results& results) {
+  std::vector<Sample> all;
+  for (const ArmInfo& arm : results.arms) {
+    const fs::path path = root / "samples" / SamplesFileName(arm.name);
+    if (!fs::exists(path)) continue;
+    const std::vector<Sample> samples = ReadSamples(path);
+    all.insert(all.end(), samples.begin(), samples.end());
+  }
+  return all;
+}
+
+// Predicted beside measured, of every arm's inference and every adapter's training.
+void AddChecks(const Results& results, MemoryMath& math) {
+  for (const std::string_view slice : {kMemorySlice, kTrainingSlice}) {
+    for (const Row& predicted : results.rows) {
+      constexpr std::string_view kSuffix = "_predicted";
+      if (predicted.slice != slice || !predicted.metric.ends_with(kSuffix)) continue;
+      const std::string what = predicted.metric.substr(0, predicted.metric.size() - kSuffix.size());
+      if (const auto measured = results.Value(predicted.arm, slice, what))
+        math.checks.push_back(
+            {fmt::format("{}{}: {}", slice == kTrainingSlice ? "training of " : "", predicted.arm, what),
+             static_cast<uint64_t>(predicted.value), static_cast<uint64_t>(*measured)});
+    }
+  }
+}
+
+}  // namespace
+
+MemoryMath MakeMemory(Workspace& workspace, const Results* results) {
+  const Plan plan = PlanOf(OpenModel(workspace.model_path), WeightMode::kAsStored);
+  MemoryQuery query;
+  query.title = workspace.config.model;
+  query.budget = workspace.config.hardware.memory > 0 ? workspace.config.hardware.memory : TotalMemoryBytes();
+  const AdapterConfig& adapter = workspace.config.adapters.front();
+  for (const TrainingMethod method : {TrainingMethod::kLora, TrainingMethod::kQlora})
+    query.training.push_back({.method = method, .r = adapter.lora.r, .targets = adapter.lora.target_modules});
+  MemoryMath math = MakeMemoryMath(plan, workspace.stored_format, true, query);
+  if (results != nullptr) AddChecks(*results, math);
+  WriteMemoryMath(workspace.root / "memory_math.json", math);
+  return math;
+}
+
+Decision MakeDecision(const Config& config, const fs::path& root, bool allow_partial) {
+  const Results results = ReadResults(root / "results.json");
+  if (results.partial && !allow_partial)
+    Fail(ErrorKind::kUsage,
+         "{}: comes from a run cut by --max-train-samples or --max-eval-samples, on which nothing can be decided; "
+         "run `qad run --config {}`, or give --allow-partial to exercise the rules",
+         (root / "results.json").string(), config.file.string());
+  Decision decision = Decide(results, SamplesOf(root, results), config.decide, 1000, config.seed);
+  WriteDecision(root / "decision.json", decision);
+  return decision;
+}
+
+std::vector<fs::path> RenderPack(const fs::path& root) {
+  Pack pack{.results = ReadResults(root / "results.json"), .samples = {}, .memory = {}, .decision = {}};
+  pack.samples = SamplesOf(root, pack.results);
+  const fs::path memory = root / "memory_math.json", decision = root / "decision.json";
+  if (fs::exists(memory)) pack.memory = ReadMemoryMath(memory);
+  if (fs::exists(decision)) pack.decision = ReadDecision(decision);
+  WritePack(pack, root);
+  std::vector<fs::path> written;
+  for (const char* name : {"decision_memo.md", "benchmark_results.md", "memory_math.md", "report.html"})
+    if (fs::exists(root / name)) written.push_back(root / name);
+  return written;
+}
+
+}  // namespace qad

@@ -1,0 +1,210 @@
+// The stages that train adapters.
+#include <algorithm>
+
+#include "adapt/trainer.h"
+#include "base/hash.h"
+#include "base/process.h"
+#include "evaluate/metrics.h"
+#include "experiment/manifest.h"
+#include "experiment/stages.h"
+#include "memory/estimate.h"
+#include "model/generation.h"
+#include "retrieve/prompt.h"
+#include "text/prompt.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+
+namespace {
+
+// What evaluation puts before the model without retrieval; passages are those that an item brings along.
+PromptFor EvaluationPrompt(const Workspace& workspace) {
+  return [&workspace](const Item& item) {
+    return PutPassages(BuildMessages(item, workspace.config.data.system_prompt), item.passages).messages;
+  };
+}
+
+constexpr size_t kValidationBatch = 8;  // sequences in flight: their cache comes on top of the tape
+
+struct TrainingData {
+  std::vector<Item> train, dev;
+};
+
+// data.dev is of the kind of data.train; an adapter with data of its own is validated on a share of these.
+TrainingData DataOf(const Workspace& workspace, const AdapterConfig& config) {
+  const bool own = config.data != workspace.config.data.train;
+  TrainingData data{
+      .train = own ? TakeInTurn(LoadDataset(config.data), workspace.scope.max_train_samples) : workspace.train,
+      .dev = own ? std::vector<Item>() : workspace.dev};
+  if (data.dev.empty()) data.dev = SplitDev(data.train, config.train.dev_fraction, workspace.config.seed);
+  return data;
+}
+
+ExampleSet ExamplesOf(const Workspace& workspace, const Model& model, std::span<const Item> items,
+                      bool completion_only) {
+  const size_t longest = std::min(static_cast<size_t>(workspace.config.data.max_length), model.config().max_positions);
+  return MakeExamples(model.tokenizer, model.chat, items, EvaluationPrompt(workspace), completion_only, longest);
+}
+
+// The mean over slices of each slice's share of right answers: slices count alike, however many items they have.
+double MeanOverSlices(const std::vector<Item>& items, const std::vector<double>& scores) {
+  std::map<std::string, std::pair<double, size_t>> slices;
+  for (size_t i = 0; i < items.size(); ++i) {
+    auto& [sum, count] = slices[items[i].slice];
+    sum += scores[i];
+    ++count;
+  }
+  double mean = 0;
+  for (const auto& [slice, sum] : slices) mean += sum.first / static_cast<double>(sum.second);
+  return mean / static_cast<double>(slices.size());
+}
+
+// Answers the dev items with the model as it is at that moment and scores them as evaluation would.
+struct DevScore {
+  std::function<double()> score;  // empty where no item can be scored or fits
+  size_t kv_bytes = 0;            // that answering takes
+};
+
+DevScore MakeDevScore(Workspace& workspace, Model& model, const std::vector<Item>& dev) {
+  std::vector<Item> items;
+  size_t longest = 0;
+  std::vector<std::vector<TokenId>> prompts;
+  const auto new_tokens = static_cast<size_t>(workspace.config.eval.max_new_tokens);
+  const PromptFor prompt = EvaluationPrompt(workspace);
+  for (const Item& item : dev) {
+    if (PrimaryMetric(item).empty()) continue;
+    std::vector<TokenId> tokens = model.chat.Encode(model.tokenizer, prompt(item), true);
+    if (tokens.empty() || tokens.size() + new_tokens > model.config().max_positions) continue;
+    items.push_back(item);
+    longest = std::max(longest, tokens.size());
+    prompts.push_back(std::move(tokens));
+  }
+  if (items.empty()) return {};
+  const std::vector<std::string> refusals = RefusalSentences(workspace.train);
+  const auto score = [&workspace, &model, items, prompts, refusals, new_tokens] {
+    const std::vector<Generated> answers =
+        Generate(workspace.context, model.transformer, model.tokenizer, prompts,
+                 {.max_new_tokens = static_cast<int>(new_tokens), .max_batch = kValidationBatch, .on_token = {}});
+    std::vector<double> scores;
+    for (size_t i = 0; i < items.size(); ++i) {
+      const std::string output = model.tokenizer.Decode(answers[i].tokens);
+      const std::map<std::string, double> all =
+          ScoreAnswer({.item = items[i], .output = output, .truncated = answers[i].truncated, .refusals = refusals});
+      scores.push_back(all.at(std::string(PrimaryMetric(items[i]))));
+    }
+    return MeanOverSlices(items, scores);
+  };
+  return {score,
+          KvBytes(model.config(), longest + new_tokens, std::min(kValidationBatch, items.size()), FormatId::kF16)};
+}
+
+Curve LearningCurve(const std::string& name, const TrainResult& trained) {
+  Curve curve{.arm = name,
+              .steps = {},
+              .losses = trained.losses,
+              .validation_steps = {},
+              .validation_losses = trained.validation_losses,
+              .validation_scores = trained.validation_scores};
+  for (size_t i = 0; i < trained.losses.size(); ++i) curve.steps.push_back(static_cast<double>(i + 1));
+  for (const int64_t step : trained.validation_steps) curve.validation_steps.push_back(static_cast<double>(step));
+  return curve;
+}
+
+// Loss and score of the epoch whose adapter was kept.
+void AddValidation(const std::string& name, const TrainResult& trained, Results& results) {
+  const auto kept = std::ranges::find(trained.validation_steps, trained.best_step);
+  if (kept == trained.validation_steps.end()) return;
+  const auto i = static_cast<size_t>(kept - trained.validation_steps.begin());
+  results.rows.push_back(Measured(name, kTrainingSlice, "validation_loss", trained.validation_losses[i]));
+  if (!trained.validation_scores.empty())
+    results.rows.push_back(Measured(name, kTrainingSlice, "validation_score", trained.validation_scores[i]));
+}
+
+size_t PlannedBytes(const TrainResult& trained) {
+  return trained.adapter_bytes + trained.gradient_bytes + trained.moment_bytes + trained.tape_bytes;
+}
+
+Results TrainingRows(const std::string& name, const TrainResult& trained, const LoraAdapter& adapter,
+                     size_t base_bytes) {
+  Results results;
+  const auto add = [&](const char* metric, double value, int64_t n = 1) {
+    results.rows.push_back(Measured(name, kTrainingSlice, metric, value, n));
+  };
+  const double seconds = trained.seconds + trained.validation_seconds;
+  add("seconds", seconds);
+  add("tokens_per_second", trained.tokens_per_second, trained.tokens);
+  add("trainable_parameters", static_cast<double>(trained.trainable_parameters));
+  add("adapter_bytes", static_cast<double>(adapter.bytes()));
+  add("steps", static_cast<double>(trained.steps));
+  add("best_step", static_cast<double>(trained.best_step));
+  add("skipped_items", static_cast<double>(trained.skipped));
+  if (!trained.losses.empty()) add("final_loss", trained.losses.back());
+  AddValidation(name, trained, results);
+  add("base_weights_bytes", static_cast<double>(base_bytes));
+  add("training_bytes", static_cast<double>(PlannedBytes(trained)));
+  add("tape_bytes_predicted", static_cast<double>(trained.tape_bytes));
+  add("tape_bytes", static_cast<double>(trained.tape_bytes_allocated));
+  add("peak_rss_bytes", static_cast<double>(trained.peak_rss_bytes));
+  results.rows.push_back(Measured(name, kUpdateSlice, "seconds_to_update", seconds));
+  results.curves.push_back(LearningCurve(name, trained));
+  return results;
+}
+
+Results TrainAdapter(Workspace& workspace, const AdapterConfig& config, const fs::path& folder) {
+  workspace.models.Clear();  // the peak is this training's alone
+  ResetPeakRss();
+  const uint64_t process_bytes = CurrentRssBytes();
+  Model& model = workspace.models.Get(config.base);
+  const TrainingData data = DataOf(workspace, config);
+  const ExampleSet train = ExamplesOf(workspace, model, data.train, config.train.completion_only),
+                   dev = ExamplesOf(workspace, model, data.dev, true);
+  LoraAdapter adapter(model.transformer, config.lora, workspace.config.seed);
+  const DevScore judge = config.train.keep_best ? MakeDevScore(workspace, model, data.dev) : DevScore();
+  const TrainHooks hooks{.output = folder,
+                         .base_model = workspace.config.model,
+                         .resume = workspace.scope.resume,
+                         .score = judge.score,
+                         .quiet = workspace.quiet,
+                         .on_step = {}};
+  const TrainResult trained =
+      Train(workspace.context, model.transformer, adapter, train, dev, config.train, workspace.config.seed, hooks);
+  const size_t base_bytes = model.weights().allocated_bytes();
+  Results results = TrainingRows(config.name, trained, adapter, base_bytes);
+  results.rows.push_back(
+      Measured(config.name, kTrainingSlice, "peak_rss_bytes_predicted",
+               static_cast<double>(process_bytes + base_bytes + PlannedBytes(trained) + judge.kv_bytes)));
+  workspace.models.Clear();  // the adapter goes out of scope
+  return results;
+}
+
+Stage TrainStage(Workspace& workspace, const AdapterConfig& config) {
+  const fs::path folder = workspace.TrainingFolder(config.name);
+  Stage stage{.name = "train: " + config.name,
+              .label = "train adapter " + config.name,
+              .inputs = {{"program", ProgramSha256()},
+                         {"model", workspace.model_hash},
+                         {"base", config.base},
+                         {"settings", AdapterSettings(config)},
+                         {"data", Sha256File(config.data)},
+                         {"system_prompt", workspace.config.data.system_prompt},
+                         {"max_length", workspace.config.data.max_length},
+                         {"max_new_tokens", workspace.config.eval.max_new_tokens},
+                         {"seed", workspace.config.seed},
+                         {"max_train_samples", workspace.scope.max_train_samples},
+                         {"max_eval_samples", workspace.scope.max_eval_samples}},
+              .outputs = {folder / "adapter_model.safetensors", folder / "adapter_config.json"},
+              .run = {}};
+  if (!workspace.config.data.dev.empty()) stage.inputs["dev"] = Sha256File(workspace.config.data.dev);
+  stage.run = [&workspace, config, folder] { return TrainAdapter(workspace, config, folder); };
+  return stage;
+}
+
+}  // namespace
+
+std::vector<Stage> TrainStages(Workspace& workspace) {
+  std::vector<Stage> stages;
+  for (const AdapterConfig& adapter : workspace.config.adapters) stages.push_back(TrainStage(workspace, adapter));
+  return stages;
+}
+
+}  // namespace qad

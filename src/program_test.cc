@@ -1,0 +1,254 @@
+// The program as its users run it, on a tiny random model: the whole loop, what is done again when an input changes,
+// and what remains when something goes wrong half way.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <spawn.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <chrono>
+#include <csignal>
+#include <map>
+#include <thread>
+
+#include "base/json.h"
+#include "base/test_files.h"
+#include "model/tiny_model.h"
+
+extern char** environ;
+
+namespace qad {
+namespace {
+namespace fs = std::filesystem;
+
+constexpr const char* kModel =
+    R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 401,
+  "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+  "max_position_embeddings": 256, "rms_norm_eps": 1e-05, "rope_theta": 10000.0, "tie_word_embeddings": true})";
+constexpr const char* kOtherModel =
+    R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 401,
+  "hidden_size": 32, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+  "max_position_embeddings": 256, "rms_norm_eps": 1e-05, "rope_theta": 10000.0, "tie_word_embeddings": true})";
+constexpr const char* kConfig = R"(model: model
+data: {train: train.jsonl, eval: eval.jsonl, documents: [pages], max_length: 128}
+adapters: {lora: {}}
+train: {epochs: 2, batch_size: 4, save_every: 1}
+arms: [base, base + few-shot, base + rag, int8, lora]
+prompting: {few_shot: {examples: 2}}
+eval: {max_new_tokens: 8, repetitions: 1, bootstrap: 100}
+decide: {required: {facts: 0.5}}
+)";
+
+void WriteModel(const fs::path& folder, const char* config) {
+  tiny::WriteFolder(folder, config, DType::kF32);
+  fs::copy_file(TestData("text/bytelevel-smollm/tokenizer.json"), folder / "tokenizer.json");
+}
+
+std::string Items(int count, const std::string& word) {
+  std::string lines;
+  for (int i = 0; i < count; ++i)
+    lines +=
+        fmt::format(R"({{"id": "{0}-{1}", "slice": "facts", "prompt": "What is {0} {1}?", "completion": "{1}{1}"}})"
+                    "\n",
+                    word, i);
+  return lines;
+}
+
+struct Ended {
+  int code = 0;
+  std::string out, err;
+};
+
+class Program : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    WriteModel(folder_ / "model", kModel);
+    folder_.Write("config.yaml", kConfig);
+    folder_.Write("train.jsonl", Items(8, "thing"));
+    folder_.Write("eval.jsonl", Items(4, "matter"));
+    folder_.Write("pages/a.md", "# Matters\n\nMatter 1 is 11.\n\n# Things\n\nThing 2 is 22.\n");
+  }
+
+  pid_t Start(std::vector<std::string> words) const {
+    words.insert(words.begin(), {"/bin/sh", "-c", "ulimit -f $0; exec \"$@\"", file_limit_, QAD_PROGRAM});
+    words.insert(words.end(), {"--threads", "1"});
+    std::vector<char*> pointers;
+    for (std::string& word : words) pointers.push_back(word.data());
+    pointers.push_back(nullptr);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    for (const auto& [descriptor, name] : {std::pair(STDOUT_FILENO, "out.txt"), std::pair(STDERR_FILENO, "err.txt")})
+      posix_spawn_file_actions_addopen(&actions, descriptor, (logs_ / name).c_str(), O_WRONLY | O_CREAT | O_TRUNC,
+                                       0644);
+    pid_t child = 0;
+    EXPECT_EQ(::posix_spawn(&child, "/bin/sh", &actions, nullptr, pointers.data(), environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    return child;
+  }
+
+  Ended Wait(pid_t child) const {
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status), FileBytes(logs_ / "out.txt"),
+            FileBytes(logs_ / "err.txt")};
+  }
+
+  // `qad WORDS --config config.yaml`.
+  Ended Run(std::vector<std::string> words) const {
+    words.insert(words.end(), {"--config", Path("config.yaml")});
+    return Wait(Start(words));
+  }
+
+  std::string Path(const char* name) const { return (folder_ / name).string(); }
+
+  // Every file under outputs/, without what belongs to an unfinished training.
+  std::map<std::string, std::string> Outputs() const {
+    std::map<std::string, std::string> files;
+    for (const auto& entry : fs::recursive_directory_iterator(folder_ / "outputs"))
+      if (entry.is_regular_file() && entry.path().string().find("/checkpoint/") == std::string::npos)
+        files[entry.path().string()] = FileBytes(entry.path());
+    return files;
+  }
+
+  // Runs a command that must fail so, with these words on stderr, and leave outputs/ as they were.
+  void ExpectFailure(const std::vector<std::string>& words, int code, const std::vector<std::string>& said) const {
+    const auto before = Outputs();
+    const Ended ended = Run(words);
+    EXPECT_EQ(ended.code, code) << ended.err;
+    for (const std::string& part : said)
+      EXPECT_NE(ended.err.find(part), std::string::npos) << part << "\n" << ended.err;
+    EXPECT_TRUE(Outputs() == before) << "outputs have changed";
+  }
+
+  void RunWhole() const {
+    const Ended ended = Run({"run"});
+    ASSERT_EQ(ended.code, 0) << ended.err;
+  }
+
+  TempFolder folder_, logs_;
+  std::string file_limit_ = "unlimited";
+};
+
+// Stages that were not taken from the cache: the lines of stderr that begin with "> ".
+std::vector<std::string> StagesDone(const std::string& err) {
+  std::vector<std::string> stages;
+  std::istringstream lines(err);
+  for (std::string line; std::getline(lines, line);)
+    if (line.starts_with("> ")) stages.push_back(line.substr(2));
+  return stages;
+}
+
+TEST_F(Program, RunMakesThePackAndDoesNothingTwice) {
+  const Ended first = Run({"run"});
+  ASSERT_EQ(first.code, 0) << first.err;
+  for (const char* name : {"results.json", "decision.json", "memory_math.json", "memory_math.md",
+                           "benchmark_results.md", "decision_memo.md", "report.html", "samples/base+few-shot.jsonl",
+                           "int8/model.safetensors", "lora_adapter/adapter_model.safetensors"})
+    EXPECT_TRUE(fs::exists(folder_ / "outputs" / name)) << name;
+  EXPECT_NE(first.out.find("Recommendation"), std::string::npos);
+  EXPECT_EQ(StagesDone(first.err).size(), 20u) << first.err;
+  const Ended second = Run({"run"});
+  ASSERT_EQ(second.code, 0) << second.err;
+  EXPECT_EQ(StagesDone(second.err), std::vector<std::string>());
+  EXPECT_EQ(second.out, first.out);
+  const Ended report = Run({"report"}), decide = Run({"decide"});
+  EXPECT_EQ(report.code, 0) << report.err;
+  EXPECT_EQ(decide.code, 0) << decide.err;
+}
+
+// One input changed at a time: what depends on it is done again, and nothing else.
+TEST_F(Program, RepeatsWhatAChangedInputTouches) {
+  RunWhole();
+  const auto repeated = [&] {
+    const Ended ended = Run({"run"});
+    EXPECT_EQ(ended.code, 0) << ended.err;
+    return StagesDone(ended.err);
+  };
+  const auto has = [](const std::vector<std::string>& stages, const std::string& stage) {
+    return std::ranges::find(stages, stage) != stages.end();
+  };
+  folder_.Write("pages/a.md", "# Matters\n\nMatter 1 is 12.\n");
+  std::vector<std::string> stages = repeated();
+  EXPECT_TRUE(has(stages, "index the documents") && has(stages, "evaluate base + rag"));
+  EXPECT_FALSE(has(stages, "evaluate base") || has(stages, "evaluate lora") || has(stages, "train adapter lora"));
+
+  folder_.Write("eval.jsonl", Items(5, "matter"));
+  stages = repeated();
+  EXPECT_TRUE(has(stages, "evaluate base") && has(stages, "evaluate lora"));
+  EXPECT_FALSE(has(stages, "train adapter lora") || has(stages, "write int8 weights"));
+
+  folder_.Write("config.yaml", std::string(kConfig) + "lora: {r: 4}\n");
+  stages = repeated();
+  EXPECT_TRUE(has(stages, "train adapter lora") && has(stages, "evaluate lora"));
+  EXPECT_FALSE(has(stages, "evaluate base") || has(stages, "write int8 weights"));
+
+  folder_.Write("config.yaml", std::string(kConfig) + "lora: {r: 4}\nhorizon: 1\n");
+  EXPECT_EQ(Run({"run"}).code, 2) << "an unknown key";
+}
+
+TEST_F(Program, BadInputLeavesOutputsAlone) {
+  RunWhole();
+  const std::string train = Items(8, "thing");
+  folder_.Write("train.jsonl", train.substr(0, train.size() - 20));  // the last line is cut in half
+  for (const char* command : {"run", "train", "eval"}) ExpectFailure({command}, 3, {"train.jsonl:8"});
+  folder_.Write("train.jsonl", train);
+
+  folder_.Write("config.yaml", std::string(kConfig) + "lora: {rank: 4}\n");
+  for (const char* command : {"run", "train", "eval", "decide", "report"})
+    ExpectFailure({command}, 2, {"config.yaml:9", "rank", "'r'"});
+  folder_.Write("config.yaml", kConfig);
+
+  const fs::path weights = folder_ / "model" / "model.safetensors";
+  const std::string whole = FileBytes(weights);
+  folder_.Write("model/model.safetensors", whole.substr(0, whole.size() / 2));
+  for (const char* command : {"run", "train", "eval"}) ExpectFailure({command}, 3, {"model.safetensors"});
+  fs::remove(weights);
+  for (const char* command : {"run", "train", "eval"}) ExpectFailure({command}, 3, {"model"});
+  folder_.Write("model/model.safetensors", whole);
+  EXPECT_EQ(StagesDone(Run({"run"}).err), std::vector<std::string>()) << "all is as it was";
+}
+
+TEST_F(Program, AnAdapterOfAnotherBaseIsRefused) {
+  RunWhole();
+  TempFolder elsewhere;
+  WriteModel(elsewhere / "model", kOtherModel);
+  elsewhere.Write("config.yaml", kConfig);
+  elsewhere.Write("train.jsonl", Items(8, "thing"));
+  elsewhere.Write("eval.jsonl", Items(4, "matter"));
+  elsewhere.Write("pages/a.md", "# Matters\n\nMatter 1 is 11.\n");
+  const Ended trained = Wait(Start({"train", "--config", (elsewhere / "config.yaml").string()}));
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  const std::string adapter = (elsewhere / "outputs/lora_adapter").string();
+  ExpectFailure({"eval", "--adapter-path", adapter}, 3, {adapter});
+  ExpectFailure({"eval", "--adapter-path", Path("no-such")}, 3, {"no-such"});
+}
+
+TEST_F(Program, AFullDiskLeavesOutputsAlone) {
+  RunWhole();
+  folder_.Write("config.yaml", std::string(kConfig) + "seed: 1\n");  // everything is to be made again
+  file_limit_ = "8";                                                 // blocks of 512 bytes: no adapter fits
+  ExpectFailure({"train"}, 1, {"lora_adapter"});
+  ExpectFailure({"run"}, 1, {});
+  file_limit_ = "unlimited";
+  RunWhole();
+}
+
+TEST_F(Program, CtrlCInTrainingKeepsACheckpointAndTheOldAdapter) {
+  RunWhole();
+  std::string config(kConfig);
+  config.replace(config.find("epochs: 2"), 9, "epochs: 3000");
+  folder_.Write("config.yaml", config);
+  const auto before = Outputs();
+  const pid_t child = Start({"train", "--config", Path("config.yaml")});
+  const fs::path checkpoint = folder_ / "outputs/lora_adapter/checkpoint/trainer.json";
+  for (int i = 0; i < 3000 && !fs::exists(checkpoint); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  ::kill(child, SIGINT);
+  const Ended ended = Wait(child);
+  EXPECT_EQ(ended.code, 130) << ended.err;
+  ASSERT_TRUE(fs::exists(checkpoint));
+  EXPECT_TRUE(Outputs() == before) << "the finished adapter stands until the new one is finished";
+  EXPECT_GT(ReadJsonFile(checkpoint)["step"].get<int64_t>(), 0);
+}
+
+}  // namespace
+}  // namespace qad
