@@ -87,7 +87,7 @@ Json Measure(const Options& options) {
   using Clock = std::chrono::steady_clock;
   Clock::time_point begin;
   std::clock_t cpu_begin = 0;
-  TrainHooks hooks{.output = options.output, .base_model = options.model, .quiet = true};
+  TrainHooks hooks{.output = options.output, .base = {.name = options.model}, .quiet = true};
   hooks.on_step = [&](const TrainProgress& done) {
     if (done.step > 1) return;
     begin = Clock::now();

@@ -41,7 +41,8 @@ decide: {required: {facts: 0.5}}
 
 void WriteModel(const fs::path& folder, const char* config) {
   tiny::WriteFolder(folder, config, DType::kF32);
-  fs::copy_file(TestData("text/bytelevel-smollm/tokenizer.json"), folder / "tokenizer.json");
+  fs::copy_file(TestData("text/bytelevel-smollm/tokenizer.json"), folder / "tokenizer.json",
+                fs::copy_options::overwrite_existing);
 }
 
 std::string Items(int count, const std::string& word) {
@@ -208,6 +209,50 @@ TEST_F(Program, BadInputLeavesOutputsAlone) {
   EXPECT_EQ(StagesDone(Run({"run"}).err), std::vector<std::string>()) << "all is as it was";
 }
 
+TEST_F(Program, SamplesOfAnInterruptedRunAreNotJudged) {
+  RunWhole();
+  const fs::path samples = folder_ / "outputs/samples/lora.jsonl";
+  const std::string own = FileBytes(samples);
+  folder_.Write("outputs/samples/lora.jsonl", own.substr(own.find('\n') + 1));
+  ExpectFailure({"decide"}, 3, {"lora.jsonl", "qad run"});
+  RunWhole();  // the stage whose output has changed is done again
+  const std::string again = FileBytes(samples);
+  EXPECT_EQ(std::ranges::count(again, '\n'), std::ranges::count(own, '\n'));
+  EXPECT_EQ(Run({"decide"}).code, 0);
+}
+
+// Texts without questions are scored by their likelihood alone.
+TEST_F(Program, PlainTextsAreTrainedOnAndScored) {
+  folder_.Write("train.jsonl", "{\"text\": \"one two three\"}\n{\"text\": \"three two one\"}\n");
+  folder_.Write("eval.jsonl", "{\"text\": \"two one two\"}\n");
+  folder_.Write("config.yaml",
+                "model: model\ndata: {train: train.jsonl, eval: eval.jsonl}\narms: [base, lora]\n"
+                "eval: {max_new_tokens: 4, repetitions: 1, bootstrap: 100}\n");
+  const Ended ended = Run({"run", "--json"});
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  const Json document = ParseJson(ended.out, "stdout");
+  size_t rows = 0;
+  for (const Json& row : document["rows"])
+    if (row["metric"] == "answer_log_likelihood" && row["value"] < 0) ++rows;
+  EXPECT_EQ(rows, 2u);
+}
+
+TEST_F(Program, WhatIsWrongInTheDataIsFoundBeforeAnythingIsMade) {
+  folder_.Write("train.jsonl", Items(8, "thing") +
+                                   R"({"prompt": "Sort.", "completion": "none", "schema": {"kind": ["a", "b"]}})"
+                                   "\n");
+  Ended ended = Run({"run"});
+  EXPECT_EQ(ended.code, 3);
+  EXPECT_NE(ended.err.find("train.jsonl:9"), std::string::npos) << ended.err;
+  folder_.Write("train.jsonl", Items(8, "thing"));
+  folder_.Write("config.yaml",
+                std::string(kConfig) + "comparisons: [{better: lora, than: base, slice: facts, metric: contain}]\n");
+  ended = Run({"run"});
+  EXPECT_EQ(ended.code, 2);
+  EXPECT_NE(ended.err.find("did you mean 'contains'"), std::string::npos) << ended.err;
+  EXPECT_FALSE(fs::exists(folder_ / "outputs"));
+}
+
 TEST_F(Program, AnAdapterOfAnotherBaseIsRefused) {
   RunWhole();
   TempFolder elsewhere;
@@ -221,6 +266,15 @@ TEST_F(Program, AnAdapterOfAnotherBaseIsRefused) {
   const std::string adapter = (elsewhere / "outputs/lora_adapter").string();
   ExpectFailure({"eval", "--adapter-path", adapter}, 3, {adapter});
   ExpectFailure({"eval", "--adapter-path", Path("no-such")}, 3, {"no-such"});
+
+  // The same shapes and other values: one weight's byte is another.
+  std::string weights = FileBytes(folder_ / "model" / "model.safetensors");
+  weights[weights.size() - 4] ^= 1;
+  WriteModel(elsewhere / "model", kModel);
+  elsewhere.Write("model/model.safetensors", weights);
+  const Ended again = Wait(Start({"train", "--config", (elsewhere / "config.yaml").string()}));
+  ASSERT_EQ(again.code, 0) << again.err;
+  ExpectFailure({"eval", "--adapter-path", adapter}, 3, {adapter, "other weights"});
 }
 
 TEST_F(Program, AFullDiskLeavesOutputsAlone) {

@@ -17,7 +17,7 @@ namespace {
 constexpr const char* kStateFile = "trainer.json";
 constexpr const char* kTensorFile = "trainer.safetensors";
 constexpr int64_t kVersion = 2;
-constexpr int64_t kMaxSteps = int64_t{1} << 40;
+constexpr int64_t kMaxSteps = int64_t{1} << 40, kMaxTokens = int64_t{1} << 60;
 
 template <typename T>
 std::string BytesOf(const std::vector<T>& values) {
@@ -56,13 +56,14 @@ TensorToWrite AsTensor(const std::string& name, std::span<const float> values) {
 
 }  // namespace
 
-std::string TrainingFingerprint(const LoraAdapter& adapter, const ExampleSet& train, const ExampleSet& dev,
-                                const TrainOptions& o, uint64_t seed) {
+std::string TrainingFingerprint(const LoraAdapter& adapter, const AdapterBase& base, const ExampleSet& train,
+                                const ExampleSet& dev, const TrainOptions& o, uint64_t seed) {
   Json modules = Json::array();
   for (const LoraAdapter::Module& module : adapter.modules())
     modules.push_back({module.site.module, module.site.in, module.site.out});
   const PeftConfig& lora = adapter.config();
-  const Json json = {{"train", HashOf(train)},
+  const Json json = {{"base", {base.sha256, base.format}},
+                     {"train", HashOf(train)},
                      {"dev", HashOf(dev)},
                      {"seed", seed},
                      {"modules", modules},
@@ -76,16 +77,20 @@ std::string TrainingFingerprint(const LoraAdapter& adapter, const ExampleSet& tr
 bool HasCheckpoint(const fs::path& folder) { return fs::exists(folder / kStateFile); }
 
 bool IsCheckpointOf(const fs::path& folder, const std::string& fingerprint) {
-  if (!HasCheckpoint(folder)) return false;
   const fs::path path = folder / kStateFile;
-  const Json json = ReadJsonFile(path);
-  return JsonObject(json, path.string()).String("fingerprint") == fingerprint;
+  try {
+    const Json json = ReadJsonFile(path);
+    const JsonObject object(json, path.string());
+    return object.Int("version", 1, 1 << 20) == kVersion && object.String("fingerprint") == fingerprint;
+  } catch (const Error&) {
+    return false;
+  }
 }
 
-void WriteCheckpoint(const fs::path& folder, const std::string& fingerprint, const std::string& base_model,
+void WriteCheckpoint(const fs::path& folder, const std::string& fingerprint, const AdapterBase& base,
                      const LoraAdapter& adapter, AdamWOptimizer& optimizer, const TrainState& state) {
   FolderSwap swap(folder);
-  adapter.Save(swap.path(), base_model);
+  adapter.Save(swap.path(), base);
   const Json json = {{"version", kVersion},
                      {"fingerprint", fingerprint},
                      {"step", state.step},
@@ -93,7 +98,11 @@ void WriteCheckpoint(const fs::path& folder, const std::string& fingerprint, con
                      {"validation_steps", state.validation_steps},
                      {"validation_losses", state.validation_losses},
                      {"validation_scores", state.validation_scores},
-                     {"best_step", state.best_step}};
+                     {"best_step", state.best_step},
+                     {"seconds", state.seconds},
+                     {"validation_seconds", state.validation_seconds},
+                     {"tokens", state.tokens},
+                     {"supervised_tokens", state.supervised_tokens}};
   WriteSafetensors(swap.path() / kTensorFile,
                    {AsTensor("values", adapter.values()), AsTensor("m", optimizer.first_moments()),
                     AsTensor("v", optimizer.second_moments()), AsTensor("best", state.best)});
@@ -113,6 +122,10 @@ void ReadCheckpoint(const fs::path& folder, const std::string& fingerprint, Lora
          folder.string());
   state.step = object.Int("step", 1, kMaxSteps);
   state.best_step = object.Int("best_step", 0, kMaxSteps);
+  state.seconds = object.Number("seconds", 0, 1e12);
+  state.validation_seconds = object.Number("validation_seconds", 0, 1e12);
+  state.tokens = object.Int("tokens", 0, kMaxTokens);
+  state.supervised_tokens = object.Int("supervised_tokens", 0, kMaxTokens);
   state.losses = Numbers(object, "losses");
   state.validation_losses = Numbers(object, "validation_losses");
   state.validation_scores = Numbers(object, "validation_scores");

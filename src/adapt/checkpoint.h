@@ -21,14 +21,17 @@ struct TrainState {
   std::vector<double> validation_losses, validation_scores;
   int64_t best_step = 0;
   std::vector<float> best;  // the adapter's values then; empty until the first validation
+  // Of all steps so far, in whichever processes.
+  double seconds = 0, validation_seconds = 0;
+  int64_t tokens = 0, supervised_tokens = 0;
 };
 
-// Identifies what may be resumed: examples, options, adapter shape, seed. Settings that change nothing of the result
-// (save_every) are left out.
-std::string TrainingFingerprint(const LoraAdapter& adapter, const ExampleSet& train, const ExampleSet& dev,
-                                const TrainOptions& options, uint64_t seed);
+// Identifies what may be resumed: base weights, examples, options, adapter shape, seed. Settings that change nothing of
+// the result (save_every) are left out.
+std::string TrainingFingerprint(const LoraAdapter& adapter, const AdapterBase& base, const ExampleSet& train,
+                                const ExampleSet& dev, const TrainOptions& options, uint64_t seed);
 
-void WriteCheckpoint(const std::filesystem::path& folder, const std::string& fingerprint, const std::string& base_model,
+void WriteCheckpoint(const std::filesystem::path& folder, const std::string& fingerprint, const AdapterBase& base,
                      const LoraAdapter& adapter, AdamWOptimizer& optimizer, const TrainState& state);
 
 // Fills adapter values, optimizer and state. Errors: kInput, files that are missing or malformed; kUsage, another

@@ -149,10 +149,11 @@ void LoraAdapter::AttachTo(Transformer& model) {
   }
 }
 
-void LoraAdapter::Save(const fs::path& folder, const std::string& base) const {
+void LoraAdapter::Save(const fs::path& folder, const AdapterBase& base) const {
   PeftAdapter peft;
   peft.config = config_;
-  peft.config.base_model = base;
+  peft.config.base_model = base.name;
+  peft.config.base_sha256 = base.sha256;
   const auto rank = static_cast<size_t>(config_.r);
   for (const Module& module : modules_) {
     const float *a = values_.data() + module.a, *b = values_.data() + module.b;

@@ -14,6 +14,13 @@
 
 namespace qad {
 
+// The model that an adapter is trained on.
+struct AdapterBase {
+  std::string name = {};    // what adapter_config.json calls it
+  std::string sha256 = {};  // of its weights; empty where unknown
+  std::string format = {};  // how training holds them: "bf16"
+};
+
 class LoraAdapter {
  public:
   struct Module {
@@ -45,7 +52,7 @@ class LoraAdapter {
   void AttachTo(Transformer& model);
 
   // As a PEFT folder that PEFT loads onto the same base; `base` is what the base model was called. Atomic.
-  void Save(const std::filesystem::path& folder, const std::string& base) const;
+  void Save(const std::filesystem::path& folder, const AdapterBase& base) const;
 
  private:
   void Lay(std::vector<AdapterSite> sites);

@@ -129,11 +129,12 @@ TEST_P(LoraGoldens, PeftsFolderGivesPeftsLogitsAndComesBackEqual) {
   EXPECT_TRUE(AllClose(got, want, 2e-4));
 
   TempFolder folder;
-  adapter.Save(folder.path() / "adapter", "base");
+  adapter.Save(folder.path() / "adapter", {.name = "base", .sha256 = "abc"});
   Transformer fresh = LoadTransformer(TinyPath(GetParam()));
   LoraAdapter loaded(fresh, folder.path() / "adapter");
   EXPECT_TRUE(std::ranges::equal(loaded.values(), adapter.values()));
   EXPECT_EQ(loaded.config().base_model, "base");
+  EXPECT_EQ(loaded.config().base_sha256, "abc");
   loaded.AttachTo(fresh);
   EXPECT_EQ(AllLogits(fresh, TestModelGolden(GetParam())), got);
 }

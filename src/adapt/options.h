@@ -29,7 +29,7 @@ struct TrainOptions {
   double max_grad_norm = 1.0;   // 0: no clipping
   bool completion_only = true;  // loss on completions, else on every token
   double dev_fraction = 0.1;    // of train, where no dev set is given
-  bool keep_best = true;        // the adapter of the epoch with the lowest validation loss, else the last
+  bool keep_best = true;        // the adapter of the epoch that validates best, else the last
   int save_every = 50;          // optimizer steps
   bool exact = false;           // f32 products instead of bf16
 };

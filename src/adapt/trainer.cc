@@ -76,7 +76,7 @@ class Trainer {
         optimizer_(adapter.parameters()),
         pass_(model),
         limit_(MicroBatchTokens(options)),
-        fingerprint_(TrainingFingerprint(adapter, train, dev, options, seed)) {}
+        fingerprint_(TrainingFingerprint(adapter, hooks.base, train, dev, options, seed)) {}
 
   TrainResult Run();
 
@@ -85,7 +85,8 @@ class Trainer {
   void Predict();
   void Resume();
   TrainProgress Step();
-  void RequireFinite(double value, const char* what) const;
+  void RequireFinite(double value, const char* what);
+  void ValidateWhereDue();
   void Validate();
   bool IsBest(double score, double loss) const;  // of all epochs so far
   void SaveCheckpoint();
@@ -146,8 +147,10 @@ double Trainer::TokensAhead() {
   return static_cast<double>(tokens);
 }
 
-void Trainer::RequireFinite(double value, const char* what) const {
+void Trainer::RequireFinite(double value, const char* what) {
   if (std::isfinite(value)) return;
+  const bool good = std::ranges::all_of(adapter_.values(), [](float v) { return std::isfinite(v); });
+  if (saved_step_ == 0 && state_.step > 0 && good) SaveCheckpoint();  // before the first one was due
   const std::string kept =
       saved_step_ > 0 ? fmt::format("the adapter after step {} is kept in {}", saved_step_, CheckpointFolder().string())
                       : std::string("no adapter was saved before it");
@@ -184,9 +187,9 @@ TrainProgress Trainer::Step() {
   optimizer_.Step(adapter_, rate, options_.weight_decay, ClipFactor(norm, options_.max_grad_norm));
   ++state_.step;
   state_.losses.push_back(total / static_cast<double>(supervised));
-  result_.tokens += static_cast<int64_t>(tokens);
-  result_.supervised_tokens += static_cast<int64_t>(supervised);
-  result_.seconds += SecondsSince(start);
+  state_.tokens += static_cast<int64_t>(tokens);
+  state_.supervised_tokens += static_cast<int64_t>(supervised);
+  state_.seconds += SecondsSince(start);
   return {.step = state_.step,
           .total_steps = plan_.total_steps(),
           .loss = state_.losses.back(),
@@ -194,8 +197,19 @@ TrainProgress Trainer::Step() {
           .learning_rate = rate};
 }
 
+// At the end of an epoch that has not been validated yet. An interruption here loses no step.
+void Trainer::ValidateWhereDue() {
+  if (dev_.examples.empty() || state_.step == 0 || !plan_.EndsEpoch(state_.step - 1)) return;
+  if (!state_.validation_steps.empty() && state_.validation_steps.back() == state_.step) return;
+  try {
+    Validate();
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kInterrupted) SaveCheckpoint();
+    throw;
+  }
+}
+
 void Trainer::Validate() {
-  if (dev_.examples.empty()) return;
   const auto start = std::chrono::steady_clock::now();
   const double loss = LossOver(context_, pass_, dev_, limit_);
   RequireFinite(loss, "the validation loss");
@@ -208,7 +222,7 @@ void Trainer::Validate() {
     state_.best_step = state_.step;
     state_.best.assign(adapter_.values().begin(), adapter_.values().end());
   }
-  result_.validation_seconds += SecondsSince(start);
+  state_.validation_seconds += SecondsSince(start);
 }
 
 bool Trainer::IsBest(double score, double loss) const {
@@ -221,7 +235,7 @@ bool Trainer::IsBest(double score, double loss) const {
 
 void Trainer::SaveCheckpoint() {
   if (hooks_.output.empty() || saved_step_ == state_.step) return;
-  WriteCheckpoint(CheckpointFolder(), fingerprint_, hooks_.base_model, adapter_, optimizer_, state_);
+  WriteCheckpoint(CheckpointFolder(), fingerprint_, hooks_.base, adapter_, optimizer_, state_);
   saved_step_ = state_.step;
 }
 
@@ -232,12 +246,16 @@ void Trainer::Finish() {
     std::ranges::copy(state_.best, adapter_.values().begin());
   adapter_.DropGradients();
   adapter_.AttachTo(model_);
-  if (!hooks_.output.empty()) adapter_.Save(hooks_.output, hooks_.base_model);  // the swap takes checkpoint/ away
+  if (!hooks_.output.empty()) adapter_.Save(hooks_.output, hooks_.base);  // the swap takes checkpoint/ away
   result_.losses = std::move(state_.losses);
   result_.validation_steps = std::move(state_.validation_steps);
   result_.validation_losses = std::move(state_.validation_losses);
   if (hooks_.score) result_.validation_scores = std::move(state_.validation_scores);
   result_.best_step = state_.best_step;
+  result_.seconds = state_.seconds;
+  result_.validation_seconds = state_.validation_seconds;
+  result_.tokens = state_.tokens;
+  result_.supervised_tokens = state_.supervised_tokens;
   result_.steps = state_.step;
   result_.tokens_per_second = result_.seconds > 0 ? static_cast<double>(result_.tokens) / result_.seconds : 0;
   result_.tape_bytes_allocated = pass_.allocated_bytes();
@@ -259,11 +277,12 @@ TrainResult Trainer::Run() {
   adapter_.AttachTo(model_);
   Predict();
   Progress progress("training", TokensAhead(), "tok", hooks_.quiet);
+  ValidateWhereDue();  // it was interrupted there
   while (state_.step < plan_.total_steps()) {
-    const int64_t tokens_before = result_.tokens;
+    const int64_t tokens_before = state_.tokens;
     const TrainProgress done = Step();
-    if (plan_.EndsEpoch(done.step - 1)) Validate();
-    progress.Advance(static_cast<double>(result_.tokens - tokens_before), Note(done));
+    ValidateWhereDue();
+    progress.Advance(static_cast<double>(state_.tokens - tokens_before), Note(done));
     if (hooks_.on_step) hooks_.on_step(done);
     if (done.step == done.total_steps) break;
     if (Interrupted() || (options_.save_every > 0 && done.step % options_.save_every == 0)) SaveCheckpoint();

@@ -27,7 +27,7 @@ struct TrainHooks {
   // Where the finished adapter goes (a PEFT folder, replaced whole at the end). While training, checkpoint/ in it holds
   // the last good adapter and what resuming needs. Empty: nothing is written.
   std::filesystem::path output = {};
-  std::string base_model = {};  // what adapter_config.json calls the base
+  AdapterBase base = {};  // no training is resumed on another
   bool resume = false;  // go on from output/checkpoint; where it is of another training, that is an error, not a start
   // Judges the adapter after each epoch, higher is better: what the task is scored by, on the validation set. With
   // options.keep_best it decides which epoch is kept, the validation loss only between equals. May be empty.
@@ -43,8 +43,8 @@ struct TrainResult {
   std::vector<double> validation_scores;  // of hooks.score; empty without it
   int64_t best_step = 0;                  // whose adapter was kept; the last where there is no dev set
   int64_t steps = 0, resumed_from = 0;
-  int64_t tokens = 0, supervised_tokens = 0;  // of this process's steps
-  double seconds = 0, tokens_per_second = 0;  // of its steps, validation and saving left out
+  int64_t tokens = 0, supervised_tokens = 0;
+  double seconds = 0, tokens_per_second = 0;  // of all steps, before a resumption too; validation and saving left out
   double validation_seconds = 0;
   size_t trainable_parameters = 0;
   size_t skipped = 0, dev_skipped = 0;  // items left out as too long

@@ -23,7 +23,7 @@ struct Trained {
   std::vector<float> values;
 };
 
-TrainHooks Quiet() { return {.base_model = "base", .quiet = true}; }
+TrainHooks Quiet() { return {.base = {.name = "base"}, .quiet = true}; }
 
 // Trains on a tiny model from a fresh adapter.
 Trained TrainTiny(const ExampleSet& train, const ExampleSet& dev, const TrainOptions& options, const TrainHooks& hooks,
@@ -297,6 +297,45 @@ TEST(TrainDeathTest, InterruptSavesAndStops) {
         std::exit(stopped && state["step"] == 5 ? 42 : 1);
       },
       ::testing::ExitedWithCode(42), "");
+}
+
+// Ctrl-C while the dev set is answered: the epoch's steps are kept, and the validation is done on resuming.
+TEST(Train, AnInterruptedValidationLosesNothing) {
+  const ExampleSet train = RandomExamples(14, 96, 2), dev = RandomExamples(3, 96, 9);
+  TrainOptions options = TinyOptions();
+  options.save_every = 100;
+  TrainHooks hooks = Quiet();
+  hooks.score = [] { return 1.0; };
+  const Trained whole = TrainTiny(train, dev, options, hooks);
+  TempFolder folder;
+  hooks.output = folder.path() / "adapter";
+  hooks.score = []() -> double { throw Error(ErrorKind::kInterrupted, "interrupted"); };
+  EXPECT_TRUE(Fails([&] { TrainTiny(train, dev, options, hooks); }, ErrorKind::kInterrupted, {}));
+  hooks.score = [] { return 1.0; };
+  const Trained resumed = TrainTiny(train, dev, options, hooks);
+  EXPECT_EQ(resumed.result.resumed_from, 4);
+  EXPECT_EQ(resumed.result.validation_losses, whole.result.validation_losses);
+  EXPECT_EQ(resumed.result.validation_steps, whole.result.validation_steps);
+  EXPECT_EQ(resumed.values, whole.values);
+  EXPECT_EQ(resumed.result.tokens, whole.result.tokens) << "of the whole training, not of its last part";
+}
+
+TEST(Train, RefusesToResumeOnAnotherBase) {
+  const ExampleSet train = RandomExamples(14, 96, 2);
+  TempFolder folder;
+  TrainHooks hooks = Quiet();
+  hooks.output = folder.path() / "adapter";
+  hooks.base.sha256 = "one";
+  hooks.on_step = [](const TrainProgress& done) {
+    if (done.step == 3) throw Killed{};
+  };
+  EXPECT_THROW(TrainTiny(train, {}, TinyOptions(), hooks), Killed);
+  hooks.on_step = nullptr;
+  hooks.base.sha256 = "other";
+  hooks.resume = true;
+  EXPECT_TRUE(Fails([&] { TrainTiny(train, {}, TinyOptions(), hooks); }, ErrorKind::kUsage, {}));
+  hooks.resume = false;
+  EXPECT_EQ(TrainTiny(train, {}, TinyOptions(), hooks).result.resumed_from, 0);
 }
 
 TEST(Train, AnUnwritableOutputIsAFailureAndLeavesThePlaceAlone) {

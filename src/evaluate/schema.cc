@@ -32,7 +32,7 @@ bool FieldsFit(const Item& item, const Json& json) {
 }  // namespace
 
 Json SchemaReference(const Item& item) {
-  const std::string where = fmt::format("item {} (line {}): completion", item.id, item.line);
+  const std::string where = fmt::format("item {}: completion", item.id);
   Json json = ParseJson(item.completion, where);
   if (!FieldsFit(item, json))
     FailInput("{}: must be a JSON object with exactly the schema's fields and allowed values; it is {}", where,

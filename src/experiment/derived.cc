@@ -44,23 +44,20 @@ void Compare(const Workspace& workspace, Results& results) {
   CorrectDeclared(results.comparisons, options);
 }
 
-// What an update of the facts costs each arm: its index again, its training again, or nothing that would help.
+// What an update of the facts costs each arm: its index again; its training again and its evaluation, because a new
+// adapter is another model; or nothing that would help.
 void AddUpdateRows(const Workspace& workspace, Results& results) {
-  std::vector<Row> rows;
   for (const ArmConfig& arm : workspace.config.arms) {
-    double seconds = 0;
-    bool known = false;
-    for (const std::string& source : {arm.adapter, std::string(arm.prompting == Prompting::kRag ? "rag" : "")}) {
-      if (source.empty() || (source == arm.adapter && arm.prompting == Prompting::kRag)) continue;
-      if (const auto value = results.Value(source, kUpdateSlice, "seconds_to_update")) {
-        seconds += *value;
-        known = true;
-      }
+    std::optional<double> seconds;
+    if (arm.prompting == Prompting::kRag) {
+      seconds = results.Value("rag", kUpdateSlice, "seconds_to_update");
+    } else if (!arm.adapter.empty()) {
+      const auto training = results.Value(arm.adapter, kTrainingSlice, "seconds"),
+                 evaluation = results.Value(arm.name, kUpdateSlice, "evaluation_seconds");
+      if (training && evaluation) seconds = *training + *evaluation;
     }
-    if (known && results.Find(arm.name, kUpdateSlice, "seconds_to_update") == nullptr)
-      rows.push_back(Measured(arm.name, kUpdateSlice, "seconds_to_update", seconds));
+    if (seconds) results.rows.push_back(Measured(arm.name, kUpdateSlice, "seconds_to_update", *seconds));
   }
-  results.rows.insert(results.rows.end(), rows.begin(), rows.end());
 }
 
 // Seconds of a query whose answer has the length this arm really gives: the first token, then as many more as its

@@ -2,17 +2,13 @@
 #include <algorithm>
 #include <set>
 
-#include "base/error.h"
 #include "base/files.h"
 #include "base/hash.h"
-#include "base/process.h"
-#include "base/progress.h"
-#include "base/random.h"
 #include "evaluate/baselines.h"
 #include "evaluate/metrics.h"
 #include "evaluate/perplexity.h"
+#include "experiment/evaluate_arm.h"
 #include "experiment/stages.h"
-#include "model/generation.h"
 #include "results/statistics.h"
 
 namespace qad {
@@ -20,8 +16,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr size_t kBatchItems = 64;      // items between two advances of the bar
-constexpr size_t kBatchSequences = 16;  // sequences in flight
 constexpr size_t kTextWindows = 8, kTextContext = 512;
 
 Json ItemInputs(const Workspace& workspace) {
@@ -32,126 +26,6 @@ Json ItemInputs(const Workspace& workspace) {
           {"confidence", workspace.config.eval.confidence},
           {"bootstrap", workspace.config.eval.bootstrap},
           {"seed", workspace.config.seed}};
-}
-
-// What evaluation of one arm holds while it goes through the items.
-struct ArmRun {
-  Workspace& workspace;
-  const ArmConfig& arm;
-  Model& model;
-  std::vector<std::string> refusals;
-  std::vector<Sample> samples = {};
-  int64_t skipped = 0;
-};
-
-// The sentences that the data itself refuses with.
-std::vector<std::string> Refusals(const Workspace& workspace) {
-  std::vector<std::string> sentences = RefusalSentences(workspace.train);
-  for (std::string& sentence : RefusalSentences(workspace.eval))
-    if (std::ranges::find(sentences, sentence) == sentences.end()) sentences.push_back(std::move(sentence));
-  return sentences;
-}
-
-// The reference answer's mean log p per token, where the arm's prompt stands before it.
-void AddLikelihoods(ArmRun& run, const std::vector<std::vector<TokenId>>& prompts,
-                    const std::vector<const Item*>& items, size_t first_sample) {
-  std::vector<std::vector<TokenId>> answers;
-  for (const Item* item : items) answers.push_back(run.model.tokenizer.Encode(item->completion));
-  const std::vector<double> logs = ScoreCompletions(run.workspace.context, run.model.transformer, prompts, answers);
-  for (size_t i = 0; i < items.size(); ++i)
-    if (!answers[i].empty())
-      run.samples[first_sample + i].scores["answer_log_likelihood"] = logs[i] / static_cast<double>(answers[i].size());
-}
-
-void RunItems(ArmRun& run, const PromptMaker& maker, std::span<const Item> items) {
-  const EvalOptions& eval = run.workspace.config.eval;
-  const size_t limit = std::min<size_t>(static_cast<size_t>(run.workspace.config.data.max_length),
-                                        run.model.config().max_positions - static_cast<size_t>(eval.max_new_tokens));
-  std::vector<std::vector<TokenId>> prompts;
-  std::vector<const Item*> kept;
-  std::vector<Prompt> made;
-  for (const Item& item : items) {
-    Prompt prompt = maker.Make(run.model, run.arm, item);
-    if (prompt.tokens.empty() || prompt.tokens.size() > limit) {
-      ++run.skipped;  // counted and reported, never cut
-      continue;
-    }
-    prompts.push_back(prompt.tokens);
-    kept.push_back(&item);
-    made.push_back(std::move(prompt));
-  }
-  if (prompts.empty()) return;
-  GenerateOptions options;
-  options.max_new_tokens = eval.max_new_tokens;
-  options.temperature = eval.temperature;
-  options.seed = MixBits(run.workspace.config.seed ^ run.samples.size());
-  options.max_batch = kBatchSequences;
-  const std::vector<Generated> answers =
-      Generate(run.workspace.context, run.model.transformer, run.model.tokenizer, prompts, options);
-  const size_t first = run.samples.size();
-  for (size_t i = 0; i < kept.size(); ++i) {
-    const Item& item = *kept[i];
-    Sample sample = StartSample(run.arm.name, item);
-    sample.prompt_tokens = static_cast<int64_t>(prompts[i].size());
-    sample.output_tokens = static_cast<int64_t>(answers[i].tokens.size());
-    sample.truncated = answers[i].truncated;
-    sample.seconds = answers[i].seconds;
-    sample.output = run.model.tokenizer.Decode(answers[i].tokens);
-    if (made[i].nothing_found) {  // what the model says without passages is not this arm's answer
-      sample.output = RefusalOf(run.workspace);
-      sample.output_tokens = 0;
-      sample.truncated = false;
-    }
-    sample.passages = made[i].passages;
-    sample.scores =
-        ScoreAnswer({.item = item, .output = sample.output, .truncated = sample.truncated, .refusals = run.refusals});
-    run.samples.push_back(std::move(sample));
-  }
-  AddLikelihoods(run, prompts, kept, first);
-}
-
-Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const fs::path& samples_file) {
-  const fs::path adapter = arm.adapter.empty() ? fs::path() : workspace.AdapterFolder(arm.adapter);
-  if (!adapter.empty() && !fs::exists(adapter / "adapter_model.safetensors"))
-    FailInput("{}: no adapter there; run `qad train --config {}` first", adapter.string(),
-              workspace.config.file.string());
-  ArmRun run{workspace, arm, workspace.models.Get(arm.weights, adapter), Refusals(workspace)};
-  std::unique_ptr<Index> index;
-  if (arm.prompting == Prompting::kRag) index = OpenIndex(workspace, false, nullptr);
-  const PromptMaker maker(workspace, index.get());
-  Progress progress("evaluate " + arm.name, static_cast<double>(workspace.eval.size()), "items", workspace.quiet);
-  const std::span<const Item> items(workspace.eval);
-  for (size_t at = 0; at < items.size(); at += kBatchItems) {
-    const size_t count = std::min(kBatchItems, items.size() - at);
-    RunItems(run, maker, items.subspan(at, count));
-    progress.Advance(static_cast<double>(count));
-  }
-  if (run.samples.empty()) FailInput("arm {}: every evaluation item is longer than data.max_length allows", arm.name);
-  WriteSamples(samples_file, run.samples);
-  Results results;
-  results.rows = SummarizeSamples(run.samples, workspace.config.eval.confidence, workspace.config.eval.bootstrap,
-                                  workspace.config.seed);
-  double prompt_tokens = 0, output_tokens = 0;
-  for (const Sample& sample : run.samples) {
-    prompt_tokens += static_cast<double>(sample.prompt_tokens);
-    output_tokens += static_cast<double>(sample.output_tokens);
-  }
-  const auto n = static_cast<int64_t>(run.samples.size());
-  results.rows.push_back(Measured(arm.name, kTokensSlice, "prompt_tokens", prompt_tokens / static_cast<double>(n), n));
-  results.rows.push_back(Measured(arm.name, kTokensSlice, "output_tokens", output_tokens / static_cast<double>(n), n));
-  results.rows.push_back(
-      Measured(arm.name, kTokensSlice, "skipped_items", static_cast<double>(run.skipped), n + run.skipped));
-  if (index != nullptr) {
-    const RetrievalQuality quality = MeasureRetrieval(*index, workspace.eval, workspace.config.rag.top_k);
-    if (quality.n > 0) {
-      results.rows.push_back(Measured(arm.name, kRetrievalSlice, "recall_at_1", quality.recall_at_1, quality.n));
-      results.rows.push_back(Measured(arm.name, kRetrievalSlice,
-                                      fmt::format("recall_at_{}", workspace.config.rag.top_k), quality.recall_at_k,
-                                      quality.n));
-      results.rows.push_back(Measured(arm.name, kRetrievalSlice, "mrr", quality.mean_reciprocal_rank, quality.n));
-    }
-  }
-  return results;
 }
 
 // The licence texts that every Debian carries: general text of no relation to any domain set. Empty where absent.
@@ -184,8 +58,9 @@ Results TextOf(Workspace& workspace, const ArmConfig& arm) {
   Results results;
   if (tokens.size() < context) return results;  // not measured on a system without these texts
   const ScoredModel scored{&workspace.context, &model.transformer}, other{&reference_context, &reference.transformer};
-  const PerplexityOptions options{
+  PerplexityOptions options{
       .context = context, .protocol = WindowProtocol::kAll, .max_windows = 0, .bos = {}, .quiet = true};
+  if (model.tokenizer.add_bos()) options.bos = model.tokenizer.bos();
   const PerplexityResult result = Perplexity(scored, is_base ? nullptr : &other, tokens, options);
   const auto n = static_cast<int64_t>(result.tokens);
   const auto add = [&](const char* metric, double value, double error) {
@@ -258,11 +133,15 @@ Stage BaselineStage(Workspace& workspace) {
 std::vector<Stage> TextStages(Workspace& workspace) {
   std::vector<ArmConfig> arms;
   std::set<std::string> seen;
-  // Prompting is no part of it: one row for each pair of weights and adapter, under the first arm that has it.
+  // Prompting is no part of it: one row for each pair of weights and adapter, under the arm that has nothing else, or
+  // else under the first.
   std::set<std::pair<std::string, std::string>> pairs;
-  for (const ArmConfig& arm : workspace.config.arms) {
-    seen.insert(arm.name);
-    if (pairs.insert({arm.weights, arm.adapter}).second) arms.push_back(arm);
+  for (const bool plain : {true, false}) {
+    for (const ArmConfig& arm : workspace.config.arms) {
+      seen.insert(arm.name);
+      if (plain == (arm.prompting == Prompting::kZeroShot) && pairs.insert({arm.weights, arm.adapter}).second)
+        arms.push_back(arm);
+    }
   }
   if (seen.contains("int8") && seen.insert("int8-per-tensor").second)
     arms.push_back(

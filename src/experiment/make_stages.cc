@@ -15,7 +15,7 @@ Stage QuantizeStage(Workspace& workspace, const std::string& weights) {
   const fs::path output = workspace.config.output / weights;
   Stage stage{.name = "quantize: " + weights,
               .label = "write " + weights + " weights",
-              .inputs = {{"program", ProgramSha256()}, {"model", workspace.model_hash}},
+              .inputs = {{"program", ProgramSha256()}, {"model", workspace.ModelHash()}},
               .outputs = {output / "model.safetensors", output / "config.json"},
               .run = {}};
   stage.run = [&workspace, weights, output] {

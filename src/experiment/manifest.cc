@@ -10,6 +10,7 @@
 
 #include "base/hash.h"
 #include "base/process.h"
+#include "experiment/stages.h"
 #include "kernels/targets.h"
 
 namespace qad {
@@ -25,7 +26,8 @@ Json MachineJson(const Workspace& workspace) {
           {"cpu", CpuName()},
           {"cores", std::thread::hardware_concurrency()},
           {"threads", workspace.context.threads},
-          {"memory_bytes", hardware.memory > 0 ? hardware.memory : TotalMemoryBytes()},
+          {"memory_bytes", TotalMemoryBytes()},
+          {"memory_allowed_bytes", hardware.memory > 0 ? hardware.memory : TotalMemoryBytes()},
           {"system", fmt::format("{} {}", system.sysname, system.release)},
           {"simd", CurrentTarget()},
           {"bf16", workspace.context.has_bf16},
@@ -69,7 +71,7 @@ Json MakeManifest(Workspace& workspace) {
                    {"model",
                     {{"name", config.model},
                      {"path", workspace.model_path.string()},
-                     {"sha256", workspace.model_hash},
+                     {"sha256", workspace.ModelHash()},
                      {"stored_format", workspace.stored_format},
                      {"parameters", plan.parameters()},
                      {"family", plan.config.family->name},
@@ -83,6 +85,9 @@ Json MakeManifest(Workspace& workspace) {
                     {{"max_train_samples", workspace.scope.max_train_samples},
                      {"max_eval_samples", workspace.scope.max_eval_samples}}}};
   if (!config.data.dev.empty()) manifest["data"]["dev"] = Sha256File(config.data.dev);
+  for (const AdapterConfig& adapter : config.adapters)
+    if (adapter.data != config.data.train) manifest["data"]["train of " + adapter.name] = Sha256File(adapter.data);
+  if (!workspace.CurrentDocuments().empty()) manifest["data"]["documents"] = IndexStage(workspace).inputs["documents"];
   if (IsAssignmentModel(plan)) manifest["assignment_snapshot"] = AssignmentSnapshot();
   return manifest;
 }

@@ -1,6 +1,8 @@
 #include "experiment/pack.h"
 
+#include "adapt/trainer.h"
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/process.h"
 #include "decide/decide.h"
 #include "memory/memory_math.h"
@@ -11,11 +13,21 @@ namespace fs = std::filesystem;
 
 namespace {
 
+// Samples are replaced arm by arm, results.json at the end: after an interruption they may be of two runs.
+void RequireOwn(const fs::path& root, const fs::path& samples, const Results& results) {
+  const std::string name = samples.filename().string();
+  if (!results.manifest.contains("samples") || !results.manifest["samples"].contains(name)) return;
+  if (results.manifest["samples"][name] != Sha256File(samples))
+    FailInput("{}: is not of the run that {} describes; a later run was interrupted: `qad run` finishes it",
+              samples.string(), (root / "results.json").string());
+}
+
 std::vector<Sample> SamplesOf(const fs::path& root, const Results& results) {
   std::vector<Sample> all;
   for (const ArmInfo& arm : results.arms) {
     const fs::path path = root / "samples" / SamplesFileName(arm.name);
     if (!fs::exists(path)) continue;
+    RequireOwn(root, path, results);
     const std::vector<Sample> samples = ReadSamples(path);
     all.insert(all.end(), samples.begin(), samples.end());
   }
@@ -46,7 +58,10 @@ MemoryMath MakeMemory(Workspace& workspace, const Results* results) {
   query.budget = workspace.config.hardware.memory > 0 ? workspace.config.hardware.memory : TotalMemoryBytes();
   const AdapterConfig& adapter = workspace.config.adapters.front();
   for (const TrainingMethod method : {TrainingMethod::kLora, TrainingMethod::kQlora})
-    query.training.push_back({.method = method, .r = adapter.lora.r, .targets = adapter.lora.target_modules});
+    query.training.push_back({.method = method,
+                              .r = adapter.lora.r,
+                              .targets = adapter.lora.target_modules,
+                              .tokens = MicroBatchTokens(adapter.train)});
   MemoryMath math = MakeMemoryMath(plan, workspace.stored_format, true, query);
   if (results != nullptr) AddChecks(*results, math);
   WriteMemoryMath(workspace.root / "memory_math.json", math);

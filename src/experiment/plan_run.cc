@@ -75,8 +75,12 @@ Json PlanRun(Workspace& workspace) {
     const std::vector<Item> items = config.data == workspace.config.data.train
                                         ? workspace.train
                                         : TakeInTurn(LoadDataset(config.data), workspace.scope.max_train_samples);
-    add(stage, TokensOf(model, items) * config.train.epochs / (rates.prefill * kTrainingShare));
+    const double dev = static_cast<double>(workspace.dev.empty() ? items.size() : workspace.dev.size()) *
+                       (workspace.dev.empty() ? config.train.dev_fraction : 1);
+    add(stage, TokensOf(model, items) * config.train.epochs / (rates.prefill * kTrainingShare) +
+                   config.train.epochs * dev * workspace.config.eval.max_new_tokens / 2 / (rates.decode * kBatchGain));
   }
+  if (!workspace.CurrentDocuments().empty()) add(IndexStage(workspace), 1);
   const auto items = static_cast<double>(workspace.eval.size());
   size_t arm = 0;
   for (const Stage& stage : EvaluateStages(workspace)) {  // one for each arm, prompts twice: to answer and to score

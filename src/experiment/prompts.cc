@@ -73,8 +73,25 @@ PromptMaker::PromptMaker(const Workspace& workspace, const Index* index)
       schema_shots_(ChooseShots(workspace.train, true, workspace.config.few_shot.examples, workspace.config.seed)),
       answer_shots_(ChooseShots(workspace.train, false, workspace.config.few_shot.examples, workspace.config.seed)) {}
 
-Prompt PromptMaker::Make(const Model& model, const ArmConfig& arm, const Item& item) const {
+namespace {
+
+// A text has no question: its first token, or the one that begins every text, stands for the prompt.
+Prompt TextPrompt(const Tokenizer& tokenizer, const Item& item) {
+  std::vector<TokenId> tokens = tokenizer.Encode(item.completion);
+  if (tokenizer.add_bos()) tokens.insert(tokens.begin(), *tokenizer.bos());
   Prompt prompt;
+  if (tokens.size() < 2) return prompt;
+  prompt.tokens = {tokens.front()};
+  prompt.reference.assign(tokens.begin() + 1, tokens.end());
+  return prompt;
+}
+
+}  // namespace
+
+Prompt PromptMaker::Make(const Model& model, const ArmConfig& arm, const Item& item) const {
+  if (item.plain_text) return TextPrompt(model.tokenizer, item);
+  Prompt prompt;
+  prompt.reference = model.tokenizer.Encode(item.completion);
   std::span<const Item> shots;
   if (arm.prompting == Prompting::kFewShot) shots = item.schema.empty() ? answer_shots_ : schema_shots_;
   std::vector<Message> messages = BuildMessages(item, workspace_.config.data.system_prompt, shots);

@@ -12,6 +12,7 @@ namespace qad {
 
 struct Prompt {
   std::vector<TokenId> tokens;
+  std::vector<TokenId> reference;     // the right answer, whose probability behind the prompt is measured
   std::vector<std::string> passages;  // ids, best first; empty where none were looked up or found
   bool nothing_found = false;         // passages were looked up in vain: the right answer is a refusal
 };
@@ -37,12 +38,12 @@ class PromptMaker {
 // The sentence that the data refuses with: the answer of its first unanswerable training item, else a plain one.
 std::string RefusalOf(const Workspace& workspace);
 
-// outputs/index.db over the current documents, made where it is missing or its documents have changed; `rebuild`: made
-// again in any case, to time it.
 struct IndexReport {
   double seconds = 0;  // to make it: what an update of the documents costs
   size_t chunks = 0;
 };
+// outputs/index.db over the current documents, made where it is missing or its documents have changed; `rebuild`: made
+// again in any case, to time it.
 std::unique_ptr<Index> OpenIndex(Workspace& workspace, bool rebuild, IndexReport* report);
 
 }  // namespace qad

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/interrupt.h"
 #include "base/progress.h"
 #include "experiment/derived.h"
@@ -40,6 +41,15 @@ bool AnyRag(const Config& config) {
   return std::ranges::any_of(config.arms, [](const ArmConfig& arm) { return arm.prompting == Prompting::kRag; });
 }
 
+// An adapter of another base fails here, before anything is made.
+void RequireOwnBase(Workspace& workspace, const fs::path& folder) {
+  const std::string trained_on = ReadPeftAdapter(folder).config.base_sha256;
+  if (!trained_on.empty() && trained_on != workspace.ModelHash())
+    FailInput("{}: was trained on other weights (sha256 {}…) than {} holds ({}…); give the adapter of this model",
+              folder.string(), trained_on.substr(0, 12), workspace.config.model, workspace.ModelHash().substr(0, 12));
+  workspace.models.Get(workspace.config.adapters.front().base, folder);
+}
+
 // The adapters that arms need, as this configuration trains them. An adapter that was trained with other data or
 // settings, or by a cut run, must not pass for it.
 void RequireTrained(Workspace& workspace, const std::vector<Stage>& stages) {
@@ -53,7 +63,7 @@ void RequireTrained(Workspace& workspace, const std::vector<Stage>& stages) {
     if (!fs::exists(folder / "adapter_model.safetensors"))
       FailInput("{}: no adapter there; run `qad train --config {}` first", folder.string(),
                 workspace.config.file.string());
-    if (given) workspace.models.Get(workspace.config.adapters.front().base, folder);  // of another base: fails here
+    if (given) RequireOwnBase(workspace, folder);
     if (!given && !workspace.scope.partial() && !workspace.cache.Find(stage.name, stage.inputs))
       Fail(ErrorKind::kUsage,
            "{}: was trained by a cut run, or with other data or settings than {} has now; run `qad train --config {}`",
@@ -88,15 +98,20 @@ Results EvaluateArms(Workspace& workspace) {
   RunAndAppend(workspace, SpeedStage(workspace), results);
   RunAndAppend(workspace, MemoryStages(workspace), results);
   AddDerived(workspace, results);
+  for (const ArmInfo& arm : results.arms) {
+    const std::string name = SamplesFileName(arm.name);
+    if (const fs::path path = workspace.root / "samples" / name; fs::exists(path))
+      results.manifest["samples"][name] = Sha256File(path);
+  }
+  WriteResults(workspace.root / "results.json", results);
   std::error_code ignored;
   fs::remove(workspace.root / "decision.json", ignored);  // it was about other results
-  WriteResults(workspace.root / "results.json", results);
   return results;
 }
 
 Decision RunAll(Workspace& workspace) {
   MakeFolders(workspace.root);
-  MakeMemory(workspace, nullptr);
+  if (!fs::exists(workspace.root / "memory_math.json")) MakeMemory(workspace, nullptr);
   TrainAdapters(workspace);
   const Results results = EvaluateArms(workspace);
   MakeMemory(workspace, &results);

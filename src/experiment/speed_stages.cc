@@ -33,8 +33,8 @@ TimedPrompts ChoosePrompts(Workspace& workspace, const ArmConfig& arm) {
   if (arm.prompting == Prompting::kRag) index = OpenIndex(workspace, false, nullptr);
   const PromptMaker maker(workspace, index.get());
   const Model& model = workspace.models.Get(arm.weights, AdapterOf(workspace, arm));
-  const size_t limit =
-      model.config().max_positions - static_cast<size_t>(std::max(kAnswerTokens, workspace.config.eval.max_new_tokens));
+  const auto answer = static_cast<size_t>(std::max(kAnswerTokens, workspace.config.eval.max_new_tokens));
+  const size_t positions = model.config().max_positions, limit = positions > answer ? positions - answer : 0;
   std::vector<std::vector<TokenId>> all;
   for (const Item& item : workspace.eval) {
     std::vector<TokenId> tokens = maker.Make(model, arm, item).tokens;
@@ -131,13 +131,14 @@ Results MeasureSpeed(Workspace& workspace) {
 
 Results MeasureMemory(Workspace& workspace, const ArmConfig& arm) {
   const size_t prompt = ChoosePrompts(workspace, arm).longest,
-               answer = static_cast<size_t>(workspace.config.eval.max_new_tokens);
+               answer = static_cast<size_t>(workspace.config.eval.max_new_tokens),
+               timed = std::min<size_t>(answer, 8);  // tokens of the answer that are really generated
   workspace.models.Clear();
   std::vector<std::string> words{"bench",         workspace.models.SourceOf(arm.weights),
                                  "--format",      ModelPool::FormatOf(arm.weights),
                                  "--prompt",      std::to_string(prompt),
-                                 "--generate",    "8",
-                                 "--depth",       std::to_string(prompt + answer - 8),
+                                 "--generate",    std::to_string(timed),
+                                 "--depth",       std::to_string(prompt + answer - timed),
                                  "--repetitions", "1",
                                  "--threads",     std::to_string(workspace.context.threads)};
   if (!arm.adapter.empty()) words.insert(words.end(), {"--adapter", AdapterOf(workspace, arm).string()});
@@ -190,11 +191,12 @@ Stage SpeedStage(Workspace& workspace) {
 
 std::vector<Stage> MemoryStages(Workspace& workspace) {
   std::vector<Stage> stages;
+  const Json speed = SpeedInputs(workspace);
   for (const ArmConfig& arm : workspace.config.arms) {
     Stage stage{.name = "memory: " + arm.name,
                 .label = "memory of " + arm.name,
                 .inputs = {{"arm", ArmInputs(workspace, arm)},
-                           {"speed", SpeedInputs(workspace)},
+                           {"speed", speed},
                            {"max_new_tokens", workspace.config.eval.max_new_tokens},
                            {"max_eval_samples", workspace.scope.max_eval_samples}},
                 .outputs = {},

@@ -36,10 +36,11 @@ Results RunStage(const Workspace& workspace, const Stage& stage) {
 }
 
 Json ArmInputs(const Workspace& workspace, const ArmConfig& arm) {
-  Json inputs = {{"program", ProgramSha256()}, {"model", workspace.model_hash}, {"weights", arm.weights}};
+  Json inputs = {{"program", ProgramSha256()}, {"model", workspace.ModelHash()}, {"weights", arm.weights}};
   if (!arm.adapter.empty()) {
-    const std::filesystem::path weights = workspace.AdapterFolder(arm.adapter) / "adapter_model.safetensors";
-    inputs["adapter"] = std::filesystem::exists(weights) ? Sha256File(weights) : "not trained yet";
+    const std::filesystem::path folder = workspace.AdapterFolder(arm.adapter);
+    for (const char* name : {"adapter_model.safetensors", "adapter_config.json"})
+      inputs[name] = std::filesystem::exists(folder / name) ? Sha256File(folder / name) : "not trained yet";
   }
   return inputs;
 }

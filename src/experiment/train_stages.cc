@@ -130,8 +130,7 @@ Results TrainingRows(const std::string& name, const TrainResult& trained, const 
   const auto add = [&](const char* metric, double value, int64_t n = 1) {
     results.rows.push_back(Measured(name, kTrainingSlice, metric, value, n));
   };
-  const double seconds = trained.seconds + trained.validation_seconds;
-  add("seconds", seconds);
+  add("seconds", trained.seconds + trained.validation_seconds);
   add("tokens_per_second", trained.tokens_per_second, trained.tokens);
   add("trainable_parameters", static_cast<double>(trained.trainable_parameters));
   add("adapter_bytes", static_cast<double>(adapter.bytes()));
@@ -145,7 +144,6 @@ Results TrainingRows(const std::string& name, const TrainResult& trained, const 
   add("tape_bytes_predicted", static_cast<double>(trained.tape_bytes));
   add("tape_bytes", static_cast<double>(trained.tape_bytes_allocated));
   add("peak_rss_bytes", static_cast<double>(trained.peak_rss_bytes));
-  results.rows.push_back(Measured(name, kUpdateSlice, "seconds_to_update", seconds));
   results.curves.push_back(LearningCurve(name, trained));
   return results;
 }
@@ -160,12 +158,13 @@ Results TrainAdapter(Workspace& workspace, const AdapterConfig& config, const fs
                    dev = ExamplesOf(workspace, model, data.dev, true);
   LoraAdapter adapter(model.transformer, config.lora, workspace.config.seed);
   const DevScore judge = config.train.keep_best ? MakeDevScore(workspace, model, data.dev) : DevScore();
-  const TrainHooks hooks{.output = folder,
-                         .base_model = workspace.config.model,
-                         .resume = workspace.scope.resume,
-                         .score = judge.score,
-                         .quiet = workspace.quiet,
-                         .on_step = {}};
+  const TrainHooks hooks{
+      .output = folder,
+      .base = {.name = workspace.config.model, .sha256 = workspace.ModelHash(), .format = config.base},
+      .resume = workspace.scope.resume,
+      .score = judge.score,
+      .quiet = workspace.quiet,
+      .on_step = {}};
   const TrainResult trained =
       Train(workspace.context, model.transformer, adapter, train, dev, config.train, workspace.config.seed, hooks);
   const size_t base_bytes = model.weights().allocated_bytes();
@@ -182,7 +181,7 @@ Stage TrainStage(Workspace& workspace, const AdapterConfig& config) {
   Stage stage{.name = "train: " + config.name,
               .label = "train adapter " + config.name,
               .inputs = {{"program", ProgramSha256()},
-                         {"model", workspace.model_hash},
+                         {"model", workspace.ModelHash()},
                          {"base", config.base},
                          {"settings", AdapterSettings(config)},
                          {"data", Sha256File(config.data)},

@@ -4,6 +4,8 @@
 
 #include "base/error.h"
 #include "base/suggest.h"
+#include "evaluate/metrics.h"
+#include "evaluate/schema.h"
 #include "memory/weights_math.h"
 
 namespace qad {
@@ -31,6 +33,34 @@ void CheckNames(const Config& config, const std::vector<Item>& eval) {
       if (std::ranges::find(known, item.slice) == known.end()) known.push_back(item.slice);
     Fail(ErrorKind::kUsage, "{}: slice '{}' has no items in {}{}", config.file.string(), slice,
          config.data.eval.string(), Suggestion(slice, known));
+  }
+}
+
+// So would misspelt metrics of comparisons.
+void CheckMetrics(const Config& config, const std::vector<Item>& eval) {
+  for (const ComparisonConfig& comparison : config.comparisons) {
+    std::vector<std::string> known = {"answer_log_likelihood"};
+    for (const Item& item : eval)
+      if (SliceMatches(item.slice, comparison.slice))
+        for (const auto& [metric, score] : ScoreAnswer({.item = item, .output = item.completion, .refusals = {}}))
+          if (std::ranges::find(known, metric) == known.end()) known.push_back(metric);
+    if (std::ranges::find(known, comparison.metric) != known.end()) continue;
+    std::string list;
+    for (const std::string& metric : known) list += (list.empty() ? "" : ", ") + metric;
+    Fail(ErrorKind::kUsage, "{}: comparisons: slice '{}' is not scored by '{}'{}; it has {}", config.file.string(),
+         comparison.slice, comparison.metric, Suggestion(comparison.metric, known), list);
+  }
+}
+
+// Answers of schema items must fit their schema; found now, not after the training.
+void CheckReferences(const fs::path& file, const std::vector<Item>& items) {
+  for (const Item& item : items) {
+    if (item.schema.empty() || item.plain_text) continue;
+    try {
+      SchemaReference(item);
+    } catch (const Error& error) {
+      FailInput("{}:{}: {}", file.string(), item.line, error.what());
+    }
   }
 }
 
@@ -76,15 +106,24 @@ Workspace::Workspace(Config given, Scope scoped, int threads, bool be_quiet)
       models(config.model, Artefacts(config)),
       train(TakeInTurn(LoadDataset(config.data.train), scope.max_train_samples)),
       eval(TakeInTurn(LoadDataset(config.data.eval), scope.max_eval_samples)) {
-  CheckNames(config, LoadDataset(config.data.eval));
+  const std::vector<Item> all = LoadDataset(config.data.eval);
+  CheckNames(config, all);
+  CheckMetrics(config, all);
   const ModelFiles files = OpenModel(model_path);
   if (const size_t positions = ConfigOf(files).max_positions;
       static_cast<size_t>(config.eval.max_new_tokens) >= positions)
     Fail(ErrorKind::kUsage, "{}: eval.max_new_tokens: {} given, but the model has {} positions for prompt and answer",
          config.file.string(), config.eval.max_new_tokens, positions);
-  model_hash = files.Hash();
   stored_format = MainFormat(PlanOf(files, WeightMode::kAsStored));
   if (!config.data.dev.empty()) dev = TakeInTurn(LoadDataset(config.data.dev), scope.max_eval_samples);
+  CheckReferences(config.data.train, train);
+  CheckReferences(config.data.dev, dev);
+  CheckReferences(config.data.eval, eval);
+}
+
+const std::string& Workspace::ModelHash() const {
+  if (model_hash_.empty()) model_hash_ = OpenModel(model_path).Hash();
+  return model_hash_;
 }
 
 fs::path Workspace::AdapterFolder(const std::string& name) const {

@@ -60,8 +60,7 @@ struct Workspace {
   Context context;
   StageCache cache;
   std::filesystem::path model_path;  // resolved
-  std::string model_hash;
-  std::string stored_format;  // of most of its weights: "q4_1"
+  std::string stored_format;         // of most of its weights: "q4_1"
   ModelPool models;
   std::vector<Item> train, dev, eval;  // cut to the scope
 
@@ -70,8 +69,13 @@ struct Workspace {
   // Where training writes it: outputs/NAME_adapter, or outputs/partial/NAME_adapter where a partial training would
   // replace a full one.
   std::filesystem::path TrainingFolder(const std::string& name) const;
+  // SHA-256 of the model's files; computed when first asked for.
+  const std::string& ModelHash() const;
   // The documents as they are now: updates where given.
   const std::vector<std::filesystem::path>& CurrentDocuments() const;
+
+ private:
+  mutable std::string model_hash_;
 };
 
 // At most `count` items (0: all), taken in turn from the slices, each in its own order: four items show four slices.

@@ -15,6 +15,7 @@ namespace {
 
 constexpr const char* kConfigFile = "adapter_config.json";
 constexpr const char* kWeightsFile = "adapter_model.safetensors";
+constexpr const char* kBaseHash = "base_sha256";  // of __metadata__, which other tools keep and do not read
 constexpr std::string_view kPrefix = "base_model.model.";
 
 // The settings that are read here, or that change nothing in a trained adapter's arithmetic.
@@ -127,6 +128,8 @@ PeftAdapter ReadPeftAdapter(const fs::path& folder) {
   adapter.config = ReadPeftConfig(folder);
   const SafetensorsFile file(folder / kWeightsFile);
   const std::string where = file.path().string();
+  if (const auto base = file.metadata().find(kBaseHash); base != file.metadata().end())
+    adapter.config.base_sha256 = base->second;
   std::map<std::string, PeftModule> modules;
   for (const auto& [name, entry] : file.tensors()) {
     std::string module;
@@ -196,7 +199,9 @@ void WritePeftAdapter(const fs::path& folder, const PeftAdapter& adapter) {
                        {static_cast<int64_t>(module.out), rank},
                        std::as_bytes(std::span(module.b))});
   }
-  WriteSafetensors(swap.path() / kWeightsFile, std::move(tensors));
+  std::map<std::string, std::string> metadata{{"format", "pt"}};
+  if (!adapter.config.base_sha256.empty()) metadata[kBaseHash] = adapter.config.base_sha256;
+  WriteSafetensors(swap.path() / kWeightsFile, std::move(tensors), metadata);
   swap.Commit();
 }
 

@@ -15,6 +15,7 @@ namespace qad {
 // rank or alpha patterns …) are errors on reading where they are set.
 struct PeftConfig {
   std::string base_model;
+  std::string base_sha256;  // of the base it was trained on; empty in adapters of other tools
   int r = 8;
   double lora_alpha = 16;
   double lora_dropout = 0;
@@ -39,7 +40,7 @@ struct PeftAdapter {
 // Errors (kInput): missing files, a peft_type that is not LORA, settings this version does not run, A without B, ranks
 // that differ from the configuration's, values that are NaN or infinite.
 PeftAdapter ReadPeftAdapter(const std::filesystem::path& folder);
-PeftConfig ReadPeftConfig(const std::filesystem::path& folder);
+PeftConfig ReadPeftConfig(const std::filesystem::path& folder);  // without base_sha256, which lies by the weights
 
 // The folder is written beside its place and swapped in whole: what stood there is lost only when the new one is safe.
 void WritePeftAdapter(const std::filesystem::path& folder, const PeftAdapter& adapter);

@@ -72,6 +72,12 @@ TokenId SampleToken(std::span<const float> logits, const GenerateOptions& option
   return ids[kept - 1];
 }
 
+// Tokens that may stand behind a prompt: its answer, or its reference where that is longer.
+size_t NewTokens(const GenerateOptions& options, size_t index) {
+  const auto answer = static_cast<size_t>(options.max_new_tokens);
+  return options.references.empty() ? answer : std::max(answer, options.references[index].size());
+}
+
 class Batch {
  public:
   Batch(Context& context, Transformer& model, const Tokenizer& tokenizer, std::span<const Prompt> prompts,
@@ -101,13 +107,19 @@ class Batch {
   struct Sequence {
     size_t index = 0, slot = 0, position = 0;  // position: tokens already in the cache
     std::vector<TokenId> pending;              // to run next: the prompt, then one token at a time
+    bool is_prompt = true;                     // what is pending is (the end of) the prompt
     Clock::time_point start;
   };
 
   size_t Capacity() const {
     size_t longest = 0;
-    for (const Prompt& prompt : prompts_) longest = std::max(longest, prompt.size());
-    return longest + static_cast<size_t>(options_.max_new_tokens);
+    for (size_t i = 0; i < prompts_.size(); ++i)
+      longest = std::max(longest, prompts_[i].size() + NewTokens(options_, i));
+    return longest;
+  }
+
+  std::span<const TokenId> Reference(size_t index) const {
+    return options_.references.empty() ? std::span<const TokenId>() : options_.references[index];
   }
 
   // Takes prompts into free slots while their rows fit one step.
@@ -115,7 +127,7 @@ class Batch {
     size_t rows = active_.size();
     while (next_ < prompts_.size() && !free_.empty()) {
       const Prompt& prompt = prompts_[next_];
-      const size_t more = prompt.size() - prefix_;
+      const size_t more = prompt.size() - prefix_ + Reference(next_).size();
       if (rows > 0 && rows + more > kStepRows) break;
       rows += more;
       Sequence sequence{.index = next_++,
@@ -130,17 +142,41 @@ class Batch {
     }
   }
 
-  // The beginning of a prompt longer than a step, so that the workspace stays that of a step.
+  // The beginning of a prompt that does not fit a step together with its reference: the workspace stays that of a step.
   void RunAhead(Sequence& sequence) {
-    while (sequence.pending.size() > kStepRows) {
+    std::vector<TokenId>& pending = sequence.pending;
+    while (pending.size() > 1 && pending.size() + Reference(sequence.index).size() > kStepRows) {
       ThrowIfInterrupted();
-      const std::span<const TokenId> first = std::span(sequence.pending).first(kStepRows);
-      const Segment segment{.slot = sequence.slot, .start = sequence.position, .tokens = first};
+      const size_t count = std::min(kStepRows, pending.size() - 1);
+      const Segment segment{
+          .slot = sequence.slot, .start = sequence.position, .tokens = std::span(pending).first(count)};
       model_.Run(context_, std::span(&segment, 1), cache_);
-      sequence.position += kStepRows;
-      sequence.pending.erase(sequence.pending.begin(),
-                             sequence.pending.begin() + static_cast<std::ptrdiff_t>(kStepRows));
+      sequence.position += count;
+      pending.erase(pending.begin(), pending.begin() + static_cast<std::ptrdiff_t>(count));
     }
+  }
+
+  // A prompt is followed by its reference, whose rows of the cache the answer then overwrites.
+  void AppendReference(Sequence& sequence, size_t last_row) {
+    const std::span<const TokenId> reference = Reference(sequence.index);
+    for (size_t t = 0; t < reference.size(); ++t) {
+      reference_rows_.push_back(last_row + t);
+      reference_tokens_.push_back(reference[t]);
+      if (t + 1 < reference.size()) sequence.pending.push_back(reference[t]);
+    }
+  }
+
+  void ScoreReferences() {
+    if (reference_rows_.empty()) return;
+    const std::vector<double> logs = model_.LogProbabilities(context_, reference_rows_, reference_tokens_);
+    size_t at = 0;
+    for (const Sequence& sequence : active_) {
+      if (!sequence.is_prompt) continue;
+      double& sum = done_[sequence.index].reference_log_probability;
+      for (size_t t = 0; t < Reference(sequence.index).size(); ++t) sum += logs[at++];
+    }
+    reference_rows_.clear();
+    reference_tokens_.clear();
   }
 
   void Step() {
@@ -148,14 +184,18 @@ class Batch {
     std::vector<Segment> segments;
     std::vector<size_t> last_rows;
     size_t rows = 0;
-    for (const Sequence& sequence : active_) {
+    for (Sequence& sequence : active_) {
+      const size_t own = sequence.pending.size();
+      last_rows.push_back(rows + own - 1);
+      if (sequence.is_prompt) AppendReference(sequence, rows + own - 1);
       segments.push_back({.slot = sequence.slot, .start = sequence.position, .tokens = sequence.pending});
       rows += sequence.pending.size();
-      last_rows.push_back(rows - 1);
+      sequence.position += own;
     }
     const size_t vocab = model_.config().vocab;
     logits_.resize(active_.size() * vocab);
     model_.Forward(context_, segments, cache_, last_rows, logits_.data());
+    ScoreReferences();
     std::vector<Sequence> going;
     for (size_t i = 0; i < active_.size(); ++i) {
       const bool goes_on = Take(active_[i], std::span(logits_).subspan(i * vocab, vocab));
@@ -170,7 +210,7 @@ class Batch {
   // Chooses the next token of one sequence. Returns whether it goes on.
   bool Take(Sequence& sequence, std::span<const float> logits) {
     Generated& out = done_[sequence.index];
-    sequence.position += sequence.pending.size();
+    sequence.is_prompt = false;
     TokenId token = Greedy(logits);
     if (!std::isfinite(logits[static_cast<size_t>(token)]))
       Fail(ErrorKind::kNumeric, "prompt {}: the model's logits are not finite after {} tokens", sequence.index,
@@ -201,12 +241,15 @@ class Batch {
   std::vector<Sequence> active_;
   std::vector<size_t> free_;
   std::vector<float> logits_;
+  std::vector<size_t> reference_rows_;  // of this step, each with the token that it should predict
+  std::vector<TokenId> reference_tokens_;
   size_t next_ = 0;
 };
 
-void CheckLengths(const ModelConfig& config, std::span<const Prompt> prompts, size_t more) {
+void CheckLengths(const ModelConfig& config, std::span<const Prompt> prompts, const GenerateOptions& options) {
   for (size_t i = 0; i < prompts.size(); ++i) {
     if (prompts[i].empty()) FailInput("prompt {}: is empty", i);
+    const size_t more = NewTokens(options, i);
     if (const size_t needed = prompts[i].size() + more; needed > config.max_positions)
       FailInput(
           "prompt {}: {} tokens and {} new ones exceed the model's {} positions by {}; shorten the prompt or the "
@@ -219,53 +262,10 @@ void CheckLengths(const ModelConfig& config, std::span<const Prompt> prompts, si
 
 std::vector<Generated> Generate(Context& context, Transformer& model, const Tokenizer& tokenizer,
                                 std::span<const Prompt> prompts, const GenerateOptions& options, bool share_prefix) {
+  QAD_CHECK(options.references.empty() || options.references.size() == prompts.size());
   if (prompts.empty() || options.max_new_tokens <= 0) return std::vector<Generated>(prompts.size());
-  CheckLengths(model.config(), prompts, static_cast<size_t>(options.max_new_tokens));
+  CheckLengths(model.config(), prompts, options);
   return Batch(context, model, tokenizer, prompts, options, share_prefix ? CommonPrefix(prompts) : 0).Run();
-}
-
-std::vector<double> ScoreCompletions(Context& context, Transformer& model, std::span<const Prompt> prompts,
-                                     std::span<const Prompt> completions) {
-  QAD_CHECK(prompts.size() == completions.size());
-  std::vector<double> scores(prompts.size(), 0.0);
-  if (prompts.empty()) return scores;
-  size_t capacity = 0;
-  for (size_t i = 0; i < prompts.size(); ++i) capacity = std::max(capacity, prompts[i].size() + completions[i].size());
-  for (size_t i = 0; i < prompts.size(); ++i)
-    CheckLengths(model.config(), prompts.subspan(i, 1), completions[i].size());
-  const size_t prefix = CommonPrefix(prompts);
-  const size_t slots = std::clamp<size_t>(kStepRows / std::max<size_t>(capacity - prefix, 1), 1, prompts.size());
-  KvCache cache(model.config(), slots + 1, capacity, KvType::kF32);
-  ComputePrefix(context, model, cache, slots, std::span(prompts.front()).first(prefix));
-  for (size_t begin = 0; begin < prompts.size(); begin += slots) {
-    ThrowIfInterrupted();
-    const size_t end = std::min(prompts.size(), begin + slots);
-    std::vector<Prompt> inputs;
-    std::vector<size_t> rows;
-    std::vector<TokenId> targets;
-    size_t row = 0;
-    for (size_t i = begin; i < end; ++i) {
-      Prompt& input = inputs.emplace_back(prompts[i].begin() + static_cast<std::ptrdiff_t>(prefix), prompts[i].end());
-      const size_t first = row + input.size() - 1;  // the row that predicts the completion's first token
-      if (!completions[i].empty()) input.insert(input.end(), completions[i].begin(), completions[i].end() - 1);
-      for (size_t t = 0; t < completions[i].size(); ++t) {
-        rows.push_back(first + t);
-        targets.push_back(completions[i][t]);
-      }
-      row += input.size();
-    }
-    std::vector<Segment> segments;
-    for (size_t i = 0; i < inputs.size(); ++i) {
-      if (prefix > 0) cache.CopyPrefix(slots, i, prefix);
-      segments.push_back({.slot = i, .start = prefix, .tokens = inputs[i]});
-    }
-    model.Run(context, segments, cache);
-    const std::vector<double> logs = model.LogProbabilities(context, rows, targets);
-    size_t at = 0;
-    for (size_t i = begin; i < end; ++i)
-      for (size_t t = 0; t < completions[i].size(); ++t) scores[i] += logs[at++];
-  }
-  return scores;
 }
 
 }  // namespace qad

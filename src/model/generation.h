@@ -20,6 +20,8 @@ struct GenerateOptions {
   bool ignore_end = false;  // go on to max_new_tokens: for timing
   size_t max_batch = 16;    // sequences in flight
   KvType kv_type = KvType::kF16;
+  // Answers whose probability is measured while the prompts are computed: one for each prompt, or none at all.
+  std::span<const std::vector<TokenId>> references = {};
   // Called with each new token of prompt `index`; may be empty.
   std::function<void(size_t index, TokenId token)> on_token;
 };
@@ -28,18 +30,14 @@ struct Generated {
   std::vector<TokenId> tokens;                  // without the end-of-generation token
   bool truncated = false;                       // stopped by max_new_tokens
   double first_token_seconds = 0, seconds = 0;  // from the start of its own prefill
+  double reference_log_probability = 0;         // log p(reference | prompt), summed over its tokens; 0 where none
 };
 
 // Prompts must not be empty; a common prefix is computed once where `share_prefix`.
-// Errors (kInput): a prompt plus max_new_tokens exceeds the model's positions (says which, and by how much);
-// (kNumeric): logits are NaN.
+// Errors (kInput): a prompt plus max_new_tokens (or plus its reference) exceeds the model's positions (says which, and
+// by how much); (kNumeric): logits are NaN.
 std::vector<Generated> Generate(Context& context, Transformer& model, const Tokenizer& tokenizer,
                                 std::span<const std::vector<TokenId>> prompts, const GenerateOptions& options,
                                 bool share_prefix = true);
-
-// log p(completion | prompt) for each pair, summed over the completion's tokens.
-std::vector<double> ScoreCompletions(Context& context, Transformer& model,
-                                     std::span<const std::vector<TokenId>> prompts,
-                                     std::span<const std::vector<TokenId>> completions);
 
 }  // namespace qad

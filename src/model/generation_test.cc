@@ -4,7 +4,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
+#include <optional>
 
+#include "base/error.h"
 #include "model/footprint.h"
 #include "model/load.h"
 #include "model/tiny_model.h"
@@ -14,41 +17,102 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A prompt of more than a step's rows: the workspace stays that of a step, and the answer is that of one long pass.
-TEST(Generate, LongPromptsGoInSteps) {
-  const fs::path folder = fs::path(::testing::TempDir()) / ("generation_test." + std::to_string(::getpid()));
-  std::string json = tiny::kLlama;
-  const std::string positions = "\"max_position_embeddings\": 40";
-  json.replace(json.find(positions), positions.size(), "\"max_position_embeddings\": 4096");
-  tiny::WriteFolder(folder / "model", json.c_str(), DType::kF32);
-  tiny::WriteGguf(folder / "vocabulary.gguf", FormatId::kQ8_0);
-  const Tokenizer tokenizer = LoadTokenizer(OpenModel(folder / "vocabulary.gguf"));
-  const ModelFiles files = OpenModel(folder / "model");
-  Transformer model(std::make_shared<const Weights>(PlanOf(files, WeightMode::kF32), files));
-  std::vector<TokenId> prompt(2 * kStepRows + 77);
-  for (size_t i = 0; i < prompt.size(); ++i) prompt[i] = static_cast<TokenId>(i * i % 61);
+// A random Llama of 4,096 positions and a vocabulary for it.
+class Generation : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::path(::testing::TempDir()) / ("generation_test." + std::to_string(::getpid()));
+    std::string json = tiny::kLlama;
+    const std::string positions = "\"max_position_embeddings\": 40";
+    json.replace(json.find(positions), positions.size(), "\"max_position_embeddings\": 4096");
+    tiny::WriteFolder(folder_ / "model", json.c_str(), DType::kF32);
+    tiny::WriteGguf(folder_ / "vocabulary.gguf", FormatId::kQ8_0);
+    tokenizer_.emplace(LoadTokenizer(OpenModel(folder_ / "vocabulary.gguf")));
+    const ModelFiles files = OpenModel(folder_ / "model");
+    model_.emplace(std::make_shared<const Weights>(PlanOf(files, WeightMode::kF32), files));
+    options_.max_new_tokens = 3;
+    options_.ignore_end = true;
+    options_.kv_type = KvType::kF32;
+  }
+  void TearDown() override { fs::remove_all(folder_); }
 
-  Context context(Numerics::kExact, 2);
-  GenerateOptions options;
-  options.max_new_tokens = 3;
-  options.ignore_end = true;
-  options.kv_type = KvType::kF32;
-  const std::vector<std::vector<TokenId>> prompts = {prompt, {1, 2, 3}};
-  const std::vector<Generated> got = Generate(context, model, tokenizer, prompts, options);
-  EXPECT_LE(model.workspace_bytes(), WorkspaceBytes(model.config(), kStepRows));
-
-  std::vector<TokenId> sequence = prompt;
-  for (int step = 0; step < options.max_new_tokens; ++step) {
-    KvCache cache(model.config(), 1, sequence.size(), KvType::kF32);
+  std::vector<float> LogitsAfter(const std::vector<TokenId>& sequence) {
+    KvCache cache(model_->config(), 1, sequence.size(), KvType::kF32);
     const Segment segment{.slot = 0, .start = 0, .tokens = sequence};
     const size_t last = sequence.size() - 1;
-    std::vector<float> logits(model.config().vocab);
-    model.Forward(context, std::span(&segment, 1), cache, std::span(&last, 1), logits.data());
+    std::vector<float> logits(model_->config().vocab);
+    model_->Forward(context_, std::span(&segment, 1), cache, std::span(&last, 1), logits.data());
+    return logits;
+  }
+
+  static std::vector<TokenId> Text(size_t length, size_t seed) {
+    std::vector<TokenId> text(length);
+    for (size_t i = 0; i < length; ++i) text[i] = static_cast<TokenId>((i * i + seed * (i + 1)) % 61);
+    return text;
+  }
+
+  std::vector<Generated> Run(const std::vector<std::vector<TokenId>>& prompts) {
+    return Generate(context_, *model_, *tokenizer_, prompts, options_);
+  }
+
+  fs::path folder_;
+  std::optional<Tokenizer> tokenizer_;
+  std::optional<Transformer> model_;
+  Context context_{Numerics::kExact, 2};
+  GenerateOptions options_;
+};
+
+// A prompt of more than a step's rows: the workspace stays that of a step, and the answer is that of one long pass.
+TEST_F(Generation, LongPromptsGoInSteps) {
+  const std::vector<std::vector<TokenId>> prompts = {Text(2 * kStepRows + 77, 0), {1, 2, 3}};
+  const std::vector<std::vector<TokenId>> references = {Text(50, 3), {}};
+  options_.references = references;
+  const std::vector<Generated> got = Run(prompts);
+  EXPECT_LE(model_->workspace_bytes(), WorkspaceBytes(model_->config(), kStepRows));
+  std::vector<TokenId> sequence = prompts[0];
+  for (const TokenId token : got[0].tokens) {
+    const std::vector<float> logits = LogitsAfter(sequence);
     sequence.push_back(static_cast<TokenId>(std::ranges::max_element(logits) - logits.begin()));
-    EXPECT_EQ(got[0].tokens[static_cast<size_t>(step)], sequence.back()) << "token " << step;
+    EXPECT_EQ(token, sequence.back());
   }
   EXPECT_EQ(got[1].tokens.size(), 3u);
-  fs::remove_all(folder);
+}
+
+// The probability of a reference is what token by token gives, and measuring it changes no answer.
+TEST_F(Generation, ReferencesAreScoredOnTheWay) {
+  std::vector<std::vector<TokenId>> prompts, references;
+  for (size_t i = 0; i < 5; ++i) {
+    prompts.push_back(Text(20, 0));  // a common prefix, computed once
+    for (const TokenId token : Text(3 + 7 * i, i + 1)) prompts.back().push_back(token);
+    references.push_back(Text(i == 2 ? 0 : 9 - i, i + 9));
+  }
+  options_.max_batch = 2;  // sequences join while others are answering
+  const std::vector<Generated> without = Run(prompts);
+  options_.references = references;
+  const std::vector<Generated> with = Run(prompts);
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    EXPECT_EQ(with[i].tokens, without[i].tokens) << i;
+    EXPECT_EQ(without[i].reference_log_probability, 0);
+    double expected = 0;
+    std::vector<TokenId> sequence = prompts[i];
+    for (const TokenId token : references[i]) {
+      const std::vector<float> logits = LogitsAfter(sequence);
+      double sum = 0;
+      for (const float logit : logits) sum += std::exp(static_cast<double>(logit));
+      expected += static_cast<double>(logits[static_cast<size_t>(token)]) - std::log(sum);
+      sequence.push_back(token);
+    }
+    // f32 logits summed in another order: 1e-6 a token.
+    EXPECT_NEAR(with[i].reference_log_probability, expected, 1e-5) << i;
+  }
+}
+
+TEST_F(Generation, AnswersAndReferencesMustFitThePositions) {
+  const std::vector<std::vector<TokenId>> prompts = {Text(4090, 1)}, fits = {Text(6, 2)}, longer = {Text(7, 2)};
+  options_.references = fits;
+  EXPECT_NO_THROW(Run(prompts));
+  options_.references = longer;
+  EXPECT_THROW(Run(prompts), Error);
 }
 
 }  // namespace

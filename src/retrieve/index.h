@@ -68,7 +68,7 @@ struct RetrievalQuality {
 };
 RetrievalQuality MeasureRetrieval(const Index& index, std::span<const Item> items, int k);
 
-// Whether a chunk is (a part of) the source "page.md#Heading", or of the page where no heading is given.
-bool IsFromSource(const Chunk& chunk, std::string_view source);
+// Whether a chunk of this id is (a part of) the source "page.md#Heading", or of the page where no heading is given.
+bool IsFromSource(std::string_view chunk_id, std::string_view source);
 
 }  // namespace qad

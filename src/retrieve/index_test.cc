@@ -257,10 +257,10 @@ TEST_F(IndexTest, RecallAndReciprocalRank) {
 }
 
 TEST(IsFromSource, PartsAndPagesButNotNamesakes) {
-  EXPECT_TRUE(IsFromSource(kChunks[3], "shop.md#Repairs"));
-  EXPECT_TRUE(IsFromSource(kChunks[3], "shop.md"));
-  EXPECT_FALSE(IsFromSource(kChunks[3], "shop.md#Rep"));
-  EXPECT_FALSE(IsFromSource(kChunks[3], "shop"));
+  EXPECT_TRUE(IsFromSource(kChunks[3].id, "shop.md#Repairs"));
+  EXPECT_TRUE(IsFromSource(kChunks[3].id, "shop.md"));
+  EXPECT_FALSE(IsFromSource(kChunks[3].id, "shop.md#Rep"));
+  EXPECT_FALSE(IsFromSource(kChunks[3].id, "shop"));
 }
 
 TEST(PutPassages, PrecedeTheLastQuestion) {

@@ -3,9 +3,11 @@
 
 namespace qad {
 
-bool IsFromSource(const Chunk& chunk, std::string_view source) {
-  if (chunk.page == source || chunk.id == source) return true;
-  return chunk.id.size() > source.size() && chunk.id.starts_with(source) && chunk.id[source.size()] == '~';
+bool IsFromSource(std::string_view chunk_id, std::string_view source) {
+  if (!chunk_id.starts_with(source)) return false;
+  const bool whole_page = source.find('#') == std::string_view::npos;
+  return chunk_id.size() == source.size() || chunk_id[source.size()] == '~' ||
+         (whole_page && chunk_id[source.size()] == '#');
 }
 
 RetrievalQuality MeasureRetrieval(const Index& index, std::span<const Item> items, int k) {
@@ -15,7 +17,7 @@ RetrievalQuality MeasureRetrieval(const Index& index, std::span<const Item> item
     ++quality.n;
     const std::vector<SearchHit> hits = index.Search(QuestionOf(item), k);
     for (size_t rank = 0; rank < hits.size(); ++rank) {
-      if (!IsFromSource(hits[rank].chunk, item.source)) continue;
+      if (!IsFromSource(hits[rank].chunk.id, item.source)) continue;
       quality.recall_at_1 += rank == 0 ? 1 : 0;
       quality.recall_at_k += 1;
       quality.mean_reciprocal_rank += 1 / static_cast<double>(rank + 1);

@@ -1,0 +1,197 @@
+#include "experiment/evaluate_arm.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "base/random.h"
+#include "evaluate/metrics.h"
+#include "experiment/prompts.h"
+#include "experiment/stages.h"
+#include "model/generation.h"
+#include "results/statistics.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr size_t kItemsAtOnce = 128;  // between two advances of the bar
+constexpr size_t kSequencesAtOnce = 16;
+
+// What evaluation of one arm holds while it goes through the items.
+struct ArmRun {
+  Workspace& workspace;
+  const ArmConfig& arm;
+  Model& model;
+  std::vector<std::string> refusals;
+  std::vector<Sample> samples = {};
+  int64_t skipped = 0;
+};
+
+// The sentences that the data itself refuses with.
+std::vector<std::string> Refusals(const Workspace& workspace) {
+  std::vector<std::string> sentences = RefusalSentences(workspace.train);
+  for (std::string& sentence : RefusalSentences(workspace.eval))
+    if (std::ranges::find(sentences, sentence) == sentences.end()) sentences.push_back(std::move(sentence));
+  return sentences;
+}
+
+bool Fits(const ArmRun& run, const Prompt& prompt) {
+  if (prompt.tokens.empty()) return false;
+  const Config& config = run.workspace.config;
+  const size_t behind = std::max(static_cast<size_t>(config.eval.max_new_tokens), prompt.reference.size());
+  return prompt.tokens.size() <= static_cast<size_t>(config.data.max_length) &&
+         prompt.tokens.size() + behind <= run.model.config().max_positions;
+}
+
+Sample MakeSample(const ArmRun& run, const Item& item, const Prompt& prompt, const Generated& answer) {
+  Sample sample = StartSample(run.arm.name, item);
+  sample.prompt_tokens = static_cast<int64_t>(prompt.tokens.size());
+  sample.output_tokens = static_cast<int64_t>(answer.tokens.size());
+  sample.truncated = answer.truncated;
+  sample.seconds = answer.seconds;
+  sample.output = run.model.tokenizer.Decode(answer.tokens);
+  if (prompt.nothing_found) {  // what the model says without passages is not this arm's answer
+    sample.output = RefusalOf(run.workspace);
+    sample.output_tokens = 0;
+    sample.truncated = false;
+  }
+  sample.passages = prompt.passages;
+  sample.scores =
+      ScoreAnswer({.item = item, .output = sample.output, .truncated = sample.truncated, .refusals = run.refusals});
+  if (!prompt.reference.empty())
+    sample.scores["answer_log_likelihood"] =
+        answer.reference_log_probability / static_cast<double>(prompt.reference.size());
+  return sample;
+}
+
+void RunItems(ArmRun& run, const PromptMaker& maker, std::span<const Item> items) {
+  std::vector<const Item*> kept;
+  std::vector<Prompt> prompts;
+  std::vector<std::vector<TokenId>> tokens, references;
+  for (const Item& item : items) {
+    Prompt prompt = maker.Make(run.model, run.arm, item);
+    if (!Fits(run, prompt)) {
+      ++run.skipped;  // counted and reported, never cut
+      continue;
+    }
+    kept.push_back(&item);
+    tokens.push_back(prompt.tokens);
+    references.push_back(prompt.reference);
+    prompts.push_back(std::move(prompt));
+  }
+  if (prompts.empty()) return;
+  GenerateOptions options;
+  options.max_new_tokens = run.workspace.config.eval.max_new_tokens;
+  options.temperature = run.workspace.config.eval.temperature;
+  options.seed = MixBits(run.workspace.config.seed ^ run.samples.size());
+  options.max_batch = kSequencesAtOnce;
+  options.references = references;
+  const std::vector<Generated> answers =
+      Generate(run.workspace.context, run.model.transformer, run.model.tokenizer, tokens, options);
+  for (size_t i = 0; i < kept.size(); ++i) run.samples.push_back(MakeSample(run, *kept[i], prompts[i], answers[i]));
+}
+
+bool ShareSystemMessage(const Item& a, const Item& b) {
+  const auto system = [](const Item& item) {
+    const bool own = !item.messages.empty() && item.messages.front().role == "system";
+    return own ? item.messages.front().content : std::string();
+  };
+  return a.plain_text == b.plain_text && system(a) == system(b);
+}
+
+// The items at the front that are run together: what their prompts have in common is computed once.
+std::span<const Item> NextItems(std::span<const Item> items) {
+  size_t count = 1;
+  while (count < std::min(items.size(), kItemsAtOnce) && ShareSystemMessage(items.front(), items[count])) ++count;
+  return items.first(count);
+}
+
+void AddTokenRows(const ArmRun& run, Results& results) {
+  double prompt = 0, output = 0;
+  for (const Sample& sample : run.samples) {
+    prompt += static_cast<double>(sample.prompt_tokens);
+    output += static_cast<double>(sample.output_tokens);
+  }
+  const auto n = static_cast<int64_t>(run.samples.size());
+  const auto add = [&](const char* metric, double value, int64_t of) {
+    results.rows.push_back(Measured(run.arm.name, kTokensSlice, metric, value, of));
+  };
+  add("prompt_tokens", prompt / static_cast<double>(n), n);
+  add("output_tokens", output / static_cast<double>(n), n);
+  add("skipped_items", static_cast<double>(run.skipped), n + run.skipped);
+}
+
+// The share of `metric` among samples whose right passage was in the prompt.
+void AddGivenPassage(const ArmRun& run, const char* name, const char* metric, Results& results) {
+  int64_t n = 0, hits = 0;
+  for (const Sample& sample : run.samples) {
+    const auto item = std::ranges::find(run.workspace.eval, sample.item, &Item::id);
+    const auto score = sample.scores.find(metric);
+    if (item == run.workspace.eval.end() || item->source.empty() || !item->retrieve || score == sample.scores.end())
+      continue;
+    const bool given =
+        std::ranges::any_of(sample.passages, [&](const std::string& id) { return IsFromSource(id, item->source); });
+    if (!given) continue;
+    ++n;
+    if (score->second > 0.5) ++hits;
+  }
+  if (n == 0) return;
+  const double share = static_cast<double>(hits) / static_cast<double>(n);
+  Row row = Measured(run.arm.name, kRetrievalSlice, name, share, n);
+  const Interval interval = WilsonInterval(share, static_cast<double>(n), run.workspace.config.eval.confidence);
+  row.low = interval.low;
+  row.high = interval.high;
+  results.rows.push_back(std::move(row));
+}
+
+// From the right passage being found to the right answer being given.
+void AddRetrievalRows(const ArmRun& run, const Index& index, Results& results) {
+  const int k = run.workspace.config.rag.top_k;
+  const RetrievalQuality quality = MeasureRetrieval(index, run.workspace.eval, k);
+  if (quality.n == 0) return;
+  const auto add = [&](const std::string& metric, double value) {
+    results.rows.push_back(Measured(run.arm.name, kRetrievalSlice, metric, value, quality.n));
+  };
+  add("recall_at_1", quality.recall_at_1);
+  add(fmt::format("recall_at_{}", k), quality.recall_at_k);
+  add("mrr", quality.mean_reciprocal_rank);
+  AddGivenPassage(run, "right_given_passage", "contains", results);
+  AddGivenPassage(run, "stale_given_passage", "stale", results);
+}
+
+}  // namespace
+
+Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const fs::path& samples_file) {
+  const auto start = std::chrono::steady_clock::now();
+  const fs::path adapter = arm.adapter.empty() ? fs::path() : workspace.AdapterFolder(arm.adapter);
+  if (!adapter.empty() && !fs::exists(adapter / "adapter_model.safetensors"))
+    FailInput("{}: no adapter there; run `qad train --config {}` first", adapter.string(),
+              workspace.config.file.string());
+  ArmRun run{workspace, arm, workspace.models.Get(arm.weights, adapter), Refusals(workspace)};
+  std::unique_ptr<Index> index;
+  if (arm.prompting == Prompting::kRag) index = OpenIndex(workspace, false, nullptr);
+  const PromptMaker maker(workspace, index.get());
+  Progress progress("evaluate " + arm.name, static_cast<double>(workspace.eval.size()), "items", workspace.quiet);
+  for (std::span<const Item> left(workspace.eval); !left.empty();) {
+    const std::span<const Item> now = NextItems(left);
+    RunItems(run, maker, now);
+    progress.Advance(static_cast<double>(now.size()));
+    left = left.subspan(now.size());
+  }
+  if (run.samples.empty())
+    FailInput("arm {}: no evaluation item fits data.max_length and the model's positions", arm.name);
+  WriteSamples(samples_file, run.samples);
+  Results results;
+  results.rows = SummarizeSamples(run.samples, workspace.config.eval.confidence, workspace.config.eval.bootstrap,
+                                  workspace.config.seed);
+  AddTokenRows(run, results);
+  if (index != nullptr) AddRetrievalRows(run, *index, results);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  results.rows.push_back(Measured(arm.name, kUpdateSlice, "evaluation_seconds", seconds));
+  return results;
+}
+
+}  // namespace qad

@@ -1,0 +1,16 @@
+// One arm over the evaluation items.
+#pragma once
+
+#include <filesystem>
+
+#include "experiment/workspace.h"
+#include "results/results.h"
+
+namespace qad {
+
+// Answers and scores every item, writes the samples, and returns the arm's rows: quality by slice, tokens, seconds of
+// evaluation, and of RAG arms what retrieval found. Items whose prompt, answer and reference do not fit are counted as
+// skipped. Errors (kInput): no adapter where the arm names one; nothing fits.
+Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const std::filesystem::path& samples_file);
+
+}  // namespace qad
