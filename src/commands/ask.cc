@@ -1,4 +1,4 @@
-// qad index, ask: the documents of a configuration, and a question put to one of its arms.
+// qad ask: a question put to one arm of a configuration.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,8 +7,8 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "commands/command.h"
+#include "commands/experiment_options.h"
 #include "experiment/prompts.h"
-#include "experiment/workspace.h"
 #include "model/generation.h"
 #include "results/decision.h"
 
@@ -22,11 +22,27 @@ struct Options {
   std::string arm, question;
 };
 
-// The arm that was named, else the recommended one of the last run, else the first of the configuration.
-const ArmConfig& ChooseArm(const Config& config, std::string name) {
-  const fs::path decision = config.output / "decision.json";
-  if (name.empty() && fs::exists(decision)) name = ReadDecision(decision).recommended;
-  if (name.empty()) return config.arms.front();
+struct Answer {
+  std::string text;
+  std::vector<std::string> passages;
+  bool nothing_found = false;  // the text is the refusal, and the model did not run
+  size_t prompt_tokens = 0;
+  Generated generated;
+};
+
+// What the last whole run recommends; else, with a line that says why, the first arm.
+std::string DefaultArm(const Config& config) {
+  const fs::path path = config.output / "decision.json";
+  const bool decided = fs::exists(path);
+  if (decided)
+    if (const std::string recommended = ReadDecision(path).recommended; !recommended.empty()) return recommended;
+  const std::string& first = config.arms.front().name;
+  fmt::print(stderr, "{}: {}; asking the first arm, '{}' (--arm names another)\n", path.string(),
+             decided ? "recommends none of the arms" : "no decision there yet", first);
+  return first;
+}
+
+const ArmConfig& FindArm(const Config& config, const std::string& name) {
   const auto arm = std::ranges::find(config.arms, name, &ArmConfig::name);
   if (arm != config.arms.end()) return *arm;
   std::string known;
@@ -34,55 +50,57 @@ const ArmConfig& ChooseArm(const Config& config, std::string name) {
   Fail(ErrorKind::kUsage, "ask: '{}' is none of the arms; {} has {}", name, config.file.string(), known);
 }
 
-void Ask(const Options& options, const GlobalFlags& flags) {
-  Workspace workspace(LoadConfig(options.config), {}, flags.threads, true);
-  const ArmConfig arm = ChooseArm(workspace.config, options.arm);
+Answer AnswerOf(Workspace& workspace, const ArmConfig& arm, const std::string& question) {
   const fs::path adapter = arm.adapter.empty() ? fs::path() : workspace.AdapterFolder(arm.adapter);
   Model& model = workspace.models.Get(arm.weights, adapter);
   std::unique_ptr<Index> index;
   if (arm.prompting == Prompting::kRag) index = OpenIndex(workspace, false, nullptr);
   Item item;
-  item.messages = {{"user", options.question}};
+  item.messages = {{"user", question}};
   const Prompt prompt = PromptMaker(workspace, index.get()).Make(model, arm, item);
+  if (prompt.nothing_found)
+    return {.text = RefusalOf(workspace), .passages = {}, .nothing_found = true, .generated = {}};
   GenerateOptions generate;
   generate.max_new_tokens = workspace.config.eval.max_new_tokens;
   generate.temperature = workspace.config.eval.temperature;
   generate.seed = workspace.config.seed;
   const std::vector<std::vector<TokenId>> prompts{prompt.tokens};
-  const Generated out = Generate(workspace.context, model.transformer, model.tokenizer, prompts, generate).front();
-  const std::string answer = prompt.nothing_found ? RefusalOf(workspace) : model.tokenizer.Decode(out.tokens);
-  if (flags.json)
-    return PrintJson(Json{{"arm", arm.name},
-                          {"answer", answer},
-                          {"passages", prompt.passages},
-                          {"prompt_tokens", prompt.tokens.size()},
-                          {"output_tokens", out.tokens.size()},
-                          {"truncated", out.truncated},
-                          {"time_to_first_token", out.first_token_seconds},
-                          {"seconds", out.seconds}});
-  fmt::print("{}\n", answer);
-  for (size_t i = 0; i < prompt.passages.size(); ++i)
-    fmt::print("{} {}\n", i == 0 ? "passages:" : "         ", prompt.passages[i]);
-  if (prompt.nothing_found) fmt::print("passages: none found\n");
-  fmt::print(stderr, "{}, first token after {}, all after {}\n", arm.name, FormatSeconds(out.first_token_seconds),
-             FormatSeconds(out.seconds));
+  Answer answer{.text = "", .passages = prompt.passages, .prompt_tokens = prompt.tokens.size(), .generated = {}};
+  answer.generated = Generate(workspace.context, model.transformer, model.tokenizer, prompts, generate).front();
+  answer.text = model.tokenizer.Decode(answer.generated.tokens);
+  return answer;
 }
 
-void MakeIndex(const Options& options, const GlobalFlags& flags) {
+Json AnswerJson(const std::string& arm, const Answer& answer) {
+  return {{"arm", arm},
+          {"answer", answer.text},
+          {"passages", answer.passages},
+          {"prompt_tokens", answer.prompt_tokens},
+          {"output_tokens", answer.generated.tokens.size()},
+          {"truncated", answer.generated.truncated},
+          {"time_to_first_token", answer.generated.first_token_seconds},
+          {"seconds", answer.generated.seconds}};
+}
+
+void PrintAnswer(const std::string& arm, const Answer& answer) {
+  fmt::print("{}\n", answer.text);
+  for (size_t i = 0; i < answer.passages.size(); ++i)
+    fmt::print("{} {}\n", i == 0 ? "passages:" : "         ", answer.passages[i]);
+  if (answer.nothing_found) {
+    fmt::print("passages: none found\n");
+    fmt::print(stderr, "{}, refused without running the model\n", arm);
+    return;
+  }
+  fmt::print(stderr, "{}, first token after {}, all after {}\n", arm,
+             FormatSeconds(answer.generated.first_token_seconds), FormatSeconds(answer.generated.seconds));
+}
+
+void AskCommand(const Options& options, const GlobalFlags& flags) {
   Workspace workspace(LoadConfig(options.config), {}, flags.threads, true);
-  if (workspace.CurrentDocuments().empty())
-    Fail(ErrorKind::kUsage, "{}: names no data.documents to index", options.config.string());
-  IndexReport report;
-  const std::unique_ptr<Index> index = OpenIndex(workspace, true, &report);
-  const std::string path = (workspace.config.output / "index.db").string();
-  if (flags.json)
-    return PrintJson(Json{{"index", path},
-                          {"pages", index->pages()},
-                          {"chunks", index->chunks()},
-                          {"content_hash", index->content_hash()},
-                          {"seconds", report.seconds}});
-  fmt::print("{}: {} passages of {} pages, in {}\n", path, index->chunks(), index->pages(),
-             FormatSeconds(report.seconds));
+  const ArmConfig arm = FindArm(workspace.config, options.arm.empty() ? DefaultArm(workspace.config) : options.arm);
+  const Answer answer = AnswerOf(workspace, arm, options.question);
+  if (flags.json) return PrintJson(AnswerJson(arm.name, answer));
+  PrintAnswer(arm.name, answer);
 }
 
 }  // namespace
@@ -90,15 +108,9 @@ void MakeIndex(const Options& options, const GlobalFlags& flags) {
 std::function<void()> AddAskCommand(CLI::App& app, const GlobalFlags& flags) {
   auto options = std::make_shared<Options>();
   app.add_option("question", options->question, "what to ask")->required();
-  app.add_option("--config", options->config, "config.yaml of the experiment")->required();
+  AddConfig(app, options->config);
   app.add_option("--arm", options->arm, "arm of the configuration; the recommended one where not given");
-  return [options, &flags] { Ask(*options, flags); };
-}
-
-std::function<void()> AddIndexCommand(CLI::App& app, const GlobalFlags& flags) {
-  auto options = std::make_shared<Options>();
-  app.add_option("--config", options->config, "config.yaml of the experiment")->required();
-  return [options, &flags] { MakeIndex(*options, flags); };
+  return [options, &flags] { AskCommand(*options, flags); };
 }
 
 }  // namespace qad

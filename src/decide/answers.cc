@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <utility>
 
 #include "base/units.h"
@@ -19,12 +20,20 @@ bool IsUnion(const std::vector<std::string>& slices, const std::string& slice) {
   return std::any_of(slices.begin(), slices.end(), [&](const auto& other) { return other.starts_with(slice + "/"); });
 }
 
+constexpr std::string_view kTopics[] = {"behaviour", "stable facts", "changing facts", "unanswerable"};
+
+// One of kTopics, else the slice itself.
 std::string TopicOf(const std::string& slice, const std::string& metric) {
   if (slice.starts_with("unanswerable") || metric == "correct_refusal") return "unanswerable";
   if (slice.starts_with("behavio") || metric == "exact") return "behaviour";
   if (Contains(slice, "changed")) return "changing facts";
   if (slice.starts_with("facts") || Contains(slice, "stable")) return "stable facts";
-  return "";
+  return slice;
+}
+
+// Plain text has only likelihoods: no arm answers it better than another.
+bool SaysWhatIsRight(const std::string& metric) {
+  return metric == "exact" || metric == "contains" || metric == "correct_refusal";
 }
 
 // Kinds of remedy: bit 0 an adapter, bit 1 RAG.
@@ -158,13 +167,19 @@ Comparison FindOrMake(const Results& results, const std::vector<Sample>& samples
 
 std::vector<TopicAnswer> AnswerTopics(const Results& results, const std::vector<Sample>& samples) {
   const std::vector<std::string> slices = results.Slices();
+  std::vector<std::string> topics(std::begin(kTopics), std::end(kTopics));
+  std::map<std::string, std::vector<std::string>> slices_of;
+  for (const std::string& slice : slices) {
+    const std::string metric = PrimaryMetric(results, slice);
+    if (IsUnion(slices, slice) || !SaysWhatIsRight(metric)) continue;
+    const std::string topic = TopicOf(slice, metric);
+    slices_of[topic].push_back(slice);
+    if (std::find(topics.begin(), topics.end(), topic) == topics.end()) topics.push_back(topic);
+  }
   std::vector<TopicAnswer> answers;
-  for (const char* topic : {"behaviour", "stable facts", "changing facts", "unanswerable"}) {
-    const size_t before = answers.size();
-    for (const std::string& slice : slices)
-      if (!IsUnion(slices, slice) && TopicOf(slice, PrimaryMetric(results, slice)) == topic)
-        answers.push_back(AnswerSlice(results, samples, topic, slice));
-    if (answers.size() > before) continue;
+  for (const std::string& topic : topics) {
+    for (const std::string& slice : slices_of[topic]) answers.push_back(AnswerSlice(results, samples, topic, slice));
+    if (!slices_of[topic].empty()) continue;
     answers.emplace_back().topic = topic;
     answers.back().verdict = "cannot tell";
   }

@@ -9,10 +9,11 @@
 
 namespace qad {
 
-// One per slice that belongs to a topic, and one with an empty slice for a topic without any: behaviour, stable facts,
-// changing facts, unanswerable. The opponent is the best arm of another kind (prompt, adapter, RAG, both), not one
-// that only adds to the winner. The paired
-// comparison is the declared one, else made from the samples (exploratory), else missing: "cannot tell".
+// One per slice that a metric of right and wrong judges, by topic: behaviour, stable facts, changing facts,
+// unanswerable, then every slice that belongs to none of these under its own name. One with an empty slice for each of
+// the four without any. The opponent is the best arm of another kind (prompt, adapter, RAG, both), not one that only
+// adds to the winner. The paired comparison is the declared one, else made from the samples (exploratory), else
+// missing: "cannot tell".
 std::vector<TopicAnswer> AnswerTopics(const Results& results, const std::vector<Sample>& samples);
 
 // Every arm that differs from the base only in its weights, smallest first. Equivalent where the KL divergence on text

@@ -10,8 +10,9 @@
 
 namespace qad {
 
-// `samples` of all arms, as far as there are any: without them nothing is resampled. A memory budget of 0 is read from
-// the manifest (machine.memory_bytes); where that is missing too, memory limits nothing and the decision says so.
+// `samples` of all arms, as far as there are any: without them nothing is resampled where floors are set. A memory
+// budget of 0 is read from the manifest (machine.memory_bytes); where that is missing too, memory limits nothing and
+// the decision says so.
 // Partial results are judged like whole ones and the decision carries the mark: the caller refuses them where it must.
 // resamples = 0 leaves robustness out. Never throws on missing rows: what was not measured is "unproven".
 Decision Decide(const Results& results, const std::vector<Sample>& samples, DecideOptions options,

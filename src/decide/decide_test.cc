@@ -251,6 +251,51 @@ TEST(Decide, LivesWithNothingMeasured) {
   EXPECT_EQ(decision.headline.size(), 3u);
 }
 
+// An ordinary dataset: one slice, judged by `contains`, two arms without adapter or index, no floor.
+SyntheticPack OneSlice() {
+  SyntheticPack pack;
+  for (const char* name : {"base", "base + few-shot"}) {
+    ArmInfo arm;
+    arm.name = name;
+    arm.prompting = arm.name == "base" ? "" : "few-shot";
+    pack.results.arms.push_back(arm);
+    pack.results.rows.push_back({name, "all", "contains", 0.5, 0.4, 0.6, 100});
+    pack.results.rows.push_back({name, std::string(kMemorySlice), "peak_rss_bytes", 4e8, {}, {}, 1});
+    const double seconds = arm.prompting.empty() ? 1.0 : 1.2;
+    for (const char* metric : {"query_seconds", "latency_p95"})
+      pack.results.rows.push_back({name, std::string(kSpeedSlice), metric, seconds, 0.8, 1.5, 5});
+  }
+  return pack;
+}
+
+TEST(Topics, TakeASliceOfNoKnownTopicUnderItsOwnName) {
+  const SyntheticPack pack = OneSlice();
+  const std::vector<TopicAnswer> topics = AnswerTopics(pack.results, pack.samples);
+  ASSERT_EQ(topics.size(), 5u);  // the four known ones, none of them evaluated, and this one
+  EXPECT_EQ(topics.back().topic, "all");
+  EXPECT_EQ(topics.back().slice, "all");
+  EXPECT_EQ(topics.back().metric, "contains");
+  EXPECT_EQ(topics.back().winner, "base");
+  const Decision decision = Decide(pack.results, pack.samples, Options(), 0);
+  EXPECT_EQ(decision.TopicsNotEvaluated(), "behaviour, stable facts, changing facts, unanswerable");
+  int told = 0;
+  for (const std::string& unknown : decision.unknowns) told += unknown.starts_with("Not evaluated here");
+  EXPECT_EQ(told, 1);
+}
+
+TEST(Decide, WithoutFloorsResamplesTheSpeedRoundsAlone) {
+  const SyntheticPack pack = OneSlice();
+  DecideOptions options = Options();
+  options.required.clear();
+  const Decision decision = Decide(pack.results, {}, options, 300);
+  EXPECT_EQ(decision.recommended, "base");
+  EXPECT_EQ(decision.resamples, 300);
+  EXPECT_GT(*decision.Arm("base")->chosen, 0.5);
+  EXPECT_GT(*decision.Arm("base + few-shot")->chosen, 0);
+  EXPECT_NE(decision.headline[2].find("No floor is set"), std::string::npos) << decision.headline[2];
+  for (const std::string& unknown : decision.unknowns) EXPECT_EQ(unknown.find("samples"), std::string::npos) << unknown;
+}
+
 TEST(Decide, ChecksThePattern) {
   const SyntheticPack pack = MakeSyntheticPack();
   const Decision decision = Decide(pack.results, pack.samples, Options(), 0);

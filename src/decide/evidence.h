@@ -30,7 +30,7 @@ struct ArmEvidence {
   bool trained = false;                                // has an adapter: training_seconds belongs to its cost
   std::optional<double> training_seconds;
   bool updated = false;                  // holds facts, in an adapter or an index, that must be kept up to date
-  std::optional<double> update_seconds;  // from a changed fact to the arm answering it, evaluation included
+  std::optional<double> update_seconds;  // from a changed fact to the arm answering it, validation included
   std::string update_source;             // how update_seconds was come by
 };
 

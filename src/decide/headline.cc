@@ -101,7 +101,8 @@ std::string SureLine(const Decision& decision, const ArmDecision& arm) {
     const ArmDecision* other = decision.Arm(decision.runner_up);
     line += fmt::format(", {} in {}", decision.runner_up, FormatShare(other ? *other->chosen : *decision.nothing));
   }
-  return line + " (a frequency, not the probability of being right).";
+  line += " (a frequency, not the probability of being right).";
+  return decision.required.empty() ? line + " No floor is set: quality decided nothing." : line;
 }
 
 std::string UnprovenLine(const ArmDecision& arm, const RuleCheck& check) {
@@ -170,15 +171,15 @@ std::vector<std::string> Unknowns(const Decision& decision, const Results& resul
     unknowns.push_back("This is a partial run: it shows that the parts work; a few items decide nothing.");
   AddMeasuring(decision, unknowns);
   AddPower(results, unknowns);
-  for (const TopicAnswer& topic : decision.topics)
-    if (topic.slice.empty()) unknowns.push_back(fmt::format("No slice of {} was evaluated.", topic.topic));
+  if (const std::string topics = decision.TopicsNotEvaluated(); !topics.empty())
+    unknowns.push_back("Not evaluated here: " + topics + ".");
   const bool trained =
       std::any_of(results.arms.begin(), results.arms.end(), [](const auto& a) { return !a.adapter.empty(); });
   if (trained && SeedsOf(results.manifest) < 2)
     unknowns.push_back("One training seed: how much another seed would move the adapters' scores is in no interval.");
   if (options.memory_budget == 0) unknowns.push_back("No memory budget was given: memory limits nothing here.");
   if (decision.resamples == 0) unknowns.push_back("No samples were given: how firm the choice is was not computed.");
-  for (const std::string& arm : decision.resamples > 0 ? fixed : std::vector<std::string>())
+  for (const std::string& arm : fixed)
     unknowns.push_back(fmt::format("{} has no samples: its quality was held at its row while resampling.", arm));
   unknowns.push_back(
       options.human_hour_price

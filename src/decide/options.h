@@ -17,7 +17,7 @@ struct DecideOptions {
   double changes_per_month = 4;
   double horizon_months = 12;
   double utilization = 0.5;                // share of paid machine time that serves queries
-  std::optional<double> human_hour_price;  // left out of the costs, and said so, while not given
+  std::optional<double> human_hour_price;  // for the memo's notes alone: hours of people are in no cost
   double price_per_hour = 0.10;            // of the machine (hardware.price_per_hour)
 };
 

@@ -98,17 +98,25 @@ Evidence Redraw(const Evidence& evidence, const std::vector<SliceTable>& tables,
   return redrawn;
 }
 
+// Candidates that none of the samples belongs to.
+std::vector<std::string> ArmsWithout(const std::vector<Sample>& samples, const Evidence& evidence) {
+  std::set<std::string> sampled;
+  for (const Sample& sample : samples) sampled.insert(sample.arm);
+  std::vector<std::string> arms;
+  for (const ArmEvidence& arm : evidence.arms)
+    if (arm.candidate && !sampled.count(arm.arm)) arms.push_back(arm.arm);
+  return arms;
+}
+
 }  // namespace
 
 Robustness Resample(const Evidence& evidence, const std::vector<Sample>& samples, const DecideOptions& options,
                     int64_t resamples, uint64_t seed) {
   Robustness robustness;
-  std::set<std::string> sampled;
-  for (const Sample& sample : samples) sampled.insert(sample.arm);
-  for (const ArmEvidence& arm : evidence.arms)
-    if (arm.candidate && !sampled.count(arm.arm)) robustness.fixed.push_back(arm.arm);
-  if (sampled.empty() || evidence.required.empty()) return robustness;
-
+  if (!evidence.required.empty()) {
+    if (samples.empty()) return robustness;
+    robustness.fixed = ArmsWithout(samples, evidence);
+  }
   std::vector<SliceTable> tables;
   for (const RequiredSlice& slice : evidence.required) tables.push_back(MakeTable(evidence, slice, samples));
   robustness.resamples = resamples;

@@ -33,7 +33,7 @@ Table OverviewTable(const Pack& pack) {
   Table table{{{"arm"}, {"on disk", Align::kRight}, {"peak RSS", Align::kRight}}, {}, "", {}};
   const std::vector<std::string> slices = JudgedSlices(pack);
   for (const std::string& slice : slices)
-    table.columns.push_back({slice + " " + JudgedMetric(pack, slice), Align::kRight});
+    table.columns.push_back({slice + " " + PrimaryMetric(pack.results, slice), Align::kRight});
   for (const char* title : {"KL / same top-1", "prefill / decode tok/s", "TTFT p50 / p95", "per 1,000"})
     table.columns.push_back({title, Align::kRight});
   const Results& results = pack.results;
@@ -42,7 +42,7 @@ Table OverviewTable(const Pack& pack) {
     const auto row = [&](auto slice, auto metric) { return results.Find(arm.name, slice, metric); };
     std::vector<Text> cells = {arm.name, BytesCell(row(kMemorySlice, "disk_bytes")),
                                BytesCell(row(kMemorySlice, "peak_rss_bytes"))};
-    for (const std::string& slice : slices) cells.push_back(ShareCell(row(slice, JudgedMetric(pack, slice))));
+    for (const std::string& slice : slices) cells.push_back(ShareCell(row(slice, PrimaryMetric(pack.results, slice))));
     std::string (*const share)(double) = FormatShare;
     cells.push_back(PairCell(row(kTextSlice, "kl_divergence"), FormatNumber, row(kTextSlice, "same_top1"), share));
     cells.push_back(PairCell(row(kSpeedSlice, "prefill_tokens_per_second"), FormatRate,
@@ -64,7 +64,7 @@ std::vector<ChartPoint> ParetoPoints(const Pack& pack, std::string_view x_slice,
     ChartPoint point{arm.name, ColourOf(pack.results, arm.name), x->value, 2, 0, 0, x->low,
                      x->high,  IsRecommended(pack, arm.name)};
     for (const std::string& slice : JudgedSlices(pack)) {
-      const Row* row = pack.results.Find(arm.name, slice, JudgedMetric(pack, slice));
+      const Row* row = pack.results.Find(arm.name, slice, PrimaryMetric(pack.results, slice));
       const double low = row ? row->low.value_or(row->value) : 0;
       if (low >= point.low) continue;
       point.low = low;
@@ -79,14 +79,16 @@ void AddPareto(const Pack& pack, Document& page) {
   std::optional<double> floor;
   for (const std::string& slice : JudgedSlices(pack))
     if (const auto wanted = FloorOf(pack, slice)) floor = std::max(floor.value_or(0), *wanted);
-  const std::string caption =
-      "The dot is the lower 95% bound on the arm's worst required slice, the whisker leads up to the value measured "
-      "there. No "
-      "arm to the left of or above the dotted stairs was measured.";
+  const bool floors = pack.decision && !pack.decision->required.empty();
+  const std::string worst = floors ? "worst required slice" : "worst slice";
+  const std::string caption = fmt::format(
+      "The dot is the lower {} bound on the arm's {}, the whisker leads up to the value measured there. No "
+      "arm to the left of or above the dotted stairs was measured.",
+      ConfidenceText(pack.results), worst);
   for (const auto& [slice, metric, title, format] :
        {std::tuple(kMemorySlice, "peak_rss_bytes", "peak resident memory", TickFormat{FormatBytes, true}),
         std::tuple(kSpeedSlice, "latency_p95", "latency per query, p95", TickFormat{FormatSeconds})})
-    page.Add(Picture{ParetoChart(std::string("Quality against ") + title, title, "worst required slice, lower bound",
+    page.Add(Picture{ParetoChart(std::string("Quality against ") + title, title, worst + ", lower bound",
                                  ParetoPoints(pack, slice, metric), format, floor),
                      caption});
 }
@@ -107,7 +109,7 @@ Picture IntervalsOf(const Pack& pack, const std::string& slice, const std::strin
                       IsRecommended(pack, arm.name)});
   }
   return {IntervalChart(slice + ", " + metric, points, FloorOf(pack, slice)),
-          metric + " on " + slice + " with its 95% interval."};
+          fmt::format("{} on {} with its {} interval.", metric, slice, ConfidenceText(pack.results))};
 }
 
 void SaySlices(const Pack& pack, Document& page) {
@@ -117,7 +119,7 @@ void SaySlices(const Pack& pack, Document& page) {
   for (const std::string& slice : slices) {
     page.Subsection(slice);
     page.Add(SliceTable(pack, slice));
-    page.Add(IntervalsOf(pack, slice, JudgedMetric(pack, slice)));
+    page.Add(IntervalsOf(pack, slice, PrimaryMetric(pack.results, slice)));
   }
 }
 
@@ -178,11 +180,11 @@ Document BenchmarkPage(const Pack& pack) {
   Document page{"Benchmark results: " + ModelName(pack), "benchmark", {}};
   SayPartial(pack, page);
   page.Add(OverviewTable(pack));
-  page.Say(
-      "Quality with its 95% interval; KL divergence from the base in nats per token; TTFT is the time to the first "
-      "token; "
-      "per 1,000 queries in the currency of hardware.price_per_hour; – is not measured.",
-      Tone::kNote);
+  page.Say(fmt::format("Quality with its {} interval; KL divergence from the base in nats per token; TTFT is the time "
+                       "to the first token; per 1,000 queries in the currency of hardware.price_per_hour; – is not "
+                       "measured.",
+                       ConfidenceText(pack.results)),
+           Tone::kNote);
   SaySourceFormat(pack, page);
   AddPareto(pack, page);
   SaySlices(pack, page);

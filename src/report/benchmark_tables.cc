@@ -34,6 +34,18 @@ void AddIfMeasured(Table& table, std::vector<Text> cells) {
     }
 }
 
+// What a metric of retrieval is called in the funnel.
+std::string FunnelTitle(const std::string& metric) {
+  if (metric == "right_given_passage") return "right, given the passage";
+  if (metric == "stale_given_passage") return "stale, despite it";
+  return metric;
+}
+
+Text KeptCell(const Row* best, const Row* all) {
+  if (best == nullptr || all == nullptr) return Missing();
+  return Text(fmt::format("step {} of {}", FormatCount(best->value), FormatCount(all->value)));
+}
+
 }  // namespace
 
 bool IsShareMetric(const Results& results, const std::string& metric) {
@@ -65,11 +77,14 @@ Table SliceTable(const Pack& pack, const std::string& slice) {
 }
 
 Table ComparisonTable(const Results& results, bool declared) {
-  Table table{
-      {{"difference"}, {"slice"}, {"metric"}, {"points (95% interval)", Align::kRight}, {"items", Align::kRight}},
-      {},
-      "",
-      {}};
+  Table table{{{"difference"},
+               {"slice"},
+               {"metric"},
+               {fmt::format("points ({} interval)", ConfidenceText(results)), Align::kRight},
+               {"items", Align::kRight}},
+              {},
+              "",
+              {}};
   if (declared) {
     table.columns.push_back({"p, corrected", Align::kRight});
     table.columns.push_back({"detectable", Align::kRight});
@@ -146,9 +161,9 @@ Table RetrievalTable(const Pack& pack) {
                         [&](const ArmInfo& arm) { return results.Find(arm.name, kRetrievalSlice, metric); });
   });
   Table table{{{"arm"}}, {}, "", {}};
-  for (const std::string& metric : metrics) table.columns.push_back({metric, Align::kRight});
+  for (const std::string& metric : metrics) table.columns.push_back({FunnelTitle(metric), Align::kRight});
   std::vector<std::string> slices = LeafSlices(results);
-  std::erase_if(slices, [&](const std::string& slice) { return JudgedMetric(pack, slice) != "contains"; });
+  std::erase_if(slices, [&](const std::string& slice) { return PrimaryMetric(pack.results, slice) != "contains"; });
   for (const std::string& slice : slices) table.columns.push_back({"right answer, " + slice, Align::kRight});
   if (metrics.empty()) return table;
   for (const ArmInfo& arm : results.arms) {
@@ -159,12 +174,9 @@ Table RetrievalTable(const Pack& pack) {
     for (const std::string& slice : slices) cells.push_back(ShareCell(results.Find(arm.name, slice, "contains")));
     AddIfMeasured(table, std::move(cells));
   }
+  if (std::find(metrics.begin(), metrics.end(), "right_given_passage") != metrics.end())
+    table.caption = "“Given the passage” and “despite it”: of the items whose right passage was among those retrieved.";
   return table;
-}
-
-Text KeptCell(const Row* best, const Row* all) {
-  if (best == nullptr || all == nullptr) return Missing();
-  return Text(fmt::format("step {} of {}", FormatCount(best->value), FormatCount(all->value)));
 }
 
 Table TrainingTable(const Results& results) {
@@ -196,7 +208,7 @@ Table UpdateTable(const Results& results) {
   for (const ArmInfo& arm : results.arms)
     if (const Row* row = results.Find(arm.name, kUpdateSlice, "seconds_to_update"))
       table.rows.push_back(
-          {arm.name, arm.prompting == "rag" ? "index again" : "train and evaluate again", SecondsCell(row)});
+          {arm.name, arm.prompting == "rag" ? "index again" : "train and validate again", SecondsCell(row)});
   return table;
 }
 
@@ -205,7 +217,7 @@ Table BaselineTable(const Pack& pack) {
   Table table{{{"baseline"}, {"slice"}, {"metric"}, {"value", Align::kRight}, {"n", Align::kRight}}, {}, "", {}};
   for (const ArmInfo& arm : results.arms)
     for (const std::string& slice : LeafSlices(results)) {
-      const Row* row = results.Find(arm.name, slice, JudgedMetric(pack, slice));
+      const Row* row = results.Find(arm.name, slice, PrimaryMetric(pack.results, slice));
       if (!arm.baseline || !row) continue;
       table.rows.push_back(
           {arm.name, slice, row->metric, MetricCell(results, row), FormatCount(static_cast<double>(row->n))});

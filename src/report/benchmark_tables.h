@@ -14,7 +14,7 @@ Table TextTable(const Results& results);
 Table RetrievalTable(const Pack& pack);
 Table TrainingTable(const Results& results);
 Table UpdateTable(const Results& results);
-Table BaselineTable(const Pack& pack);  // its judged metric on every slice
+Table BaselineTable(const Pack& pack);  // the primary metric of every slice
 Table TokensTable(const Pack& pack);
 Table CostTable(const Pack& pack);
 Table ManifestTable(const Json& manifest);

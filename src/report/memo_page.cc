@@ -20,10 +20,8 @@ void SayRecommendation(const Decision& decision, Document& page) {
 // Who wins, by how much, and what word may be said of it.
 Text WinnerText(const TopicAnswer& topic) {
   std::string name = topic.topic;
-  name[0] = static_cast<char>(name[0] - 'a' + 'A');
-  Text text =
-      Strong(name + (topic.slice.empty() || topic.slice == topic.topic ? "" : " (" + topic.slice + ")") + ".") + " ";
-  if (topic.slice.empty()) return text + "No slice of this kind was evaluated: cannot tell here.";
+  if (!name.empty() && name[0] >= 'a' && name[0] <= 'z') name[0] = static_cast<char>(name[0] - 'a' + 'A');
+  Text text = Strong(name + (topic.slice == topic.topic ? "" : " (" + topic.slice + ")") + ".") + " ";
   if (topic.winner.empty()) return text + "No arm was scored on it: cannot tell here.";
   text += fmt::format("{} leads with {} ({})", topic.winner, FormatShare(*topic.value, topic.low, topic.high),
                       topic.metric);
@@ -42,11 +40,14 @@ Text WinnerText(const TopicAnswer& topic) {
 void SayTopics(const Decision& decision, Document& page) {
   page.Section("Prompt, PEFT or RAG?");
   for (const TopicAnswer& topic : decision.topics) {
+    if (topic.slice.empty()) continue;
     Text text = WinnerText(topic);
     if (topic.baseline_value)
       text += fmt::format(" Without a language model, {} has {}.", topic.baseline, FormatShare(*topic.baseline_value));
     page.Say(text);
   }
+  if (const std::string topics = decision.TopicsNotEvaluated(); !topics.empty())
+    page.Say("Not evaluated here: " + topics + ".");
 }
 
 std::string Shrink(const std::optional<double>& ours, const std::optional<double>& base) {
@@ -119,11 +120,16 @@ void SayOthers(const Decision& decision, Document& page) {
       rule = check->rule + " " + (check->verdict == "fail" ? "fails" : "is unproven");
       figures = CheckText(*check);
     }
-    table.rows.push_back({arm.arm, VerdictText(arm.eligible), VerdictText(arm.adequate), rule, figures,
+    table.rows.push_back({arm.arm, VerdictText(arm.eligible),
+                          decision.required.empty() ? Missing() : VerdictText(arm.adequate), rule, figures,
                           arm.chosen ? Text(Percent(*arm.chosen)) : Missing(),
                           arm.costs ? Text(FormatMoney(arm.costs->total)) : Missing()});
   }
   page.Add(std::move(table));
+  if (decision.required.empty())
+    page.Say(
+        "No floor is set (decide.required): no quality is held against anything, the choice rests on limits and cost "
+        "alone.");
 }
 
 Table FlipTable(const Decision& decision) {

@@ -36,18 +36,12 @@ std::vector<std::string> LeafSlices(const Results& results) {
   return leaves;
 }
 
-std::string JudgedMetric(const Pack& pack, const std::string& slice) {
-  if (pack.decision) {
-    for (const RequiredSlice& required : pack.decision->required)
-      if (required.slice == slice) return required.metric;
-    for (const TopicAnswer& topic : pack.decision->topics)
-      if (topic.slice == slice) return topic.metric;
-  }
-  std::string first;
-  for (const char* metric : {"exact", "contains", "correct_refusal", ""})
-    for (const Row& row : pack.results.rows)
-      if (row.slice == slice && (row.metric == metric || !*metric) && first.empty()) first = row.metric;
-  return first;
+std::string ConfidenceText(const Results& results) {
+  double confidence = 0.95;
+  if (const auto eval = results.settings.find("eval"); eval != results.settings.end() && eval->is_object())
+    if (const auto given = eval->find("confidence"); given != eval->end() && given->is_number())
+      confidence = given->get<double>();
+  return fmt::format("{:.4g}%", 100 * confidence);
 }
 
 std::optional<double> FloorOf(const Pack& pack, const std::string& slice) {

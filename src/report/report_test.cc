@@ -114,6 +114,39 @@ TEST(Report, MarksPartialRuns) {
     EXPECT_NE(RenderMarkdown(page).find("Partial run"), std::string::npos) << page.title;
 }
 
+TEST(Report, NamesTheConfidenceOfTheSettings) {
+  Pack pack = MakePack();
+  pack.results.settings["eval"] = {{"confidence", 0.9}};
+  const std::string text = RenderMarkdown(BenchmarkPage(pack));
+  EXPECT_NE(text.find("points (90% interval)"), std::string::npos);
+  EXPECT_EQ(text.find("95% interval"), std::string::npos);
+}
+
+TEST(Report, GathersTopicsWithoutASliceInOneSentence) {
+  Pack pack = MakePack();
+  pack.decision->topics.resize(1);
+  for (const char* topic : {"stable facts", "changing facts"}) pack.decision->topics.emplace_back().topic = topic;
+  const std::string text = RenderMarkdown(MemoPage(pack));
+  EXPECT_NE(text.find("Not evaluated here: stable facts, changing facts."), std::string::npos);
+}
+
+TEST(Report, SaysWhereNoFloorIsSet) {
+  Pack pack = MakePack();
+  pack.decision->required.clear();
+  EXPECT_NE(RenderMarkdown(MemoPage(pack)).find("No floor is set"), std::string::npos);
+}
+
+TEST(Report, ShowsAnswersGivenTheRightPassage) {
+  Pack pack = MakePack();
+  const std::string slice(kRetrievalSlice);
+  pack.results.rows.push_back({"base + rag", slice, "right_given_passage", 0.8, 0.7, 0.9, 68});
+  pack.results.rows.push_back({"base + rag", slice, "stale_given_passage", 0.05, 0.02, 0.12, 68});
+  const std::string text = RenderMarkdown(BenchmarkPage(pack));
+  EXPECT_NE(text.find("right, given the passage"), std::string::npos);
+  EXPECT_NE(text.find("stale, despite it"), std::string::npos);
+  EXPECT_NE(text.find("80.0% (70.0–90.0)"), std::string::npos);
+}
+
 TEST(Report, PutsTheSnapshotBesideOurs) {
   Pack pack = MakePack();
   pack.results.manifest["assignment_snapshot"] = {

@@ -88,7 +88,7 @@ Document SamplesPage(const Pack& pack) {
       fmt::format("Of every slice the {} items on which the arms differ most. All samples are in samples/, one a line.",
                   kItemsPerSlice));
   for (const std::string& slice : LeafSlices(pack.results)) {
-    const std::string metric = JudgedMetric(pack, slice);
+    const std::string metric = PrimaryMetric(pack.results, slice);
     const std::vector<Item> items = PickItems(pack, slice, metric);
     if (items.empty()) continue;
     page.Section(slice);

@@ -155,6 +155,13 @@ const ArmDecision* Decision::Arm(std::string_view arm) const {
   return nullptr;
 }
 
+std::string Decision::TopicsNotEvaluated() const {
+  std::string names;
+  for (const TopicAnswer& topic : topics)
+    if (topic.slice.empty()) names += (names.empty() ? "" : ", ") + topic.topic;
+  return names;
+}
+
 Json DecisionToJson(const Decision& decision) {
   Decision copy = decision;
   return FieldWriter::Value(copy);

@@ -33,7 +33,7 @@ struct RuleCheck {
 struct Costs {
   double per_thousand = 0;  // queries, at the declared utilization
   double training = 0;      // once
-  double per_update = 0;    // retrain and evaluate again, or index again
+  double per_update = 0;    // retrain and validate again, or index again
   double updates = 0;       // per_update × changes × months
   double queries = 0;
   double total = 0;
@@ -46,7 +46,7 @@ struct ArmDecision {
   std::string eligible, adequate;  // verdicts over their rules: fail before unproven before pass
   std::vector<RuleCheck> checks;   // in the order of the rules
   std::string first_failed;        // first rule that fails, else first that is unproven; empty where all pass
-  std::optional<Costs> costs;      // nothing: latency (or a training it needs) was not measured
+  std::optional<Costs> costs;      // nothing: latency, or a training or update it needs, was not measured
   std::optional<double> chosen;    // share of resamples in which the rules choose this arm
 };
 
@@ -82,7 +82,7 @@ struct BreakEven {
 
 // The winner on one kind of task, and how it compares with the best arm of another kind.
 struct TopicAnswer {
-  std::string topic;          // "behaviour", "stable facts", "changing facts", "unanswerable"
+  std::string topic;          // "behaviour", "stable facts", "changing facts", "unanswerable", or the slice
   std::string slice, metric;  // empty: no such slice in this run
   std::string winner, opponent;
   std::optional<double> value, low, high;  // of the winner
@@ -117,7 +117,7 @@ struct Decision {
   std::vector<std::string> headline;  // three lines: what, at what cost, how sure
   std::vector<RequiredSlice> required;
   std::vector<ArmDecision> arms;
-  int64_t resamples = 0;          // 0: no samples were given
+  int64_t resamples = 0;          // 0: not computed
   std::optional<double> nothing;  // share of resamples in which no arm passes
   std::vector<Flip> flips;
   WinnerMap map;      // by the whole rule
@@ -130,6 +130,7 @@ struct Decision {
   double utilization = 1, queries_per_month = 0, changes_per_month = 0, horizon_months = 0, price_per_hour = 0;
 
   const ArmDecision* Arm(std::string_view arm) const;  // null where missing
+  std::string TopicsNotEvaluated() const;              // "stable facts, unanswerable"; empty where all were
 };
 
 // JSON with the fields' own names. Errors of reading (kInput): a missing or wrong field, with `where` in front.
