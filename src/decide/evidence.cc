@@ -52,7 +52,7 @@ void GatherUpdate(const Results& results, const ArmInfo& info, ArmEvidence& arm)
       indexed ? IndexUpdateRow(results, info) : AdapterRow(results, info, kUpdateSlice, "seconds_to_update");
   if (row) {
     arm.update_seconds = row->value;
-    arm.update_source = indexed ? "re-index, measured" : "retrain and validate, measured";
+    arm.update_source = indexed ? "re-index, measured" : "retrain and evaluate, measured";
   } else if (!indexed && arm.training_seconds && arm.query_seconds) {
     const int64_t items = ItemsOf(results, info.name);
     arm.update_seconds = *arm.training_seconds + static_cast<double>(items) * arm.query_seconds->value;

@@ -39,9 +39,9 @@ std::string GeneralText() {
 }
 
 // The last windows of the general text.
-std::vector<TokenId> GeneralTokens(const Model& model, size_t context) {
+std::vector<TokenId> GeneralTokens(const Model& model, size_t windows, size_t context) {
   std::vector<TokenId> tokens = model.tokenizer.Encode(GeneralText());
-  const size_t wanted = kTextWindows * context;
+  const size_t wanted = windows * context;
   if (tokens.size() > wanted) tokens.erase(tokens.begin(), tokens.end() - static_cast<std::ptrdiff_t>(wanted));
   return tokens;
 }
@@ -54,7 +54,7 @@ Results TextOf(Workspace& workspace, const ArmConfig& arm) {
   Model& model =
       workspace.models.Get(arm.weights, arm.adapter.empty() ? fs::path() : workspace.AdapterFolder(arm.adapter));
   const size_t context = std::min(kTextContext, model.config().max_positions);
-  const std::vector<TokenId> tokens = GeneralTokens(model, context);
+  const std::vector<TokenId> tokens = GeneralTokens(model, workspace.scope.partial() ? 1 : kTextWindows, context);
   Results results;
   if (tokens.size() < context) return results;  // not measured on a system without these texts
   const ScoredModel scored{&workspace.context, &model.transformer}, other{&reference_context, &reference.transformer};
@@ -149,11 +149,12 @@ std::vector<Stage> TextStages(Workspace& workspace) {
   std::vector<Stage> stages;
   const std::string text_hash = Sha256(GeneralText());
   for (const ArmConfig& arm : arms) {
-    Stage stage{.name = "text: " + arm.name,
-                .label = "general text, " + arm.name,
-                .inputs = {{"arm", ArmInputs(workspace, arm)}, {"text", text_hash}},
-                .outputs = {},
-                .run = {}};
+    Stage stage{
+        .name = "text: " + arm.name,
+        .label = "general text, " + arm.name,
+        .inputs = {{"arm", ArmInputs(workspace, arm)}, {"text", text_hash}, {"partial", workspace.scope.partial()}},
+        .outputs = {},
+        .run = {}};
     stage.run = [&workspace, arm] { return TextOf(workspace, arm); };
     stages.push_back(std::move(stage));
   }

@@ -46,16 +46,21 @@ Json VersionsJson() {
 bool IsAssignmentModel(const Plan& plan) { return plan.config.family->name == "gpt2" && plan.parameters() == 102714; }
 
 Json AssignmentSnapshot() {
-  return Json::array(
-      {{{"row", "fp16-style base"},
-        {"gigabytes", 0.000191},
-        {"tokens_per_second", 2160.038},
-        {"note", "205,428 bytes / 2^30: GiB"}},
-       {{"row", "local int8"}, {"gigabytes", 0.000189}, {"tokens_per_second", 1968.874}, {"note", "GiB"}},
-       {{"row", "LoRA runtime"},
-        {"gigabytes", 0.000385},
-        {"tokens_per_second", 2050.982},
-        {"note", "412,904 bytes / 2^30: fp32 base plus the r=8 adapter"}}});
+  return Json::array({{{"row", "fp16-style base"},
+                       {"arm", "base"},
+                       {"gigabytes", 0.000191},
+                       {"tokens_per_second", 2160.038},
+                       {"note", "205,428 bytes / 2^30: GiB"}},
+                      {{"row", "local int8"},
+                       {"arm", "int8"},
+                       {"gigabytes", 0.000189},
+                       {"tokens_per_second", 1968.874},
+                       {"note", "GiB"}},
+                      {{"row", "LoRA runtime"},
+                       {"arm", "lora"},
+                       {"gigabytes", 0.000385},
+                       {"tokens_per_second", 2050.982},
+                       {"note", "412,904 bytes / 2^30: fp32 base plus the r=8 adapter"}}});
 }
 
 }  // namespace

@@ -208,7 +208,7 @@ Table UpdateTable(const Results& results) {
   for (const ArmInfo& arm : results.arms)
     if (const Row* row = results.Find(arm.name, kUpdateSlice, "seconds_to_update"))
       table.rows.push_back(
-          {arm.name, arm.prompting == "rag" ? "index again" : "train and validate again", SecondsCell(row)});
+          {arm.name, arm.prompting == "rag" ? "index again" : "train and evaluate again", SecondsCell(row)});
   return table;
 }
 

@@ -40,21 +40,8 @@ std::string NumberOf(const Json& entry, const char* key, const char* format) {
   return found != entry.end() && found->is_number() ? fmt::format(fmt::runtime(format), found->get<double>()) : "–";
 }
 
-// The arm of ours that an entry speaks of: named by "arm", else told by the words of "row".
-const ArmInfo* MatchArm(const Results& results, const Json& entry) {
-  if (const ArmInfo* named = results.Arm(StringOf(entry, "arm"))) return named;
-  const std::string row = StringOf(entry, "row");
-  const bool lora = row.find("LoRA") != std::string::npos || row.find("lora") != std::string::npos;
-  const bool int8 = row.find("int8") != std::string::npos;
-  for (const ArmInfo& arm : results.arms)
-    if (!arm.baseline && arm.prompting.empty() && lora == !arm.adapter.empty() &&
-        (lora || int8 == (arm.weights == "int8")))
-      return &arm;
-  return nullptr;
-}
-
 std::vector<Text> SnapshotRow(const Results& results, const Json& entry) {
-  const ArmInfo* arm = MatchArm(results, entry);
+  const ArmInfo* arm = results.Arm(StringOf(entry, "arm"));  // ours that it is beside
   std::vector<Text> cells = {StringOf(entry, "row"), NumberOf(entry, "gigabytes", "{:.6f}"),
                              NumberOf(entry, "tokens_per_second", "{:.3f}")};
   if (!arm) {

@@ -151,7 +151,7 @@ TEST(Report, PutsTheSnapshotBesideOurs) {
   Pack pack = MakePack();
   pack.results.manifest["assignment_snapshot"] = {
       {{"row", "fp16-style"}, {"gigabytes", 0.000191}, {"tokens_per_second", 2160.038}, {"note", "2 bytes per weight"}},
-      {{"row", "local int8"}, {"gigabytes", 0.000189}, {"tokens_per_second", 1968.874}},
+      {{"row", "local int8"}, {"arm", "int8"}, {"gigabytes", 0.000189}, {"tokens_per_second", 1968.874}},
       {{"row", "LoRA runtime"}, {"gigabytes", 0.000385}, {"tokens_per_second", 2050.982}}};
   const std::string text = RenderMarkdown(BenchmarkPage(pack));
   EXPECT_NE(text.find("0.000191"), std::string::npos);

@@ -33,7 +33,7 @@ struct RuleCheck {
 struct Costs {
   double per_thousand = 0;  // queries, at the declared utilization
   double training = 0;      // once
-  double per_update = 0;    // retrain and validate again, or index again
+  double per_update = 0;    // retrain and evaluate again, or index again
   double updates = 0;       // per_update × changes × months
   double queries = 0;
   double total = 0;
