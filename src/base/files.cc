@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <utility>
 
@@ -25,6 +26,10 @@ int OpenForReading(const fs::path& path, struct stat* status) {
     FailInput("{}: is not a regular file", path.string());
   }
   return descriptor;
+}
+
+[[noreturn]] void FailToPlace(const fs::path& path, std::string_view reason) {
+  Fail(ErrorKind::kFailed, "{}: cannot be put in place: {}", path.string(), reason);
 }
 
 }  // namespace
@@ -121,7 +126,7 @@ void AtomicFile::Commit() {
   if (!synced || ::rename(temporary_.c_str(), path_.c_str()) != 0) {
     const int why = synced ? errno : reason;
     ::unlink(temporary_.c_str());
-    Fail(ErrorKind::kFailed, "{}: cannot be put in place: {}", path_.string(), std::strerror(why));
+    FailToPlace(path_, std::strerror(why));
   }
   const fs::path folder = path_.has_parent_path() ? path_.parent_path() : fs::path(".");
   const int parent = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -155,22 +160,35 @@ FolderSwap::~FolderSwap() {
   if (!committed_) fs::remove_all(temporary_, ignored);
 }
 
-// Both renames are within one parent; between them the old folder still exists under its aside name.
-void FolderSwap::Commit() {
+// The old folder, where there is one, then stands at the temporary path.
+bool FolderSwap::Exchange() {
+  const bool had = fs::exists(place_);
+  const int done = had ? ::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, place_.c_str(), RENAME_EXCHANGE)
+                       : ::rename(temporary_.c_str(), place_.c_str());
+  if (done != 0 && had && (errno == EINVAL || errno == ENOSYS)) return false;
+  if (done != 0) FailToPlace(place_, std::strerror(errno));
+  return true;
+}
+
+// Between the two renames the old folder stands under its aside name only.
+void FolderSwap::Replace() {
   fs::path aside = place_;
   aside += fmt::format(".old.{}", ::getpid());
-  std::error_code error;
-  const bool had = fs::exists(place_);
-  if (had) fs::rename(place_, aside, error);
+  std::error_code error, ignored;
+  fs::rename(place_, aside, error);
   if (!error) fs::rename(temporary_, place_, error);
   if (error) {
-    std::error_code ignored;
-    if (had && !fs::exists(place_)) fs::rename(aside, place_, ignored);
-    Fail(ErrorKind::kFailed, "{}: cannot be put in place: {}", place_.string(), error.message());
+    if (!fs::exists(place_)) fs::rename(aside, place_, ignored);
+    FailToPlace(place_, error.message());
   }
+  fs::remove_all(aside, ignored);
+}
+
+void FolderSwap::Commit() {
+  if (!Exchange()) Replace();
   committed_ = true;
   std::error_code ignored;
-  if (had) fs::remove_all(aside, ignored);
+  fs::remove_all(temporary_, ignored);  // what was exchanged
 }
 
 void MakeFolders(const fs::path& path) {

@@ -58,8 +58,8 @@ class AtomicFile {
 
 void WriteFileAtomic(const std::filesystem::path& path, std::string_view text);
 
-// A folder written beside its place and swapped in whole by Commit(); without it the new one is removed and what stood
-// there stays. Errors: kFailed.
+// A folder written beside its place and swapped in whole by Commit(), so that the path names a whole folder at any
+// time; without it the new one is removed and what stood there stays. Errors: kFailed.
 class FolderSwap {
  public:
   explicit FolderSwap(const std::filesystem::path& folder);
@@ -69,6 +69,10 @@ class FolderSwap {
 
   const std::filesystem::path& path() const { return temporary_; }  // write here
   void Commit();
+
+ protected:
+  bool Exchange();  // in one call to the kernel; false where the filesystem cannot
+  void Replace();   // in two renames
 
  private:
   std::filesystem::path place_, temporary_;

@@ -1,10 +1,8 @@
 // What stood there before survives every failure.
 #include "base/files.h"
 
-#include <sys/resource.h>
-#include <sys/wait.h>
-
-#include <csignal>
+#include <atomic>
+#include <thread>
 
 #include "base/test_files.h"
 
@@ -14,27 +12,6 @@ namespace fs = std::filesystem;
 
 size_t FilesIn(const fs::path& folder) {
   return static_cast<size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
-}
-
-// Runs `action` in a child in which files may have at most `limit` bytes; returns its exit code: 0, or that of the
-// Error.
-template <typename Action>
-int WithFileSizeLimit(rlim_t limit, Action action) {
-  const pid_t child = ::fork();
-  if (child == 0) {
-    std::signal(SIGXFSZ, SIG_IGN);
-    const struct rlimit size { limit, limit };
-    int code = ::setrlimit(RLIMIT_FSIZE, &size) == 0 ? 0 : 99;
-    try {
-      action();
-    } catch (const Error& error) {
-      code = error.exit_code();
-    }
-    ::_exit(code);
-  }
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 TEST(MappedFile, ShowsTheBytes) {
@@ -143,6 +120,53 @@ TEST(FolderSwap, FullDiskLeavesTheOldOne) {
     swap.Commit();
   });
   EXPECT_EQ(code, static_cast<int>(ErrorKind::kFailed));
+  EXPECT_EQ(FileBytes(folder / "out/old"), "1");
+  EXPECT_EQ(FilesIn(folder.path()), 1u);
+}
+
+TEST(FolderSwap, AFolderStandsAtThePathAtAnyTime) {
+  const TempFolder folder;
+  const fs::path file = folder.Write("out/file", "0");
+  std::atomic<bool> done = false;
+  int missing = 0;
+  std::thread reader([&] {
+    while (!done) missing += fs::exists(file) ? 0 : 1;
+  });
+  for (int i = 0; i < 300; ++i) {
+    FolderSwap swap(folder / "out");
+    WriteFileAtomic(swap.path() / "file", "1");
+    swap.Commit();
+  }
+  done = true;
+  reader.join();
+  EXPECT_EQ(missing, 0);
+  EXPECT_EQ(FilesIn(folder.path()), 1u);
+}
+
+TEST(FolderSwap, ReplacesWhereTheFilesystemCannotExchange) {
+  struct Swap : FolderSwap {
+    using FolderSwap::FolderSwap, FolderSwap::Replace;
+  };
+  const TempFolder folder;
+  folder.Write("out/old", "1");
+  {
+    Swap swap(folder / "out");
+    WriteFileAtomic(swap.path() / "new", "2");
+    swap.Replace();
+  }
+  EXPECT_FALSE(fs::exists(folder / "out/old"));
+  EXPECT_EQ(FileBytes(folder / "out/new"), "2");
+  EXPECT_EQ(FilesIn(folder.path()), 1u);
+}
+
+TEST(FolderSwap, WhatCannotBePlacedLeavesTheOldOne) {
+  const TempFolder folder;
+  folder.Write("out/old", "1");
+  {
+    FolderSwap swap(folder / "out");
+    fs::remove_all(swap.path());
+    EXPECT_TRUE(Fails([&] { swap.Commit(); }, ErrorKind::kFailed, {"out", "cannot be put in place"}));
+  }
   EXPECT_EQ(FileBytes(folder / "out/old"), "1");
   EXPECT_EQ(FilesIn(folder.path()), 1u);
 }

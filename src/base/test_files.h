@@ -1,10 +1,14 @@
-// Files of tests: temporary folders, goldens, and the check that bad input fails with the right words. For tests only.
+// Files of tests: temporary folders, goldens, the check that bad input fails with the right words, and a limit on the
+// size of files. For tests only.
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -71,6 +75,27 @@ template <typename Action>
     return ::testing::AssertionSuccess();
   }
   return ::testing::AssertionFailure() << "nothing was thrown";
+}
+
+// Runs `action` in a child in which files may have at most `limit` bytes; returns its exit code: 0, or that of the
+// Error.
+template <typename Action>
+int WithFileSizeLimit(rlim_t limit, Action action) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::signal(SIGXFSZ, SIG_IGN);
+    const struct rlimit size { limit, limit };
+    int code = ::setrlimit(RLIMIT_FSIZE, &size) == 0 ? 0 : 99;
+    try {
+      action();
+    } catch (const Error& error) {
+      code = error.exit_code();
+    }
+    ::_exit(code);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 }  // namespace qad

@@ -19,8 +19,8 @@ enum class WindowProtocol : uint8_t {
 struct PerplexityOptions {
   size_t context = 512;  // tokens of a window; windows do not overlap, the last partial one is dropped
   WindowProtocol protocol = WindowProtocol::kAll;
-  size_t max_windows = 0;      // 0: all
-  std::optional<TokenId> bos;  // put first in every window where the model's tokenizer does so
+  size_t max_windows = 0;                     // 0: all
+  std::optional<TokenId> bos = std::nullopt;  // put first in every window where the model's tokenizer does so
   bool quiet = false;
 };
 

@@ -9,6 +9,7 @@
 #include "base/interrupt.h"
 #include "base/random.h"
 #include "kernels/elementwise.h"
+#include "model/footprint.h"
 
 namespace qad {
 namespace {
@@ -23,18 +24,33 @@ Tokens RandomTokens(size_t count, size_t vocab, uint64_t stream) {
   return tokens;
 }
 
-// Runs the same piece of text in every sequence of the batch.
+// Packed rows of one step, as generation takes them: memory is that of a step, however long the prompts are.
+size_t StepRows(size_t sequences) { return std::max(kStepRows, sequences); }
+
+// Runs a piece of text in each sequence of the batch, in steps; logits (sequences, vocab) are those after its end.
 void RunAll(Context& context, Transformer& model, KvCache& cache, const std::vector<Tokens>& tokens, size_t start,
             std::vector<float>& logits) {
-  std::vector<Segment> segments;
-  std::vector<size_t> last;
-  size_t rows = 0;
-  for (size_t slot = 0; slot < tokens.size(); ++slot) {
-    segments.push_back({.slot = slot, .start = start, .tokens = tokens[slot]});
-    rows += tokens[slot].size();
-    last.push_back(rows - 1);
+  const size_t vocab = model.config().vocab;
+  float* out = logits.data();
+  size_t slot = 0, at = 0;  // what is run next
+  while (slot < tokens.size()) {
+    std::vector<Segment> segments;
+    std::vector<size_t> last;
+    size_t left = StepRows(tokens.size()), rows = 0;
+    while (slot < tokens.size() && left > 0) {
+      const size_t count = std::min(left, tokens[slot].size() - at);
+      segments.push_back({.slot = slot, .start = start + at, .tokens = std::span(tokens[slot]).subspan(at, count)});
+      rows += count;
+      left -= count;
+      at += count;
+      if (at < tokens[slot].size()) continue;
+      last.push_back(rows - 1);
+      ++slot;
+      at = 0;
+    }
+    model.Forward(context, segments, cache, last, out);
+    out += last.size() * vocab;
   }
-  model.Forward(context, segments, cache, last, logits.data());
 }
 
 BenchRow Summarize(BenchRow row, size_t tokens, double bytes, double flops) {
@@ -138,7 +154,9 @@ BenchRow BenchPrefill(Bencher& bench) {
   row.samples_ns = bench.Repeat([&] { bench.Run(prompts, 0); });
   const double tokens = static_cast<double>(all), sequences = static_cast<double>(bench.batch);
   const double body = MatrixElements(bench.model, false), head = MatrixElements(bench.model, true) - body;
-  return Summarize(row, all, WeightBytesRead(bench.model) + bench.KvRowBytes() * tokens,
+  const size_t step = StepRows(bench.batch);
+  const auto steps = static_cast<double>((all + step - 1) / step);
+  return Summarize(row, all, steps * WeightBytesRead(bench.model) + bench.KvRowBytes() * tokens,
                    2 * (tokens * body + sequences * head));
 }
 

@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "base/error.h"
-#include "base/suggest.h"
+#include "model/targets.h"
 
 namespace qad {
 namespace {
@@ -23,14 +23,6 @@ uint64_t Sum(std::initializer_list<uint64_t> addends) {
   for (const uint64_t addend : addends)
     if (__builtin_add_overflow(sum, addend, &sum)) return kTooMuch;
   return sum;
-}
-
-std::string ModuleOf(const TensorSpec& spec) { return spec.name.substr(0, spec.name.rfind('.')); }
-
-bool Names(const std::string& target, const TensorSpec& spec) {
-  if (target == "all-linear" || target == RoleName(spec.role)) return true;
-  const std::string module = ModuleOf(spec);
-  return module == target || module.ends_with("." + target);
 }
 
 std::string TargetsText(const std::vector<std::string>& targets) {
@@ -71,21 +63,13 @@ uint64_t InferenceBytes(const ModelConfig& config, uint64_t context, uint64_t ba
 
 std::vector<const TensorSpec*> AdapterTargets(const Plan& plan, const std::vector<std::string>& targets) {
   std::vector<const TensorSpec*> linears, chosen;
-  std::vector<std::string> known = {"all-linear"};
+  std::vector<LinearModule> modules;
   for (const TensorSpec& spec : plan.tensors) {
     if (!IsLinear(spec.role) || spec.role == Role::kHead || spec.bias) continue;
     linears.push_back(&spec);
-    known.emplace_back(RoleName(spec.role));
-    const std::string module = ModuleOf(spec);
-    known.push_back(module.substr(module.rfind('.') + 1));
+    modules.push_back({spec.role, spec.name.substr(0, spec.name.rfind('.'))});
   }
-  for (const std::string& target : targets)
-    if (std::ranges::none_of(linears, [&](const TensorSpec* spec) { return Names(target, *spec); }))
-      Fail(ErrorKind::kUsage, "target_modules: \"{}\" names no linear layer of this model{}", target,
-           Suggestion(target, known));
-  for (const TensorSpec* spec : linears)
-    if (std::ranges::any_of(targets, [&](const std::string& target) { return Names(target, *spec); }))
-      chosen.push_back(spec);
+  for (const size_t place : SelectTargets(modules, targets)) chosen.push_back(linears[place]);
   return chosen;
 }
 

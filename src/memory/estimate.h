@@ -23,8 +23,7 @@ FormatId ParseKvType(const std::string& name, const ModelConfig& config);
 // Activations of one step of inference and its logits (one row a sequence).
 uint64_t InferenceBytes(const ModelConfig& config, uint64_t context, uint64_t batch);
 
-// Linear tensors that target_modules name: "all-linear", a role ("q_proj"), or the end of a module's name ("c_attn",
-// "mlp.c_proj"). Errors (kUsage): a name that matches nothing, with near matches.
+// The linear tensors that target_modules name. Errors (kUsage): as SelectTargets.
 std::vector<const TensorSpec*> AdapterTargets(const Plan& plan, const std::vector<std::string>& targets);
 
 enum class TrainingMethod : uint8_t { kLora, kQlora, kFull };

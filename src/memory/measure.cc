@@ -12,7 +12,7 @@ namespace qad {
 std::vector<PredictedMeasured> MeasureMemory(const ModelFiles& files, const Plan& plan, uint64_t context,
                                              uint64_t batch, KvType kv_type, int threads) {
   const ModelConfig& config = plan.config;
-  RequireRunnable(config, files.path.string());
+  RequireRunnable(config, ConfigPath(files).string());
   Context work(Numerics::kFast, threads);
   const uint64_t before = CurrentRssBytes();
   Transformer model(std::make_shared<const Weights>(plan, files));

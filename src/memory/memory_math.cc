@@ -27,10 +27,8 @@ KvMath KeysAndValues(const ModelConfig& config, const MemoryQuery& query) {
   const FormatId type = query.kv_types.front();
   const Format& format = GetFormat(type);
   kv.type = format.name;
-  const std::string value = format.block == 1 ? fmt::format("{} B", format.block_bytes)
-                                              : fmt::format("{}/{} B", format.block_bytes, format.block);
   kv.formula = fmt::format("{} layers × 2 (K and V) × {} KV heads × {} dimensions × {}", kv.layers, kv.kv_heads,
-                           kv.head_dim, value);
+                           kv.head_dim, BytesPerValue(format));
   kv.bytes_per_token = KvBytes(config, 1, 1, type);
   kv.bytes_per_token_without_gqa = KvBytes(config, 1, 1, type, false);
   for (const FormatId each : query.kv_types)

@@ -49,12 +49,6 @@ Component ComponentOf(Role role) {
   return kNorms;
 }
 
-// "20/32 B", "1 B".
-std::string BytesPerValue(const Format& format) {
-  return format.block == 1 ? fmt::format("{} B", format.block_bytes)
-                           : fmt::format("{}/{} B", format.block_bytes, format.block);
-}
-
 void AddTerm(std::string& sum, const std::string& term) {
   if (!sum.empty()) sum += " + ";
   sum += term;
@@ -214,6 +208,11 @@ std::string MainFormat(const Plan& plan) {
     if (IsLinear(spec.role) && spec.role != Role::kHead && !spec.bias) bytes[spec.stored] += spec.stored_bytes();
   const auto most = std::ranges::max_element(bytes, {}, [](const auto& entry) { return entry.second; });
   return most == bytes.end() ? "" : std::string(GetFormat(most->first).name);
+}
+
+std::string BytesPerValue(const Format& format) {
+  return format.block == 1 ? fmt::format("{} B", format.block_bytes)
+                           : fmt::format("{}/{} B", format.block_bytes, format.block);
 }
 
 std::string Grouped(uint64_t number) { return FormatCount(static_cast<double>(number)); }

@@ -36,6 +36,9 @@ WeightsMath ResidentWeights(const Plan& plan, const std::string& format);
 // The format that holds most bytes of the linear layers: "q4_1", "bf16".
 std::string MainFormat(const Plan& plan);
 
+// "20/32 B", "1 B".
+std::string BytesPerValue(const Format& format);
+
 // 134,515,008.
 std::string Grouped(uint64_t number);
 

@@ -22,6 +22,14 @@ size_t HeadDim(const std::string& where, int64_t stated, size_t hidden, size_t h
   return hidden / heads;
 }
 
+// Settings of GPT2Config (transformers) that change how attention's scores are scaled. `reorder_and_upcast_attn` is
+// none of them: it changes the order and precision of the same arithmetic, which is f32 here in any case.
+std::string UnsupportedGpt2Setting(const JsonObject& json) {
+  if (!json.BoolOr("scale_attn_weights", true)) return "scale_attn_weights is false";
+  if (json.BoolOr("scale_attn_by_inverse_layer_idx", false)) return "scale_attn_by_inverse_layer_idx is true";
+  return "";
+}
+
 void ParseGpt2(const JsonObject& json, ModelConfig& config) {
   config.hidden = Size(json.Int("n_embd", 1, kMaxWidth));
   config.layers = Size(json.Int("n_layer", 1, kMaxLayers));
@@ -31,6 +39,7 @@ void ParseGpt2(const JsonObject& json, ModelConfig& config) {
   config.norm_eps = static_cast<float>(json.NumberOr("layer_norm_epsilon", 0, 1, 1e-5));
   config.tied_head = json.BoolOr("tie_word_embeddings", true);
   config.attention_bias = config.output_bias = config.mlp_bias = true;
+  config.not_run = UnsupportedGpt2Setting(json);
   const std::string activation = json.StringOr("activation_function", "gelu_new");
   if (activation != "gelu_new" && activation != "gelu_pytorch_tanh")
     FailInput("{}: activation_function is \"{}\"; this version runs gelu_new", json.where(), activation);
@@ -42,6 +51,14 @@ std::string RopeScalingType(const JsonObject& json) {
   const JsonObject scaling = json.Object(key);
   const std::string type = scaling.StringOr("rope_type", scaling.StringOr("type", "default"));
   return type == "default" ? "" : type;
+}
+
+// The share of each head that turns, of which only the whole is run. Newer files keep it among the rope_parameters.
+std::string UnsupportedRotaryShare(const JsonObject& json) {
+  double share = json.NumberOr("partial_rotary_factor", 0, 1, 1);
+  if (json.Has("rope_parameters"))
+    share = json.Object("rope_parameters").NumberOr("partial_rotary_factor", 0, 1, share);
+  return share == 1 ? "" : fmt::format("partial_rotary_factor is {}", share);
 }
 
 void ParseLlamaLike(const JsonObject& json, ModelConfig& config) {
@@ -58,6 +75,7 @@ void ParseLlamaLike(const JsonObject& json, ModelConfig& config) {
   config.output_bias = !traits.qkv_bias && config.attention_bias;
   config.mlp_bias = json.BoolOr("mlp_bias", false);
   config.rope_scaling = RopeScalingType(json);
+  config.not_run = UnsupportedRotaryShare(json);
   double theta = 10000.0;
   if (json.Has("rope_parameters")) theta = json.Object("rope_parameters").NumberOr("rope_theta", 1, 1e12, theta);
   config.rope_theta = static_cast<float>(json.NumberOr("rope_theta", 1, 1e12, theta));
@@ -120,6 +138,12 @@ ModelConfig ParseModelConfig(const GgufFile& file) {
       HeadDim(where, file.IntOr(key("attention.key_length"), 1, kMaxWidth, 0), config.hidden, config.heads);
   const std::string scaling = file.StringOr(key("rope.scaling.type"), "none");
   config.rope_scaling = scaling == "none" ? "" : scaling;
+  // llama.cpp's converter writes the factors of "llama3" scaling as a tensor and names no type.
+  if (file.Find("rope_freqs.weight") != nullptr) config.rope_scaling = "llama3";
+  const auto head_dim = static_cast<int64_t>(config.head_dim);
+  if (const int64_t turned = file.IntOr(key("rope.dimension_count"), 0, kMaxWidth, head_dim); turned != head_dim)
+    config.not_run =
+        fmt::format("{} is {} where heads have {} dimensions", key("rope.dimension_count"), turned, head_dim);
   if (file.Has("tokenizer.ggml.tokens")) {
     config.vocab = file.Strings("tokenizer.ggml.tokens").size();
   } else {
@@ -141,6 +165,8 @@ void RequireRunnable(const ModelConfig& config, const std::string& where) {
   if (!config.rope_scaling.empty())
     FailInput("{}: rotary scaling \"{}\" is not run by this version; `qad memory` still works", where,
               config.rope_scaling);
+  if (!config.not_run.empty())
+    FailInput("{}: {}, which this version does not run; `qad memory` still works", where, config.not_run);
   if (config.sliding_window > 0 && config.sliding_window < config.max_positions)
     FailInput("{}: sliding-window attention is not run by this version; `qad memory` still works", where);
 }

@@ -23,6 +23,7 @@ struct ModelConfig {
   bool output_bias = false;     // on o
   bool mlp_bias = false;
   std::string rope_scaling;  // its type where there is one; not run in this version
+  std::string not_run;       // another setting that changes the logits and is not run: "scale_attn_weights is false"
   std::string stored_dtype;  // torch_dtype of config.json, e.g. "bfloat16"; empty where not said
 
   size_t qkv_outputs() const { return (heads + 2 * kv_heads) * head_dim; }

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "base/test_files.h"
+#include "io/gguf_builder.h"
 
 namespace qad {
 namespace {
@@ -15,6 +17,9 @@ const Json kLlama = {{"architectures", {"LlamaForCausalLM"}},
                      {"num_key_value_heads", 2},
                      {"intermediate_size", 64},
                      {"max_position_embeddings", 128}};
+
+const Json kGpt2 = {{"model_type", "gpt2"}, {"vocab_size", 80}, {"n_embd", 24},
+                    {"n_layer", 2},         {"n_head", 3},      {"n_positions", 64}};
 
 std::string ErrorOf(const Json& config) {
   try {
@@ -51,9 +56,7 @@ TEST(ModelConfig, ReadsLlama) {
 }
 
 TEST(ModelConfig, ReadsGpt2) {
-  const Json json = {{"model_type", "gpt2"}, {"vocab_size", 80}, {"n_embd", 24},
-                     {"n_layer", 2},         {"n_head", 3},      {"n_positions", 64}};
-  const ModelConfig config = ParseModelConfig(json, "config.json");
+  const ModelConfig config = ParseModelConfig(kGpt2, "config.json");
   EXPECT_EQ(config.family->name, "gpt2");
   EXPECT_EQ(config.intermediate, 96u);
   EXPECT_TRUE(config.tied_head);
@@ -88,6 +91,11 @@ TEST(ModelConfig, NamesWhatIsWrong) {
       {With(kLlama, "rope_scaling", {{"rope_type", "llama3"}, {"factor", 8.0}}), "llama3"},
       {With(kLlama, "rope_parameters", {{"rope_type", "yarn"}, {"rope_theta", 1e4}}), "yarn"},
       {With(kLlama, "sliding_window", 64), "sliding"},
+      {With(kLlama, "partial_rotary_factor", 0.5), "partial_rotary_factor is 0.5"},
+      {With(kLlama, "rope_parameters", {{"partial_rotary_factor", 0.25}}), "partial_rotary_factor is 0.25"},
+      {With(kGpt2, "activation_function", "relu"), "relu"},
+      {With(kGpt2, "scale_attn_weights", false), "scale_attn_weights is false"},
+      {With(kGpt2, "scale_attn_by_inverse_layer_idx", true), "scale_attn_by_inverse_layer_idx is true"},
       {With(kLlama, "architectures", {"Qwen2ForCausalLM"}), "qwen2"},
   };
   for (const Row& row : rows) {
@@ -95,7 +103,39 @@ TEST(ModelConfig, NamesWhatIsWrong) {
     EXPECT_NE(error.find(row.says), std::string::npos) << "\"" << row.says << "\" is not in: " << error;
   }
   EXPECT_EQ(ErrorOf(kLlama), "");
+  EXPECT_EQ(ErrorOf(With(kLlama, "partial_rotary_factor", 1.0)), "");
+  EXPECT_EQ(ErrorOf(With(kGpt2, "scale_attn_weights", true)), "");
+  EXPECT_EQ(ErrorOf(With(kGpt2, "scale_attn_by_inverse_layer_idx", false)), "");
+  EXPECT_EQ(ErrorOf(With(kGpt2, "reorder_and_upcast_attn", true)), "") << "the same sums in another order";
   EXPECT_EQ(ErrorOf(With(kLlama, "sliding_window", 128)), "") << "as long as the context: no window at all";
+}
+
+GgufBuilder LlamaGguf() {
+  GgufBuilder out;
+  out.String("general.architecture", "llama").U32("llama.embedding_length", 32).U32("llama.block_count", 2);
+  out.U32("llama.attention.head_count", 4).U32("llama.feed_forward_length", 64).U32("llama.context_length", 128);
+  out.U32("llama.vocab_size", 96);
+  return out;
+}
+
+std::string GgufError(const GgufBuilder& builder, uint64_t data_bytes = 0) {
+  const TempFolder folder;
+  const std::filesystem::path path = folder.Write("model.gguf", builder.File(data_bytes));
+  try {
+    RequireRunnable(ParseModelConfig(GgufFile(path)), path.string());
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kInput);
+    return error.what();
+  }
+  return "";
+}
+
+TEST(ModelConfig, GgufRotarySettingsThatAreNotRunAreErrors) {
+  EXPECT_EQ(GgufError(LlamaGguf().U32("llama.rope.dimension_count", 8)), "");
+  EXPECT_NE(GgufError(LlamaGguf().U32("llama.rope.dimension_count", 4)).find("llama.rope.dimension_count is 4"),
+            std::string::npos);
+  EXPECT_NE(GgufError(LlamaGguf().String("llama.rope.scaling.type", "yarn")).find("yarn"), std::string::npos);
+  EXPECT_NE(GgufError(LlamaGguf().Tensor("rope_freqs.weight", {4}, 0, 0), 32).find("llama3"), std::string::npos);
 }
 
 TEST(ModelConfig, KnowsItsFamilies) {

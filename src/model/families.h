@@ -6,6 +6,9 @@
 #include <string>
 #include <string_view>
 
+#include "ops/activation.h"
+#include "ops/norm.h"
+
 namespace qad {
 
 // What a tensor does. Linears come before norms and embeddings come last, so that kinds can be told by order.
@@ -29,9 +32,6 @@ enum class Role : uint8_t {
 std::string_view RoleName(Role role);  // "q_proj", "down_proj", "token_embedding", …
 bool IsLinear(Role role);              // the matrices that quantizers and LoRA see; the head is not among LoRA's
 bool IsNorm(Role role);
-
-enum class Norm : uint8_t { kRms, kLayer };
-enum class Activation : uint8_t { kSwiGlu, kGeluTanh };
 
 // Names of one role's tensor, without ".weight"/".bias"; "{}" stands for the layer. Empty: the family has none.
 struct TensorNames {

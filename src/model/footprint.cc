@@ -9,14 +9,14 @@ size_t RoundUp(size_t n, size_t multiple) { return (n + multiple - 1) / multiple
 
 }  // namespace
 
-size_t UpWidth(const ModelConfig& c) {
-  return c.family->traits.activation == Activation::kSwiGlu ? 2 * c.intermediate : c.intermediate;
-}
+size_t UpWidth(const ModelConfig& c) { return ActivationInputs(c.family->traits.activation, c.intermediate); }
 
 size_t PaddedRows(size_t rows) {
   if (rows <= 8) return rows;
   return RoundUp(rows, rows <= 128 ? 16 : 64);
 }
+
+size_t TrainingRows(size_t tokens) { return RoundUp(tokens, 16); }
 
 // Residual, its norm, packed q|k|v, attention's output, gate and up, their activation.
 size_t WorkspaceBytes(const ModelConfig& c, size_t rows) {
@@ -36,7 +36,7 @@ size_t TrainingBufferFloats(const ModelConfig& c, size_t rows) {
 }
 
 size_t TrainingBytes(const ModelConfig& c, size_t tokens, size_t ranks) {
-  const size_t rows = RoundUp(tokens, kTrainingRowMultiple);
+  const size_t rows = TrainingRows(tokens);
   const size_t tape = c.layers * TapeLayerFloats(c, rows) + rows * c.hidden + rows * ranks;
   return (tape + TrainingBufferFloats(c, rows) + rows * c.hidden) * sizeof(float);
 }

@@ -20,8 +20,9 @@ inline constexpr size_t kStepRows = 1024;
 // Activations of one forward step over `rows` packed rows: Transformer::WorkspaceBytes.
 size_t WorkspaceBytes(const ModelConfig& config, size_t rows);
 
-inline constexpr size_t kTrainingRowMultiple = 16;  // packed training rows are rounded up to whole tiles
-inline constexpr size_t kLossRows = 128;            // rows of logits that exist at once in training
+// Packed training rows are rounded up to whole tiles.
+size_t TrainingRows(size_t tokens);
+inline constexpr size_t kLossRows = 128;  // rows of logits that exist at once in training
 
 // Floats of what one layer keeps for its backward, the adapters' share apart.
 size_t TapeLayerFloats(const ModelConfig& config, size_t rows);

@@ -38,7 +38,7 @@ Model LoadModel(const std::string& model, WeightMode mode) {
   const fs::path path = ResolveModel(model);
   const ModelFiles files = OpenModel(path);
   Plan plan = PlanOf(files, mode);
-  RequireRunnable(plan.config, path.string());
+  RequireRunnable(plan.config, ConfigPath(files).string());
   Tokenizer tokenizer = LoadTokenizer(files);
   if (static_cast<size_t>(tokenizer.vocab_size()) > plan.config.vocab)
     FailInput("{}: the tokenizer has {} tokens, the model {}; they do not belong together", path.string(),

@@ -3,7 +3,9 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/test_files.h"
 #include "model/model_testing.h"
+#include "model/tiny_model.h"
 
 namespace qad {
 namespace {
@@ -126,6 +128,23 @@ TEST(Plan, MissingTensorAndWrongShapeAreNamed) {
   EXPECT_NE(shape.find("model.embed_tokens.weight"), std::string::npos) << shape;
   EXPECT_NE(shape.find("(96, 32)"), std::string::npos) << shape;
   EXPECT_NE(shape.find("(97, 32)"), std::string::npos) << shape;
+}
+
+TEST(Plan, AnAbsurdSizeIsAShapeErrorBeforeAnythingIsAllocated) {
+  const TempFolder folder;
+  tiny::WriteFolder(folder / "model", tiny::kLlama, DType::kF32);
+  Json config = ParseJson(tiny::kLlama, "tiny model");
+  config["hidden_size"] = 1 << 20;  // 4 TiB for each of q and o
+  WriteFileAtomic(folder / "model/config.json", DumpJson(config));
+  const ModelFiles files = OpenModel(folder / "model");
+  EXPECT_TRUE(Fails([&] { Weights(PlanOf(files, WeightMode::kAsStored), files); }, ErrorKind::kInput,
+                    {"model.embed_tokens.weight", "(70, 64)", "(70, 1048576)"}));
+  config = ParseJson(tiny::kLlama, "tiny model");
+  config["intermediate_size"] = 1 << 20;  // the first tensors are as they should be
+  config["num_hidden_layers"] = 4096;
+  WriteFileAtomic(folder / "model/config.json", DumpJson(config));
+  EXPECT_TRUE(Fails([&] { Weights(PlanOf(files, WeightMode::kAsStored), files); }, ErrorKind::kInput,
+                    {"model.layers.0.mlp.gate_proj.weight"}));
 }
 
 }  // namespace

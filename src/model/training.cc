@@ -3,15 +3,15 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "base/error.h"
-#include "kernels/elementwise.h"
 #include "model/footprint.h"
+#include "ops/loss.h"
+#include "ops/rows.h"
 
 namespace qad {
 namespace {
-
-constexpr size_t kMinParallelValues = 1 << 13;
 
 // The old values are not carried over: both would be in memory at once.
 void Grow(std::vector<float>& buffer, size_t floats) {
@@ -19,8 +19,6 @@ void Grow(std::vector<float>& buffer, size_t floats) {
   std::vector<float>().swap(buffer);
   buffer.resize(floats);
 }
-
-size_t RoundUp(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 }  // namespace
 
@@ -86,9 +84,9 @@ void TrainingPass::ForwardLayer(Context& context, size_t index, const Options& o
     LinearForward(context, model_.LinearOf(index, kind), x, rows_, width, y, out, accumulate,
                   DropoutOf(options, index, kind), t.low_rank[kind]);
   };
-  model_.Norm(context, Role::kAttentionNorm, index, t.x, rows_, normed_, t.stats1);
+  NormForward(context, model_.NormOf(Role::kAttentionNorm, index), t.x, rows_, normed_, t.stats1);
   linear(Transformer::kQkv, normed_, c.hidden, t.qkv, c.qkv_outputs(), false);
-  model_.RotateRows(context, t.qkv, positions_, 1.0f);
+  if (model_.rotary_) RotaryForward(context, *model_.rotary_, positions_, c.heads + c.kv_heads, t.qkv, c.qkv_outputs());
   size_t first = 0;
   for (AttentionItem& item : items_) {
     const float* row = t.qkv + first * c.qkv_outputs();
@@ -109,29 +107,12 @@ void TrainingPass::ForwardLayer(Context& context, size_t index, const Options& o
   AttentionForward(context, {c.heads, c.kv_heads, c.head_dim}, items_);
   std::memcpy(t.mid, t.x, rows_ * c.hidden * sizeof(float));
   linear(Transformer::kOutput, t.attention, q_width, t.mid, c.hidden, true);
-  model_.Norm(context, Role::kMlpNorm, index, t.mid, rows_, normed_, t.stats2);
+  NormForward(context, model_.NormOf(Role::kMlpNorm, index), t.mid, rows_, normed_, t.stats2);
   linear(Transformer::kUp, normed_, c.hidden, t.up, model_.up_width(), false);
-  model_.Activate(context, t.up, rows_, normed_);
+  ActivationForward(context, c.family->traits.activation, t.up, rows_, c.intermediate, normed_);
   float* next = index + 1 < c.layers ? layers_[index + 1].x : final_;
   std::memcpy(next, t.mid, rows_ * c.hidden * sizeof(float));
   linear(Transformer::kDown, normed_, c.intermediate, next, c.hidden, true);
-}
-
-// dx_ += gradient through the norm.
-void TrainingPass::NormBackward(Context& context, Role role, size_t layer, const float* x, const float* stats,
-                                const float* dy) {
-  const ScopedTimer timer(context, Timed::kNorm);
-  const size_t n = model_.config().hidden;
-  const float* gain = model_.NormOf(role, layer).gain;
-  const bool rms = model_.config().family->traits.norm == Norm::kRms;
-#pragma omp parallel for schedule(static) if (rows_ * n >= kMinParallelValues)
-  for (int64_t i = 0; i < static_cast<int64_t>(rows_); ++i) {
-    const size_t r = static_cast<size_t>(i);
-    if (rms)
-      RmsNormBackward(x + r * n, gain, stats[2 * r + 1], dy + r * n, dx_.data() + r * n, n);
-    else
-      LayerNormBackward(x + r * n, gain, {stats[2 * r], stats[2 * r + 1]}, dy + r * n, dx_.data() + r * n, n);
-  }
 }
 
 // dx_ holds d loss / d (output of the layer) and leaves as d loss / d (its input).
@@ -144,25 +125,13 @@ void TrainingPass::BackwardLayer(Context& context, size_t index, const Options& 
     LinearBackward(context, model_.LinearOf(index, kind), x, in, t.low_rank[kind], dy, rows_, out, dx, in,
                    DropoutOf(options, index, kind));
   };
-  model_.Activate(context, t.up, rows_, normed_);
+  ActivationForward(context, c.family->traits.activation, t.up, rows_, c.intermediate, normed_);
   linear(Transformer::kDown, normed_, n, dx_.data(), c.hidden, d_normed_);
-  {
-    const ScopedTimer timer(context, Timed::kActivation);
-    const bool gated = c.family->traits.activation == Activation::kSwiGlu;
-#pragma omp parallel for schedule(static) if (rows_ * n >= kMinParallelValues)
-    for (int64_t i = 0; i < static_cast<int64_t>(rows_); ++i) {
-      const size_t r = static_cast<size_t>(i);
-      const float* up = t.up + r * up_width;
-      float* d_up = d_wide_ + r * up_width;
-      if (gated)
-        SwiGluBackward(up, up + n, d_normed_ + r * n, d_up, d_up + n, n);
-      else
-        GeluTanhBackward(up, d_normed_ + r * n, d_up, n);
-    }
-  }
-  model_.Norm(context, Role::kMlpNorm, index, t.mid, rows_, normed_);
+  ActivationBackward(context, c.family->traits.activation, t.up, d_normed_, rows_, n, d_wide_);
+  const NormWeights& mlp_norm = model_.NormOf(Role::kMlpNorm, index);
+  NormForward(context, mlp_norm, t.mid, rows_, normed_);
   linear(Transformer::kUp, normed_, c.hidden, d_wide_, up_width, d_normed_);
-  NormBackward(context, Role::kMlpNorm, index, t.mid, t.stats2, d_normed_);
+  NormBackward(context, mlp_norm, t.mid, t.stats2, d_normed_, rows_, dx_.data());
 
   linear(Transformer::kOutput, t.attention, q_width, dx_.data(), c.hidden, d_attention_);
   std::vector<AttentionGradients> gradients(items_.size());
@@ -185,66 +154,54 @@ void TrainingPass::BackwardLayer(Context& context, size_t index, const Options& 
     first += item.count;
   }
   AttentionBackward(context, {c.heads, c.kv_heads, c.head_dim}, items_, gradients);
-  model_.RotateRows(context, d_wide_, positions_, -1.0f);
-  model_.Norm(context, Role::kAttentionNorm, index, t.x, rows_, normed_);
+  if (model_.rotary_)
+    RotaryBackward(context, *model_.rotary_, positions_, c.heads + c.kv_heads, d_wide_, c.qkv_outputs());
+  const NormWeights& attention_norm = model_.NormOf(Role::kAttentionNorm, index);
+  NormForward(context, attention_norm, t.x, rows_, normed_);
   linear(Transformer::kQkv, normed_, c.hidden, d_wide_, c.qkv_outputs(), d_normed_);
-  NormBackward(context, Role::kAttentionNorm, index, t.x, t.stats1, d_normed_);
+  NormBackward(context, attention_norm, t.x, t.stats1, d_normed_, rows_, dx_.data());
 }
 
-// Cross-entropy over supervised rows. Softmax minus one-hot replaces the logits in place and goes back through the head
-// and the final norm into dx_.
+// Cross-entropy over supervised rows, a chunk at a time. Its gradient takes the logits' place and goes back through the
+// head and the final norm into dx_.
 double TrainingPass::Loss(Context& context, const PackedBatch& batch, const Options& options) {
   const ScopedTimer timer(context, Timed::kLoss);
   const size_t hidden = model_.config().hidden, vocab = model_.config().vocab;
+  const NormWeights& norm = model_.NormOf(Role::kFinalNorm, Transformer::kNoLayer);
   std::vector<size_t> rows;
-  for (size_t t = 0; t < batch.labels.size(); ++t)
-    if (batch.labels[t] != kNotSupervised) rows.push_back(t);
-  double total = 0;
-  std::vector<float> x(kLossRows * hidden), normed(x.size()), d_normed(x.size()), stats(2 * kLossRows);
-  std::vector<double> losses(kLossRows);
+  std::vector<TokenId> targets;
+  for (size_t t = 0; t < batch.labels.size(); ++t) {
+    if (batch.labels[t] == kNotSupervised) continue;
+    rows.push_back(t);
+    targets.push_back(batch.labels[t]);
+  }
+  std::vector<float> x(kLossRows * hidden), normed(x.size()), d_normed(x.size()), stats(kNormStats * kLossRows);
+  std::vector<double> losses(rows.size());
   for (size_t begin = 0; begin < rows.size(); begin += kLossRows) {
-    const size_t count = std::min(kLossRows, rows.size() - begin), padded = RoundUp(count, kTrainingRowMultiple);
+    const size_t count = std::min(kLossRows, rows.size() - begin), padded = TrainingRows(count);
+    const std::span<const size_t> chunk = std::span(rows).subspan(begin, count);
     std::fill(x.begin(), x.end(), 0.0f);
-    for (size_t i = 0; i < count; ++i)
-      std::memcpy(x.data() + i * hidden, final_ + rows[begin + i] * hidden, hidden * sizeof(float));
-    model_.Norm(context, Role::kFinalNorm, Transformer::kNoLayer, x.data(), padded, normed.data(), stats.data());
+    GatherRows(final_, chunk, hidden, x.data());
+    NormForward(context, norm, x.data(), padded, normed.data(), stats.data());
     float* logits = context.Scratch(Context::Slot::kLogits, kLossRows * vocab);
     LinearForward(context, model_.head_, normed.data(), padded, hidden, logits, vocab, false);
-#pragma omp parallel for schedule(static) if (padded * vocab >= kMinParallelValues)
-    for (int64_t i = 0; i < static_cast<int64_t>(padded); ++i) {
-      const size_t r = static_cast<size_t>(i);
-      float* row = logits + r * vocab;
-      if (r >= count) {
-        std::fill_n(row, vocab, 0.0f);
-        continue;
-      }
-      const auto target = static_cast<size_t>(batch.labels[rows[begin + r]]);
-      const float at_target = row[target];
-      losses[r] = static_cast<double>(Softmax(row, 1.0f, row, vocab)) - at_target;
-      row[target] -= 1.0f;
-    }
-    for (size_t i = 0; i < count; ++i) total += losses[i];
+    CrossEntropy(logits, padded, vocab, std::span(targets).subspan(begin, count), losses.data() + begin);
     if (!options.backward) continue;
     std::fill(d_normed.begin(), d_normed.end(), 0.0f);
     LinearBackward(context, model_.head_, normed.data(), hidden, nullptr, logits, padded, vocab, d_normed.data(),
                    hidden);
-    const float* gain = model_.NormOf(Role::kFinalNorm, Transformer::kNoLayer).gain;
-    for (size_t i = 0; i < count; ++i) {
-      float* dx = dx_.data() + rows[begin + i] * hidden;
-      float* dy = d_normed.data() + i * hidden;
-      for (size_t k = 0; k < hidden; ++k) dy[k] *= static_cast<float>(options.loss_weight);
-      if (model_.config().family->traits.norm == Norm::kRms)
-        RmsNormBackward(x.data() + i * hidden, gain, stats[2 * i + 1], dy, dx, hidden);
-      else
-        LayerNormBackward(x.data() + i * hidden, gain, {stats[2 * i], stats[2 * i + 1]}, dy, dx, hidden);
-    }
+    Scale(d_normed.data(), static_cast<float>(options.loss_weight), count * hidden);
+    std::vector<float>& dx = normed;  // which is not wanted any more
+    std::fill(dx.begin(), dx.end(), 0.0f);
+    NormBackward(context, norm, x.data(), stats.data(), d_normed.data(), count, dx.data());
+    ScatterRows(dx.data(), chunk, hidden, dx_.data());
   }
-  return total;
+  return std::accumulate(losses.begin(), losses.end(), 0.0);
 }
 
 double TrainingPass::Run(Context& context, const PackedBatch& batch, const Options& options) {
   QAD_CHECK(!batch.tokens.empty() && batch.tokens.size() == batch.labels.size());
-  rows_ = RoundUp(batch.tokens.size(), kTrainingRowMultiple);
+  rows_ = TrainingRows(batch.tokens.size());
   std::vector<size_t> lengths = batch.lengths;
   if (rows_ > batch.tokens.size()) lengths.push_back(rows_ - batch.tokens.size());
   positions_.clear();
@@ -254,7 +211,7 @@ double TrainingPass::Run(Context& context, const PackedBatch& batch, const Optio
     for (size_t p = 0; p < lengths[s]; ++p) positions_.push_back(p);
   }
   QAD_CHECK(positions_.size() == rows_);
-  model_.ExtendRotary(*std::max_element(lengths.begin(), lengths.end()));
+  if (model_.rotary_) model_.rotary_->Extend(*std::max_element(lengths.begin(), lengths.end()));
   Place(rows_);
   for (size_t row = 0; row < rows_; ++row)
     model_.EmbedToken(row < batch.tokens.size() ? batch.tokens[row] : 0, positions_[row],

@@ -51,7 +51,6 @@ class TrainingPass {
   void ForwardLayer(Context& context, size_t layer, const Options& options);
   void BackwardLayer(Context& context, size_t layer, const Options& options);
   double Loss(Context& context, const PackedBatch& batch, const Options& options);
-  void NormBackward(Context& context, Role role, size_t layer, const float* x, const float* stats, const float* dy);
   Dropout DropoutOf(const Options& options, size_t layer, size_t kind) const;
 
   Transformer& model_;

@@ -1,24 +1,21 @@
 #include "model/transformer.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 
 #include "base/error.h"
 #include "kernels/elementwise.h"
 #include "model/footprint.h"
+#include "ops/rows.h"
 
 namespace qad {
-namespace {
-
-constexpr size_t kMinParallelValues = 1 << 13;  // values of a row-wise operation that are worth a parallel region
-
-}  // namespace
-
 Transformer::Transformer(std::shared_ptr<const Weights> weights) : weights_(std::move(weights)) {
   BuildLinears();
   const auto norm = [&](Role role, int layer) {
-    norms_.push_back({weights_->Vector(role, layer, false), weights_->Vector(role, layer, true)});
+    norms_.push_back({.kind = config().family->traits.norm,
+                      .width = config().hidden,
+                      .epsilon = config().norm_eps,
+                      .gain = weights_->Vector(role, layer, false),
+                      .bias = weights_->Vector(role, layer, true)});
   };
   for (int layer = 0; layer < static_cast<int>(config().layers); ++layer) {
     norm(Role::kAttentionNorm, layer);
@@ -26,10 +23,13 @@ Transformer::Transformer(std::shared_ptr<const Weights> weights) : weights_(std:
   }
   norm(Role::kFinalNorm, -1);
   token_embedding_ = weights_->Matrix(Role::kTokenEmbedding, -1);
-  if (config().family->traits.learned_positions) position_embedding_ = weights_->Matrix(Role::kPositionEmbedding, -1);
+  if (config().family->traits.learned_positions)
+    position_embedding_ = weights_->Matrix(Role::kPositionEmbedding, -1);
+  else
+    rotary_.emplace(config().rope_theta, config().head_dim);
 }
 
-const Transformer::NormWeights& Transformer::NormOf(Role role, size_t layer) const {
+const NormWeights& Transformer::NormOf(Role role, size_t layer) const {
   return role == Role::kFinalNorm ? norms_.back() : norms_[2 * layer + (role == Role::kMlpNorm ? 1 : 0)];
 }
 
@@ -78,26 +78,6 @@ void Transformer::Attach(const AdapterSite& site, const LowRank& adapter) {
   linears_[site.linear].adapters.push_back(placed);
 }
 
-// Angles as the reference computes them: f32 inverse frequencies times the position, in f32.
-void Transformer::ExtendRotary(size_t positions) {
-  if (config().family->traits.learned_positions) return;
-  const size_t half = config().head_dim / 2;
-  const size_t have = cosine_.size() / half;
-  if (positions <= have) return;
-  cosine_.resize(positions * half);
-  sine_.resize(positions * half);
-  for (size_t i = 0; i < half; ++i) {
-    const auto inverse =
-        static_cast<float>(1.0 / std::pow(static_cast<double>(config().rope_theta),
-                                          2.0 * static_cast<double>(i) / static_cast<double>(config().head_dim)));
-    for (size_t p = have; p < positions; ++p) {
-      const float angle = static_cast<float>(p) * inverse;
-      cosine_[p * half + i] = std::cos(angle);
-      sine_[p * half + i] = std::sin(angle);
-    }
-  }
-}
-
 void Transformer::EmbedToken(TokenId token, size_t position, float* x) const {
   QAD_CHECK(token >= 0 && static_cast<size_t>(token) < config().vocab);
   DecodeRow(token_embedding_, static_cast<size_t>(token), x);
@@ -107,56 +87,6 @@ void Transformer::EmbedToken(TokenId token, size_t position, float* x) const {
   offset.resize(config().hidden);
   DecodeRow(position_embedding_, position, offset.data());
   Add(offset.data(), x, config().hidden);
-}
-
-// stats: two floats a row (inverse rms; or mean and inverse deviation), may be null.
-void Transformer::Norm(Context& context, Role role, size_t layer, const float* x, size_t rows, float* out,
-                       float* stats) const {
-  const ScopedTimer timer(context, Timed::kNorm);
-  const size_t n = config().hidden;
-  const auto [gain, bias] = NormOf(role, layer);
-  const bool rms = config().family->traits.norm == qad::Norm::kRms;
-#pragma omp parallel for schedule(static) if (rows * n >= kMinParallelValues)
-  for (int64_t i = 0; i < static_cast<int64_t>(rows); ++i) {
-    const size_t r = static_cast<size_t>(i);
-    LayerNormStats s{};
-    if (rms)
-      s.inverse_deviation = RmsNorm(x + r * n, gain, config().norm_eps, out + r * n, n);
-    else
-      s = LayerNorm(x + r * n, gain, bias, config().norm_eps, out + r * n, n);
-    if (stats != nullptr) {
-      stats[2 * r] = s.mean;
-      stats[2 * r + 1] = s.inverse_deviation;
-    }
-  }
-}
-
-void Transformer::Activate(Context& context, const float* up, size_t rows, float* out) const {
-  const ScopedTimer timer(context, Timed::kActivation);
-  const size_t n = config().intermediate, width = up_width();
-  const bool gated = config().family->traits.activation == Activation::kSwiGlu;
-#pragma omp parallel for schedule(static) if (rows * n >= kMinParallelValues)
-  for (int64_t i = 0; i < static_cast<int64_t>(rows); ++i) {
-    const size_t r = static_cast<size_t>(i);
-    if (gated)
-      SwiGlu(up + r * width, up + r * width + n, out + r * n, n);
-    else
-      GeluTanh(up + r * width, out + r * n, n);
-  }
-}
-
-// Queries and keys of packed rows qkv (rows, (heads + 2 kv_heads)·head_dim), in place.
-void Transformer::RotateRows(Context& context, float* qkv, std::span<const size_t> positions, float sign) const {
-  if (config().family->traits.learned_positions) return;
-  const ScopedTimer timer(context, Timed::kRope);
-  const size_t rows = positions.size();
-  const size_t dim = config().head_dim, half = dim / 2, width = config().qkv_outputs();
-#pragma omp parallel for schedule(static) if (rows * width >= kMinParallelValues)
-  for (int64_t i = 0; i < static_cast<int64_t>(rows); ++i) {
-    const size_t r = static_cast<size_t>(i), p = positions[r];
-    for (size_t head = 0; head < config().heads + config().kv_heads; ++head)
-      Rotate(qkv + r * width + head * dim, cosine_.data() + p * half, sine_.data() + p * half, sign, dim);
-  }
 }
 
 size_t Transformer::WorkspaceBytes(size_t rows) const { return qad::WorkspaceBytes(config(), rows); }
@@ -193,7 +123,7 @@ void Transformer::Run(Context& context, std::span<const Segment> segments, KvCac
   const size_t rows = positions_.size();
   QAD_CHECK(longest <= cache.capacity());
   if (rows == 0) return;
-  ExtendRotary(longest);
+  if (rotary_) rotary_->Extend(longest);
   const Buffers b = Place(rows);
   const size_t padded = PaddedRows(rows), q_width = c.heads * c.head_dim, kv_width = c.kv_heads * c.head_dim;
   {
@@ -205,9 +135,9 @@ void Transformer::Run(Context& context, std::span<const Segment> segments, KvCac
   }
   items_.resize(segments.size());
   for (size_t layer = 0; layer < c.layers; ++layer) {
-    Norm(context, Role::kAttentionNorm, layer, b.x, rows, b.normed);
+    NormForward(context, NormOf(Role::kAttentionNorm, layer), b.x, rows, b.normed);
     LinearForward(context, LinearOf(layer, kQkv), b.normed, padded, c.hidden, b.qkv, c.qkv_outputs(), false);
-    RotateRows(context, b.qkv, positions_, 1.0f);
+    if (rotary_) RotaryForward(context, *rotary_, positions_, c.heads + c.kv_heads, b.qkv, c.qkv_outputs());
     const float* row = b.qkv;
     float* out = b.attention;
     for (size_t s = 0; s < segments.size(); ++s) {
@@ -225,9 +155,9 @@ void Transformer::Run(Context& context, std::span<const Segment> segments, KvCac
     }
     AttentionForward(context, {c.heads, c.kv_heads, c.head_dim}, items_);
     LinearForward(context, LinearOf(layer, kOutput), b.attention, padded, q_width, b.x, c.hidden, true);
-    Norm(context, Role::kMlpNorm, layer, b.x, rows, b.normed);
+    NormForward(context, NormOf(Role::kMlpNorm, layer), b.x, rows, b.normed);
     LinearForward(context, LinearOf(layer, kUp), b.normed, padded, c.hidden, b.up, up_width(), false);
-    Activate(context, b.up, rows, b.activated);
+    ActivationForward(context, c.family->traits.activation, b.up, rows, c.intermediate, b.activated);
     LinearForward(context, LinearOf(layer, kDown), b.activated, padded, c.intermediate, b.x, c.hidden, true);
   }
   rows_ = rows;
@@ -239,12 +169,10 @@ void Transformer::Logits(Context& context, std::span<const size_t> wanted, float
   const size_t hidden = config().hidden;
   const Buffers b = Place(rows_);
   const ScopedTimer timer(context, Timed::kHead);
+  QAD_CHECK(std::ranges::max(wanted) < rows_);
   std::vector<float> chosen(wanted.size() * hidden);
-  for (size_t i = 0; i < wanted.size(); ++i) {
-    QAD_CHECK(wanted[i] < rows_);
-    std::memcpy(chosen.data() + i * hidden, b.x + wanted[i] * hidden, hidden * sizeof(float));
-  }
-  Norm(context, Role::kFinalNorm, kNoLayer, chosen.data(), wanted.size(), b.normed);
+  GatherRows(b.x, wanted, hidden, chosen.data());
+  NormForward(context, NormOf(Role::kFinalNorm, kNoLayer), chosen.data(), wanted.size(), b.normed);
   LinearForward(context, head_, b.normed, wanted.size(), hidden, logits, config().vocab, false);
 }
 

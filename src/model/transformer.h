@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -10,6 +11,8 @@
 #include "model/weights.h"
 #include "ops/context.h"
 #include "ops/linear.h"
+#include "ops/norm.h"
+#include "ops/rope.h"
 #include "text/tokenizer.h"
 
 namespace qad {
@@ -72,14 +75,7 @@ class Transformer {
   void BuildLinears();
   void EmbedToken(TokenId token, size_t position, float* x) const;
   static constexpr size_t kNoLayer = static_cast<size_t>(-1);
-  struct NormWeights {
-    const float *gain, *bias;  // the bias is null where the family has none
-  };
   const NormWeights& NormOf(Role role, size_t layer) const;
-  void Norm(Context& context, Role role, size_t layer, const float* x, size_t rows, float* out,
-            float* stats = nullptr) const;
-  void Activate(Context& context, const float* up, size_t rows, float* out) const;
-  void RotateRows(Context& context, float* qkv, std::span<const size_t> positions, float sign) const;
   size_t up_width() const { return linears_[kUp].out; }
 
   std::shared_ptr<const Weights> weights_;
@@ -87,8 +83,7 @@ class Transformer {
   Linear head_;
   std::vector<NormWeights> norms_;  // attention and MLP norm of each layer, then the final one
   std::vector<AdapterSite> sites_;
-  std::vector<float> cosine_, sine_;  // (max positions seen, head_dim/2)
-  void ExtendRotary(size_t positions);
+  std::optional<RotaryTable> rotary_;  // none where positions are learned
   MatrixView token_embedding_, position_embedding_;
   std::vector<float> workspace_;
   std::vector<size_t> positions_;     // of the rows of a Run

@@ -66,7 +66,11 @@ void Weights::Lay() {
   }
 }
 
-Weights::Weights(Plan plan, const ModelFiles& files) : plan_(std::move(plan)), arena_(plan_.weight_bytes()) {
+Weights::Weights(Plan plan, const ModelFiles& files) : plan_(std::move(plan)) {
+  // All tensors are found, with their shapes, before anything is allocated: a configuration may claim any size.
+  std::vector<TensorSource> sources;
+  for (const TensorSpec& spec : plan_.tensors) sources.push_back(FindSource(files, plan_.config, spec));
+  arena_ = Arena(plan_.weight_bytes());
   Lay();
   QAD_CHECK(arena_.used() == plan_.weight_bytes());
   std::exception_ptr failure;
@@ -75,7 +79,7 @@ Weights::Weights(Plan plan, const ModelFiles& files) : plan_(std::move(plan)), a
   size_t read = 0;
   for (size_t i = 0; i < plan_.tensors.size(); ++i) {
     const TensorSpec& spec = plan_.tensors[i];
-    const TensorSource source = FindSource(files, plan_.config, spec);
+    const TensorSource& source = sources[i];
     const MatrixView& view = views_[i];
     // Rows are independent; an exception must not leave the parallel region.
 #pragma omp parallel for schedule(static)
@@ -146,9 +150,13 @@ Weights::Stack Weights::Stacked(std::initializer_list<Role> roles, int layer) co
   return stack;
 }
 
+std::filesystem::path ConfigPath(const ModelFiles& files) {
+  return files.gguf != nullptr ? files.path : files.path / "config.json";
+}
+
 ModelConfig ConfigOf(const ModelFiles& files) {
   if (files.gguf != nullptr) return ParseModelConfig(*files.gguf);
-  const auto path = files.path / "config.json";
+  const std::filesystem::path path = ConfigPath(files);
   return ParseModelConfig(ReadJsonFile(path), path.string());
 }
 

@@ -28,7 +28,7 @@ class Arena {
 
 class Weights {
  public:
-  // Reads and repacks in parallel, then drops the files' pages.
+  // Finds every tensor, then allocates, reads and repacks in parallel, and drops the files' pages.
   // Errors (kInput): a missing tensor, another shape than the plan's, a type this version cannot decode.
   Weights(Plan plan, const ModelFiles& files);
 
@@ -58,5 +58,7 @@ class Weights {
 // The plan of a model on disk. Errors (kInput): as Weights, for missing tensors.
 Plan PlanOf(const ModelFiles& files, WeightMode mode);
 ModelConfig ConfigOf(const ModelFiles& files);
+// The file that holds the configuration: config.json, or the GGUF itself.
+std::filesystem::path ConfigPath(const ModelFiles& files);
 
 }  // namespace qad

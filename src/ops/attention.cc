@@ -1,6 +1,5 @@
 #include "ops/attention.h"
 
-#include <cblas.h>
 #include <omp.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include "base/error.h"
 #include "kernels/elementwise.h"
 #include "kernels/matrix.h"
+#include "ops/gemm.h"
 
 namespace qad {
 namespace {
@@ -45,15 +45,6 @@ size_t LongestContext(std::span<const AttentionItem> items) {
   size_t longest = 0;
   for (const AttentionItem& item : items) longest = std::max(longest, item.start + item.count);
   return longest;
-}
-
-int Int(size_t value) { return static_cast<int>(value); }
-
-// Row-major c (m, n) = alpha·op(a) op(b) + beta·c. Called inside a parallel region: OpenBLAS then stays on its thread.
-void Gemm(bool ta, bool tb, size_t m, size_t n, size_t k, float alpha, const float* a, size_t lda, const float* b,
-          size_t ldb, float beta, float* c, size_t ldc) {
-  cblas_sgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, Int(m), Int(n), Int(k),
-              alpha, a, Int(lda), b, Int(ldb), beta, c, Int(ldc));
 }
 
 // Keys or values of one head as f32 with their row stride: in place, or converted into `scratch`.

@@ -1,6 +1,5 @@
 #include "ops/low_rank.h"
 
-#include <cblas.h>
 #include <omp.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "ops/gemm.h"
 
 namespace qad {
 namespace {
@@ -21,15 +21,6 @@ constexpr size_t kColumns = 128;  // inputs or outputs of a task that sums over 
 constexpr size_t kSerialRows = 8;
 
 size_t Tasks(size_t n, size_t step) { return (n + step - 1) / step; }
-
-int Int(size_t value) { return static_cast<int>(value); }
-
-// c (m, n) = alpha · op(a) op(b) + beta · c. Called inside parallel regions: OpenBLAS then stays on its thread.
-void Gemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, float alpha, const float* a, size_t lda,
-          const float* b, size_t ldb, float beta, float* c, size_t ldc) {
-  cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans, Int(m),
-              Int(n), Int(k), alpha, a, Int(lda), b, Int(ldb), beta, c, Int(ldc));
-}
 
 // Factors of an adapter's input: element (row, i) of (m, in) draws number row·in + i.
 class Mask {

@@ -84,33 +84,6 @@ void CheckIds(std::span<const Chunk> chunks) {
     if (!ids.insert(chunk.id).second) FailInput("{}: two passages have this id; rename one of the headings", chunk.id);
 }
 
-// The chunks of the index that stands at `path`; none where there is none that can be read.
-std::vector<Chunk> PreviousChunks(const fs::path& path) {
-  if (!fs::exists(path)) return {};
-  try {
-    return Index(path).Chunks();
-  } catch (const Error&) {
-    return {};
-  }
-}
-
-IndexChange CompareChunks(std::span<const Chunk> before, std::span<const Chunk> after) {
-  std::map<std::string_view, std::string_view> old;
-  for (const Chunk& chunk : before) old[chunk.id] = chunk.text;
-  IndexChange change;
-  for (const Chunk& chunk : after) {
-    const auto found = old.find(chunk.id);
-    if (found == old.end()) {
-      ++change.added;
-      continue;
-    }
-    if (found->second != chunk.text) ++change.changed;
-    old.erase(found);
-  }
-  change.removed = static_cast<int64_t>(old.size());
-  return change;
-}
-
 int64_t ReadPragma(const SqliteDatabase& database, const std::string& name) {
   SqliteStatement statement = database.Prepare("PRAGMA " + name);
   return statement.Step() ? statement.Int(0) : 0;
@@ -173,6 +146,16 @@ std::vector<std::string_view> QueryWords(std::string_view text) {
   return words;
 }
 
+// Whether an index that can be read stands at `path` and holds these chunks, in fact and not only by its own word.
+bool Holds(const fs::path& path, std::span<const Chunk> chunks) {
+  if (!fs::exists(path)) return false;
+  try {
+    return ContentHash(Index(path).Chunks()) == ContentHash(chunks);
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 std::string ContentHash(std::span<const Chunk> chunks) {
@@ -181,14 +164,11 @@ std::string ContentHash(std::span<const Chunk> chunks) {
   return Sha256(list.dump());
 }
 
-IndexChange WriteIndex(const fs::path& path, std::span<const Chunk> chunks) {
+bool WriteIndex(const fs::path& path, std::span<const Chunk> chunks, bool rebuild) {
   CheckIds(chunks);
-  const std::vector<Chunk> before = PreviousChunks(path);
-  if (!before.empty() && ContentHash(before) == ContentHash(chunks)) return {};
+  if (!rebuild && Holds(path, chunks)) return false;
   WriteFileAtomic(path, MakeIndex(chunks));
-  IndexChange change = CompareChunks(before, chunks);
-  change.written = true;
-  return change;
+  return true;
 }
 
 Index::Index(const fs::path& path)

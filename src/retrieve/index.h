@@ -18,15 +18,10 @@ inline constexpr int kIndexSchemaVersion = 1;
 // SHA-256 over ids, texts and metadata: equal for equal documents cut in the same way.
 std::string ContentHash(std::span<const Chunk> chunks);
 
-// What making an index did to the one that stood there (all chunks are new where none did).
-struct IndexChange {
-  bool written = false;                         // false: the content was the same, the file was left alone
-  int64_t added = 0, removed = 0, changed = 0;  // chunks
-};
-
-// Writes the index whole or not at all. A file there that is no index of this version is replaced.
-// Errors: kFailed (disk); kInput: no chunks, or one id twice.
-IndexChange WriteIndex(const std::filesystem::path& path, std::span<const Chunk> chunks);
+// Writes the index whole or not at all. One that stands there with the same content is left alone unless `rebuild`,
+// which makes it anew in any case; what is no index of this version is replaced. Returns whether it was written.
+// Errors: kFailed (disk), and what stood there stays; kInput: no chunks, or one id twice.
+bool WriteIndex(const std::filesystem::path& path, std::span<const Chunk> chunks, bool rebuild = false);
 
 struct SearchHit {
   Chunk chunk;

@@ -1,6 +1,7 @@
 #include "retrieve/index.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cmath>
 #include <fstream>
@@ -8,6 +9,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/random.h"
+#include "base/test_files.h"
 #include "retrieve/prompt.h"
 
 namespace qad {
@@ -149,22 +151,43 @@ TEST(MatchExpression, EachWordOnceAndQuoted) {
 }
 
 TEST_F(IndexTest, TheSameContentIsNotWrittenAgain) {
-  const IndexChange first = WriteIndex(path_, kChunks);
-  EXPECT_TRUE(first.written);
-  EXPECT_EQ(first.added, 5);
+  EXPECT_TRUE(WriteIndex(path_, kChunks));
   const auto time = fs::last_write_time(path_);
-  EXPECT_FALSE(WriteIndex(path_, kChunks).written);
+  EXPECT_FALSE(WriteIndex(path_, kChunks));
   EXPECT_EQ(fs::last_write_time(path_), time);
 
   std::vector<Chunk> update(kChunks.begin(), kChunks.end() - 1);
   update[0].text = "Goods may be sent back within 60 days of delivery.";
   update.push_back({"new.md", "new.md", "", "New.", {}});
-  const IndexChange second = WriteIndex(path_, update);
-  EXPECT_TRUE(second.written);
-  EXPECT_EQ(second.added, 1);
-  EXPECT_EQ(second.removed, 1);
-  EXPECT_EQ(second.changed, 1);
+  EXPECT_TRUE(WriteIndex(path_, update));
+  EXPECT_EQ(Index(path_).content_hash(), ContentHash(update));
   EXPECT_EQ(Index(path_).Search("60", 1).at(0).chunk.id, "returns.md#Return window");
+}
+
+uint64_t InodeOf(const fs::path& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 ? status.st_ino : 0;
+}
+
+TEST_F(IndexTest, RebuiltItIsANewFileInTheOldPlace) {
+  WriteIndex(path_, kChunks);
+  const uint64_t inode = InodeOf(path_);
+  const Index reader(path_);
+  EXPECT_TRUE(WriteIndex(path_, kChunks, true));
+  EXPECT_NE(InodeOf(path_), inode);
+  EXPECT_EQ(Index(path_).content_hash(), ContentHash(kChunks));
+  EXPECT_EQ(reader.Search("brake", 1).size(), 1u) << "who had it open reads the old one";
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1);
+}
+
+TEST_F(IndexTest, ARebuildThatFailsLeavesTheOldOne) {
+  WriteIndex(path_, kChunks);
+  const std::string bytes = ReadTextFile(path_);
+  const int code = WithFileSizeLimit(4096, [&] { WriteIndex(path_, kChunks, true); });
+  EXPECT_EQ(code, static_cast<int>(ErrorKind::kFailed));
+  EXPECT_EQ(ReadTextFile(path_), bytes);
+  EXPECT_EQ(ErrorOf(path_), "");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1);
 }
 
 TEST_F(IndexTest, WrittenTwiceTheFilesAreEqual) {
@@ -188,7 +211,7 @@ TEST_F(IndexTest, AnotherVersionIsRefusedByNumber) {
   bytes[63] = 9;  // the last byte of user_version (SQLite file format, offset 60, big-endian)
   WriteFileAtomic(path_, bytes);
   EXPECT_NE(ErrorOf(path_).find("index version 9"), std::string::npos) << ErrorOf(path_);
-  EXPECT_TRUE(WriteIndex(path_, kChunks).written);  // and is replaced when asked
+  EXPECT_TRUE(WriteIndex(path_, kChunks));  // and is replaced when asked
   EXPECT_EQ(ErrorOf(path_), "");
 }
 

@@ -36,7 +36,6 @@ ChatTemplate ChatTemplate::FromSource(const std::string& source, const std::stri
       where, Sha256(source).substr(0, 12), source.size());
 }
 
-std::string ChatTemplate::name() const { return kind_ == Kind::kPlain ? "plain" : "chatml-smollm2"; }
 std::string ChatTemplate::end_of_turn() const { return kind_ == Kind::kPlain ? "" : "<|im_end|>"; }
 
 std::vector<ChatPiece> ChatTemplate::Render(const std::vector<Message>& messages, bool add_generation_prompt) const {

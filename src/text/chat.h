@@ -30,7 +30,6 @@ class ChatTemplate {
   std::vector<ChatPiece> Render(const std::vector<Message>& messages, bool add_generation_prompt) const;
   std::vector<TokenId> Encode(const Tokenizer& tokenizer, const std::vector<Message>& messages,
                               bool add_generation_prompt) const;
-  std::string name() const;  // "chatml-smollm2", "plain"
   // Where the assistant's turn ends, as template text ("<|im_end|>" …): training appends it to the completion.
   std::string end_of_turn() const;
 

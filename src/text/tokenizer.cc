@@ -197,10 +197,6 @@ std::string Tokenizer::Decode(std::span<const TokenId> ids, bool with_special) c
   return ReplaceInvalidUtf8(bytes);
 }
 
-std::string Tokenizer::TokenBytes(TokenId id) const {
-  return id < 0 || static_cast<size_t>(id) >= impl_->bytes.size() ? "" : impl_->bytes[static_cast<size_t>(id)];
-}
-
 int Tokenizer::vocab_size() const { return static_cast<int>(impl_->bytes.size()); }
 std::optional<TokenId> Tokenizer::bos() const { return impl_->bos; }
 std::optional<TokenId> Tokenizer::eos() const { return impl_->eos; }
@@ -209,13 +205,6 @@ const std::string& Tokenizer::chat_template() const { return impl_->chat_templat
 
 bool Tokenizer::IsEndOfGeneration(TokenId id) const {
   return id >= 0 && static_cast<size_t>(id) < impl_->ends.size() && impl_->ends[static_cast<size_t>(id)];
-}
-
-std::optional<TokenId> Tokenizer::Find(std::string_view token) const {
-  for (const Impl::Added& added : impl_->added)
-    if (added.text == token) return added.id;
-  const auto found = impl_->ids.find(std::string(token));
-  return found == impl_->ids.end() ? std::nullopt : std::optional(found->second);
 }
 
 }  // namespace qad

@@ -47,15 +47,13 @@ class Tokenizer {
 
   // The bytes of the tokens; invalid UTF-8 becomes U+FFFD. Special tokens are left out unless asked for.
   std::string Decode(std::span<const TokenId> ids, bool with_special = false) const;
-  std::string TokenBytes(TokenId id) const;
 
   int vocab_size() const;
   std::optional<TokenId> bos() const;
   std::optional<TokenId> eos() const;
-  bool add_bos() const;                                       // whether the model's tokenizer puts BOS before text
-  bool IsEndOfGeneration(TokenId id) const;                   // eos, <|im_end|>, <|endoftext|>, …
-  std::optional<TokenId> Find(std::string_view token) const;  // by its text, special or not
-  const std::string& chat_template() const;                   // source text; empty where there is none
+  bool add_bos() const;                      // whether the model's tokenizer puts BOS before text
+  bool IsEndOfGeneration(TokenId id) const;  // eos, <|im_end|>, <|endoftext|>, …
+  const std::string& chat_template() const;  // source text; empty where there is none
 
   struct Impl;
   explicit Tokenizer(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}

@@ -1,0 +1,34 @@
+#include "ops/activation.h"
+
+#include "kernels/elementwise.h"
+#include "ops/parallel.h"
+
+namespace qad {
+
+void ActivationForward(Context& context, Activation activation, const float* x, size_t rows, size_t n, float* y) {
+  const ScopedTimer timer(context, Timed::kActivation);
+  const size_t inputs = ActivationInputs(activation, n);
+  ForEachRow(rows, n, [&](size_t r) {
+    const float* row = x + r * inputs;
+    if (activation == Activation::kSwiGlu)
+      SwiGlu(row, row + n, y + r * n, n);
+    else
+      GeluTanh(row, y + r * n, n);
+  });
+}
+
+void ActivationBackward(Context& context, Activation activation, const float* x, const float* dy, size_t rows, size_t n,
+                        float* dx) {
+  const ScopedTimer timer(context, Timed::kActivation);
+  const size_t inputs = ActivationInputs(activation, n);
+  ForEachRow(rows, n, [&](size_t r) {
+    const float* row = x + r * inputs;
+    float* d_row = dx + r * inputs;
+    if (activation == Activation::kSwiGlu)
+      SwiGluBackward(row, row + n, dy + r * n, d_row, d_row + n, n);
+    else
+      GeluTanhBackward(row, dy + r * n, d_row, n);
+  });
+}
+
+}  // namespace qad
