@@ -7,37 +7,12 @@
 
 #include "adapt/seeds.h"
 #include "base/error.h"
-#include "base/suggest.h"
+#include "model/targets.h"
 
 namespace qad {
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr const char* kAllLinear = "all-linear";
-
-// As PEFT: the whole name, or its end after a dot.
-bool EndsWithName(std::string_view module, std::string_view name) {
-  return module == name ||
-         (module.ends_with(name) && module.size() > name.size() && module[module.size() - name.size() - 1] == '.');
-}
-
-bool Names(const std::string& target, const AdapterSite& site) {
-  return target == kAllLinear || target == RoleName(site.role) || EndsWithName(site.module, target);
-}
-
-std::string LeafName(const std::string& module) { return module.substr(module.rfind('.') + 1); }
-
-[[noreturn]] void FailNoSuchTarget(const Transformer& model, const std::string& target) {
-  std::set<std::string> names = {kAllLinear};
-  for (const AdapterSite& site : model.sites()) names.insert({std::string(RoleName(site.role)), LeafName(site.module)});
-  const std::vector<std::string> known(names.begin(), names.end());
-  std::string listed;
-  for (const std::string& name : known) listed += (listed.empty() ? "" : ", ") + name;
-  Fail(ErrorKind::kUsage,
-       "lora.target_modules: \"{}\" names no linear layer of this model{}; it has {} (the head takes no adapter)",
-       target, Suggestion(target, known), listed);
-}
 
 std::string Describe(const Transformer& model) {
   const ModelConfig& c = model.config();
@@ -61,15 +36,10 @@ size_t SiteOf(const Transformer& model, const PeftModule& module, const std::str
 }  // namespace
 
 std::vector<AdapterSite> SelectSites(const Transformer& model, const std::vector<std::string>& targets) {
-  if (targets.empty())
-    Fail(ErrorKind::kUsage, "lora.target_modules: names nothing; \"{}\" adapts every linear layer", kAllLinear);
-  for (const std::string& target : targets)
-    if (std::ranges::none_of(model.sites(), [&](const AdapterSite& site) { return Names(target, site); }))
-      FailNoSuchTarget(model, target);
+  std::vector<LinearModule> modules;
+  for (const AdapterSite& site : model.sites()) modules.push_back({site.role, site.module});
   std::vector<AdapterSite> chosen;
-  for (const AdapterSite& site : model.sites())
-    if (std::ranges::any_of(targets, [&](const std::string& target) { return Names(target, site); }))
-      chosen.push_back(site);
+  for (const size_t place : SelectTargets(modules, targets)) chosen.push_back(model.sites()[place]);
   return chosen;
 }
 

@@ -17,8 +17,8 @@ Decision MakeDecision(const Config& config, const std::filesystem::path& root, b
 // memory_math.json of the configuration's model, with what the run measured where there is a results.json.
 MemoryMath MakeMemory(Workspace& workspace, const Results* results);
 
-// memory_math.md, benchmark_results.md, decision_memo.md (which says so where there is no decision) and report.html, from what lies in
-// `root`. Returns their paths.
+// memory_math.md, benchmark_results.md, decision_memo.md (which says so where there is no decision) and report.html,
+// from what lies in `root`. Returns their paths.
 std::vector<std::filesystem::path> RenderPack(const std::filesystem::path& root);
 
 }  // namespace qad

@@ -116,8 +116,8 @@ std::unique_ptr<Index> OpenIndex(Workspace& workspace, bool rebuild, IndexReport
   const auto start = std::chrono::steady_clock::now();
   const std::filesystem::path path = workspace.config.output / "index.db";
   // Length is counted in words: the index must not depend on which model will read it.
-  if (rebuild) std::filesystem::remove(path);
-  WriteIndex(path, ChunkDocuments(workspace.CurrentDocuments(), workspace.config.rag.chunk_tokens, CountWords));
+  WriteIndex(path, ChunkDocuments(workspace.CurrentDocuments(), workspace.config.rag.chunk_tokens, CountWords),
+             rebuild);
   auto index = std::make_unique<Index>(path);
   if (report != nullptr)
     *report = {std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),

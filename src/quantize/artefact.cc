@@ -50,6 +50,8 @@ Json ConfigFromGguf(const GgufFile& file) {
   if (!config.rope_scaling.empty())
     FailInput("{}: rotary scaling \"{}\" is not carried over to a config.json by this version", where,
               config.rope_scaling);
+  if (!config.not_run.empty())
+    FailInput("{}: {} is not carried over to a config.json by this version", where, config.not_run);
   Json json = ConfigToJson(config);
   for (const char* name : {"bos", "eos"})
     if (const std::string key = fmt::format("tokenizer.ggml.{}_token_id", name); file.Has(key))
