@@ -40,21 +40,11 @@ struct RowScore {
   bool same_top;
 };
 
-// D(p ‖ q) = Σ p (log p − log q).
-double KlDivergence(const float* p, double p_norm, const float* q, double q_norm, size_t n) {
-  double sum = 0;
-  for (size_t i = 0; i < n; ++i) {
-    const double log_p = p[i] - p_norm;
-    sum += std::exp(log_p) * (log_p - (q[i] - q_norm));
-  }
-  return sum < 0 ? 0 : sum;  // rounding may fall below zero; NaN stays
-}
-
 RowScore ScoreRow(const float* model, const float* reference, size_t vocab, TokenId target) {
-  const double norm = LogSumExp(model, vocab);
-  RowScore score{.log_probability = model[static_cast<size_t>(target)] - norm, .kl = 0, .same_top = true};
+  const double log_probability = static_cast<double>(model[static_cast<size_t>(target)]) - LogSumExp(model, vocab);
+  RowScore score{.log_probability = log_probability, .kl = 0, .same_top = true};
   if (reference == nullptr) return score;
-  score.kl = KlDivergence(reference, LogSumExp(reference, vocab), model, norm, vocab);
+  score.kl = KlDivergence(reference, model, vocab);
   score.same_top = ArgMax(model, vocab) == ArgMax(reference, vocab);
   return score;
 }

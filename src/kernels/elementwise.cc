@@ -184,6 +184,23 @@ float MaxOf(const float* x, size_t n) {
   return largest;
 }
 
+// With sums of e^(p − max p) and e^(q − max q): Σ p (log p − log q) = Σ softmax(p)·(p − q) + lse(q) − lse(p).
+double KlDivergence(const float* p, const float* q, size_t n) {
+  const float top_p = MaxOf(p, n), top_q = MaxOf(q, n);
+  const float sum_p = SumOf(
+      n, [&](auto d, size_t i) HWY_ATTR { return ExpKeepingNan(d, hn::Sub(hn::LoadU(d, p + i), hn::Set(d, top_p))); });
+  const float sum_q = SumOf(
+      n, [&](auto d, size_t i) HWY_ATTR { return ExpKeepingNan(d, hn::Sub(hn::LoadU(d, q + i), hn::Set(d, top_q))); });
+  const float weighted = SumOf(n, [&](auto d, size_t i) HWY_ATTR {
+    const auto a = hn::LoadU(d, p + i);
+    return hn::Mul(ExpKeepingNan(d, hn::Sub(a, hn::Set(d, top_p))), hn::Sub(a, hn::LoadU(d, q + i)));
+  });
+  const double kl = static_cast<double>(weighted) / static_cast<double>(sum_p) +
+                    (static_cast<double>(top_q) - static_cast<double>(top_p)) +
+                    std::log(static_cast<double>(sum_q) / static_cast<double>(sum_p));
+  return kl < 0 ? 0 : kl;  // rounding may fall below zero; NaN stays
+}
+
 template <class Condition>
 HWY_INLINE size_t FirstWhere(const float* x, size_t n, Condition&& condition) {
   const Wide d;
@@ -291,6 +308,7 @@ HWY_EXPORT(GeluTanh);
 HWY_EXPORT(GeluTanhBackward);
 HWY_EXPORT(Softmax);
 HWY_EXPORT(LogSumExp);
+HWY_EXPORT(KlDivergence);
 HWY_EXPORT(ArgMax);
 HWY_EXPORT(ExpMinus);
 HWY_EXPORT(Rotate);
@@ -327,6 +345,7 @@ float Softmax(const float* x, float scale, float* out, size_t n) {
   return HWY_DYNAMIC_DISPATCH(Softmax)(x, scale, out, n);
 }
 float LogSumExp(const float* x, size_t n) { return HWY_DYNAMIC_DISPATCH(LogSumExp)(x, n); }
+double KlDivergence(const float* p, const float* q, size_t n) { return HWY_DYNAMIC_DISPATCH(KlDivergence)(p, q, n); }
 size_t ArgMax(const float* x, size_t n) { return HWY_DYNAMIC_DISPATCH(ArgMax)(x, n); }
 void ExpMinus(const float* x, float scale, float log_sum_exp, float* out, size_t n) {
   HWY_DYNAMIC_DISPATCH(ExpMinus)(x, scale, log_sum_exp, out, n);

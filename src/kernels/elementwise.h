@@ -33,6 +33,9 @@ void GeluTanhBackward(const float* x, const float* d_out, float* dx, size_t n);
 float Softmax(const float* x, float scale, float* out, size_t n);
 // Only the log-sum-exp of x. n >= 1.
 float LogSumExp(const float* x, size_t n);
+// D(p ‖ q) = Σ p (log p − log q) of the distributions that the logits p and q stand for, in nats; never below zero, but
+// NaN where one of them is. n >= 1.
+double KlDivergence(const float* p, const float* q, size_t n);
 // Index of the first NaN where there is one, else of the first largest. n >= 1.
 size_t ArgMax(const float* x, size_t n);
 // out = e^(scale·x − log_sum_exp): a softmax again, from its remembered normaliser.

@@ -194,6 +194,27 @@ TEST_P(Elementwise, SoftmaxLogSumExpAndExpMinus) {
   }
 }
 
+TEST_P(Elementwise, KlDivergence) {
+  for (const size_t n : OddSizes()) {
+    const auto p = Normals(n, 1, 4), noise = Normals(n, 2, 0.1f);
+    auto q = p;
+    for (size_t i = 0; i < n; ++i) q[i] += noise[i] + 3;  // a constant changes no distribution
+    double sum_p = 0, sum_q = 0, want = 0;
+    for (size_t i = 0; i < n; ++i)
+      sum_p += std::exp(static_cast<double>(p[i])), sum_q += std::exp(static_cast<double>(q[i]));
+    for (size_t i = 0; i < n; ++i) {
+      const double log_p = static_cast<double>(p[i]) - std::log(sum_p),
+                   log_q = static_cast<double>(q[i]) - std::log(sum_q);
+      want += std::exp(log_p) * (log_p - log_q);
+    }
+    // Sums of up to 4,099 terms in f32: their relative error enters through the logarithm.
+    EXPECT_NEAR(KlDivergence(p.data(), q.data(), n), want, 64 * kEps) << n;
+    EXPECT_EQ(KlDivergence(p.data(), p.data(), n), 0) << n;
+    q[n / 2] = kNan;
+    EXPECT_TRUE(std::isnan(KlDivergence(p.data(), q.data(), n))) << n;
+  }
+}
+
 TEST_P(Elementwise, ArgMaxIsTheFirstLargestOrTheFirstNan) {
   for (const size_t n : OddSizes()) {
     for (const size_t at : {size_t{0}, n / 3, n / 2, n - 1}) {
