@@ -15,13 +15,14 @@
 namespace qad {
 namespace {
 
-constexpr size_t kRows = 4096, kCols = 1536, kMostRows = 8;
+constexpr size_t kRows = 4096, kCols = 1536, kMostRows = 64;
 
 struct Fixture {
   RandomMatrix matrix;
   std::vector<float> x = Normals(kMostRows * kCols, 3), y = std::vector<float>(kMostRows * kRows);
   std::vector<int8_t> codes = std::vector<int8_t>(kMostRows * kCols);
   std::vector<float> pairs = std::vector<float>(2 * kMostRows * kCols / kBlock);
+  std::vector<int32_t> shifts = std::vector<int32_t>(kMostRows * kCols / kBlock);
 
   explicit Fixture(Layout layout) : matrix(layout, kRows, kCols) {}
 
@@ -29,8 +30,9 @@ struct Fixture {
   void Int8(size_t count) {
     constexpr size_t kBlocks = kCols / kBlock;
     for (size_t m = 0; m < count; ++m)
-      QuantizeActivations(x.data() + m * kCols, kCols, codes.data() + m * kCols, pairs.data() + 2 * m * kBlocks);
-    DotRowsInt8(matrix.view(), 0, kRows, {codes.data(), pairs.data(), count, kBlocks}, y.data(), kRows);
+      QuantizeActivations(x.data() + m * kCols, kCols, codes.data() + m * kCols, pairs.data() + 2 * m * kBlocks,
+                          shifts.data() + m * kBlocks);
+    DotRowsInt8(matrix.view(), 0, kRows, {codes.data(), pairs.data(), shifts.data(), count, kBlocks}, y.data(), kRows);
   }
   // int8 activations: half a step of max/127 each, as random signs; exact: rounding only.
   void Compare(size_t count, bool int8) const {
@@ -69,11 +71,10 @@ void Time(benchmark::State& state, const std::shared_ptr<Fixture>& fixture, cons
 void Register() {
   for (const Layout layout : kAllLayouts) {
     const auto fixture = std::make_shared<Fixture>(layout);
-    const bool integer = layout == Layout::kInt8Row || layout == Layout::kInt8Block || layout == Layout::kInt4Block;
     for (const std::string& target : SupportedTargets())
       for (const bool int8 : {false, true})
         for (const size_t count : {size_t{1}, kMostRows}) {
-          if (int8 && !integer) continue;
+          if (int8 && !IsInteger(layout)) continue;
           const std::string name = std::string(LayoutName(layout)) + (int8 ? "/int8 activations/" : "/exact/") +
                                    target + "/rows:" + std::to_string(count);
           benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {

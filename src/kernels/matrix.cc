@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/half.h"
+#include "kernels/tiles.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/matrix.cc"
@@ -118,44 +119,24 @@ HWY_INLINE void DecodeInt8Block(const int8_t* codes, float scale, float offset, 
   for (; i < n; ++i) out[i] = static_cast<float>(codes[i]) * scale + offset;
 }
 
-HWY_INLINE void UnpackInt4(const uint8_t* packed, int8_t* codes) {
-#if HWY_TARGET == HWY_SCALAR
-  for (size_t i = 0; i < 16; ++i) {
-    codes[i] = static_cast<int8_t>(packed[i] & 15);
-    codes[i + 16] = static_cast<int8_t>(packed[i] >> 4);
-  }
-#else
-  const hn::Full128<uint8_t> u8;
-  const hn::Full128<int8_t> i8;
-  const auto bytes = hn::LoadU(u8, packed);
-  const auto low = hn::And(bytes, hn::Set(u8, 15));
-  const hn::Repartition<uint16_t, decltype(u8)> u16;
-  const auto high = hn::And(hn::BitCast(u8, hn::ShiftRight<4>(hn::BitCast(u16, bytes))), hn::Set(u8, 15));
-  hn::StoreU(hn::BitCast(i8, low), i8, codes);
-  hn::StoreU(hn::BitCast(i8, high), i8, codes + 16);
-#endif
-}
-
-HWY_INLINE void DecodeBlocks(const MatrixView& w, size_t row, float* out) {
-  constexpr size_t kChunk = 32;  // blocks whose scales are converted at a time
-  const std::byte* codes = w.codes + row * w.stride_bytes;
-  const size_t blocks = w.cols / kBlock;
-  HWY_ALIGN float pairs[2 * kChunk];
-  for (size_t b = 0; b < blocks; ++b, out += kBlock) {
-    if (b % kChunk == 0)
-      Decode<FromF16>(w.block_pairs + (row * blocks + b) * 2, pairs, 2 * std::min(kChunk, blocks - b));
-    const float* pair = pairs + 2 * (b % kChunk);
-    HWY_ALIGN int8_t unpacked[kBlock];
-    const int8_t* block = unpacked;
-    if (w.layout == Layout::kInt4Block)
-      UnpackInt4(reinterpret_cast<const uint8_t*>(codes) + b * 16, unpacked);
-    else
-      block = reinterpret_cast<const int8_t*>(codes) + b * kBlock;
-    DecodeInt8Block(block, pair[0], pair[1], kBlock, out);
+HWY_INLINE void DecodeBlocks(const MatrixView& w, size_t row, bool codes_alone, float* out) {
+  const size_t r = row % kTileRows;
+  for (size_t b = 0; b * kBlock < w.cols; ++b) {
+    HWY_ALIGN int8_t codes[kBlock];
+    ReadBlock(w, row, b, codes);
+    float scale = 1, offset = 0;
+    if (w.layout == Layout::kInt8Row && !codes_alone) scale = w.row_scales[row];
+    if (w.layout != Layout::kInt8Row) {
+      const uint16_t* pairs = TilePairs(w, row, b);
+      scale = F16ToFloat(pairs[r]);
+      offset = F16ToFloat(pairs[kTileRows + r]);
+    }
+    DecodeInt8Block(codes, scale, offset, std::min(kBlock, w.cols - b * kBlock), out + b * kBlock);
   }
 }
 
-void DecodeRow(const MatrixView& w, size_t row, float* out) {
+// Of kInt8Row with `codes_alone` without the row's scale.
+void DecodeRow(const MatrixView& w, size_t row, bool codes_alone, float* out) {
   const std::byte* codes = w.codes + row * w.stride_bytes;
   switch (w.layout) {
     case Layout::kF32:
@@ -165,10 +146,9 @@ void DecodeRow(const MatrixView& w, size_t row, float* out) {
     case Layout::kBF16:
       return Decode<FromBF16>(reinterpret_cast<const uint16_t*>(codes), out, w.cols);
     case Layout::kInt8Row:
-      return DecodeInt8Block(reinterpret_cast<const int8_t*>(codes), w.row_scales[row], 0, w.cols, out);
     case Layout::kInt8Block:
     case Layout::kInt4Block:
-      return DecodeBlocks(w, row, out);
+      return DecodeBlocks(w, row, codes_alone, out);
   }
 }
 
@@ -253,7 +233,7 @@ void DotRows(const MatrixView& w, size_t begin, size_t end, const float* x, size
         DotDense<FromBF16>(reinterpret_cast<const uint16_t*>(codes), w.cols, x, count, ldx, y + r, ldy);
         break;
       default:
-        HWY_NAMESPACE::DecodeRow(w, r, scratch);
+        HWY_NAMESPACE::DecodeRow(w, r, false, scratch);
         DotDense<FromF32>(scratch, w.cols, x, count, ldx, y + r, ldy);
     }
   }
@@ -340,6 +320,34 @@ size_t LayoutRowBytes(Layout layout, size_t cols) {
   return 0;
 }
 
+size_t LayoutRows(Layout layout, size_t rows) {
+  return IsInteger(layout) ? (rows + kTileRows - 1) / kTileRows * kTileRows : rows;
+}
+
+void PlaceRow(const MatrixView& matrix, size_t row, const std::byte* codes, const uint16_t* pairs) {
+  const bool four = matrix.layout == Layout::kInt4Block;
+  const size_t r = row % kTileRows, bytes = CodeBytes(matrix.layout);
+  for (size_t b = 0; b * kBlock < matrix.cols; ++b) {
+    const std::byte* from = codes + b * bytes;
+    auto* to = const_cast<std::byte*>(TileBlock(matrix, row, b)) + 4 * r;
+    if (four) {
+      const auto value = [&](size_t i) {
+        const auto byte = std::to_integer<unsigned>(from[i % 16]);
+        return i < 16 ? byte & 15 : byte >> 4;
+      };
+      for (size_t i = 0; i < kBlock; i += 8)
+        for (size_t t = 0; t < 4; ++t)
+          to[i / 8 * kTileColumn + t] = static_cast<std::byte>(value(i + t) | value(i + t + 4) << 4);
+    } else {
+      for (size_t i = 0; i < kBlock; i += 4) std::memcpy(to + i / 4 * kTileColumn, from + i, 4);
+    }
+    if (pairs == nullptr) continue;
+    auto* at = const_cast<uint16_t*>(TilePairs(matrix, row, b));
+    at[r] = pairs[2 * b];
+    at[kTileRows + r] = pairs[2 * b + 1];
+  }
+}
+
 size_t LayoutScaleBytes(Layout layout, size_t cols) {
   if (layout == Layout::kInt8Row) return sizeof(float);
   if (layout == Layout::kInt8Block || layout == Layout::kInt4Block) return Blocks(cols) * 2 * sizeof(uint16_t);
@@ -369,17 +377,14 @@ void ConvertFromF16(const uint16_t* in, float* out, size_t n) { HWY_DYNAMIC_DISP
 void ConvertToBF16(const float* in, uint16_t* out, size_t n) { HWY_DYNAMIC_DISPATCH(ConvertToBF16)(in, out, n); }
 void ConvertToF16(const float* in, uint16_t* out, size_t n) { HWY_DYNAMIC_DISPATCH(ConvertToF16)(in, out, n); }
 
-void DecodeRow(const MatrixView& matrix, size_t row, float* out) { HWY_DYNAMIC_DISPATCH(DecodeRow)(matrix, row, out); }
+void DecodeRow(const MatrixView& matrix, size_t row, float* out) {
+  HWY_DYNAMIC_DISPATCH(DecodeRow)(matrix, row, false, out);
+}
 
 void DecodeRowsBF16(const MatrixView& matrix, size_t begin, size_t count, uint16_t* out) {
-  static constexpr float kOnes[1] = {1.0f};
   float* scratch = Scratch(matrix.cols);
   for (size_t r = 0; r < count; ++r) {
-    MatrixView row = matrix;
-    row.codes += (begin + r) * matrix.stride_bytes;
-    if (matrix.layout == Layout::kInt8Row) row.row_scales = kOnes;  // codes alone: exact in bf16
-    if (row.block_pairs != nullptr) row.block_pairs += (begin + r) * (matrix.cols / kBlock) * 2;
-    DecodeRow(row, 0, scratch);
+    HWY_DYNAMIC_DISPATCH(DecodeRow)(matrix, begin + r, true, scratch);  // codes alone are exact in bf16
     ConvertToBF16(scratch, out + r * matrix.cols, matrix.cols);
   }
 }

@@ -1,7 +1,8 @@
 // Runtime layouts of weight matrices, and products of one to a few rows with them. The many stored formats are repacked
 // at load into these few (model/weights); the decoded values are equal.
 //
-// A matrix is (rows = outputs, cols = inputs), row-major. Row r of the codes starts at codes + r·stride_bytes.
+// A matrix is (rows = outputs, cols = inputs). Dense layouts are row-major: row r starts at codes + r·stride_bytes. The
+// integer layouts go in tiles of 16 rows (kernels/tiles.h), the last one filled up with rows of zeros.
 #pragma once
 
 #include <cstddef>
@@ -15,25 +16,35 @@ enum class Layout : uint8_t {
   kBF16,
   kInt8Row,    // int8 codes, one f32 scale a row: w = scale·q
   kInt8Block,  // int8 codes in blocks of 32, an f16 pair (scale, offset) a block: w = scale·q + offset
-  kInt4Block,  // 4-bit codes 0…15 in blocks of 32, likewise; byte i of a block holds values i (low) and i+16 (high)
+  kInt4Block,  // 4-bit codes 0…15 in blocks of 32, likewise
 };
 
 inline constexpr size_t kBlock = 32;
+inline constexpr size_t kTileRows = 16;
+
+inline bool IsInteger(Layout layout) { return layout >= Layout::kInt8Row; }
 
 struct MatrixView {
   Layout layout = Layout::kF32;
   size_t rows = 0, cols = 0;
   const std::byte* codes = nullptr;
   size_t stride_bytes = 0;
-  const float* row_scales = nullptr;      // kInt8Row: (rows)
-  const uint16_t* block_pairs = nullptr;  // block layouts: (rows, cols/32, 2) f16: scale, offset
+  const float* row_scales = nullptr;      // kInt8Row: (rows), filled up to whole tiles
+  const uint16_t* block_pairs = nullptr;  // block layouts: (tiles, cols/32, 2, 16) f16: scales, then offsets
 };
+
+// Rows as they are stored: whole tiles of the integer layouts.
+size_t LayoutRows(Layout layout, size_t rows);
 
 // Bytes of one row of codes, padded where the kernels want whole blocks.
 size_t LayoutRowBytes(Layout layout, size_t cols);
 // Bytes of scales and offsets beside the codes of one row.
 size_t LayoutScaleBytes(Layout layout, size_t cols);
 const char* LayoutName(Layout layout);
+
+// Puts a row's codes (int8: one a byte; int4: byte i of a block holds values i and, high, i+16) and, for block layouts,
+// its (scale, offset) pairs into an integer matrix. Rows may be put at the same time.
+void PlaceRow(const MatrixView& matrix, size_t row, const std::byte* codes, const uint16_t* pairs);
 
 // Row `row` decoded to `cols` floats.
 void DecodeRow(const MatrixView& matrix, size_t row, float* out);
@@ -50,15 +61,21 @@ void WeightedSums(const MatrixView& matrix, const float* weights, size_t count, 
 
 // Activations as int8 in blocks of 32: x ≈ scale·q, scale = max|x|/127 per block; the last block is filled with zeros.
 struct QuantizedRows {
-  const int8_t* codes = nullptr;  // (count, blocks·32)
-  const float* pairs = nullptr;   // (count, blocks, 2): scale, and scale·Σq for the offsets
+  const int8_t* codes = nullptr;    // (count, blocks·32)
+  const float* pairs = nullptr;     // (count, blocks, 2): scale, and scale·Σq for the offsets
+  const int32_t* shifts = nullptr;  // (count, blocks): −128·Σq, which makes up for weights taken as unsigned
   size_t count = 0, blocks = 0;
 };
 // Writes ⌈cols/32⌉ blocks of one row of `cols` values. A value that is not finite makes its block's pair so.
-void QuantizeActivations(const float* x, size_t cols, int8_t* codes, float* pairs);
+void QuantizeActivations(const float* x, size_t cols, int8_t* codes, float* pairs, int32_t* shifts);
 
-// As DotRows, for the int8 and int4 layouts, by integer dot products; y of row r at y[m·ldy + r].
+// As DotRows, for the integer layouts, by integer dot products; y of row r at y[m·ldy + r]. Quickest where begin and
+// end are multiples of kTileRows.
 void DotRowsInt8(const MatrixView& matrix, size_t begin, size_t end, const QuantizedRows& x, float* y, size_t ldy);
+
+// Whether integer products outrun dense ones for any number of rows: the CPU has AVX-512 VNNI, and the current target
+// uses it.
+bool HasVnni();
 
 void ConvertToBF16(const float* in, uint16_t* out, size_t n);
 void ConvertFromBF16(const uint16_t* in, float* out, size_t n);

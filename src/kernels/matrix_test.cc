@@ -185,15 +185,18 @@ TEST_P(Matrix, SumsOfRowsEqualTheReference) {
 struct Quantized {
   std::vector<int8_t> codes;
   std::vector<float> pairs;
+  std::vector<int32_t> shifts;
   QuantizedRows rows;
   float scale(size_t m, size_t b) const { return pairs[2 * (m * rows.blocks + b)]; }
   Quantized(const float* x, size_t count, size_t cols) {
     const size_t blocks = (cols + kBlock - 1) / kBlock;
     codes.resize(count * blocks * kBlock);
     pairs.resize(2 * count * blocks);
+    shifts.resize(count * blocks);
     for (size_t m = 0; m < count; ++m)
-      QuantizeActivations(x + m * cols, cols, codes.data() + m * blocks * kBlock, pairs.data() + 2 * m * blocks);
-    rows = {codes.data(), pairs.data(), count, blocks};
+      QuantizeActivations(x + m * cols, cols, codes.data() + m * blocks * kBlock, pairs.data() + 2 * m * blocks,
+                          shifts.data() + m * blocks);
+    rows = {codes.data(), pairs.data(), shifts.data(), count, blocks};
   }
 };
 
@@ -213,6 +216,7 @@ TEST_P(Matrix, ActivationsKeepTheirErrorBound) {
       }
       ASSERT_EQ(q.scale(0, b), largest / 127.0f);
       ASSERT_EQ(q.pairs[2 * b + 1], q.scale(0, b) * static_cast<float>(sum));
+      ASSERT_EQ(q.shifts[b], -128 * sum);
       for (size_t i = b * kBlock; i < std::min(cols, (b + 1) * kBlock); ++i) {
         // Half a step, and the rounding of x · (1/scale) near a half.
         const double error = std::fabs(static_cast<double>(q.scale(0, b)) * q.codes[i] - static_cast<double>(x[i]));
@@ -240,11 +244,11 @@ TEST_P(Matrix, ActivationsOfZerosAndOfNan) {
 
 // The integer product is exact: it equals the product of the decoded weights with the decoded activations.
 TEST_P(Matrix, IntegerProductsEqualTheReference) {
-  constexpr size_t kRows = 5, kBegin = 1, kEnd = 4;
+  constexpr size_t kRows = 53, kBegin = 1, kEnd = 51;  // parts of the first and the last tile, two whole ones
   for (const Layout layout : {Layout::kInt8Row, Layout::kInt8Block, Layout::kInt4Block}) {
     for (const size_t cols : WidthsOf(layout)) {
       const RandomMatrix w(layout, kRows, cols);
-      for (const size_t count : {1, 2, 4, 5, 8}) {
+      for (const size_t count : {1, 2, 4, 5, 13}) {
         const auto x = Normals(count * cols, 1);
         const Quantized q(x.data(), count, cols);
         std::vector<float> decoded(count * cols);

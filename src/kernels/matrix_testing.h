@@ -40,16 +40,17 @@ class RandomMatrix {
       }
     for (size_t r = 0; r < rows; ++r)
       for (size_t i = 0; i < cols; ++i) Fill(random, r, i);
+    if (IsInteger(layout)) Tile();
   }
 
   MatrixView view() const {
     return {.layout = layout_,
             .rows = rows_,
             .cols = cols_,
-            .codes = codes_.data(),
+            .codes = tiles_.empty() ? codes_.data() : tiles_.data(),
             .stride_bytes = LayoutRowBytes(layout_, cols_),
             .row_scales = row_scales_.empty() ? nullptr : row_scales_.data(),
-            .block_pairs = pairs_.empty() ? nullptr : pairs_.data()};
+            .block_pairs = tile_pairs_.empty() ? nullptr : tile_pairs_.data()};
   }
   std::vector<float> Row(size_t row) const {
     return {decoded_.begin() + static_cast<std::ptrdiff_t>(row * cols_),
@@ -70,6 +71,16 @@ class RandomMatrix {
   }
 
  private:
+  void Tile() {
+    const size_t rows = LayoutRows(layout_, rows_);
+    tiles_.resize(rows * LayoutRowBytes(layout_, cols_));
+    tile_pairs_.resize(rows * LayoutScaleBytes(layout_, cols_) / sizeof(uint16_t));
+    row_scales_.resize(row_scales_.empty() ? 0 : rows);
+    for (size_t r = 0; r < rows_; ++r)
+      PlaceRow(view(), r, codes_.data() + r * LayoutRowBytes(layout_, cols_),
+               pairs_.empty() ? nullptr : pairs_.data() + 2 * r * (cols_ / kBlock));
+  }
+
   void Fill(Random& random, size_t row, size_t i) {
     std::byte* at = codes_.data() + row * LayoutRowBytes(layout_, cols_);
     float& value = decoded_[row * cols_ + i];
@@ -116,9 +127,9 @@ class RandomMatrix {
 
   Layout layout_;
   size_t rows_, cols_;
-  std::vector<std::byte> codes_;
+  std::vector<std::byte> codes_, tiles_;  // row by row; of integer layouts as the kernels want them
   std::vector<float> row_scales_;
-  std::vector<uint16_t> pairs_;
+  std::vector<uint16_t> pairs_, tile_pairs_;
   std::vector<float> decoded_;
 };
 

@@ -31,6 +31,8 @@ std::vector<std::string> SupportedTargets() {
 // Asked through the same dispatch as every kernel.
 std::string CurrentTarget() { return HWY_DYNAMIC_DISPATCH(NameOfThisTarget)(); }
 
+bool TargetIsAvx512() { return (hwy::SupportedTargets() & HWY_AVX3) != 0; }
+
 void ForceTarget(std::string_view name) {
   hwy::SetSupportedTargetsForTest(0);
   if (name != "auto") {

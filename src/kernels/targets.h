@@ -10,6 +10,8 @@ namespace qad {
 // Names of the targets this build has and this CPU supports, best first ("AVX3", "AVX2", "SSE4", "SSSE3", "SCALAR").
 std::vector<std::string> SupportedTargets();
 std::string CurrentTarget();
+// Whether that is one with AVX-512: code outside of Highway that needs it asks here, so that a forced target holds.
+bool TargetIsAvx512();
 
 // Restricts every later kernel call to `name`; "auto" lifts the restriction.
 // Errors (kUsage): a target that this build lacks or this CPU does not support; the message lists those it has.

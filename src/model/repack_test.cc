@@ -37,14 +37,17 @@ TEST_P(Repack, DecodesToTheSameValues) {
       std::vector<std::byte> codes(LayoutRowBytes(layout, cols));
       std::vector<uint16_t> pairs(cols / 32 * 2, 0x7e00);
       RepackRow(GetParam(), row.data(), cols, codes.data(), pairs.data());
-      DecodeRow({.layout = layout,
-                 .rows = 1,
-                 .cols = cols,
-                 .codes = codes.data(),
-                 .stride_bytes = codes.size(),
-                 .row_scales = nullptr,
-                 .block_pairs = pairs.data()},
-                0, got.data());
+      std::vector<std::byte> tile(codes.size() * kTileRows);
+      std::vector<uint16_t> tile_pairs(pairs.size() * kTileRows);
+      const MatrixView view{.layout = layout,
+                            .rows = 1,
+                            .cols = cols,
+                            .codes = tile.data(),
+                            .stride_bytes = codes.size(),
+                            .row_scales = nullptr,
+                            .block_pairs = tile_pairs.data()};
+      PlaceRow(view, 0, codes.data(), pairs.data());
+      DecodeRow(view, 0, got.data());
       ASSERT_TRUE(AllClose(got, want, 0)) << format.name << " " << cols << " " << seed;
     }
   }

@@ -124,19 +124,23 @@ void TensorSource::ReadRow(size_t row, float* out) const {
   codec.decode_row(data + StoredRow(row) * codec.RowBytes(cols), out, cols);
 }
 
-void TensorSource::CopyRow(size_t row, const MatrixView& view) const {
-  auto* codes = const_cast<std::byte*>(view.codes) + row * view.stride_bytes;
+void TensorSource::PlaceIntegerRow(size_t row, const MatrixView& view) const {
+  static thread_local std::vector<std::byte> codes;
+  static thread_local std::vector<uint16_t> pairs;
+  codes.assign(view.stride_bytes, std::byte{0});  // kernels read whole blocks
   if (view.layout == Layout::kInt8Row) {
-    std::memcpy(codes, data + row * cols, cols);
-    std::memset(codes + cols, 0, view.stride_bytes - cols);  // kernels read whole blocks
+    std::memcpy(codes.data(), data + row * cols, cols);
     std::memcpy(const_cast<float*>(view.row_scales) + row, scales + row * sizeof(float), sizeof(float));
-    return;
+    return PlaceRow(view, row, codes.data(), nullptr);
   }
-  if (view.layout == Layout::kInt8Block || view.layout == Layout::kInt4Block) {
-    RepackRow(format, data + StoredRow(row) * GetFormat(format).RowBytes(cols), cols, codes,
-              const_cast<uint16_t*>(view.block_pairs) + row * (cols / kBlock) * 2);
-    return;
-  }
+  pairs.resize(cols / kBlock * 2);
+  RepackRow(format, data + StoredRow(row) * GetFormat(format).RowBytes(cols), cols, codes.data(), pairs.data());
+  PlaceRow(view, row, codes.data(), pairs.data());
+}
+
+void TensorSource::CopyRow(size_t row, const MatrixView& view) const {
+  if (IsInteger(view.layout)) return PlaceIntegerRow(row, view);
+  auto* codes = const_cast<std::byte*>(view.codes) + row * view.stride_bytes;
   if (view.layout == Layout::kF16 && !transposed) {
     std::memcpy(codes, data + StoredRow(row) * cols * 2, cols * 2);
     return;

@@ -22,6 +22,7 @@ struct TensorSource {
   void ReadRow(size_t row, float* out) const;
 
  private:
+  void PlaceIntegerRow(size_t row, const MatrixView& view) const;
   size_t StoredRow(size_t row) const;
 };
 

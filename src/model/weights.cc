@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <map>
 #include <mutex>
@@ -60,6 +61,10 @@ void Weights::Lay() {
         view.row_scales = reinterpret_cast<const float*>(scale_at);
       else if (spec.scale_bytes() > 0)
         view.block_pairs = reinterpret_cast<const uint16_t*>(scale_at);
+      if (LayoutRows(spec.layout, spec.rows) != spec.rows) {  // the last tile is filled up
+        std::memset(code_at, 0, spec.code_bytes());
+        std::memset(scale_at, 0, spec.scale_bytes());
+      }
       code_at += spec.code_bytes();
       scale_at += spec.scale_bytes();
     }
@@ -122,6 +127,7 @@ namespace {
 // Whether `next` lies right behind `last` in memory, so that both are one matrix.
 bool Adjoins(const MatrixView& last, const MatrixView& next) {
   if (last.layout != next.layout || last.cols != next.cols) return false;
+  if (LayoutRows(last.layout, last.rows) != last.rows) return false;  // its last tile is filled up with zeros
   if (last.codes + last.rows * last.stride_bytes != next.codes) return false;
   if (last.row_scales != nullptr && last.row_scales + last.rows != next.row_scales) return false;
   return last.block_pairs == nullptr || last.block_pairs + last.rows * (last.cols / kBlock) * 2 == next.block_pairs;

@@ -12,21 +12,17 @@ namespace {
 
 // Up to this many rows the weights are streamed once by our own dot products; beyond, a dense product pays.
 constexpr size_t kFewRows = 8;
-// Integer weights go on with integer products up to here: decoding a panel costs as much as these rows, and a batch of
-// sequences is then computed as each of them alone.
+// Integer weights go on with integer products up to here where the CPU has no VNNI: decoding a panel costs as much as
+// these rows. With VNNI they are the quickest for any number.
 constexpr size_t kFewIntegerRows = 16;
-constexpr size_t kRowsPerTask = 16;  // outputs a thread takes at a time: work is cut by shape
-constexpr size_t kPanelRows = 512;   // outputs decoded at a time for a dense product
+constexpr size_t kRowsPerTask = kTileRows;  // outputs a thread takes at a time: work is cut by shape
+constexpr size_t kPanelRows = 512;          // outputs decoded at a time for a dense product
 
 // Below this many multiplications a parallel region costs more than it saves. Serial and parallel cut the work alike.
 constexpr size_t kMinParallelWork = 1 << 18;
 // Outputs of narrow matrices cost as much as those of 4 inputs: they have to be written.
 bool Pays(size_t outputs, size_t inputs, size_t count) {
   return outputs * std::max<size_t>(inputs, 4) * count >= kMinParallelWork;
-}
-
-bool IsInteger(Layout layout) {
-  return layout == Layout::kInt8Row || layout == Layout::kInt8Block || layout == Layout::kInt4Block;
 }
 
 struct Rows {
@@ -45,11 +41,16 @@ void FewRowsExact(const MatrixView& w, const Rows& x, float* y, size_t ldy) {
 
 QuantizedRows Quantize(Context& context, const Rows& x, size_t cols) {
   const size_t blocks = (cols + kBlock - 1) / kBlock, all = x.count * blocks;
-  float* pairs = context.Scratch(Context::Slot::kQuantized, all * (2 + kBlock / sizeof(float)));
-  auto* codes = reinterpret_cast<int8_t*>(pairs + 2 * all);
-  for (size_t m = 0; m < x.count; ++m)
-    QuantizeActivations(x.data + m * x.stride, cols, codes + m * blocks * kBlock, pairs + 2 * m * blocks);
-  return {codes, pairs, x.count, blocks};
+  float* pairs = context.Scratch(Context::Slot::kQuantized, all * (3 + kBlock / sizeof(float)));
+  auto* shifts = reinterpret_cast<int32_t*>(pairs + 2 * all);
+  auto* codes = reinterpret_cast<int8_t*>(pairs + 3 * all);
+#pragma omp parallel for schedule(static) if (Pays(x.count, cols, 1))
+  for (int64_t row = 0; row < static_cast<int64_t>(x.count); ++row) {
+    const size_t m = static_cast<size_t>(row);
+    QuantizeActivations(x.data + m * x.stride, cols, codes + m * blocks * kBlock, pairs + 2 * m * blocks,
+                        shifts + m * blocks);
+  }
+  return {codes, pairs, shifts, x.count, blocks};
 }
 
 void FewRowsInt8(const MatrixView& w, const QuantizedRows& x, float* y, size_t ldy) {
@@ -133,7 +134,8 @@ void BaseForward(Context& context, const Linear& linear, const Rows& x, float* y
     const MatrixView& part = linear.parts[p];
     float* out = y + first;
     const bool integer = fast && IsInteger(part.layout);
-    if (x.count > (integer ? kFewIntegerRows : kFewRows)) {
+    const size_t few = !integer ? kFewRows : HasVnni() ? x.count : kFewIntegerRows;
+    if (x.count > few) {
       if (fast && context.has_bf16 && part.layout != Layout::kF32 && many.type == MatmulType::kF32) {
         many.type = MatmulType::kBF16;
         many.a = ToBF16(context, Context::Slot::kActivations, x.data, x.count, linear.in, x.stride);

@@ -1,0 +1,127 @@
+#include "kernels/tiles_vnni.h"
+
+#include "base/error.h"
+#include "kernels/targets.h"
+#include "kernels/tiles.h"
+
+#if defined(__x86_64__) && !defined(QAD_SCALAR)
+#include <immintrin.h>
+
+namespace qad {
+namespace {
+
+#define QAD_VNNI __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni,f16c")))
+#define QAD_VNNI_INLINE __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni,f16c"), always_inline)) inline
+
+constexpr size_t kColumns = kBlock / 4;  // vectors of a block, four values of each row in each
+constexpr size_t kAtOnce = 8;            // rows of activations: their sums and the block's codes fill the registers
+constexpr size_t kPrefetchBytes = 2048;  // ahead of the codes being read
+
+// The block's codes as unsigned bytes: int4 as they are, int8 plus 128.
+template <Layout kLayout>
+QAD_VNNI_INLINE void LoadBlock(const std::byte* block, __m512i* codes) {
+  if constexpr (kLayout == Layout::kInt4Block) {
+    const __m512i low = _mm512_set1_epi8(15);
+    for (size_t j = 0; j < kColumns / 2; ++j) {
+      const __m512i both = _mm512_loadu_si512(block + j * kTileColumn);
+      codes[2 * j] = _mm512_and_si512(both, low);
+      codes[2 * j + 1] = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
+    }
+  } else {
+    const __m512i sign = _mm512_set1_epi8(static_cast<char>(0x80));
+    for (size_t j = 0; j < kColumns; ++j)
+      codes[j] = _mm512_xor_si512(_mm512_loadu_si512(block + j * kTileColumn), sign);
+  }
+}
+
+QAD_VNNI_INLINE __m512 HalvesAt(const uint16_t* at) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
+}
+
+template <Layout kLayout, size_t kCount>
+QAD_VNNI_INLINE void DotTileOf(const MatrixView& w, size_t row, const QuantizedRows& x, size_t first, float* y,
+                               size_t ldy) {
+  constexpr size_t kBytes = kTileRows * (kLayout == Layout::kInt4Block ? kBlock / 2 : kBlock);
+  const std::byte* block = TileBlock(w, row, 0);
+  const uint16_t* pairs = kLayout == Layout::kInt8Row ? nullptr : TilePairs(w, row, 0);
+  __m512 sums[kCount];
+  for (__m512& sum : sums) sum = _mm512_setzero_ps();
+  for (size_t b = 0; b < x.blocks; ++b, block += kBytes) {
+    for (size_t i = 0; i < kBytes; i += kTileColumn)
+      _mm_prefetch(reinterpret_cast<const char*>(block + kPrefetchBytes + i), _MM_HINT_T0);
+    __m512i codes[kColumns];
+    LoadBlock<kLayout>(block, codes);
+    __m512 scales = _mm512_set1_ps(1), offsets = _mm512_setzero_ps();
+    if constexpr (kLayout != Layout::kInt8Row) {
+      scales = HalvesAt(pairs);
+      offsets = HalvesAt(pairs + kTileRows);
+      pairs += kTilePairs;
+    }
+    for (size_t m = 0; m < kCount; ++m) {
+      const size_t at = (first + m) * x.blocks + b;
+      const int8_t* four = x.codes + at * kBlock;
+      __m512i even = _mm512_setzero_si512(), odd = _mm512_setzero_si512();
+      if constexpr (kLayout != Layout::kInt4Block) even = _mm512_set1_epi32(x.shifts[at]);
+      for (size_t j = 0; j < kColumns; j += 2) {
+        int32_t a, c;
+        std::memcpy(&a, four + 4 * j, sizeof(a));
+        std::memcpy(&c, four + 4 * j + 4, sizeof(c));
+        even = _mm512_dpbusd_epi32(even, codes[j], _mm512_set1_epi32(a));
+        odd = _mm512_dpbusd_epi32(odd, codes[j + 1], _mm512_set1_epi32(c));
+      }
+      const __m512 products = _mm512_cvtepi32_ps(_mm512_add_epi32(even, odd));
+      const __m512 scale = _mm512_mul_ps(scales, _mm512_set1_ps(x.pairs[2 * at]));
+      sums[m] = _mm512_fmadd_ps(products, scale, sums[m]);
+      if constexpr (kLayout != Layout::kInt8Row)
+        sums[m] = _mm512_fmadd_ps(offsets, _mm512_set1_ps(x.pairs[2 * at + 1]), sums[m]);
+    }
+  }
+  for (size_t m = 0; m < kCount; ++m) {
+    if constexpr (kLayout == Layout::kInt8Row) sums[m] = _mm512_mul_ps(sums[m], _mm512_loadu_ps(w.row_scales + row));
+    _mm512_storeu_ps(y + m * ldy, sums[m]);
+  }
+}
+
+template <Layout kLayout>
+QAD_VNNI void DotAll(const MatrixView& w, size_t row, const QuantizedRows& x, size_t first, size_t count, float* y,
+                     size_t ldy) {
+  size_t m = 0;
+  for (; m + kAtOnce <= count; m += kAtOnce) DotTileOf<kLayout, kAtOnce>(w, row, x, first + m, y + m * ldy, ldy);
+  for (; m + 4 <= count; m += 4) DotTileOf<kLayout, 4>(w, row, x, first + m, y + m * ldy, ldy);
+  for (; m < count; ++m) DotTileOf<kLayout, 1>(w, row, x, first + m, y + m * ldy, ldy);
+}
+
+}  // namespace
+
+void DotTileVnni(const MatrixView& w, size_t row, const QuantizedRows& x, size_t first, size_t count, float* y,
+                 size_t ldy) {
+  switch (w.layout) {
+    case Layout::kInt8Row:
+      return DotAll<Layout::kInt8Row>(w, row, x, first, count, y, ldy);
+    case Layout::kInt8Block:
+      return DotAll<Layout::kInt8Block>(w, row, x, first, count, y, ldy);
+    case Layout::kInt4Block:
+      return DotAll<Layout::kInt4Block>(w, row, x, first, count, y, ldy);
+    default:
+      QAD_CHECK(false);
+  }
+}
+
+bool HasVnni() {
+  static const bool has = __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
+                          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("f16c");
+  return has && TargetIsAvx512();
+}
+
+}  // namespace qad
+
+#else
+
+namespace qad {
+
+void DotTileVnni(const MatrixView&, size_t, const QuantizedRows&, size_t, size_t, float*, size_t) { QAD_CHECK(false); }
+bool HasVnni() { return false; }
+
+}  // namespace qad
+
+#endif
