@@ -51,13 +51,18 @@ std::vector<Stage> QuantizeStages(Workspace& workspace) {
   return stages;
 }
 
+std::string DocumentsHash(const Config& config, const std::vector<fs::path>& documents) {
+  Json chunks = Json::array();
+  for (const Chunk& chunk : ChunkDocuments(documents, config.rag.chunk_tokens, CountWords))
+    chunks.push_back(chunk.id + "\n" + chunk.text);
+  return Sha256(chunks.dump());
+}
+
 Stage IndexStage(Workspace& workspace) {
-  Json documents = Json::array();
-  for (const Chunk& chunk : ChunkDocuments(workspace.CurrentDocuments(), workspace.config.rag.chunk_tokens, CountWords))
-    documents.push_back(chunk.id + "\n" + chunk.text);
   Stage stage{.name = "index",
               .label = "index the documents",
-              .inputs = {{"program", ProgramSha256()}, {"documents", Sha256(documents.dump())}},
+              .inputs = {{"program", ProgramSha256()},
+                         {"documents", DocumentsHash(workspace.config, workspace.CurrentDocuments())}},
               .outputs = {workspace.config.output / "index.db"},
               .run = {}};
   stage.run = [&workspace] {

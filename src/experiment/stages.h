@@ -27,6 +27,8 @@ Results RunStage(const Workspace& workspace, const Stage& stage);
 std::vector<Stage> QuantizeStages(Workspace& workspace);
 std::vector<Stage> TrainStages(Workspace& workspace);
 Stage IndexStage(Workspace& workspace);
+// Of their chunks: what an index over them holds.
+std::string DocumentsHash(const Config& config, const std::vector<std::filesystem::path>& documents);
 // Samples land in samples/<arm>.jsonl.
 std::vector<Stage> EvaluateStages(Workspace& workspace);
 Stage BaselineStage(Workspace& workspace);

@@ -30,13 +30,37 @@ struct TrainingData {
   std::vector<Item> train, dev;
 };
 
-// data.dev is of the kind of data.train; an adapter with data of its own is validated on a share of these.
+// Whether the adapter only ever answers with passages before it: then it is validated so.
+bool AnswersFromPassages(const Config& config, const std::string& adapter) {
+  const auto uses = [&](const ArmConfig& arm) { return arm.adapter == adapter; };
+  const auto without = [&](const ArmConfig& arm) { return uses(arm) && arm.prompting != Prompting::kRag; };
+  return !config.data.documents.empty() && std::ranges::any_of(config.arms, uses) &&
+         std::ranges::none_of(config.arms, without);
+}
+
+// Items with the passages that retrieval finds for them. The dev set is of the time of the training data, so the
+// documents are those from before the update.
+std::vector<Item> WithPassages(const Workspace& workspace, std::vector<Item> items) {
+  const Config& config = workspace.config;
+  const fs::path path = workspace.root / "cache" / "validation-index.db";
+  WriteIndex(path, ChunkDocuments(config.data.documents, config.rag.chunk_tokens, CountWords));
+  const Index index(path);
+  for (Item& item : items)
+    if (item.passages.empty() && item.retrieve && !item.plain_text)
+      item.passages = ToPassages(index.Search(QuestionOf(item), config.rag.top_k));
+  return items;
+}
+
+// Validation is on data.dev, or on a share of the adapter's own data where there is none.
 TrainingData DataOf(const Workspace& workspace, const AdapterConfig& config) {
   const bool own = config.data != workspace.config.data.train;
   TrainingData data{
       .train = own ? TakeInTurn(LoadDataset(config.data), workspace.scope.max_train_samples) : workspace.train,
-      .dev = own ? std::vector<Item>() : workspace.dev};
-  if (data.dev.empty()) data.dev = SplitDev(data.train, config.train.dev_fraction, workspace.config.seed);
+      .dev = workspace.dev};
+  if (data.dev.empty())
+    data.dev = SplitDev(data.train, config.train.dev_fraction, workspace.config.seed);
+  else if (AnswersFromPassages(workspace.config, config.name))
+    data.dev = WithPassages(workspace, std::move(data.dev));
   return data;
 }
 
@@ -193,7 +217,13 @@ Stage TrainStage(Workspace& workspace, const AdapterConfig& config) {
                          {"max_eval_samples", workspace.scope.max_eval_samples}},
               .outputs = {folder / "adapter_model.safetensors", folder / "adapter_config.json"},
               .run = {}};
-  if (!workspace.config.data.dev.empty()) stage.inputs["dev"] = Sha256File(workspace.config.data.dev);
+  if (!workspace.config.data.dev.empty()) {
+    stage.inputs["dev"] = Sha256File(workspace.config.data.dev);
+    if (AnswersFromPassages(workspace.config, config.name)) {
+      stage.inputs["documents"] = DocumentsHash(workspace.config, workspace.config.data.documents);
+      stage.inputs["top_k"] = workspace.config.rag.top_k;
+    }
+  }
   stage.run = [&workspace, config, folder] { return TrainAdapter(workspace, config, folder); };
   return stage;
 }
