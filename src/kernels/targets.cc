@@ -12,6 +12,7 @@ HWY_BEFORE_NAMESPACE();
 namespace qad::HWY_NAMESPACE {
 
 const char* NameOfThisTarget() { return hwy::TargetName(HWY_TARGET); }
+bool ThisTargetIsAvx512() { return HWY_TARGET <= HWY_AVX3; }  // smaller values are better targets
 
 }  // namespace qad::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -20,6 +21,7 @@ HWY_AFTER_NAMESPACE();
 namespace qad {
 
 HWY_EXPORT(NameOfThisTarget);
+HWY_EXPORT(ThisTargetIsAvx512);
 
 std::vector<std::string> SupportedTargets() {
   std::vector<std::string> names;
@@ -31,7 +33,8 @@ std::vector<std::string> SupportedTargets() {
 // Asked through the same dispatch as every kernel.
 std::string CurrentTarget() { return HWY_DYNAMIC_DISPATCH(NameOfThisTarget)(); }
 
-bool TargetIsAvx512() { return (hwy::SupportedTargets() & HWY_AVX3) != 0; }
+// Not hwy::SupportedTargets(), which asks the CPU anew: in a virtual machine that takes microseconds.
+bool TargetIsAvx512() { return HWY_DYNAMIC_DISPATCH(ThisTargetIsAvx512)(); }
 
 void ForceTarget(std::string_view name) {
   hwy::SetSupportedTargetsForTest(0);

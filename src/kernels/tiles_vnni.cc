@@ -4,7 +4,10 @@
 #include "kernels/targets.h"
 #include "kernels/tiles.h"
 
-#if defined(__x86_64__) && !defined(QAD_SCALAR)
+#if defined(__x86_64__) && !defined(HWY_COMPILE_ONLY_SCALAR)
+// GCC 12 warns of the undefined vectors in its own intrinsics (GCC bug 105593).
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
 
 namespace qad {
