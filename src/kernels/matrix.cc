@@ -217,8 +217,32 @@ void DotNarrow(const MatrixView& w, size_t begin, size_t end, const float* x, si
     }
 }
 
+// The same for two bf16 columns, which are the halves of one word.
+void DotPairs(const MatrixView& w, size_t begin, size_t end, const float* x, size_t count, size_t ldx, float* y,
+              size_t ldy) {
+  const Wide d;
+  const hn::RebindToUnsigned<Wide> u32;
+  const size_t step = hn::Lanes(d);
+  size_t r = begin;
+  for (; r + step <= end; r += step) {
+    const auto both = hn::LoadU(u32, reinterpret_cast<const uint32_t*>(w.codes) + r);
+    const auto first = hn::BitCast(d, hn::ShiftLeft<16>(both));
+    const auto second = hn::BitCast(d, hn::And(both, hn::Set(u32, 0xffff0000u)));
+    for (size_t m = 0; m < count; ++m) {
+      const auto sum = hn::Mul(first, hn::Set(d, x[m * ldx]));
+      hn::StoreU(hn::MulAdd(second, hn::Set(d, x[m * ldx + 1]), sum), d, y + m * ldy + r);
+    }
+  }
+  const auto* weights = reinterpret_cast<const uint16_t*>(w.codes);
+  for (; r < end; ++r)
+    for (size_t m = 0; m < count; ++m)
+      y[m * ldy + r] = BF16ToFloat(weights[2 * r]) * x[m * ldx] + BF16ToFloat(weights[2 * r + 1]) * x[m * ldx + 1];
+}
+
 void DotRows(const MatrixView& w, size_t begin, size_t end, const float* x, size_t count, size_t ldx, float* scratch,
              float* y, size_t ldy) {
+  if (w.layout == Layout::kBF16 && w.cols == 2 && w.stride_bytes == 4)
+    return DotPairs(w, begin, end, x, count, ldx, y, ldy);
   if (w.layout == Layout::kF32 && w.cols < hn::Lanes(Wide())) return DotNarrow(w, begin, end, x, count, ldx, y, ldy);
   for (size_t r = begin; r < end; ++r) {
     const std::byte* codes = w.codes + r * w.stride_bytes;

@@ -7,6 +7,7 @@
 #include "base/testing.h"
 #include "kernels/matrix_testing.h"
 #include "kernels/targets_testing.h"
+#include "kernels/tiles_vnni.h"
 
 namespace qad {
 namespace {
@@ -243,7 +244,7 @@ TEST_P(Matrix, ActivationsOfZerosAndOfNan) {
 }
 
 // The integer product is exact: it equals the product of the decoded weights with the decoded activations.
-TEST_P(Matrix, IntegerProductsEqualTheReference) {
+void ExpectIntegerProducts() {
   constexpr size_t kRows = 53, kBegin = 1, kEnd = 51;  // parts of the first and the last tile, two whole ones
   for (const Layout layout : {Layout::kInt8Row, Layout::kInt8Block, Layout::kInt4Block}) {
     for (const size_t cols : WidthsOf(layout)) {
@@ -287,6 +288,14 @@ TEST_P(Matrix, IntegerProductsEqualTheReference) {
       }
     }
   }
+}
+
+TEST_P(Matrix, IntegerProductsEqualTheReference) { ExpectIntegerProducts(); }
+
+TEST_P(Matrix, IntegerProductsWithoutVnni) {
+  AllowVnni(false);
+  ExpectIntegerProducts();
+  AllowVnni(true);
 }
 
 TEST(MatrixLayout, RowsHoldWholeBlocks) {

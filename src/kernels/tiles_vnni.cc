@@ -110,10 +110,16 @@ void DotTileVnni(const MatrixView& w, size_t row, const QuantizedRows& x, size_t
   }
 }
 
+namespace {
+bool allowed = true;
+}  // namespace
+
+void AllowVnni(bool allow) { allowed = allow; }
+
 bool HasVnni() {
   static const bool has = __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
                           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("f16c");
-  return has && TargetIsAvx512();
+  return has && allowed && TargetIsAvx512();
 }
 
 }  // namespace qad
@@ -123,6 +129,7 @@ bool HasVnni() {
 namespace qad {
 
 void DotTileVnni(const MatrixView&, size_t, const QuantizedRows&, size_t, size_t, float*, size_t) { QAD_CHECK(false); }
+void AllowVnni(bool) {}
 bool HasVnni() { return false; }
 
 }  // namespace qad

@@ -10,4 +10,7 @@ namespace qad {
 void DotTileVnni(const MatrixView& w, size_t row, const QuantizedRows& x, size_t first, size_t count, float* y,
                  size_t ldy);
 
+// For tests: what a CPU with AVX-512 and without VNNI would run.
+void AllowVnni(bool allow);
+
 }  // namespace qad
