@@ -52,7 +52,7 @@ void QuantizeActivations(const float* x, size_t cols, int8_t* codes, float* pair
     pairs[2 * b] = scale;
     const int32_t sum = hn::GetLane(hn::SumOfLanes(i32, total));
     pairs[2 * b + 1] = scale * static_cast<float>(sum);
-    shifts[b] = -128 * sum;
+    shifts[b] = static_cast<int32_t>(0u - 128u * static_cast<uint32_t>(sum));  // of NaN the sum is any number
   }
 }
 
