@@ -73,10 +73,6 @@ void QuantizeActivations(const float* x, size_t cols, int8_t* codes, float* pair
 // end are multiples of kTileRows.
 void DotRowsInt8(const MatrixView& matrix, size_t begin, size_t end, const QuantizedRows& x, float* y, size_t ldy);
 
-// Whether integer products outrun dense ones for any number of rows: the CPU has AVX-512 VNNI, and the current target
-// uses it.
-bool HasVnni();
-
 void ConvertToBF16(const float* in, uint16_t* out, size_t n);
 void ConvertFromBF16(const uint16_t* in, float* out, size_t n);
 void ConvertToF16(const float* in, uint16_t* out, size_t n);

@@ -14,7 +14,7 @@
 namespace qad {
 
 // exact: f32 activations and accumulation. fast: bf16 for dense products of many rows, int8 activations for quantized
-// weights (without AVX-512 VNNI only of a few rows); the default.
+// weights of a few rows; the default.
 enum class Numerics : uint8_t { kExact, kFast };
 
 enum class Timed : uint8_t { kEmbed, kNorm, kLinear, kAdapter, kRope, kAttention, kActivation, kHead, kLoss, kCount };
