@@ -13,8 +13,8 @@ namespace {
 // Up to this many rows the weights are streamed once by our own dot products; beyond, a dense product pays.
 constexpr size_t kFewRows = 8;
 // Integer weights go on with integer products up to here, and a batch of sequences is then computed as each of them
-// alone. Prompts are longer: they are multiplied in bf16, whose error is far smaller (on SmolLM2 as stored a KL divergence
-// of 0.0002 nats against 0.0037 of int8 activations).
+// alone. Prompts are longer: they are multiplied in bf16, whose error is far smaller (on SmolLM2 as stored a KL
+// divergence of 0.0002 nats against 0.0037 of int8 activations).
 constexpr size_t kFewIntegerRows = 16;
 constexpr size_t kRowsPerTask = kTileRows;  // outputs a thread takes at a time: work is cut by shape
 constexpr size_t kPanelRows = 512;          // outputs decoded at a time for a dense product
