@@ -1,6 +1,7 @@
 #include "adapt/examples.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "adapt/seeds.h"
@@ -73,9 +74,7 @@ ExampleSet MakeExamples(const Tokenizer& tokenizer, const ChatTemplate& chat, st
   ExampleSet set;
   for (const Item& item : items) {
     TrainExample example = MakeExample(tokenizer, chat, item, prompt, completion_only);
-    if (example.tokens.size() + 1 > max_length)
-      set.skipped.push_back(item.id);
-    else if (example.supervised() > 0)
+    if (example.tokens.size() + 1 <= max_length && example.supervised() > 0)
       set.examples.push_back(std::move(example));
     else
       set.skipped.push_back(item.id);
@@ -89,7 +88,7 @@ ExampleSet MakeExamples(const Tokenizer& tokenizer, const ChatTemplate& chat, st
 std::vector<Item> SplitDev(std::vector<Item>& train, double fraction, uint64_t seed) {
   const size_t n = train.size();
   if (fraction <= 0 || n < 2) return {};
-  const auto count = std::clamp<size_t>(static_cast<size_t>(fraction * static_cast<double>(n) + 0.5), 1, n - 1);
+  const auto count = std::clamp<size_t>(static_cast<size_t>(std::lround(fraction * static_cast<double>(n))), 1, n - 1);
   std::vector<size_t> order(n);
   std::iota(order.begin(), order.end(), size_t{0});
   Random(SeedFor(seed, SeedPurpose::kDevSplit)).Shuffle(order);

@@ -63,7 +63,8 @@ TEST(Random, BelowIsEven) {
   Random random(3);
   std::vector<int> counts(kFaces);
   for (int i = 0; i < kDraws; ++i) ++counts.at(random.Below(kFaces));
-  for (const int count : counts) EXPECT_NEAR(count, kDraws / kFaces, 5 * std::sqrt(kDraws * (1.0 / 6) * (5.0 / 6)));
+  for (const int count : counts)
+    EXPECT_NEAR(count, 1.0 * kDraws / kFaces, 5 * std::sqrt(kDraws * (1.0 / 6) * (5.0 / 6)));
   EXPECT_EQ(random.Below(1), 0u);
 }
 

@@ -42,7 +42,7 @@ class TempFolder {
   std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
   // Writes a file (folders on the way are made) and returns its path.
   std::filesystem::path Write(std::string_view name, std::string_view bytes) const {
-    const std::filesystem::path file = path_ / name;
+    std::filesystem::path file = path_ / name;
     std::filesystem::create_directories(file.parent_path());
     std::ofstream(file, std::ios::binary) << bytes;
     return file;

@@ -38,8 +38,8 @@ YAML::Node LoadYaml(const std::filesystem::path& path) {
   }
 }
 
-YamlMap::YamlMap(YAML::Node node, std::string path, YamlErrors& errors, std::map<std::string, std::string> hints)
-    : node_(std::move(node)), path_(std::move(path)), errors_(errors), hints_(std::move(hints)) {
+YamlMap::YamlMap(const YAML::Node& node, std::string path, YamlErrors& errors, std::map<std::string, std::string> hints)
+    : node_(node), path_(std::move(path)), errors_(errors), hints_(std::move(hints)) {
   if (!node_.IsDefined() || node_.IsNull()) {
     node_ = YAML::Node(YAML::NodeType::Map);
     return;

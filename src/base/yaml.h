@@ -39,7 +39,7 @@ YAML::Node LoadYaml(const std::filesystem::path& path);
 class YamlMap {
  public:
   // A null node is an empty mapping. `hints` maps words people may write to the key they mean (rank → r).
-  YamlMap(YAML::Node node, std::string path, YamlErrors& errors, std::map<std::string, std::string> hints = {});
+  YamlMap(const YAML::Node& node, std::string path, YamlErrors& errors, std::map<std::string, std::string> hints = {});
   ~YamlMap();
   YamlMap(const YamlMap&) = delete;
   YamlMap& operator=(const YamlMap&) = delete;

@@ -35,7 +35,7 @@ std::string DefaultArm(const Config& config) {
   const fs::path path = config.output / "decision.json";
   const bool decided = fs::exists(path);
   if (decided)
-    if (const std::string recommended = ReadDecision(path).recommended; !recommended.empty()) return recommended;
+    if (std::string recommended = ReadDecision(path).recommended; !recommended.empty()) return recommended;
   const std::string& first = config.arms.front().name;
   fmt::print(stderr, "{}: {}; asking the first arm, '{}' (--arm names another)\n", path.string(),
              decided ? "recommends none of the arms" : "no decision there yet", first);

@@ -35,6 +35,9 @@ Json TrainedJson(const Trained& trained) {
           {"trainable_parameters", trained.Value("trainable_parameters")},
           {"seconds", trained.Value("seconds")},
           {"peak_rss_bytes", trained.Value("peak_rss_bytes")},
+          {"resumed_from_step", trained.Value("resumed_from_step")},
+          {"skipped_items", trained.Value("skipped_items")},
+          {"skipped_dev_items", trained.Value("skipped_dev_items")},
           {"losses", trained.curve.losses},
           {"validation_losses", trained.curve.validation_losses},
           {"validation_scores", trained.curve.validation_scores}};
@@ -47,6 +50,11 @@ void PrintTrained(const Trained& trained) {
   if (const auto loss = trained.Find("validation_loss")) fmt::print(", validation loss {:.4f}", *loss);
   if (const auto score = trained.Find("validation_score")) fmt::print(", validation score {:.3f}", *score);
   fmt::print("\n{}\n", trained.folder);
+  if (const double step = trained.Value("resumed_from_step"); step > 0) fmt::print("went on from step {}\n", step);
+  for (const auto& [metric, of] :
+       {std::pair("skipped_items", "training"), std::pair("skipped_dev_items", "validation")})
+    if (const double items = trained.Value(metric); items > 0)
+      fmt::print("{} {} items are longer than data.max_length and were left out\n", items, of);
 }
 
 void TrainCommand(const ExperimentOptions& options, const GlobalFlags& flags) {

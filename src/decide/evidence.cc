@@ -60,18 +60,20 @@ void GatherUpdate(const Results& results, const ArmInfo& info, ArmEvidence& arm)
   }
 }
 
-ArmEvidence GatherArm(const Results& results, const ArmInfo& info, const std::vector<RequiredSlice>& required) {
+ArmEvidence GatherArm(const Results& results, const ArmInfo& info, const std::vector<RequiredSlice>& required,
+                      const DecideOptions& options) {
   ArmEvidence arm;
   arm.arm = info.name;
   arm.candidate = !info.baseline;
   arm.moving_parts = info.moving_parts;
   for (const RequiredSlice& slice : required)
-    arm.quality.push_back(EstimateFrom(results.Find(info.name, slice.slice, slice.metric)));
-  arm.memory = EstimateFrom(results.Find(info.name, kMemorySlice, "peak_rss_bytes"));
+    arm.quality.push_back(EstimateFrom(results.Find(info.name, slice.slice, slice.metric), options.confidence));
+  arm.memory = EstimateFrom(results.Find(info.name, kMemorySlice, "peak_rss_bytes"), options.confidence);
   // What a query takes with the answers this arm gives; without that row, with the fixed length of the timing.
   const Row* query = results.Find(info.name, kSpeedSlice, "query_seconds");
-  arm.query_seconds = EstimateFrom(query ? query : results.Find(info.name, kSpeedSlice, "latency_p50"));
-  arm.latency_p95 = EstimateFrom(results.Find(info.name, kSpeedSlice, "latency_p95"));
+  arm.query_seconds =
+      EstimateFrom(query ? query : results.Find(info.name, kSpeedSlice, "latency_p50"), options.confidence);
+  arm.latency_p95 = EstimateFrom(results.Find(info.name, kSpeedSlice, "latency_p95"), options.confidence);
   arm.trained = !info.adapter.empty();
   if (arm.trained)
     if (const Row* row = AdapterRow(results, info, kTrainingSlice, "seconds")) arm.training_seconds = row->value;
@@ -88,11 +90,11 @@ bool IsShare(const Row& row) {
 
 }  // namespace
 
-std::optional<Estimate> EstimateFrom(const Row* row) {
+std::optional<Estimate> EstimateFrom(const Row* row, double confidence) {
   if (!row) return std::nullopt;
   Estimate estimate{row->value, row->low.value_or(row->value), row->high.value_or(row->value), row->n};
   if (!row->low && !row->high && IsShare(*row)) {
-    const Interval interval = WilsonInterval(row->value, static_cast<double>(row->n), 0.95);
+    const Interval interval = WilsonInterval(row->value, static_cast<double>(row->n), confidence);
     estimate.low = interval.low;
     estimate.high = interval.high;
   }
@@ -113,7 +115,8 @@ std::vector<RequiredSlice> RequiredSlices(const Results& results, const DecideOp
 
 Evidence GatherEvidence(const Results& results, const DecideOptions& options) {
   Evidence evidence{.required = RequiredSlices(results, options), .arms = {}};
-  for (const ArmInfo& info : results.arms) evidence.arms.push_back(GatherArm(results, info, evidence.required));
+  for (const ArmInfo& info : results.arms)
+    evidence.arms.push_back(GatherArm(results, info, evidence.required, options));
   return evidence;
 }
 

@@ -46,6 +46,6 @@ std::vector<RequiredSlice> RequiredSlices(const Results& results, const DecideOp
 Evidence GatherEvidence(const Results& results, const DecideOptions& options);
 
 // The row's value with its interval. A share without interval gets Wilson's for its n, other figures none.
-std::optional<Estimate> EstimateFrom(const Row* row);
+std::optional<Estimate> EstimateFrom(const Row* row, double confidence);
 
 }  // namespace qad

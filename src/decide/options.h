@@ -19,6 +19,7 @@ struct DecideOptions {
   double utilization = 0.5;                // share of paid machine time that serves queries
   std::optional<double> human_hour_price;  // for the memo's notes alone: hours of people are in no cost
   double price_per_hour = 0.10;            // of the machine (hardware.price_per_hour)
+  double confidence = 0.95;                // of intervals that the rules make themselves (eval.confidence)
 };
 
 }  // namespace qad

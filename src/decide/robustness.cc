@@ -48,7 +48,7 @@ SliceTable MakeTable(const Evidence& evidence, const RequiredSlice& slice, const
 // The estimate a draw of clusters would have given. Yes/no scores get Wilson's interval; for others the interval of the
 // row moves along with the mean.
 std::optional<Estimate> Redraw(const SliceScores& scores, const std::vector<size_t>& draw,
-                               const std::optional<Estimate>& row) {
+                               const std::optional<Estimate>& row, double confidence) {
   std::vector<Cluster> drawn;
   Cluster total;
   for (const size_t index : draw) {
@@ -61,7 +61,7 @@ std::optional<Estimate> Redraw(const SliceScores& scores, const std::vector<size
   if (total.count == 0) return std::nullopt;
   const double mean = total.sum / static_cast<double>(total.count);
   if (scores.yes_no) {
-    const Interval interval = WilsonInterval(mean, EffectiveSize(drawn), 0.95);
+    const Interval interval = WilsonInterval(mean, EffectiveSize(drawn), confidence);
     return Estimate{mean, interval.low, interval.high, total.count};
   }
   if (!row) return std::nullopt;
@@ -79,7 +79,7 @@ std::optional<Estimate> RedrawRounds(const std::optional<Estimate>& speed, Rando
 }
 
 // Draws every slice and every speed once.
-Evidence Redraw(const Evidence& evidence, const std::vector<SliceTable>& tables, Random& random) {
+Evidence Redraw(const Evidence& evidence, const std::vector<SliceTable>& tables, double confidence, Random& random) {
   Evidence redrawn = evidence;
   std::vector<size_t> draw;
   for (size_t slice = 0; slice < tables.size(); ++slice) {
@@ -88,7 +88,7 @@ Evidence Redraw(const Evidence& evidence, const std::vector<SliceTable>& tables,
     for (size_t arm = 0; arm < redrawn.arms.size(); ++arm) {
       const SliceScores& scores = tables[slice].arms[arm];
       if (!scores.clusters.empty())
-        redrawn.arms[arm].quality[slice] = Redraw(scores, draw, evidence.arms[arm].quality[slice]);
+        redrawn.arms[arm].quality[slice] = Redraw(scores, draw, evidence.arms[arm].quality[slice], confidence);
     }
   }
   for (ArmEvidence& arm : redrawn.arms) {
@@ -123,7 +123,7 @@ Robustness Resample(const Evidence& evidence, const std::vector<Sample>& samples
   robustness.chosen.assign(evidence.arms.size(), 0);
   for (int64_t i = 0; i < resamples; ++i) {
     Random random(seed, static_cast<uint64_t>(i));
-    if (const auto choice = Choose(Redraw(evidence, tables, random), options))
+    if (const auto choice = Choose(Redraw(evidence, tables, options.confidence, random), options))
       robustness.chosen[*choice] += 1;
     else
       robustness.nothing += 1;

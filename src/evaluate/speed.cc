@@ -155,8 +155,8 @@ BenchRow BenchPrefill(Bencher& bench) {
   const double tokens = static_cast<double>(all), sequences = static_cast<double>(bench.batch);
   const double body = MatrixElements(bench.model, false), head = MatrixElements(bench.model, true) - body;
   const size_t step = StepRows(bench.batch);
-  const auto steps = static_cast<double>((all + step - 1) / step);
-  return Summarize(row, all, steps * WeightBytesRead(bench.model) + bench.KvRowBytes() * tokens,
+  const size_t steps = (all + step - 1) / step;
+  return Summarize(row, all, static_cast<double>(steps) * WeightBytesRead(bench.model) + bench.KvRowBytes() * tokens,
                    2 * (tokens * body + sequences * head));
 }
 

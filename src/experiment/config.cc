@@ -183,7 +183,7 @@ void ReadComparisons(YamlMap& root, Config& config) {
   }
 }
 
-void ReadDecide(YamlMap map, const HardwareConfig& hardware, DecideOptions& decide) {
+void ReadDecide(YamlMap map, const HardwareConfig& hardware, double confidence, DecideOptions& decide) {
   YamlMap required(map.Node("required"), "decide.required", map.errors());
   for (const std::string& slice : required.Keys()) {
     double floor = 0;
@@ -204,6 +204,7 @@ void ReadDecide(YamlMap map, const HardwareConfig& hardware, DecideOptions& deci
     decide.human_hour_price = price;
   }
   decide.price_per_hour = hardware.price_per_hour;
+  decide.confidence = confidence;
 }
 
 }  // namespace
@@ -244,7 +245,7 @@ Config LoadConfig(const fs::path& path) {
     ReadEval(YamlMap(root.Node("eval"), "eval", errors), config.eval);
     ReadArms(root, config);
     ReadComparisons(root, config);
-    ReadDecide(YamlMap(root.Node("decide"), "decide", errors), config.hardware, config.decide);
+    ReadDecide(YamlMap(root.Node("decide"), "decide", errors), config.hardware, config.eval.confidence, config.decide);
   }
   errors.Throw();
   return config;

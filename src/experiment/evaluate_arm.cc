@@ -46,22 +46,18 @@ bool Fits(const ArmRun& run, const Prompt& prompt) {
          prompt.tokens.size() + behind <= run.model.config().max_positions;
 }
 
+// Where no passage was found the model is not asked, and `answer` is empty.
 Sample MakeSample(const ArmRun& run, const Item& item, const Prompt& prompt, const Generated& answer) {
   Sample sample = StartSample(run.arm.name, item);
   sample.prompt_tokens = static_cast<int64_t>(prompt.tokens.size());
   sample.output_tokens = static_cast<int64_t>(answer.tokens.size());
   sample.truncated = answer.truncated;
   sample.seconds = answer.seconds;
-  sample.output = run.model.tokenizer.Decode(answer.tokens);
-  if (prompt.nothing_found) {  // what the model says without passages is not this arm's answer
-    sample.output = RefusalOf(run.workspace);
-    sample.output_tokens = 0;
-    sample.truncated = false;
-  }
+  sample.output = prompt.nothing_found ? RefusalOf(run.workspace) : run.model.tokenizer.Decode(answer.tokens);
   sample.passages = prompt.passages;
   sample.scores =
       ScoreAnswer({.item = item, .output = sample.output, .truncated = sample.truncated, .refusals = run.refusals});
-  if (!prompt.reference.empty())
+  if (!prompt.nothing_found && !prompt.reference.empty())
     sample.scores["answer_log_likelihood"] =
         answer.reference_log_probability / static_cast<double>(prompt.reference.size());
   return sample;
@@ -77,12 +73,13 @@ void RunItems(ArmRun& run, const PromptMaker& maker, std::span<const Item> items
       ++run.skipped;  // counted and reported, never cut
       continue;
     }
+    if (!prompt.nothing_found) {
+      tokens.push_back(prompt.tokens);
+      references.push_back(prompt.reference);
+    }
     kept.push_back(&item);
-    tokens.push_back(prompt.tokens);
-    references.push_back(prompt.reference);
     prompts.push_back(std::move(prompt));
   }
-  if (prompts.empty()) return;
   GenerateOptions options;
   options.max_new_tokens = run.workspace.config.eval.max_new_tokens;
   options.temperature = run.workspace.config.eval.temperature;
@@ -91,7 +88,10 @@ void RunItems(ArmRun& run, const PromptMaker& maker, std::span<const Item> items
   options.references = references;
   const std::vector<Generated> answers =
       Generate(run.workspace.context, run.model.transformer, run.model.tokenizer, tokens, options);
-  for (size_t i = 0; i < kept.size(); ++i) run.samples.push_back(MakeSample(run, *kept[i], prompts[i], answers[i]));
+  size_t next = 0;
+  for (size_t i = 0; i < kept.size(); ++i)
+    run.samples.push_back(
+        MakeSample(run, *kept[i], prompts[i], prompts[i].nothing_found ? Generated() : answers[next++]));
 }
 
 bool ShareSystemMessage(const Item& a, const Item& b) {

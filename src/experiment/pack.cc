@@ -36,15 +36,21 @@ std::vector<Sample> SamplesOf(const fs::path& root, const Results& results) {
 
 // Predicted beside measured, of every arm's inference and every adapter's training.
 void AddChecks(const Results& results, MemoryMath& math) {
-  for (const std::string_view slice : {kMemorySlice, kTrainingSlice}) {
-    for (const Row& predicted : results.rows) {
-      constexpr std::string_view kSuffix = "_predicted";
-      if (predicted.slice != slice || !predicted.metric.ends_with(kSuffix)) continue;
-      const std::string what = predicted.metric.substr(0, predicted.metric.size() - kSuffix.size());
-      if (const auto measured = results.Value(predicted.arm, slice, what))
-        math.checks.push_back(
-            {fmt::format("{}{}: {}", slice == kTrainingSlice ? "training of " : "", predicted.arm, what),
-             static_cast<uint64_t>(predicted.value), static_cast<uint64_t>(*measured)});
+  struct Checked {
+    std::string_view slice, of, metric, name;
+  };
+  static constexpr Checked kChecked[] = {{kMemorySlice, "", "weights_bytes", "weights"},
+                                         {kMemorySlice, "", "kv_bytes", "KV cache"},
+                                         {kMemorySlice, "", "workspace_bytes", "workspace"},
+                                         {kMemorySlice, "", "peak_rss_bytes", "peak RSS"},
+                                         {kTrainingSlice, "training of ", "tape_bytes", "activations"},
+                                         {kTrainingSlice, "training of ", "peak_rss_bytes", "peak RSS"}};
+  for (const Row& row : results.rows) {
+    for (const Checked& checked : kChecked) {
+      if (row.slice != checked.slice || row.metric != checked.metric) continue;
+      if (const auto predicted = results.Value(row.arm, row.slice, fmt::format("{}_predicted", row.metric)))
+        math.checks.push_back({fmt::format("{}{}: {}", checked.of, row.arm, checked.name),
+                               static_cast<uint64_t>(*predicted), static_cast<uint64_t>(row.value)});
     }
   }
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include "base/error.h"
 #include "base/random.h"
@@ -44,7 +45,7 @@ std::vector<Item> Proportional(const std::vector<const Item*>& answers, const st
                                size_t count) {
   const double share =
       static_cast<double>(refusals.size()) / static_cast<double>(std::max<size_t>(answers.size() + refusals.size(), 1));
-  size_t refused = static_cast<size_t>(share * static_cast<double>(count) + 0.5);
+  size_t refused = static_cast<size_t>(std::lround(share * static_cast<double>(count)));
   if (count >= 2 && !refusals.empty()) refused = std::clamp<size_t>(refused, 1, count - 1);
   refused = std::min(refused, refusals.size());
   std::vector<Item> shots;

@@ -160,7 +160,9 @@ Results TrainingRows(const std::string& name, const TrainResult& trained, const 
   add("adapter_bytes", static_cast<double>(adapter.bytes()));
   add("steps", static_cast<double>(trained.steps));
   add("best_step", static_cast<double>(trained.best_step));
+  add("resumed_from_step", static_cast<double>(trained.resumed_from));
   add("skipped_items", static_cast<double>(trained.skipped));
+  add("skipped_dev_items", static_cast<double>(trained.dev_skipped));
   if (!trained.losses.empty()) add("final_loss", trained.losses.back());
   AddValidation(name, trained, results);
   add("base_weights_bytes", static_cast<double>(base_bytes));

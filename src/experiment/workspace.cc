@@ -133,7 +133,7 @@ fs::path Workspace::AdapterFolder(const std::string& name) const {
 }
 
 fs::path Workspace::TrainingFolder(const std::string& name) const {
-  const fs::path folder = config.AdapterFolder(name);
+  fs::path folder = config.AdapterFolder(name);
   if (!scope.partial()) return folder;
   // A full training leaves its entry in the full run's cache.
   const fs::path entry = fs::path(SamplesFileName("train: " + name)).replace_extension(".json");

@@ -63,12 +63,13 @@ uint8_t ToCode(float value, float top) { return value > 0 ? static_cast<uint8_t>
 
 // Symmetric: the value of largest magnitude lands on the lowest code. Returns d.
 float ChooseSymmetric(const float* x, int levels, Codes& codes) {
+  const int half = levels / 2;
   float largest = x[0];  // zero keeps its sign
   for (size_t i = 1; i < kBlockValues; ++i)
     if (std::fabs(x[i]) > std::fabs(largest)) largest = x[i];
-  const float d = largest / static_cast<float>(-levels / 2);
+  const float d = largest / static_cast<float>(-half);
   const float inverse = InverseOf(d), top = static_cast<float>(levels - 1);
-  const float middle = static_cast<float>(levels / 2) + 0.5f;
+  const float middle = static_cast<float>(half) + 0.5f;
   for (size_t i = 0; i < kBlockValues; ++i) codes[i] = ToCode(x[i] * inverse + middle, top);
   return d;
 }
@@ -88,7 +89,7 @@ struct Blocks {
   static constexpr size_t kFifth = kAffine ? 4 : 2;              // offset of the fifth bits
   static constexpr size_t kLow = kFifth + (kBits == 5 ? 4 : 0);  // offset of the nibbles
   static constexpr size_t kBytes = kLow + 16;
-  static constexpr int kLevels = 1 << kBits;
+  static constexpr int kLevels = 1 << kBits, kHalf = kLevels / 2;
 
   static void Decode(const std::byte* row, float* out, size_t cols) {
     Codes codes;
@@ -98,7 +99,7 @@ struct Blocks {
       const float d = LoadHalf(row);
       const float m = kAffine ? LoadHalf(row + 2) : 0.0f;
       for (size_t i = 0; i < kBlockValues; ++i)
-        out[i] = kAffine ? d * static_cast<float>(codes[i]) + m : d * static_cast<float>(codes[i] - kLevels / 2);
+        out[i] = kAffine ? d * static_cast<float>(codes[i]) + m : d * static_cast<float>(codes[i] - kHalf);
     }
   }
 

@@ -27,7 +27,7 @@ class ModelFilesTest : public ::testing::Test {
   }
   // The same as the hub lays it out: blobs named by hash, snapshots of links.
   fs::path Snapshot(const std::string& hub, const std::string& revision) const {
-    const fs::path root = folder_ / hub / "models--org--name";
+    fs::path root = folder_ / hub / "models--org--name";
     fs::create_directories(root / "blobs");
     fs::create_directories(root / "snapshots" / revision);
     for (const auto& entry : fs::directory_iterator(TestData("io/sharded"))) {

@@ -107,7 +107,7 @@ HWY_INLINE void AddBlock(const MatrixView& w, size_t row, size_t block, const in
   const bool four = w.layout == Layout::kInt4Block;
   const auto* column = reinterpret_cast<const uint8_t*>(TileBlock(w, row, block));
   HWY_ALIGN int16_t wide[kBlock];
-  for (size_t i = 0; i < kBlock; ++i) wide[i] = x[i];
+  std::transform(x, x + kBlock, wide, [](int8_t code) { return static_cast<int16_t>(code); });
   uint64_t fours[kBlock / 4];
   std::memcpy(fours, wide, sizeof(fours));
   const hn::Repartition<uint64_t, I16> u64;

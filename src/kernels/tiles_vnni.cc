@@ -5,9 +5,10 @@
 #include "kernels/tiles.h"
 
 #if defined(__x86_64__) && !defined(HWY_COMPILE_ONLY_SCALAR)
-// GCC 12 warns of the undefined vectors in its own intrinsics (GCC bug 105593).
+#if !defined(__clang__)  // GCC 12 warns of the undefined vectors in its own intrinsics (GCC bug 105593)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
 #include <immintrin.h>
 
 namespace qad {
@@ -117,8 +118,8 @@ bool allowed = true;
 void AllowVnni(bool allow) { allowed = allow; }
 
 bool HasVnni() {
-  static const bool has = __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
-                          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("f16c");
+  static const bool has =
+      __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
   return has && allowed && TargetIsAvx512();
 }
 

@@ -43,11 +43,11 @@ Model LoadModel(const std::string& model, WeightMode mode) {
   if (static_cast<size_t>(tokenizer.vocab_size()) > plan.config.vocab)
     FailInput("{}: the tokenizer has {} tokens, the model {}; they do not belong together", path.string(),
               tokenizer.vocab_size(), plan.config.vocab);
-  ChatTemplate chat = ChatTemplate::FromSource(tokenizer.chat_template(), path.string());
+  const ChatTemplate chat = ChatTemplate::FromSource(tokenizer.chat_template(), path.string());
   return {.name = model,
           .path = path,
           .tokenizer = std::move(tokenizer),
-          .chat = std::move(chat),
+          .chat = chat,
           .transformer = Transformer(std::make_shared<const Weights>(std::move(plan), files))};
 }
 

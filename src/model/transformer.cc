@@ -177,7 +177,7 @@ void Transformer::Logits(Context& context, std::span<const size_t> wanted, float
 }
 
 std::vector<double> Transformer::LogProbabilities(Context& context, std::span<const size_t> wanted,
-                                                  std::span<const TokenId> targets, std::vector<bool>* greedy) {
+                                                  std::span<const TokenId> targets) {
   QAD_CHECK(wanted.size() == targets.size());
   constexpr size_t kChunk = 64;  // rows of logits that exist at once
   const size_t vocab = config().vocab;
@@ -191,7 +191,6 @@ std::vector<double> Transformer::LogProbabilities(Context& context, std::span<co
       const auto target = static_cast<size_t>(targets[begin + i]);
       QAD_CHECK(target < vocab);
       out.push_back(static_cast<double>(row[target]) - LogSumExp(row, vocab));
-      if (greedy != nullptr) greedy->push_back(ArgMax(row, vocab) == target);
     }
   }
   return out;

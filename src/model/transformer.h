@@ -48,10 +48,9 @@ class Transformer {
   // The same in two steps: all layers, then what is wanted of the last Run's rows.
   void Run(Context& context, std::span<const Segment> segments, KvCache& cache);
   void Logits(Context& context, std::span<const size_t> wanted, float* logits);
-  // log p(targets[i]) after row wanted[i], the logits a chunk at a time. `greedy`, where given, receives whether the
-  // target was also the most likely token.
+  // log p(targets[i]) after row wanted[i], the logits a chunk at a time.
   std::vector<double> LogProbabilities(Context& context, std::span<const size_t> wanted,
-                                       std::span<const TokenId> targets, std::vector<bool>* greedy = nullptr);
+                                       std::span<const TokenId> targets);
 
   // Bytes of activations that Forward needs for `rows` packed rows, as allocated.
   size_t WorkspaceBytes(size_t rows) const;

@@ -105,15 +105,9 @@ TEST_P(TinyModel, LogProbabilitiesAreTheGoldenLoss) {
     wanted.push_back(t);
     targets.push_back(batch.labels[t]);
   }
-  std::vector<bool> greedy;
   double sum = 0;
-  for (const double p : model_.LogProbabilities(context_, wanted, targets, &greedy)) sum -= p;
+  for (const double p : model_.LogProbabilities(context_, wanted, targets)) sum -= p;
   EXPECT_NEAR(sum / static_cast<double>(wanted.size()), golden_.loss, 1e-5);
-  const size_t vocab = model_.config().vocab;
-  for (size_t i = 0; i < wanted.size(); ++i) {
-    const float* row = golden_.logits().data() + wanted[i] * vocab;
-    EXPECT_EQ(greedy[i], std::max_element(row, row + vocab) == row + targets[i]);
-  }
 }
 
 TEST_P(TinyModel, ThreadsDoNotChangeABit) {

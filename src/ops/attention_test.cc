@@ -197,7 +197,8 @@ double Weighted(const Sequence& s, const std::vector<float>& weights) {
 }
 
 // Slope of Σ d_out·out by central differences in double, every element for short sequences.
-Doubles Slopes(Sequence s, Doubles Sequence::*which, const std::vector<float>& weights) {
+Doubles Slopes(const Sequence& sequence, Doubles Sequence::*which, const std::vector<float>& weights) {
+  Sequence s = sequence;
   constexpr double kStep = 1e-5;
   Doubles slopes;
   for (double& x : s.*which) {

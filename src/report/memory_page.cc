@@ -183,35 +183,13 @@ std::string ErrorText(double predicted, double measured) {
   return fmt::format("{}{:.{}f}%", predicted < measured ? "−" : "+", percent, percent < 0.05 ? 3 : 1);
 }
 
-void AddCheck(Table& table, const std::string& what, double predicted, double measured) {
-  table.rows.push_back({what, FormatBytes(predicted), FormatBytes(measured), ErrorText(predicted, measured)});
-}
-
-void SayChecks(const Pack& pack, Document& page) {
+void SayChecks(const MemoryMath& math, Document& page) {
   page.Section("Predicted beside measured");
   Table table{
       {{"what"}, {"predicted", Align::kRight}, {"measured", Align::kRight}, {"error", Align::kRight}}, {}, "", {}};
-  if (pack.memory)
-    for (const PredictedMeasured& check : pack.memory->checks)
-      if (!check.what.ends_with("_bytes"))  // rows of results.json, which follow
-        AddCheck(table, check.what, ToDouble(check.predicted), ToDouble(check.measured));
-  for (const ArmInfo& arm : pack.results.arms)
-    for (const auto& [metric, name] :
-         {std::pair("weights_bytes", "weights"), std::pair("kv_bytes", "KV cache"),
-          std::pair("workspace_bytes", "workspace"), std::pair("peak_rss_bytes", "peak RSS")}) {
-      const auto measured = pack.results.Value(arm.name, kMemorySlice, metric);
-      const auto predicted = pack.results.Value(arm.name, kMemorySlice, std::string(metric) + "_predicted");
-      if (measured && predicted) AddCheck(table, arm.name + ": " + name, *predicted, *measured);
-    }
-  for (const Row& row : pack.results.rows) {
-    if (row.slice != kTrainingSlice) continue;
-    for (const auto& [metric, name] :
-         {std::pair("tape_bytes", "activations"), std::pair("peak_rss_bytes", "peak RSS")}) {
-      if (row.metric != metric) continue;
-      if (const auto predicted = pack.results.Value(row.arm, kTrainingSlice, std::string(metric) + "_predicted"))
-        AddCheck(table, fmt::format("training of {}: {}", row.arm, name), *predicted, row.value);
-    }
-  }
+  for (const PredictedMeasured& check : math.checks)
+    table.rows.push_back({check.what, Bytes(check.predicted), Bytes(check.measured),
+                          ErrorText(ToDouble(check.predicted), ToDouble(check.measured))});
   if (table.rows.empty())
     page.Say("Nothing was measured beside the predictions in this run.");
   else
@@ -223,22 +201,21 @@ void SayChecks(const Pack& pack, Document& page) {
 Document MemoryPage(const Pack& pack) {
   Document page{"Memory math: " + ModelName(pack), "memory", {}};
   SayPartial(pack, page);
-  if (pack.memory) {
-    SayFits(*pack.memory, page);
-    SayWeights(*pack.memory, page);
-    SayComponents(*pack.memory, page);
-    SayCache(*pack.memory, page);
-    if (pack.memory->workspace_bytes > 0)
-      page.Say(fmt::format("One step of inference works in {} beside weights and cache.",
-                           Bytes(pack.memory->workspace_bytes)));
-    SayTraining(*pack.memory, page);
-  } else {
+  if (!pack.memory) {
     page.Say("The memory math of this model was not computed in this run: qad memory does it.");
+    return page;
   }
-  SayChecks(pack, page);
+  const MemoryMath& math = *pack.memory;
+  SayFits(math, page);
+  SayWeights(math, page);
+  SayComponents(math, page);
+  SayCache(math, page);
+  if (math.workspace_bytes > 0)
+    page.Say(fmt::format("One step of inference works in {} beside weights and cache.", Bytes(math.workspace_bytes)));
+  SayTraining(math, page);
+  SayChecks(math, page);
   page.Section("Caveats");
-  std::vector<Text> notes;
-  if (pack.memory) notes.assign(pack.memory->notes.begin(), pack.memory->notes.end());
+  std::vector<Text> notes(math.notes.begin(), math.notes.end());
   if (notes.empty())
     notes.emplace_back("KiB, MiB and GiB are powers of 1,024; prices and shops often mean powers of 1,000.");
   page.Add(Bullets{notes});

@@ -22,7 +22,7 @@ std::vector<std::string> ArmsWithRows(const Results& results, std::string_view s
 }
 
 std::string ModelName(const Pack& pack) {
-  const std::string name = ManifestText(pack.results, "model", "name");
+  std::string name = ManifestText(pack.results, "model", "name");
   if (!name.empty()) return name;
   return pack.memory ? pack.memory->title : "model";
 }

@@ -29,7 +29,7 @@ std::vector<std::string_view> Lines(std::string_view text) {
 // #s.
 std::string_view HeadingText(std::string_view line) {
   const size_t start = line.find_first_not_of(' ');
-  if (start == std::string_view::npos || start > 3) return {};
+  if (start > 3) return {};  // npos too
   line.remove_prefix(start);
   const size_t level = std::min(line.find_first_not_of('#'), line.size());
   if (level < 1 || level > 6 || level == line.size() || (line[level] != ' ' && line[level] != '\t')) return {};

@@ -73,7 +73,7 @@ TEST(Dataset, LinesThatAreNoJson) {
   EXPECT_TRUE(Refused("{\"text\": \"a\"}\n[1]\n", {"d.jsonl:2: expected a JSON object, found array"}));
   EXPECT_TRUE(Refused("{\"text\": \"a\"} {\"text\": \"b\"}\n", {"d.jsonl:1: not valid JSON"}));
   EXPECT_TRUE(Refused("{\"text\": \"a\"}\n{\"text\": \"\xff\"}\n", {"d.jsonl:2: not valid UTF-8"}));
-  EXPECT_TRUE(Refused(std::string_view("{\"text\": \"a\"}\n\n{\"text\": \"\0\"}\n", 30), {"d.jsonl:3: a NUL byte"}));
+  EXPECT_TRUE(Refused(std::string_view("{\"text\": \"a\"}\n\n{\"text\": \"\0\"}\n", 29), {"d.jsonl:3: a NUL byte"}));
   EXPECT_TRUE(Refused("{\"text\": \"a\", \"text\": \"b\"}\n", {"d.jsonl:1: duplicate key \"text\""}));
 }
 
