@@ -44,12 +44,14 @@ Context::Context(Numerics mode, int thread_count) : numerics(mode), threads(thre
 Context::~Context() = default;
 
 float* Context::Scratch(Slot slot, size_t floats) {
+  constexpr size_t kLine = 64 / sizeof(float);  // of the cache: vectors of kernels do not cross one
   auto& buffer = scratch_[static_cast<size_t>(slot)];
-  if (buffer.size() < floats) {
+  if (buffer.size() < floats + kLine) {
     buffer.clear();  // nothing to carry over
-    buffer.resize(floats);
+    buffer.resize(floats + kLine);
   }
-  return buffer.data();
+  const auto address = reinterpret_cast<uintptr_t>(buffer.data()) / sizeof(float);
+  return buffer.data() + (kLine - address % kLine) % kLine;
 }
 
 size_t Context::scratch_bytes() const {

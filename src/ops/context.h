@@ -36,7 +36,8 @@ class Context {
   bool has_bf16;  // whether the CPU multiplies bf16 (AVX-512); without it fast dense products are f32
   MatmulEngine& matmul() { return *matmul_; }
 
-  // A scratch buffer of at least `floats`, valid until the next call with the same slot. Never shrinks.
+  // A scratch buffer of at least `floats`, aligned to a cache line, valid until the next call with the same slot. Never
+  // shrinks.
   enum class Slot : uint8_t { kPanel, kActivations, kQuantized, kAdapter, kScores, kLogits, kCount };
   float* Scratch(Slot slot, size_t floats);
   size_t scratch_bytes() const;

@@ -1,0 +1,235 @@
+#include "kernels/panels_bf16.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "kernels/targets.h"
+#include "kernels/tiles.h"
+
+#if defined(__x86_64__) && !defined(HWY_COMPILE_ONLY_SCALAR)
+#if !defined(__clang__)  // GCC 12 warns of the undefined vectors in its own intrinsics (GCC bug 105593)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
+#include <immintrin.h>
+
+namespace qad {
+namespace {
+
+#define QAD_BF16 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,f16c")))
+#define QAD_BF16_INLINE \
+  __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,f16c"), always_inline)) inline
+
+constexpr size_t kVectorPairs = 16;  // of inputs, in one vector
+constexpr size_t kRowsAtOnce = 12;   // of activations, against two panels: their sums fill the registers
+
+// Two vectors of f32 (first: inputs of even number; second: of odd number) rounded, input beside input.
+QAD_BF16_INLINE __m512i RoundPairs(__m512 even, __m512 odd) {
+  const __m512i halves = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(odd, even));
+  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21,
+                                         5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  return _mm512_permutexvar_epi16(order, halves);
+}
+
+QAD_BF16_INLINE __m512 HalvesAt(const uint16_t* at) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
+}
+
+// Values 0 … 3 of a column of codes, one byte each, as two vectors of pairs.
+template <bool kSigned>
+QAD_BF16_INLINE void StoreFour(__m512i codes, __m512 scale, __m512 offset, uint16_t* out) {
+  __m512 values[4];
+  for (int i = 0; i < 4; ++i) {
+    const __m512i up = _mm512_sllv_epi32(codes, _mm512_set1_epi32(24 - 8 * i));
+    const __m512i wide = kSigned ? _mm512_srai_epi32(up, 24) : _mm512_srli_epi32(up, 24);
+    values[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(wide), scale, offset);
+  }
+  _mm512_storeu_si512(out, RoundPairs(values[0], values[1]));
+  _mm512_storeu_si512(out + 2 * kTileRows, RoundPairs(values[2], values[3]));
+}
+
+template <Layout kLayout>
+QAD_BF16 void DecodeTile(const MatrixView& w, size_t row, uint16_t* panel) {
+  const __m512i low = _mm512_set1_epi8(15);
+  for (size_t b = 0; b * kBlock < w.cols; ++b) {
+    const std::byte* block = TileBlock(w, row, b);
+    __m512 scale = _mm512_set1_ps(1), offset = _mm512_setzero_ps();
+    if constexpr (kLayout != Layout::kInt8Row) {
+      scale = HalvesAt(TilePairs(w, row, b));
+      offset = HalvesAt(TilePairs(w, row, b) + kTileRows);
+    }
+    const size_t columns = std::min(kBlock, 2 * InputPairs(w.cols) - b * kBlock);
+    for (size_t i = 0; i < columns; i += kLayout == Layout::kInt4Block ? 8 : 4) {
+      const __m512i codes = _mm512_loadu_si512(block);
+      block += kTileColumn;
+      uint16_t four[8 * kTileRows];
+      // The last columns of a matrix whose width is no multiple of four go through a copy.
+      uint16_t* out = panel + (b * kBlock + i) * kTileRows;
+      uint16_t* to = i + 4 <= columns ? out : four;
+      if constexpr (kLayout == Layout::kInt4Block) {
+        StoreFour<false>(_mm512_and_si512(codes, low), scale, offset, out);
+        StoreFour<false>(_mm512_and_si512(_mm512_srli_epi16(codes, 4), low), scale, offset, out + 4 * kTileRows);
+      } else {
+        StoreFour<true>(codes, scale, offset, to);
+        if (to == four) std::copy_n(four, 2 * kTileRows, out);
+      }
+    }
+  }
+}
+
+// 16 vectors of 16 words, transposed.
+QAD_BF16_INLINE void Transpose(__m512i* v) {
+  __m512i t[16];
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_epi32(v[i], v[i + 1]);
+    t[i + 1] = _mm512_unpackhi_epi32(v[i], v[i + 1]);
+  }
+  for (int i = 0; i < 16; i += 4) {
+    v[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+    v[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+    v[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+    v[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+  }
+  for (int i = 0; i < 4; ++i) {
+    t[i] = _mm512_shuffle_i32x4(v[i], v[i + 4], 0x88);
+    t[i + 4] = _mm512_shuffle_i32x4(v[i], v[i + 4], 0xdd);
+    t[i + 8] = _mm512_shuffle_i32x4(v[i + 8], v[i + 12], 0x88);
+    t[i + 12] = _mm512_shuffle_i32x4(v[i + 8], v[i + 12], 0xdd);
+  }
+  for (int i = 0; i < 4; ++i) {
+    v[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
+    v[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
+    v[i + 4] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
+    v[i + 12] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd);
+  }
+}
+
+// Up to 32 inputs of one row as bf16, the missing ones zero.
+template <Layout kLayout>
+QAD_BF16_INLINE __m512i LoadDense(const std::byte* row, size_t n) {
+  const __mmask32 mask = n >= 32 ? ~__mmask32{0} : (__mmask32{1} << n) - 1;
+  if constexpr (kLayout == Layout::kBF16) return _mm512_maskz_loadu_epi16(mask, row);
+  const auto first = static_cast<__mmask16>(mask), second = static_cast<__mmask16>(mask >> 16);
+  __m512 low, high;
+  if constexpr (kLayout == Layout::kF16) {
+    low = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first, row));
+    high = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(second, row + 32));
+  } else {
+    low = _mm512_maskz_loadu_ps(first, row);
+    high = _mm512_maskz_loadu_ps(second, row + 64);
+  }
+  return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
+}
+
+template <Layout kLayout>
+QAD_BF16 void DecodeDense(const MatrixView& w, size_t row, uint16_t* panel) {
+  constexpr size_t kElement = kLayout == Layout::kF32 ? 4 : 2;
+  const size_t pairs = InputPairs(w.cols), rows = std::min(kTileRows, w.rows - row);
+  for (size_t p = 0; p < pairs; p += kVectorPairs) {
+    __m512i v[kTileRows];
+    for (size_t r = 0; r < kTileRows; ++r)
+      v[r] = r < rows ? LoadDense<kLayout>(w.codes + (row + r) * w.stride_bytes + 2 * p * kElement, w.cols - 2 * p)
+                      : _mm512_setzero_si512();
+    Transpose(v);
+    const size_t count = std::min(kVectorPairs, pairs - p);
+    for (size_t i = 0; i < count; ++i) _mm512_storeu_si512(panel + (p + i) * 2 * kTileRows, v[i]);
+  }
+}
+
+QAD_BF16_INLINE __m512i PairAt(const uint16_t* at) {
+  int32_t pair;
+  std::memcpy(&pair, at, sizeof(pair));
+  return _mm512_set1_epi32(pair);
+}
+
+QAD_BF16_INLINE void Finish(const BF16Product& p, size_t output, __m512 sum, float* y) {
+  const size_t left = p.outputs - output;
+  const __mmask16 mask = left >= kTileRows ? 0xffff : static_cast<__mmask16>((1u << left) - 1);
+  if (p.scales != nullptr) sum = _mm512_mul_ps(sum, _mm512_maskz_loadu_ps(mask, p.scales + output));
+  if (p.accumulate) sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(mask, y + output));
+  _mm512_mask_storeu_ps(y + output, mask, sum);
+}
+
+// kM rows of activations against kN panels.
+template <size_t kM, size_t kN>
+QAD_BF16 void MultiplyBlock(const BF16Product& p, size_t row, size_t output) {
+  const uint16_t* panel = p.panels + output * 2 * p.pairs;
+  const size_t next = 2 * kTileRows * p.pairs;  // to the panel beside it
+  const uint16_t* x = p.x + row * p.ldx;
+  __m512 sums[kM][kN];
+  for (auto& of_row : sums)
+    for (__m512& sum : of_row) sum = _mm512_setzero_ps();
+  for (size_t k = 0; k < p.pairs; ++k, panel += 2 * kTileRows) {
+    __m512i w[kN];
+    for (size_t n = 0; n < kN; ++n) w[n] = _mm512_loadu_si512(panel + n * next);
+    for (size_t m = 0; m < kM; ++m) {
+      const __m512i pair = PairAt(x + m * p.ldx + 2 * k);
+      for (size_t n = 0; n < kN; ++n)
+        sums[m][n] = _mm512_dpbf16_ps(sums[m][n], reinterpret_cast<__m512bh>(w[n]), reinterpret_cast<__m512bh>(pair));
+    }
+  }
+  for (size_t m = 0; m < kM; ++m)
+    for (size_t n = 0; n < kN; ++n) Finish(p, output + n * kTileRows, sums[m][n], p.y + (row + m) * p.ldy);
+}
+
+using BlockFunction = void (*)(const BF16Product&, size_t row, size_t output);
+
+template <size_t kN>
+BlockFunction BlockOf(size_t rows) {
+  static constexpr BlockFunction kBlocks[kRowsAtOnce] = {
+      MultiplyBlock<1, kN>, MultiplyBlock<2, kN>,  MultiplyBlock<3, kN>,  MultiplyBlock<4, kN>,
+      MultiplyBlock<5, kN>, MultiplyBlock<6, kN>,  MultiplyBlock<7, kN>,  MultiplyBlock<8, kN>,
+      MultiplyBlock<9, kN>, MultiplyBlock<10, kN>, MultiplyBlock<11, kN>, MultiplyBlock<12, kN>};
+  return kBlocks[rows - 1];
+}
+
+}  // namespace
+
+void DecodeBF16Panel(const MatrixView& w, size_t row, uint16_t* panel) {
+  switch (w.layout) {
+    case Layout::kF32:
+      return DecodeDense<Layout::kF32>(w, row, panel);
+    case Layout::kF16:
+      return DecodeDense<Layout::kF16>(w, row, panel);
+    case Layout::kBF16:
+      return DecodeDense<Layout::kBF16>(w, row, panel);
+    case Layout::kInt8Row:
+      return DecodeTile<Layout::kInt8Row>(w, row, panel);
+    case Layout::kInt8Block:
+      return DecodeTile<Layout::kInt8Block>(w, row, panel);
+    case Layout::kInt4Block:
+      return DecodeTile<Layout::kInt4Block>(w, row, panel);
+  }
+}
+
+void MultiplyBF16Panels(const BF16Product& p) {
+  const size_t blocks = (p.count + kRowsAtOnce - 1) / kRowsAtOnce;
+  for (size_t output = 0; output < p.outputs;) {
+    const bool two = output + kTileRows < p.outputs;
+    for (size_t b = 0; b < blocks; ++b) {  // of nearly equal height
+      const size_t begin = p.count * b / blocks, rows = p.count * (b + 1) / blocks - begin;
+      (two ? BlockOf<2>(rows) : BlockOf<1>(rows))(p, begin, output);
+    }
+    output += two ? 2 * kTileRows : kTileRows;
+  }
+}
+
+bool HasBF16Dot() {
+  static const bool has = __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
+                          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  return has && TargetIsAvx512();
+}
+
+}  // namespace qad
+
+#else
+
+namespace qad {
+
+bool HasBF16Dot() { return false; }
+void DecodeBF16Panel(const MatrixView&, size_t, uint16_t*) { QAD_CHECK(false); }
+void MultiplyBF16Panels(const BF16Product&) { QAD_CHECK(false); }
+
+}  // namespace qad
+
+#endif

@@ -1,0 +1,133 @@
+#include "kernels/panels_bf16.h"
+
+#include "base/half.h"
+#include "base/testing.h"
+#include "kernels/matrix_testing.h"
+#include "kernels/targets_testing.h"
+
+namespace qad {
+namespace {
+
+class Panels : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!HasBF16Dot()) GTEST_SKIP() << "this CPU or build has no AVX-512 BF16";
+  }
+};
+
+constexpr size_t kRows = 37;  // two panels and a part of one
+
+struct Decoded {
+  std::vector<uint16_t> values;
+  size_t each;
+  explicit Decoded(const MatrixView& w) : each(PanelValues(w.cols)) {
+    values.assign(each * 3 + 1, 0x7fc1);
+    for (size_t r = 0; r < w.rows; r += kTileRows) DecodeBF16Panel(w, r, values.data() + r / kTileRows * each);
+  }
+  uint16_t At(size_t row, size_t i) const {
+    return values[row / kTileRows * each + i / 2 * 2 * kTileRows + row % kTileRows * 2 + i % 2];
+  }
+};
+
+TEST(PanelsTarget, AForcedTargetHolds) {
+  for (const std::string& target : SupportedTargets()) {
+    ForceTarget(target);
+    if (!TargetIsAvx512()) EXPECT_FALSE(HasBF16Dot()) << target;
+  }
+  ForceTarget("auto");
+}
+
+TEST_F(Panels, HoldTheRoundedWeights) {
+  for (const Layout layout : kAllLayouts)
+    for (const size_t cols : WidthsOf(layout)) {
+      const RandomMatrix w(layout, kRows, cols);
+      const Decoded panels(w.view());
+      for (size_t r = 0; r < kRows; ++r)
+        for (size_t i = 0; i < 2 * InputPairs(cols); ++i) {
+          const float value = layout == Layout::kInt8Row && i < cols ? static_cast<float>(w.Code(r, i)) : 0;
+          const uint16_t want = FloatToBF16(layout == Layout::kInt8Row || i >= cols ? value : w.At(r, i));
+          // Where zero is the code of a 4-bit block, its offset decides the sign: equal as numbers is enough.
+          ASSERT_EQ(BF16ToFloat(panels.At(r, i)), BF16ToFloat(want))
+              << LayoutName(layout) << " " << cols << " at " << r << " " << i;
+        }
+      for (size_t r = kRows; r < 3 * kTileRows; ++r)
+        for (size_t i = 0; i < 2 * InputPairs(cols); ++i)
+          ASSERT_EQ(BF16ToFloat(panels.At(r, i)), 0.0f) << LayoutName(layout) << " row " << r;
+      ASSERT_EQ(panels.values.back(), 0x7fc1) << "written beyond the panels";
+    }
+}
+
+// Activations that are bf16 numbers, so that only the sums are rounded.
+std::vector<uint16_t> Inputs(size_t count, size_t cols, std::vector<float>& exact) {
+  exact = Normals(count * cols, 5);
+  std::vector<uint16_t> x(count * 2 * InputPairs(cols));
+  for (size_t m = 0; m < count; ++m)
+    for (size_t i = 0; i < cols; ++i) {
+      const uint16_t bits = FloatToBF16(exact[m * cols + i]);
+      x[m * 2 * InputPairs(cols) + i] = bits;
+      exact[m * cols + i] = BF16ToFloat(bits);
+    }
+  return x;
+}
+
+TEST_F(Panels, ProductsEqualTheReference) {
+  for (const Layout layout : kAllLayouts)
+    for (const size_t cols : {size_t{32}, size_t{64}, size_t{576}}) {
+      const RandomMatrix w(layout, kRows, cols);
+      const Decoded panels(w.view());
+      for (size_t count = 1; count <= 33; ++count) {
+        std::vector<float> exact;
+        const std::vector<uint16_t> x = Inputs(count, cols, exact);
+        const size_t ldy = kRows + 2;
+        std::vector<float> y(count * ldy, 9);
+        BF16Product product{.x = x.data(),
+                            .count = count,
+                            .ldx = 2 * InputPairs(cols),
+                            .pairs = InputPairs(cols),
+                            .panels = panels.values.data(),
+                            .outputs = kRows,
+                            .scales = layout == Layout::kInt8Row ? w.view().row_scales : nullptr,
+                            .y = y.data(),
+                            .ldy = ldy};
+        MultiplyBF16Panels(product);
+        for (size_t m = 0; m < count; ++m)
+          for (size_t r = 0; r < ldy; ++r) {
+            if (r >= kRows) {
+              ASSERT_EQ(y[m * ldy + r], 9);
+              continue;
+            }
+            double dot = 0, size = 0;
+            for (size_t i = 0; i < cols; ++i) {
+              double weight = static_cast<double>(BF16ToFloat(panels.At(r, i)));
+              if (layout == Layout::kInt8Row) weight *= static_cast<double>(w.view().row_scales[r]);
+              const double term = weight * static_cast<double>(exact[m * cols + i]);
+              dot += term;
+              size += std::fabs(term);
+            }
+            // One rounding a pair of inputs, each below ε·size in the worst case and far less as random signs.
+            const double tolerance = 0x1p-24 * size * 4 * std::sqrt(static_cast<double>(cols));
+            ASSERT_TRUE(std::fabs(static_cast<double>(y[m * ldy + r]) - dot) <= tolerance)
+                << LayoutName(layout) << " " << cols << " count " << count << " got " << y[m * ldy + r] << " want "
+                << dot;
+          }
+        std::vector<float> one(kRows), twice = y;
+        product.count = 1;
+        product.y = one.data();
+        for (size_t m = 0; m < count; ++m) {
+          product.x = x.data() + m * product.ldx;
+          MultiplyBF16Panels(product);
+          for (size_t r = 0; r < kRows; ++r) ASSERT_EQ(one[r], y[m * ldy + r]) << "depends on the batch";
+        }
+        product.x = x.data();
+        product.count = count;
+        product.y = twice.data();
+        product.accumulate = true;
+        MultiplyBF16Panels(product);
+        for (size_t m = 0; m < count; ++m)
+          for (size_t r = 0; r < kRows; ++r) ASSERT_EQ(twice[m * ldy + r], 2 * y[m * ldy + r]);
+      }
+    }
+}
+
+}  // namespace
+}  // namespace qad

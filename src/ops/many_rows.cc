@@ -1,0 +1,174 @@
+#include "ops/many_rows.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "base/error.h"
+#include "kernels/panels_bf16.h"
+
+namespace qad {
+namespace {
+
+constexpr size_t kPanelRows = 512;           // outputs decoded at a time for oneDNN
+constexpr size_t kTaskRows = 2 * kTileRows;  // outputs of a task of our own kernel: two panels, which stay in L2
+
+// bf16 copies of rows, contiguous (count, stride ≥ n), filled up with zeros.
+const uint16_t* ToBF16(Context& context, const Rows& x, size_t n, size_t stride) {
+  auto* out = reinterpret_cast<uint16_t*>(context.Scratch(Context::Slot::kActivations, (x.count * stride + 1) / 2));
+#pragma omp parallel for schedule(static) if (Pays(x.count, n, 1))
+  for (int64_t row = 0; row < static_cast<int64_t>(x.count); ++row) {
+    uint16_t* to = out + static_cast<size_t>(row) * stride;
+    ConvertToBF16(x.data + static_cast<size_t>(row) * x.stride, to, n);
+    std::fill(to + n, to + stride, uint16_t{0});
+  }
+  return out;
+}
+
+// A panel of decoded weights for oneDNN, (rows, cols), in f32 or bf16.
+struct Panel {
+  const void* data;
+  size_t stride;               // elements
+  bool scale_outputs = false;  // kInt8Row in bf16: codes only, the row scales are applied to the product
+};
+
+bool InPlace(const MatrixView& w, MatmulType type) {
+  return w.layout == (type == MatmulType::kF32 ? Layout::kF32 : Layout::kBF16);
+}
+
+Panel DecodePanel(Context& context, const MatrixView& w, size_t begin, size_t rows, MatmulType type) {
+  const size_t element = type == MatmulType::kF32 ? sizeof(float) : sizeof(uint16_t);
+  if (InPlace(w, type)) return {w.codes + begin * w.stride_bytes, w.stride_bytes / element};
+  float* panel = context.Scratch(Context::Slot::kPanel, rows * w.cols);
+#pragma omp parallel for schedule(static) if (Pays(rows, w.cols, 1))
+  for (int64_t row = 0; row < static_cast<int64_t>(rows); ++row) {
+    const size_t r = static_cast<size_t>(row);
+    if (type == MatmulType::kF32)
+      DecodeRow(w, begin + r, panel + r * w.cols);
+    else
+      DecodeRowsBF16(w, begin + r, 1, reinterpret_cast<uint16_t*>(panel) + r * w.cols);
+  }
+  return {panel, w.cols, type == MatmulType::kBF16 && w.layout == Layout::kInt8Row};
+}
+
+// Rows are taken whole where the weights can be used in place, else a panel at a time.
+size_t PanelRows(const MatrixView& w, MatmulType type) {
+  return InPlace(w, type) ? w.rows : std::min(w.rows, kPanelRows);
+}
+
+void MultiplyDense(Context& context, const MatrixView& w, const MatmulArguments& activations, float* y, size_t ldy) {
+  const size_t step = PanelRows(w, activations.type);
+  for (size_t begin = 0; begin < w.rows; begin += step) {
+    const size_t rows = std::min(step, w.rows - begin);
+    const Panel panel = DecodePanel(context, w, begin, rows, activations.type);
+    MatmulArguments product = activations;
+    product.n = rows;
+    product.k = w.cols;
+    product.b = panel.data;
+    product.ldb = panel.stride;
+    product.c = y + begin;
+    product.ldc = ldy;
+    context.matmul().Run(product);
+    if (!panel.scale_outputs) continue;
+#pragma omp parallel for schedule(static) if (Pays(product.m, rows, 1))
+    for (int64_t m = 0; m < static_cast<int64_t>(product.m); ++m) {
+      float* row = product.c + static_cast<size_t>(m) * ldy;
+      for (size_t r = 0; r < rows; ++r) row[r] *= w.row_scales[begin + r];
+    }
+  }
+}
+
+// A thread decodes two panels at a time and multiplies all rows with them.
+void MultiplyPanels(Context& context, const MatrixView& w, const BF16Product& activations) {
+  const size_t values = PanelValues(w.cols), floats = values * (kTaskRows / kTileRows) / 2;
+  float* scratch = context.Scratch(Context::Slot::kPanel, floats * static_cast<size_t>(omp_get_max_threads()));
+  const auto tasks = static_cast<int64_t>((w.rows + kTaskRows - 1) / kTaskRows);
+#pragma omp parallel for schedule(static) if (Pays(w.rows, w.cols, activations.count))
+  for (int64_t task = 0; task < tasks; ++task) {
+    const size_t begin = static_cast<size_t>(task) * kTaskRows;
+    auto* panels = reinterpret_cast<uint16_t*>(scratch + floats * static_cast<size_t>(omp_get_thread_num()));
+    BF16Product product = activations;
+    product.panels = panels;
+    product.outputs = std::min(kTaskRows, w.rows - begin);
+    for (size_t r = 0; r < product.outputs; r += kTileRows, panels += values) DecodeBF16Panel(w, begin + r, panels);
+    if (w.layout == Layout::kInt8Row) product.scales = w.row_scales + begin;
+    product.y = activations.y + begin;
+    MultiplyBF16Panels(product);
+  }
+}
+
+bool OwnKernel(const Context& context, const MatrixView& w) {
+  return ProductType(context, w) == MatmulType::kBF16 && HasBF16Dot();
+}
+
+}  // namespace
+
+MatmulType ProductType(const Context& context, const MatrixView& w) {
+  const bool fast = context.numerics == Numerics::kFast && context.has_bf16;
+  return fast && w.layout != Layout::kF32 ? MatmulType::kBF16 : MatmulType::kF32;
+}
+
+bool ManyRowsAdds(const Context& context, const MatrixView& w) { return OwnKernel(context, w); }
+
+const uint16_t* ManyRowsInput::bf16() {
+  if (bf16_ == nullptr) bf16_ = ToBF16(context_, x_, cols_, bf16_stride());
+  return bf16_;
+}
+
+void ManyRows(Context& context, const MatrixView& w, ManyRowsInput& x, float* y, size_t ldy, bool accumulate) {
+  const Rows& rows = x.rows();
+  if (OwnKernel(context, w))
+    return MultiplyPanels(context, w,
+                          {.x = x.bf16(),
+                           .count = rows.count,
+                           .ldx = x.bf16_stride(),
+                           .pairs = InputPairs(w.cols),
+                           .y = y,
+                           .ldy = ldy,
+                           .accumulate = accumulate});
+  QAD_CHECK(!accumulate);
+  MatmulArguments product{.type = ProductType(context, w), .m = rows.count, .a = rows.data, .lda = rows.stride};
+  if (product.type == MatmulType::kBF16) {
+    product.a = x.bf16();
+    product.lda = x.bf16_stride();
+  }
+  MultiplyDense(context, w, product, y, ldy);
+}
+
+// W as it lies is the (k, n) operand.
+void ManyRowsBackward(Context& context, const MatrixView& w, const Rows& dy, float* dx, size_t ldx) {
+  MatmulArguments product{.type = ProductType(context, w),
+                          .m = dy.count,
+                          .n = w.cols,
+                          .b_transposed = false,
+                          .c = dx,
+                          .ldc = ldx,
+                          .accumulate = true};
+  const size_t step = PanelRows(w, product.type);
+  for (size_t begin = 0; begin < w.rows; begin += step) {
+    const size_t rows = std::min(step, w.rows - begin);
+    const Panel panel = DecodePanel(context, w, begin, rows, product.type);
+    Rows slice{dy.data + begin, dy.count, dy.stride};
+    std::vector<float> scaled;
+    if (panel.scale_outputs) {
+      scaled.resize(dy.count * rows);
+      for (size_t m = 0; m < dy.count; ++m)
+        for (size_t r = 0; r < rows; ++r)
+          scaled[m * rows + r] = slice.data[m * dy.stride + r] * w.row_scales[begin + r];
+      slice = {scaled.data(), dy.count, rows};
+    }
+    product.k = rows;
+    product.b = panel.data;
+    product.ldb = panel.stride;
+    product.a = slice.data;
+    product.lda = slice.stride;
+    if (product.type == MatmulType::kBF16) {
+      product.a = ToBF16(context, slice, rows, rows);
+      product.lda = rows;
+    }
+    context.matmul().Run(product);
+  }
+}
+
+}  // namespace qad

@@ -1,0 +1,55 @@
+// Products of many rows with a weight matrix of any layout: panels of decoded weights, multiplied by our own bf16
+// kernel where the CPU has it, else by oneDNN. For operations only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/matrix.h"
+#include "ops/context.h"
+#include "ops/matmul.h"
+
+namespace qad {
+
+// Below this many multiplications a parallel region costs more than it saves. Serial and parallel cut the work alike.
+inline constexpr size_t kMinParallelWork = 1 << 18;
+// Outputs of narrow matrices cost as much as those of 4 inputs: they have to be written.
+inline bool Pays(size_t outputs, size_t inputs, size_t count) {
+  return outputs * (inputs > 4 ? inputs : 4) * count >= kMinParallelWork;
+}
+
+// Rows of activations, (count, columns of whoever reads them).
+struct Rows {
+  const float* data;
+  size_t count, stride;
+};
+
+// In fast mode weights that are not f32 are multiplied in bf16, if the CPU can.
+MatmulType ProductType(const Context& context, const MatrixView& w);
+// Whether ManyRows adds to y itself: our own kernel can, at no cost.
+bool ManyRowsAdds(const Context& context, const MatrixView& w);
+
+// Activations in the types that products want them in, converted when first asked for and kept for all parts of a
+// linear: valid until the next call with other rows.
+class ManyRowsInput {
+ public:
+  ManyRowsInput(Context& context, const Rows& x, size_t cols) : context_(context), x_(x), cols_(cols) {}
+  const Rows& rows() const { return x_; }
+  // (count, bf16_stride()), the last input of an odd number followed by a zero.
+  const uint16_t* bf16();
+  size_t bf16_stride() const { return (cols_ + 1) / 2 * 2; }
+
+ private:
+  Context& context_;
+  Rows x_;
+  size_t cols_;
+  const uint16_t* bf16_ = nullptr;
+};
+
+// y[m·ldy + r] = Σ x·w of row r; added to y where ManyRowsAdds and `accumulate`.
+void ManyRows(Context& context, const MatrixView& w, ManyRowsInput& x, float* y, size_t ldy, bool accumulate);
+
+// dx (count, w.cols) += dy (count, w.rows) W.
+void ManyRowsBackward(Context& context, const MatrixView& w, const Rows& dy, float* dx, size_t ldx);
+
+}  // namespace qad
