@@ -170,7 +170,7 @@ void GeluTanhBackward(const float* x, const float* d_out, float* dx, size_t n) {
   });
 }
 
-float MaxOf(const float* x, size_t n) {
+float Largest(const float* x, size_t n) {
   const Wide d;
   const size_t step = hn::Lanes(d);
   float largest = x[0];
@@ -186,7 +186,7 @@ float MaxOf(const float* x, size_t n) {
 
 // With sums of e^(p − max p) and e^(q − max q): Σ p (log p − log q) = Σ softmax(p)·(p − q) + lse(q) − lse(p).
 double KlDivergence(const float* p, const float* q, size_t n) {
-  const float top_p = MaxOf(p, n), top_q = MaxOf(q, n);
+  const float top_p = Largest(p, n), top_q = Largest(q, n);
   const float sum_p = SumOf(
       n, [&](auto d, size_t i) HWY_ATTR { return ExpKeepingNan(d, hn::Sub(hn::LoadU(d, p + i), hn::Set(d, top_p))); });
   const float sum_q = SumOf(
@@ -225,21 +225,22 @@ size_t ArgMax(const float* x, size_t n) {
   }
   for (size_t i = n - n % step; i < n; ++i) any_nan = any_nan || std::isnan(x[i]);
   if (any_nan) return FirstWhere(x, n, [](auto, auto v) HWY_ATTR { return hn::IsNaN(v); });
-  const float top = MaxOf(x, n);
+  const float top = Largest(x, n);
   return FirstWhere(x, n, [top](auto tag, auto v) HWY_ATTR { return hn::Eq(v, hn::Set(tag, top)); });
 }
 
-void ExpMinus(const float* x, float scale, float minus, float* out, size_t n) {
-  ForEach(n, [&](auto d, size_t i) HWY_ATTR {
-    const auto shifted = hn::MulSub(hn::LoadU(d, x + i), hn::Set(d, scale), hn::Set(d, minus));
-    hn::StoreU(ExpKeepingNan(d, shifted), d, out + i);
+float ExpMinus(const float* x, float scale, float shift, float* out, size_t n) {
+  return SumOf(n, [&](auto d, size_t i) HWY_ATTR {
+    const auto shifted = hn::MulSub(hn::LoadU(d, x + i), hn::Set(d, scale), hn::Set(d, shift));
+    const auto power = ExpKeepingNan(d, shifted);
+    hn::StoreU(power, d, out + i);
+    return power;
   });
 }
 
 float Softmax(const float* x, float scale, float* out, size_t n) {
-  const float top = MaxOf(x, n) * scale;
-  ExpMinus(x, scale, top, out, n);
-  const float sum = SumOf(n, [&](auto d, size_t i) HWY_ATTR { return hn::LoadU(d, out + i); });
+  const float top = Largest(x, n) * scale;
+  const float sum = ExpMinus(x, scale, top, out, n);
   const float inverse = 1.0f / sum;
   ForEach(n, [&](auto d, size_t i)
                  HWY_ATTR { hn::StoreU(hn::Mul(hn::LoadU(d, out + i), hn::Set(d, inverse)), d, out + i); });
@@ -247,7 +248,7 @@ float Softmax(const float* x, float scale, float* out, size_t n) {
 }
 
 float LogSumExp(const float* x, size_t n) {
-  const float top = MaxOf(x, n);
+  const float top = Largest(x, n);
   const float sum = SumOf(
       n, [&](auto d, size_t i) HWY_ATTR { return ExpKeepingNan(d, hn::Sub(hn::LoadU(d, x + i), hn::Set(d, top))); });
   return top + std::log(sum);
@@ -311,6 +312,7 @@ HWY_EXPORT(LogSumExp);
 HWY_EXPORT(KlDivergence);
 HWY_EXPORT(ArgMax);
 HWY_EXPORT(ExpMinus);
+HWY_EXPORT(Largest);
 HWY_EXPORT(Rotate);
 HWY_EXPORT(Dot);
 HWY_EXPORT(AddScaled);
@@ -347,8 +349,9 @@ float Softmax(const float* x, float scale, float* out, size_t n) {
 float LogSumExp(const float* x, size_t n) { return HWY_DYNAMIC_DISPATCH(LogSumExp)(x, n); }
 double KlDivergence(const float* p, const float* q, size_t n) { return HWY_DYNAMIC_DISPATCH(KlDivergence)(p, q, n); }
 size_t ArgMax(const float* x, size_t n) { return HWY_DYNAMIC_DISPATCH(ArgMax)(x, n); }
-void ExpMinus(const float* x, float scale, float log_sum_exp, float* out, size_t n) {
-  HWY_DYNAMIC_DISPATCH(ExpMinus)(x, scale, log_sum_exp, out, n);
+float Largest(const float* x, size_t n) { return HWY_DYNAMIC_DISPATCH(Largest)(x, n); }
+float ExpMinus(const float* x, float scale, float shift, float* out, size_t n) {
+  return HWY_DYNAMIC_DISPATCH(ExpMinus)(x, scale, shift, out, n);
 }
 void Rotate(float* head, const float* cosine, const float* sine, float sign, size_t dim) {
   HWY_DYNAMIC_DISPATCH(Rotate)(head, cosine, sine, sign, dim);

@@ -38,8 +38,10 @@ float LogSumExp(const float* x, size_t n);
 double KlDivergence(const float* p, const float* q, size_t n);
 // Index of the first NaN where there is one, else of the first largest. n >= 1.
 size_t ArgMax(const float* x, size_t n);
-// out = e^(scale·x − log_sum_exp): a softmax again, from its remembered normaliser.
-void ExpMinus(const float* x, float scale, float log_sum_exp, float* out, size_t n);
+// The largest of x, −infinity where there is none; NaN may be passed over.
+float Largest(const float* x, size_t n);
+// out = e^(scale·x − shift): with the log-sum-exp as shift a softmax again. Returns the sum of out.
+float ExpMinus(const float* x, float scale, float shift, float* out, size_t n);
 
 // Rotary embedding (Su et al. 2021) on one head of `dim` values, halves rotated against each other (Hugging Face
 // order): (a, b) → (a cos − b sin, b cos + a sin), a from the first half, b from the second; cosine and sine have dim/2

@@ -185,7 +185,8 @@ TEST_P(Elementwise, SoftmaxLogSumExpAndExpMinus) {
       // Exponents reach 150 below the top; their f32 rounding of 150·eps is the relative error of e^x.
       EXPECT_TRUE(AllClose(out, ToFloats(want), 1e-30, 300 * kEps)) << n;
       EXPECT_NEAR(static_cast<double>(lse), top + std::log(sum), 8 * kEps * (1 + std::fabs(top)));
-      ExpMinus(x.data(), scale, lse, again.data(), n);
+      EXPECT_EQ(Largest(x.data(), n), *std::ranges::max_element(x));
+      EXPECT_NEAR(ExpMinus(x.data(), scale, lse, again.data(), n), 1.0f, 600 * kEps);
       EXPECT_TRUE(AllClose(again, ToFloats(want), 1e-30, 600 * kEps)) << n;
       if (scale == 1.0f) {
         EXPECT_NEAR(static_cast<double>(LogSumExp(x.data(), n)), top + std::log(sum), 8 * kEps * (1 + std::fabs(top)));

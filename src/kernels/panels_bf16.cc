@@ -136,6 +136,27 @@ QAD_BF16 void DecodeDense(const MatrixView& w, size_t row, uint16_t* panel) {
   }
 }
 
+// Up to 16 inputs of one row as f32, the missing ones zero.
+template <Layout kLayout>
+QAD_BF16_INLINE __m512 LoadColumns(const std::byte* row, __mmask16 mask) {
+  if constexpr (kLayout == Layout::kF32) return _mm512_maskz_loadu_ps(mask, row);
+  const __m256i halves = _mm256_maskz_loadu_epi16(mask, row);
+  if constexpr (kLayout == Layout::kF16) return _mm512_cvtph_ps(halves);
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
+}
+
+template <Layout kLayout>
+QAD_BF16 void DecodeColumns(const MatrixView& w, size_t column, uint16_t* panel) {
+  const size_t left = w.cols - column;
+  const __mmask16 mask = left >= kTileRows ? 0xffff : static_cast<__mmask16>((1u << left) - 1);
+  const std::byte* row = w.codes + column * (kLayout == Layout::kF32 ? 4 : 2);
+  for (size_t k = 0; k < w.rows; k += 2, panel += 2 * kTileRows, row += 2 * w.stride_bytes) {
+    const __m512 even = LoadColumns<kLayout>(row, mask);
+    const __m512 odd = k + 1 < w.rows ? LoadColumns<kLayout>(row + w.stride_bytes, mask) : _mm512_setzero_ps();
+    _mm512_storeu_si512(panel, RoundPairs(even, odd));
+  }
+}
+
 QAD_BF16_INLINE __m512i PairAt(const uint16_t* at) {
   int32_t pair;
   std::memcpy(&pair, at, sizeof(pair));
@@ -202,6 +223,19 @@ void DecodeBF16Panel(const MatrixView& w, size_t row, uint16_t* panel) {
   }
 }
 
+void DecodeBF16ColumnPanel(const MatrixView& w, size_t column, uint16_t* panel) {
+  switch (w.layout) {
+    case Layout::kF32:
+      return DecodeColumns<Layout::kF32>(w, column, panel);
+    case Layout::kF16:
+      return DecodeColumns<Layout::kF16>(w, column, panel);
+    case Layout::kBF16:
+      return DecodeColumns<Layout::kBF16>(w, column, panel);
+    default:
+      QAD_CHECK(false);
+  }
+}
+
 void MultiplyBF16Panels(const BF16Product& p) {
   const size_t blocks = (p.count + kRowsAtOnce - 1) / kRowsAtOnce;
   for (size_t output = 0; output < p.outputs;) {
@@ -228,6 +262,7 @@ namespace qad {
 
 bool HasBF16Dot() { return false; }
 void DecodeBF16Panel(const MatrixView&, size_t, uint16_t*) { QAD_CHECK(false); }
+void DecodeBF16ColumnPanel(const MatrixView&, size_t, uint16_t*) { QAD_CHECK(false); }
 void MultiplyBF16Panels(const BF16Product&) { QAD_CHECK(false); }
 
 }  // namespace qad

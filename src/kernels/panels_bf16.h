@@ -19,6 +19,10 @@ inline size_t PanelValues(size_t cols) { return InputPairs(cols) * 2 * kTileRows
 // the codes, exact in bf16, without the row's scale.
 void DecodeBF16Panel(const MatrixView& w, size_t row, uint16_t* panel);
 
+// The same of wᵀ, for a dense layout: inputs are the rows of w, outputs its 16 columns from `column` on. The panel has
+// InputPairs(w.rows) pairs.
+void DecodeBF16ColumnPanel(const MatrixView& w, size_t column, uint16_t* panel);
+
 struct BF16Product {
   const uint16_t* x = nullptr;  // (count, ldx), 2·pairs of them used
   size_t count = 0, ldx = 0, pairs = 0;

@@ -9,7 +9,8 @@
 
 #include "base/error.h"
 #include "kernels/elementwise.h"
-#include "kernels/matrix.h"
+#include "kernels/panels_bf16.h"
+#include "ops/attention_tiles.h"
 #include "ops/gemm.h"
 
 namespace qad {
@@ -17,14 +18,10 @@ namespace {
 
 constexpr size_t kFewRows = 16;  // up to so many rows a tile is a few dot products: our own kernels, f16 keys in place
 constexpr size_t kMinParallelWork = 1 << 16;  // multiplications below which a parallel region costs more than it saves
-constexpr size_t kTile = 32;  // query positions at a time; rows of a tile are positions × heads of the group
 
-struct Task {
-  size_t item, kv_head, begin, end;  // query positions begin … end of the item
-};
-
-std::vector<Task> CutIntoTasks(const AttentionShape& shape, std::span<const AttentionItem> items, size_t tile) {
-  std::vector<Task> tasks;
+std::vector<AttentionTask> CutIntoTasks(const AttentionShape& shape, std::span<const AttentionItem> items,
+                                        size_t tile) {
+  std::vector<AttentionTask> tasks;
   for (size_t i = 0; i < items.size(); ++i)
     for (size_t begin = 0; begin < items[i].count; begin += tile)
       for (size_t head = 0; head < shape.kv_heads; ++head)
@@ -60,29 +57,13 @@ std::pair<const float*, size_t> AsFloats(const KvView& view, size_t head, size_t
   return {scratch, dim};
 }
 
-// Gathers (position, head of group) rows of `from` into contiguous (rows, dim).
-void Gather(const AttentionShape& shape, const Task& task, const float* from, size_t ld, float* rows) {
-  const size_t group = shape.group(), dim = shape.head_dim;
-  for (size_t t = task.begin; t < task.end; ++t)
-    std::memcpy(rows + (t - task.begin) * group * dim, from + t * ld + task.kv_head * group * dim,
-                group * dim * sizeof(float));
-}
-
-void Scatter(const AttentionShape& shape, const Task& task, const float* rows, float* to, size_t ld) {
-  const size_t group = shape.group(), dim = shape.head_dim;
-  for (size_t t = task.begin; t < task.end; ++t)
-    std::memcpy(to + t * ld + task.kv_head * group * dim, rows + (t - task.begin) * group * dim,
-                group * dim * sizeof(float));
-}
-
+// Of a tile of at most `rows` rows in f32; `copies`: keys and values may have to be converted.
 struct TileBuffers {
   float *q, *out, *scores, *keys, *values;
-  static size_t Floats(const AttentionShape& shape, size_t context) {
-    const size_t rows = kTile * shape.group();
-    return 2 * rows * shape.head_dim + rows * context + 2 * context * shape.head_dim;
+  static size_t Floats(const AttentionShape& shape, size_t rows, size_t context, bool copies) {
+    return 2 * rows * shape.head_dim + rows * context + (copies ? 2 * context * shape.head_dim : 0);
   }
-  TileBuffers(float* base, const AttentionShape& shape, size_t context) {
-    const size_t rows = kTile * shape.group();
+  TileBuffers(float* base, const AttentionShape& shape, size_t rows, size_t context) {
     q = base;
     out = q + rows * shape.head_dim;
     scores = out + rows * shape.head_dim;
@@ -91,17 +72,8 @@ struct TileBuffers {
   }
 };
 
-// Keys or values of one head as rows of a matrix.
-MatrixView AsMatrix(const KvView& view, size_t head, size_t positions, size_t dim) {
-  const size_t element = view.f16 ? sizeof(uint16_t) : sizeof(float);
-  return {.layout = view.f16 ? Layout::kF16 : Layout::kF32,
-          .rows = positions,
-          .cols = dim,
-          .codes = static_cast<const std::byte*>(view.data) + head * view.head_stride * element,
-          .stride_bytes = view.row_stride * element};
-}
-
-void SoftmaxRow(const AttentionShape& shape, const AttentionItem& item, const Task& task, size_t row, float* scores) {
+void SoftmaxRow(const AttentionShape& shape, const AttentionItem& item, const AttentionTask& task, size_t row,
+                float* scores) {
   const size_t position = task.begin + row / shape.group(), context = item.start + task.end;
   const size_t visible = item.start + position + 1;
   const float lse = Softmax(scores, shape.scale(), scores, visible);
@@ -111,19 +83,20 @@ void SoftmaxRow(const AttentionShape& shape, const AttentionItem& item, const Ta
 }
 
 // Decoding: keys and values are read once, as they lie.
-void ForwardFewRows(const AttentionShape& shape, const AttentionItem& item, const Task& task, const TileBuffers& tile) {
-  const size_t dim = shape.head_dim, rows = (task.end - task.begin) * shape.group();
+void ForwardFewRows(const AttentionShape& shape, const AttentionItem& item, const AttentionTask& task,
+                    const TileBuffers& tile) {
+  const size_t dim = shape.head_dim, rows = task.Rows(shape);
   const size_t context = item.start + task.end;
   Gather(shape, task, item.q, item.ldq, tile.q);
-  DotRows(AsMatrix(item.k, task.kv_head, context, dim), 0, context, tile.q, rows, dim, tile.scores, context);
+  DotRows(AsMatrix(item.k, task.kv_head, 0, context, dim), 0, context, tile.q, rows, dim, tile.scores, context);
   for (size_t row = 0; row < rows; ++row) SoftmaxRow(shape, item, task, row, tile.scores + row * context);
-  WeightedSums(AsMatrix(item.v, task.kv_head, context, dim), tile.scores, rows, context, tile.out, dim);
+  WeightedSums(AsMatrix(item.v, task.kv_head, 0, context, dim), tile.scores, rows, context, tile.out, dim);
   Scatter(shape, task, tile.out, item.out, item.ldo);
 }
 
-void ForwardTile(const AttentionShape& shape, const AttentionItem& item, const Task& task, const TileBuffers& tile) {
-  const size_t dim = shape.head_dim, rows = (task.end - task.begin) * shape.group();
-  if (rows <= kFewRows) return ForwardFewRows(shape, item, task, tile);
+void ForwardTile(const AttentionShape& shape, const AttentionItem& item, const AttentionTask& task,
+                 const TileBuffers& tile) {
+  const size_t dim = shape.head_dim, rows = task.Rows(shape);
   const size_t context = item.start + task.end;
   const auto [keys, ldk] = AsFloats(item.k, task.kv_head, context, dim, tile.keys);
   const auto [values, ldv] = AsFloats(item.v, task.kv_head, context, dim, tile.values);
@@ -140,15 +113,27 @@ float AttentionShape::scale() const { return 1.0f / std::sqrt(static_cast<float>
 
 void AttentionForward(Context& context, const AttentionShape& shape, std::span<const AttentionItem> items) {
   const ScopedTimer timer(context, Timed::kAttention);
-  const std::vector<Task> tasks = CutIntoTasks(shape, items, kTile);
+  const std::vector<AttentionTask> tasks = CutIntoTasks(shape, items, kTilePositions);
   const size_t longest = LongestContext(items);
-  const size_t floats = TileBuffers::Floats(shape, longest);
+  // What backward will read must be of the same products as its own.
+  const bool bf16 = context.numerics == Numerics::kFast && HasBF16Dot() &&
+                    std::ranges::all_of(items, [](const auto& item) { return item.log_sum_exp == nullptr; });
+  const size_t most = kTilePositions * shape.group();
+  size_t floats = bf16 ? std::max(TileBuffers::Floats(shape, kFewRows, longest, false), AttentionTileBF16Floats(shape))
+                       : TileBuffers::Floats(shape, std::max(most, kFewRows), longest, true);
+  floats = (floats + 15) / 16 * 16;  // whole cache lines
   float* scratch = context.Scratch(Context::Slot::kScores, floats * static_cast<size_t>(omp_get_max_threads()));
 #pragma omp parallel for schedule(dynamic) if (WorkOf(shape, items) >= kMinParallelWork)
   for (int64_t i = 0; i < static_cast<int64_t>(tasks.size()); ++i) {
-    const Task& task = tasks[static_cast<size_t>(i)];
-    const TileBuffers tile(scratch + floats * static_cast<size_t>(omp_get_thread_num()), shape, longest);
-    ForwardTile(shape, items[task.item], task, tile);
+    const AttentionTask& task = tasks[static_cast<size_t>(i)];
+    const AttentionItem& item = items[task.item];
+    float* mine = scratch + floats * static_cast<size_t>(omp_get_thread_num());
+    if (task.Rows(shape) <= kFewRows)
+      ForwardFewRows(shape, item, task, TileBuffers(mine, shape, kFewRows, longest));
+    else if (bf16)
+      AttentionTileBF16(shape, item, task, mine);
+    else
+      ForwardTile(shape, item, task, TileBuffers(mine, shape, most, longest));
   }
 }
 
@@ -157,11 +142,11 @@ namespace {
 struct BackwardBuffers {
   float *q, *d_out, *dq, *p, *ds;
   static size_t Floats(const AttentionShape& shape, size_t context) {
-    const size_t rows = kTile * shape.group();
+    const size_t rows = kTilePositions * shape.group();
     return 3 * rows * shape.head_dim + 2 * rows * context;
   }
   BackwardBuffers(float* base, const AttentionShape& shape, size_t context) {
-    const size_t rows = kTile * shape.group();
+    const size_t rows = kTilePositions * shape.group();
     q = base;
     d_out = q + rows * shape.head_dim;
     dq = d_out + rows * shape.head_dim;
@@ -171,10 +156,10 @@ struct BackwardBuffers {
 };
 
 // P from its log-sum-exp, dP = dO Vᵀ, dS = P ∘ (dP − rowsum(dO ∘ O)); dQ = s·dS K, dK += s·dSᵀ Q, dV += Pᵀ dO.
-void BackwardTile(const AttentionShape& shape, const AttentionItem& item, const AttentionGradients& g, const Task& task,
-                  const BackwardBuffers& tile) {
+void BackwardTile(const AttentionShape& shape, const AttentionItem& item, const AttentionGradients& g,
+                  const AttentionTask& task, const BackwardBuffers& tile) {
   const size_t dim = shape.head_dim, group = shape.group();
-  const size_t rows = (task.end - task.begin) * group;
+  const size_t rows = task.Rows(shape);
   const size_t context = task.end;
   const float* keys = static_cast<const float*>(item.k.data) + task.kv_head * item.k.head_stride;
   const float* values = static_cast<const float*>(item.v.data) + task.kv_head * item.v.head_stride;
@@ -223,8 +208,8 @@ void AttentionBackward(Context& context, const AttentionShape& shape, std::span<
       std::fill_n(g.dv + t * g.ld_gradient + head * shape.head_dim, shape.head_dim, 0.0f);
     }
     const BackwardBuffers tile(scratch + floats * static_cast<size_t>(omp_get_thread_num()), shape, longest);
-    for (size_t begin = 0; begin < x.count; begin += kTile)
-      BackwardTile(shape, x, g, {item, head, begin, std::min(x.count, begin + kTile)}, tile);
+    for (size_t begin = 0; begin < x.count; begin += kTilePositions)
+      BackwardTile(shape, x, g, {item, head, begin, std::min(x.count, begin + kTilePositions)}, tile);
   }
 }
 

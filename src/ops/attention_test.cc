@@ -131,18 +131,71 @@ TEST(Attention, ForwardEqualsTheReference) {
   }
 }
 
+// What rounding queries, keys, values and probabilities to bf16 (2^-9 each) can do to the outputs: a score moves by
+// less than d = 2^-8 Σ|q k|·scale, a probability by the factor e^(2d), and the mixture is rounded twice more.
+Doubles RoundingBounds(const Sequence& s) {
+  const size_t dim = s.shape.head_dim, width = s.shape.heads * dim, kv_width = s.shape.kv_heads * dim;
+  Sequence sizes = s;
+  for (double& v : sizes.v) v = std::fabs(v);
+  Doubles bounds = sizes.Attend();
+  for (size_t t = 0; t < s.count; ++t)
+    for (size_t h = 0; h < s.shape.heads; ++h) {
+      double most = 0;
+      for (size_t j = 0; j <= s.start + t; ++j) {
+        double size = 0;
+        for (size_t i = 0; i < dim; ++i)
+          size += std::fabs(s.q[t * width + h * dim + i] * s.k[j * kv_width + h / s.shape.group() * dim + i]);
+        most = std::max(most, 0x1p-8 * size / std::sqrt(static_cast<double>(dim)));
+      }
+      for (size_t i = 0; i < dim; ++i) bounds[t * width + h * dim + i] *= std::exp(2 * most) * (1 + 0x1p-7) - 1;
+    }
+  return bounds;
+}
+
+TEST(Attention, FastModeKeepsTheBoundOfItsRounding) {
+  for (const AttentionShape& shape : kShapes) {
+    Context context(Numerics::kFast, 2);
+    std::vector<Sequence> sequences;
+    uint64_t stream = 0;
+    for (const size_t start : {0, 7, 250, 600})
+      for (const size_t count : {1, 3, 31, 32, 33, 70, 300}) sequences.emplace_back(shape, start, count, ++stream);
+    std::vector<Placed> placed;
+    std::vector<AttentionItem> items;
+    for (const Sequence& s : sequences) {
+      items.push_back(placed.emplace_back(s, true).item);
+      items.back().log_sum_exp = nullptr;
+    }
+    AttentionForward(context, shape, items);
+    const size_t width = shape.heads * shape.head_dim;
+    for (size_t i = 0; i < sequences.size(); ++i) {
+      const Doubles want = sequences[i].Attend(), bounds = RoundingBounds(sequences[i]);
+      for (size_t t = 0; t < sequences[i].count; ++t)
+        for (size_t c = 0; c < width; ++c) {
+          const double got = static_cast<double>(placed[i].out[t * (width + 1) + c]);
+          ASSERT_TRUE(std::fabs(got - want[t * width + c]) <= bounds[t * width + c] + 1e-5)
+              << i << " at " << t << " " << c << " got " << got << " want " << want[t * width + c];
+        }
+      const size_t count = sequences[i].count;
+      EXPECT_EQ(placed[i].out[(count - 1) * (width + 1) + width], 7) << "written between rows";
+    }
+  }
+}
+
 // An item's result must not depend on who else is in the batch.
 TEST(Attention, ItemsDoNotFeelEachOther) {
   const AttentionShape shape{4, 2, 16};
   const Sequence a(shape, 0, 40, 1), b(shape, 9, 1, 2);
-  Context context(Numerics::kExact, 2);
-  Placed alone_a(a, true), alone_b(b, true), both_a(a, true), both_b(b, true);
-  AttentionForward(context, shape, {&alone_a.item, 1});
-  AttentionForward(context, shape, {&alone_b.item, 1});
-  const AttentionItem items[] = {both_b.item, both_a.item};
-  AttentionForward(context, shape, items);
-  EXPECT_EQ(both_a.out, alone_a.out);
-  EXPECT_EQ(both_b.out, alone_b.out);
+  for (const Numerics numerics : {Numerics::kExact, Numerics::kFast}) {
+    Context context(numerics, 2);
+    Placed alone_a(a, true), alone_b(b, true), both_a(a, true), both_b(b, true);
+    for (Placed* placed : {&alone_a, &alone_b, &both_a, &both_b}) placed->item.log_sum_exp = nullptr;
+    AttentionForward(context, shape, {&alone_a.item, 1});
+    AttentionForward(context, shape, {&alone_b.item, 1});
+    const AttentionItem items[] = {both_b.item, both_a.item};
+    AttentionForward(context, shape, items);
+    EXPECT_EQ(both_a.out, alone_a.out);
+    EXPECT_EQ(both_b.out, alone_b.out);
+  }
 }
 
 // Training's layout: keys and values beside the queries in rows of q | k | v.

@@ -57,9 +57,11 @@ TEST(Context, ScratchGrowsAndIsCounted) {
   small[9] = 1;
   EXPECT_EQ(context.Scratch(Context::Slot::kPanel, 5), small);
   EXPECT_NE(context.Scratch(Context::Slot::kScores, 5), small);
-  EXPECT_EQ(context.scratch_bytes(), 15 * sizeof(float));
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(small) % 64, 0u);
+  constexpr size_t kPadding = 2 * 64;  // of two buffers, to begin at a cache line
+  EXPECT_EQ(context.scratch_bytes(), 15 * sizeof(float) + kPadding);
   context.Scratch(Context::Slot::kPanel, 1000)[999] = 1;
-  EXPECT_EQ(context.scratch_bytes(), 1005 * sizeof(float));
+  EXPECT_EQ(context.scratch_bytes(), 1005 * sizeof(float) + kPadding);
 }
 
 TEST(Context, TimersAddUp) {
