@@ -56,6 +56,21 @@ def make_blocks(folder):
         quants.dequantize(stored, kind).astype(np.float32).tofile(folder / f"odd.{name.lower()}.f32")
 
 
+# Super-blocks: bytes in a block, and where its f16 scales lie. gguf writes none of them, so codes are random bytes.
+SUPER_BLOCKS = {"Q2_K": (84, [80, 82]), "Q3_K": (110, [108]), "Q4_K": (144, [0, 2]), "Q5_K": (176, [0, 2]), "Q6_K": (210, [208])}
+
+
+def make_super_blocks(folder):
+    for name, (size, scales) in SUPER_BLOCKS.items():
+        random = np.random.default_rng(size)
+        blocks = random.integers(0, 256, (24, size), dtype=np.uint8)
+        for offset in scales:
+            values = random.normal(size=24) * np.geomspace(1e-6, 1e2, 24)  # from subnormal halves on
+            blocks[:, offset:offset + 2] = values.astype(np.float16).view(np.uint8).reshape(24, 2)
+        blocks.tofile(folder / f"super.{name.lower()}")
+        quants.dequantize(blocks, GGMLQuantizationType[name]).astype(np.float32).tofile(folder / f"super.{name.lower()}.f32")
+
+
 def make_safetensors(folder):
     folder.mkdir(parents=True)
     tensors = {
@@ -126,6 +141,7 @@ def main():
     for folder in ("formats", "io"):
         shutil.rmtree(HERE / folder, ignore_errors=True)
     make_blocks(HERE / "formats")
+    make_super_blocks(HERE / "formats")
     make_safetensors(HERE / "io")
     for version in (2, 3):
         make_gguf(HERE / "io" / f"tiny-v{version}.gguf", version)

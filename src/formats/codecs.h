@@ -19,6 +19,11 @@ QAD_CODEC(Q4_1);
 QAD_CODEC(Q5_0);
 QAD_CODEC(Q5_1);
 #undef QAD_CODEC
+void DecodeQ2_K(const std::byte* row, float* out, size_t cols);
+void DecodeQ3_K(const std::byte* row, float* out, size_t cols);
+void DecodeQ4_K(const std::byte* row, float* out, size_t cols);
+void DecodeQ5_K(const std::byte* row, float* out, size_t cols);
+void DecodeQ6_K(const std::byte* row, float* out, size_t cols);
 
 // GGML type numbers: ggml.h, enum ggml_type.
 inline constexpr Format kFormatF32{FormatId::kF32, "f32", 1, 4, 0, 0, DecodeF32, EncodeF32};
@@ -30,5 +35,10 @@ inline constexpr Format kFormatQ4_0{FormatId::kQ4_0, "q4_0", 32, 18, 0, 2, Decod
 inline constexpr Format kFormatQ4_1{FormatId::kQ4_1, "q4_1", 32, 20, 0, 3, DecodeQ4_1, EncodeQ4_1};
 inline constexpr Format kFormatQ5_0{FormatId::kQ5_0, "q5_0", 32, 22, 0, 6, DecodeQ5_0, EncodeQ5_0};
 inline constexpr Format kFormatQ5_1{FormatId::kQ5_1, "q5_1", 32, 24, 0, 7, DecodeQ5_1, EncodeQ5_1};
+inline constexpr Format kFormatQ2_K{FormatId::kQ2_K, "q2_k", 256, 84, 0, 10, DecodeQ2_K, nullptr};
+inline constexpr Format kFormatQ3_K{FormatId::kQ3_K, "q3_k", 256, 110, 0, 11, DecodeQ3_K, nullptr};
+inline constexpr Format kFormatQ4_K{FormatId::kQ4_K, "q4_k", 256, 144, 0, 12, DecodeQ4_K, nullptr};
+inline constexpr Format kFormatQ5_K{FormatId::kQ5_K, "q5_k", 256, 176, 0, 13, DecodeQ5_K, nullptr};
+inline constexpr Format kFormatQ6_K{FormatId::kQ6_K, "q6_k", 256, 210, 0, 14, DecodeQ6_K, nullptr};
 
 }  // namespace qad

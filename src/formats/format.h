@@ -14,7 +14,22 @@
 
 namespace qad {
 
-enum class FormatId : uint8_t { kF32, kF16, kBF16, kInt8, kQ8_0, kQ4_0, kQ4_1, kQ5_0, kQ5_1 };
+enum class FormatId : uint8_t {
+  kF32,
+  kF16,
+  kBF16,
+  kInt8,
+  kQ8_0,
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ2_K,
+  kQ3_K,
+  kQ4_K,
+  kQ5_K,
+  kQ6_K
+};
 
 struct Format {
   FormatId id;
@@ -24,7 +39,7 @@ struct Format {
   int row_extra_bytes;  // bytes per row beside the blocks (int8: the row's f32 scale, after the codes)
   int gguf_type;        // GGML type number, or -1
   void (*decode_row)(const std::byte* row, float* out, size_t cols);
-  void (*encode_row)(const float* in, std::byte* row, size_t cols);
+  void (*encode_row)(const float* in, std::byte* row, size_t cols);  // null: only read (K-quants)
 
   bool Divides(size_t cols) const { return cols % static_cast<size_t>(block) == 0; }
   size_t RowBytes(size_t cols) const {

@@ -147,6 +147,7 @@ void DecodeRow(const MatrixView& w, size_t row, bool codes_alone, float* out) {
       return Decode<FromBF16>(reinterpret_cast<const uint16_t*>(codes), out, w.cols);
     case Layout::kInt8Row:
     case Layout::kInt8Block:
+    case Layout::kInt5Block:
     case Layout::kInt4Block:
       return DecodeBlocks(w, row, codes_alone, out);
   }
@@ -337,9 +338,9 @@ size_t LayoutRowBytes(Layout layout, size_t cols) {
       return cols * 2;
     case Layout::kInt8Row:
     case Layout::kInt8Block:
-      return Blocks(cols) * kBlock;
+    case Layout::kInt5Block:
     case Layout::kInt4Block:
-      return Blocks(cols) * kBlock / 2;
+      return Blocks(cols) * CodeBytes(layout);
   }
   return 0;
 }
@@ -348,23 +349,42 @@ size_t LayoutRows(Layout layout, size_t rows) {
   return IsInteger(layout) ? (rows + kTileRows - 1) / kTileRows * kTileRows : rows;
 }
 
+namespace {
+
+// Nibbles, and before them the fifth bits of int5, to where the tile wants them.
+void PlaceUnsigned(Layout layout, const std::byte* from, std::byte* to) {
+  uint32_t bits = 0;
+  if (layout == Layout::kInt5Block) {
+    std::memcpy(&bits, from, sizeof(bits));
+    from += sizeof(bits);
+  }
+  const auto value = [&](size_t i) {
+    const auto byte = std::to_integer<unsigned>(from[i % 16]);
+    return i < 16 ? byte & 15 : byte >> 4;
+  };
+  for (size_t i = 0; i < kBlock; i += 8)
+    for (size_t t = 0; t < 4; ++t)
+      to[i / 8 * kTileColumn + t] = static_cast<std::byte>(value(i + t) | value(i + t + 4) << 4);
+  if (layout != Layout::kInt5Block) return;
+  std::byte* fifth = to + kBlock / 8 * kTileColumn;
+  for (size_t t = 0; t < 4; ++t) {
+    unsigned byte = 0;
+    for (size_t j = 0; j < 8; ++j) byte |= (bits >> (4 * j + t) & 1u) << (j + 4) % 8;
+    fifth[t] = static_cast<std::byte>(byte);
+  }
+}
+
+}  // namespace
+
 void PlaceRow(const MatrixView& matrix, size_t row, const std::byte* codes, const uint16_t* pairs) {
-  const bool four = matrix.layout == Layout::kInt4Block;
   const size_t r = row % kTileRows, bytes = CodeBytes(matrix.layout);
   for (size_t b = 0; b * kBlock < matrix.cols; ++b) {
     const std::byte* from = codes + b * bytes;
     auto* to = const_cast<std::byte*>(TileBlock(matrix, row, b)) + 4 * r;
-    if (four) {
-      const auto value = [&](size_t i) {
-        const auto byte = std::to_integer<unsigned>(from[i % 16]);
-        return i < 16 ? byte & 15 : byte >> 4;
-      };
-      for (size_t i = 0; i < kBlock; i += 8)
-        for (size_t t = 0; t < 4; ++t)
-          to[i / 8 * kTileColumn + t] = static_cast<std::byte>(value(i + t) | value(i + t + 4) << 4);
-    } else {
+    if (IsUnsigned(matrix.layout))
+      PlaceUnsigned(matrix.layout, from, to);
+    else
       for (size_t i = 0; i < kBlock; i += 4) std::memcpy(to + i / 4 * kTileColumn, from + i, 4);
-    }
     if (pairs == nullptr) continue;
     auto* at = const_cast<uint16_t*>(TilePairs(matrix, row, b));
     at[r] = pairs[2 * b];
@@ -374,8 +394,7 @@ void PlaceRow(const MatrixView& matrix, size_t row, const std::byte* codes, cons
 
 size_t LayoutScaleBytes(Layout layout, size_t cols) {
   if (layout == Layout::kInt8Row) return sizeof(float);
-  if (layout == Layout::kInt8Block || layout == Layout::kInt4Block) return Blocks(cols) * 2 * sizeof(uint16_t);
-  return 0;
+  return IsInteger(layout) ? Blocks(cols) * 2 * sizeof(uint16_t) : 0;
 }
 
 const char* LayoutName(Layout layout) {
@@ -390,6 +409,8 @@ const char* LayoutName(Layout layout) {
       return "int8 per row";
     case Layout::kInt8Block:
       return "int8 affine by 32";
+    case Layout::kInt5Block:
+      return "int5 affine by 32";
     case Layout::kInt4Block:
       return "int4 affine by 32";
   }

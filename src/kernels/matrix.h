@@ -16,6 +16,7 @@ enum class Layout : uint8_t {
   kBF16,
   kInt8Row,    // int8 codes, one f32 scale a row: w = scale·q
   kInt8Block,  // int8 codes in blocks of 32, an f16 pair (scale, offset) a block: w = scale·q + offset
+  kInt5Block,  // 5-bit codes 0…31 in blocks of 32, likewise
   kInt4Block,  // 4-bit codes 0…15 in blocks of 32, likewise
 };
 
@@ -42,8 +43,9 @@ size_t LayoutRowBytes(Layout layout, size_t cols);
 size_t LayoutScaleBytes(Layout layout, size_t cols);
 const char* LayoutName(Layout layout);
 
-// Puts a row's codes (int8: one a byte; int4: byte i of a block holds values i and, high, i+16) and, for block layouts,
-// its (scale, offset) pairs into an integer matrix. Rows may be put at the same time.
+// Puts a row's codes and, for block layouts, its (scale, offset) pairs into an integer matrix. Codes of int8: one a
+// byte. Int4: byte i of a block's 16 holds values i and, high, i+16. Int5: before these a u32, whose bit i is the fifth
+// of value i. Rows may be put at the same time.
 void PlaceRow(const MatrixView& matrix, size_t row, const std::byte* codes, const uint16_t* pairs);
 
 // Row `row` decoded to `cols` floats.

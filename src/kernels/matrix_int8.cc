@@ -87,16 +87,26 @@ using F32 = hn::Repartition<float, I16>;
 constexpr size_t kLanes = hn::MaxLanes(I16());
 constexpr size_t kVectors = kTileColumn / kLanes;  // of one column of a block
 
-HWY_INLINE void AddColumn(const uint8_t* column, bool four, bool high, hn::Vec<I16> x, hn::Vec<I32>* sums) {
+// Column j of a block of values 4j … 4j+3.
+HWY_INLINE void AddColumn(Layout layout, const uint8_t* block, int j, hn::Vec<I16> x, hn::Vec<I32>* sums) {
   const hn::Rebind<uint8_t, I16> u8;
   const hn::Rebind<int8_t, I16> i8;
+  const bool nibbles = IsUnsigned(layout);
+  const uint8_t* column = block + static_cast<size_t>(nibbles ? j / 2 : j) * kTileColumn;
+  const uint8_t* fifth = block + kBlock / 8 * kTileColumn;
   auto unused = hn::Zero(I32());
   for (size_t v = 0; v < kVectors; ++v) {
     const auto bytes = hn::LoadU(u8, column + v * kLanes);
     auto codes = hn::PromoteTo(I16(), hn::BitCast(i8, bytes));
-    if (four) {
+    if (nibbles) {
       const auto wide = hn::PromoteTo(I16(), bytes);
-      codes = high ? hn::ShiftRight<4>(wide) : hn::And(wide, hn::Set(I16(), 15));
+      codes = j % 2 == 1 ? hn::ShiftRight<4>(wide) : hn::And(wide, hn::Set(I16(), 15));
+    }
+    if (layout == Layout::kInt5Block) {
+      const auto bits = hn::PromoteTo(I16(), hn::LoadU(u8, fifth + v * kLanes));
+      const int shift = FifthShift(j);
+      const auto moved = shift >= 0 ? hn::ShiftRightSame(bits, shift) : hn::ShiftLeftSame(bits, -shift);
+      codes = hn::Or(codes, hn::And(moved, hn::Set(I16(), 16)));
     }
     sums[v] = hn::ReorderWidenMulAccumulate(I32(), codes, x, sums[v], unused);
   }
@@ -104,8 +114,7 @@ HWY_INLINE void AddColumn(const uint8_t* column, bool four, bool high, hn::Vec<I
 
 HWY_INLINE void AddBlock(const MatrixView& w, size_t row, size_t block, const int8_t* x, const float* scales,
                          float x_scale, float* sums) {
-  const bool four = w.layout == Layout::kInt4Block;
-  const auto* column = reinterpret_cast<const uint8_t*>(TileBlock(w, row, block));
+  const auto* codes = reinterpret_cast<const uint8_t*>(TileBlock(w, row, block));
   HWY_ALIGN int16_t wide[kBlock];
   std::transform(x, x + kBlock, wide, [](int8_t code) { return static_cast<int16_t>(code); });
   uint64_t fours[kBlock / 4];
@@ -113,10 +122,8 @@ HWY_INLINE void AddBlock(const MatrixView& w, size_t row, size_t block, const in
   const hn::Repartition<uint64_t, I16> u64;
   hn::Vec<I32> totals[kVectors];
   for (auto& total : totals) total = hn::Zero(I32());
-  for (size_t i = 0; i < kBlock / 4; ++i) {
-    AddColumn(column, four, i % 2 == 1, hn::BitCast(I16(), hn::Set(u64, fours[i])), totals);
-    if (!four || i % 2 == 1) column += kTileColumn;
-  }
+  for (int j = 0; j < static_cast<int>(kBlock / 4); ++j)
+    AddColumn(w.layout, codes, j, hn::BitCast(I16(), hn::Set(u64, fours[j])), totals);
   HWY_ALIGN float twice[kTilePairs];
   for (size_t r = 0; r < kTileRows; ++r) twice[2 * r] = twice[2 * r + 1] = scales[r] * x_scale;
   for (size_t v = 0; v < kVectors; ++v) {

@@ -304,6 +304,7 @@ TEST(MatrixLayout, RowsHoldWholeBlocks) {
   EXPECT_EQ(LayoutRowBytes(Layout::kBF16, 33), 66u);
   EXPECT_EQ(LayoutRowBytes(Layout::kInt8Row, 33), 64u);
   EXPECT_EQ(LayoutRowBytes(Layout::kInt8Block, 64), 64u);
+  EXPECT_EQ(LayoutRowBytes(Layout::kInt5Block, 64), 40u);
   EXPECT_EQ(LayoutRowBytes(Layout::kInt4Block, 64), 32u);
   EXPECT_EQ(LayoutScaleBytes(Layout::kInt8Row, 33), 4u);
   EXPECT_EQ(LayoutScaleBytes(Layout::kInt4Block, 64), 8u);

@@ -12,13 +12,13 @@
 
 namespace qad {
 
-inline constexpr Layout kAllLayouts[] = {Layout::kF32,     Layout::kF16,       Layout::kBF16,
-                                         Layout::kInt8Row, Layout::kInt8Block, Layout::kInt4Block};
+inline constexpr Layout kAllLayouts[] = {Layout::kF32,       Layout::kF16,       Layout::kBF16,     Layout::kInt8Row,
+                                         Layout::kInt8Block, Layout::kInt5Block, Layout::kInt4Block};
 
 // Widths worth testing: every tail where a layout allows it, whole blocks otherwise.
 inline std::vector<size_t> WidthsOf(Layout layout) {
   std::vector<size_t> widths;
-  const bool blocks = layout == Layout::kInt8Block || layout == Layout::kInt4Block;
+  const bool blocks = IsInteger(layout) && layout != Layout::kInt8Row;
   if (!blocks)
     for (size_t n = 1; n <= 33; ++n) widths.push_back(n);
   for (const size_t n : {32, 64, 96, 160, 576, 1536, 2080}) widths.push_back(n);
@@ -33,7 +33,7 @@ class RandomMatrix {
     Random random(seed, cols);
     if (layout == Layout::kInt8Row)
       for (size_t r = 0; r < rows; ++r) row_scales_.push_back(static_cast<float>(0.001 + 0.02 * random.Uniform()));
-    if (layout == Layout::kInt8Block || layout == Layout::kInt4Block)
+    if (IsInteger(layout) && layout != Layout::kInt8Row)
       for (size_t i = 0; i < rows * (cols / kBlock); ++i) {
         pairs_.push_back(FloatToF16(static_cast<float>(0.05 * random.Normal())));
         pairs_.push_back(FloatToF16(static_cast<float>(0.2 * random.Normal())));
@@ -113,6 +113,13 @@ class RandomMatrix {
         at[i] = static_cast<std::byte>(code8);
         value = Affine(pair, code8);
         break;
+      case Layout::kInt5Block: {
+        const auto code5 = static_cast<unsigned>(random.Below(32));
+        at[i / kBlock * 20 + 4 + inside % 16] |= static_cast<std::byte>((code5 & 15) << (inside < 16 ? 0 : 4));
+        at[i / kBlock * 20 + inside / 8] |= static_cast<std::byte>(code5 >> 4 << inside % 8);
+        value = Affine(pair, static_cast<int>(code5));
+        break;
+      }
       case Layout::kInt4Block:
         at[i / kBlock * 16 + inside % 16] |= static_cast<std::byte>(code4 << (inside < 16 ? 0 : 4));
         value = Affine(pair, static_cast<int>(code4));

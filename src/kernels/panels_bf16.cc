@@ -50,7 +50,7 @@ QAD_BF16_INLINE void StoreFour(__m512i codes, __m512 scale, __m512 offset, uint1
 
 template <Layout kLayout>
 QAD_BF16 void DecodeTile(const MatrixView& w, size_t row, uint16_t* panel) {
-  const __m512i low = _mm512_set1_epi8(15);
+  const __m512i low = _mm512_set1_epi8(15), fifth_bit = _mm512_set1_epi8(0x10);
   for (size_t b = 0; b * kBlock < w.cols; ++b) {
     const std::byte* block = TileBlock(w, row, b);
     __m512 scale = _mm512_set1_ps(1), offset = _mm512_setzero_ps();
@@ -58,20 +58,27 @@ QAD_BF16 void DecodeTile(const MatrixView& w, size_t row, uint16_t* panel) {
       scale = HalvesAt(TilePairs(w, row, b));
       offset = HalvesAt(TilePairs(w, row, b) + kTileRows);
     }
+    __m512i fifth = _mm512_setzero_si512();
+    if constexpr (kLayout == Layout::kInt5Block) fifth = _mm512_loadu_si512(block + kBlock / 8 * kTileColumn);
     const size_t columns = std::min(kBlock, 2 * InputPairs(w.cols) - b * kBlock);
-    for (size_t i = 0; i < columns; i += kLayout == Layout::kInt4Block ? 8 : 4) {
-      const __m512i codes = _mm512_loadu_si512(block);
-      block += kTileColumn;
-      uint16_t four[8 * kTileRows];
-      // The last columns of a matrix whose width is no multiple of four go through a copy.
+    for (size_t i = 0; i < columns; i += 4) {
+      const int j = static_cast<int>(i / 4);
       uint16_t* out = panel + (b * kBlock + i) * kTileRows;
-      uint16_t* to = i + 4 <= columns ? out : four;
-      if constexpr (kLayout == Layout::kInt4Block) {
-        StoreFour<false>(_mm512_and_si512(codes, low), scale, offset, out);
-        StoreFour<false>(_mm512_and_si512(_mm512_srli_epi16(codes, 4), low), scale, offset, out + 4 * kTileRows);
+      if constexpr (IsUnsigned(kLayout)) {
+        const __m512i both = _mm512_loadu_si512(block + i / 8 * kTileColumn);
+        __m512i codes = _mm512_and_si512(_mm512_srl_epi16(both, _mm_cvtsi32_si128(j % 2 * 4)), low);
+        if constexpr (kLayout == Layout::kInt5Block) {
+          const int shift = FifthShift(j);
+          const __m512i moved = shift >= 0 ? _mm512_srl_epi32(fifth, _mm_cvtsi32_si128(shift))
+                                           : _mm512_sll_epi32(fifth, _mm_cvtsi32_si128(-shift));
+          codes = _mm512_or_si512(codes, _mm512_and_si512(moved, fifth_bit));
+        }
+        StoreFour<false>(codes, scale, offset, out);
       } else {
-        StoreFour<true>(codes, scale, offset, to);
-        if (to == four) std::copy_n(four, 2 * kTileRows, out);
+        uint16_t four[4 * kTileRows];  // the last two columns of a matrix whose width is no multiple of four
+        const bool whole = i + 4 <= columns;
+        StoreFour<true>(_mm512_loadu_si512(block + i / 4 * kTileColumn), scale, offset, whole ? out : four);
+        if (!whole) std::copy_n(four, 2 * kTileRows, out);
       }
     }
   }
@@ -218,6 +225,8 @@ void DecodeBF16Panel(const MatrixView& w, size_t row, uint16_t* panel) {
       return DecodeTile<Layout::kInt8Row>(w, row, panel);
     case Layout::kInt8Block:
       return DecodeTile<Layout::kInt8Block>(w, row, panel);
+    case Layout::kInt5Block:
+      return DecodeTile<Layout::kInt5Block>(w, row, panel);
     case Layout::kInt4Block:
       return DecodeTile<Layout::kInt4Block>(w, row, panel);
   }

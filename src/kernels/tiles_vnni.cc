@@ -21,15 +21,26 @@ constexpr size_t kColumns = kBlock / 4;  // vectors of a block, four values of e
 constexpr size_t kAtOnce = 8;            // rows of activations: their sums and the block's codes fill the registers
 constexpr size_t kPrefetchBytes = 2048;  // ahead of the codes being read
 
-// The block's codes as unsigned bytes: int4 as they are, int8 plus 128.
+// The fifth bits of four values, shifted to 0x10 of their bytes, above the lower four.
+QAD_VNNI_INLINE __m512i WithFifth(__m512i low, __m512i fifth, int shift) {
+  const __m512i moved = shift >= 0 ? _mm512_srli_epi32(fifth, static_cast<unsigned>(shift))
+                                   : _mm512_slli_epi32(fifth, static_cast<unsigned>(-shift));
+  return _mm512_ternarylogic_epi32(low, moved, _mm512_set1_epi8(0x10), 0xf8);  // low | (moved & 0x10)
+}
+
+// The block's codes as unsigned bytes: int4 and int5 as they are, int8 plus 128.
 template <Layout kLayout>
 QAD_VNNI_INLINE void LoadBlock(const std::byte* block, __m512i* codes) {
-  if constexpr (kLayout == Layout::kInt4Block) {
+  if constexpr (IsUnsigned(kLayout)) {
     const __m512i low = _mm512_set1_epi8(15);
     for (size_t j = 0; j < kColumns / 2; ++j) {
       const __m512i both = _mm512_loadu_si512(block + j * kTileColumn);
       codes[2 * j] = _mm512_and_si512(both, low);
       codes[2 * j + 1] = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
+    }
+    if constexpr (kLayout == Layout::kInt5Block) {
+      const __m512i fifth = _mm512_loadu_si512(block + kColumns / 2 * kTileColumn);
+      for (int j = 0; j < static_cast<int>(kColumns); ++j) codes[j] = WithFifth(codes[j], fifth, FifthShift(j));
     }
   } else {
     const __m512i sign = _mm512_set1_epi8(static_cast<char>(0x80));
@@ -45,7 +56,7 @@ QAD_VNNI_INLINE __m512 HalvesAt(const uint16_t* at) {
 template <Layout kLayout, size_t kCount>
 QAD_VNNI_INLINE void DotTileOf(const MatrixView& w, size_t row, const QuantizedRows& x, size_t first, float* y,
                                size_t ldy) {
-  constexpr size_t kBytes = kTileRows * (kLayout == Layout::kInt4Block ? kBlock / 2 : kBlock);
+  constexpr size_t kBytes = kTileRows * CodeBytes(kLayout);
   const std::byte* block = TileBlock(w, row, 0);
   const uint16_t* pairs = kLayout == Layout::kInt8Row ? nullptr : TilePairs(w, row, 0);
   __m512 sums[kCount];
@@ -65,7 +76,7 @@ QAD_VNNI_INLINE void DotTileOf(const MatrixView& w, size_t row, const QuantizedR
       const size_t at = (first + m) * x.blocks + b;
       const int8_t* four = x.codes + at * kBlock;
       __m512i even = _mm512_setzero_si512(), odd = _mm512_setzero_si512();
-      if constexpr (kLayout != Layout::kInt4Block) even = _mm512_set1_epi32(x.shifts[at]);
+      if constexpr (!IsUnsigned(kLayout)) even = _mm512_set1_epi32(x.shifts[at]);
       for (size_t j = 0; j < kColumns; j += 2) {
         int32_t a, c;
         std::memcpy(&a, four + 4 * j, sizeof(a));
@@ -104,6 +115,8 @@ void DotTileVnni(const MatrixView& w, size_t row, const QuantizedRows& x, size_t
       return DotAll<Layout::kInt8Row>(w, row, x, first, count, y, ldy);
     case Layout::kInt8Block:
       return DotAll<Layout::kInt8Block>(w, row, x, first, count, y, ldy);
+    case Layout::kInt5Block:
+      return DotAll<Layout::kInt5Block>(w, row, x, first, count, y, ldy);
     case Layout::kInt4Block:
       return DotAll<Layout::kInt4Block>(w, row, x, first, count, y, ldy);
     default:

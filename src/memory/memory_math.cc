@@ -51,7 +51,7 @@ std::vector<std::string> Notes(const Plan& plan, uint64_t rows) {
       "Sizes are bytes; KiB, MiB and GiB are powers of 1024.",
       "fp16, int8 and int4 are what files would hold: int8 has one f32 scale per output channel; int4 has groups of 32 "
       "weights with an f16 scale and offset (5 bits a weight); embeddings, head, norms and biases stay at 16 bits.",
-      "In memory, norms and biases are f32, 5-bit codes take a byte, and each group of tensors is padded to 64 bytes: "
+      "In memory, norms and biases are f32, and each group of tensors is padded to 64 bytes: "
       "this, not the file's size, counts towards the fit.",
       fmt::format(
           "Workspace is one step of at most {} prompt tokens and the logits of each sequence; the operations' own "

@@ -101,9 +101,10 @@ Layout LayoutFor(FormatId stored) {
     case FormatId::kInt8:
       return Layout::kInt8Row;
     case FormatId::kQ8_0:
+      return Layout::kInt8Block;
     case FormatId::kQ5_0:
     case FormatId::kQ5_1:
-      return Layout::kInt8Block;
+      return Layout::kInt5Block;
     case FormatId::kQ4_0:
     case FormatId::kQ4_1:
       return Layout::kInt4Block;
