@@ -22,7 +22,7 @@ struct Fixture {
   std::vector<float> x = Normals(kMostRows * kCols, 3), y = std::vector<float>(kMostRows * kRows);
   std::vector<int8_t> codes = std::vector<int8_t>(kMostRows * kCols);
   std::vector<float> pairs = std::vector<float>(2 * kMostRows * kCols / kBlock);
-  std::vector<int32_t> shifts = std::vector<int32_t>(kMostRows * kCols / kBlock);
+  std::vector<int32_t> shifts = std::vector<int32_t>(2 * kMostRows * kCols / kBlock);
 
   explicit Fixture(Layout layout) : matrix(layout, kRows, kCols) {}
 
@@ -31,7 +31,7 @@ struct Fixture {
     constexpr size_t kBlocks = kCols / kBlock;
     for (size_t m = 0; m < count; ++m)
       QuantizeActivations(x.data() + m * kCols, kCols, codes.data() + m * kCols, pairs.data() + 2 * m * kBlocks,
-                          shifts.data() + m * kBlocks);
+                          shifts.data() + 2 * m * kBlocks);
     DotRowsInt8(matrix.view(), 0, kRows, {codes.data(), pairs.data(), shifts.data(), count, kBlocks}, y.data(), kRows);
   }
   // int8 activations: half a step of max/127 each, as random signs; exact: rounding only.

@@ -120,18 +120,14 @@ HWY_INLINE void DecodeInt8Block(const int8_t* codes, float scale, float offset, 
 }
 
 HWY_INLINE void DecodeBlocks(const MatrixView& w, size_t row, bool codes_alone, float* out) {
-  const size_t r = row % kTileRows;
+  const size_t parts = ScaledParts(w.layout), size = kBlock / parts;
   for (size_t b = 0; b * kBlock < w.cols; ++b) {
     HWY_ALIGN int8_t codes[kBlock];
     ReadBlock(w, row, b, codes);
-    float scale = 1, offset = 0;
-    if (w.layout == Layout::kInt8Row && !codes_alone) scale = w.row_scales[row];
-    if (w.layout != Layout::kInt8Row) {
-      const uint16_t* pairs = TilePairs(w, row, b);
-      scale = F16ToFloat(pairs[r]);
-      offset = F16ToFloat(pairs[kTileRows + r]);
+    for (size_t part = 0; part < parts; ++part, out += size) {
+      const Affine affine = codes_alone && w.layout == Layout::kInt8Row ? Affine{1, 0} : AffineOf(w, row, b, part);
+      DecodeInt8Block(codes + part * size, affine.scale, affine.offset, std::min(size, w.cols - b * kBlock), out);
     }
-    DecodeInt8Block(codes, scale, offset, std::min(kBlock, w.cols - b * kBlock), out + b * kBlock);
   }
 }
 
@@ -145,10 +141,7 @@ void DecodeRow(const MatrixView& w, size_t row, bool codes_alone, float* out) {
       return Decode<FromF16>(reinterpret_cast<const uint16_t*>(codes), out, w.cols);
     case Layout::kBF16:
       return Decode<FromBF16>(reinterpret_cast<const uint16_t*>(codes), out, w.cols);
-    case Layout::kInt8Row:
-    case Layout::kInt8Block:
-    case Layout::kInt5Block:
-    case Layout::kInt4Block:
+    default:
       return DecodeBlocks(w, row, codes_alone, out);
   }
 }
@@ -336,13 +329,9 @@ size_t LayoutRowBytes(Layout layout, size_t cols) {
     case Layout::kF16:
     case Layout::kBF16:
       return cols * 2;
-    case Layout::kInt8Row:
-    case Layout::kInt8Block:
-    case Layout::kInt5Block:
-    case Layout::kInt4Block:
+    default:
       return Blocks(cols) * CodeBytes(layout);
   }
-  return 0;
 }
 
 size_t LayoutRows(Layout layout, size_t rows) {
@@ -354,7 +343,7 @@ namespace {
 // Nibbles, and before them the fifth bits of int5, to where the tile wants them.
 void PlaceUnsigned(Layout layout, const std::byte* from, std::byte* to) {
   uint32_t bits = 0;
-  if (layout == Layout::kInt5Block) {
+  if (HasFifth(layout)) {
     std::memcpy(&bits, from, sizeof(bits));
     from += sizeof(bits);
   }
@@ -365,7 +354,7 @@ void PlaceUnsigned(Layout layout, const std::byte* from, std::byte* to) {
   for (size_t i = 0; i < kBlock; i += 8)
     for (size_t t = 0; t < 4; ++t)
       to[i / 8 * kTileColumn + t] = static_cast<std::byte>(value(i + t) | value(i + t + 4) << 4);
-  if (layout != Layout::kInt5Block) return;
+  if (!HasFifth(layout)) return;
   std::byte* fifth = to + kBlock / 8 * kTileColumn;
   for (size_t t = 0; t < 4; ++t) {
     unsigned byte = 0;
@@ -374,26 +363,49 @@ void PlaceUnsigned(Layout layout, const std::byte* from, std::byte* to) {
   }
 }
 
+void PlacePairs(const MatrixView& matrix, size_t row, const std::byte* from) {
+  for (size_t b = 0; b < matrix.cols / kBlock; ++b, from += 2 * sizeof(uint16_t)) {
+    auto* to = const_cast<uint16_t*>(TilePairs(matrix, row, b)) + row % kTileRows;
+    std::memcpy(to, from, sizeof(uint16_t));
+    std::memcpy(to + kTileRows, from + sizeof(uint16_t), sizeof(uint16_t));
+  }
+}
+
+void PlaceSuperScales(const MatrixView& matrix, size_t row, const std::byte* from) {
+  const size_t parts = 2 * ScaledParts(matrix.layout), r = row % kTileRows;
+  for (size_t b = 0; b < matrix.cols / kBlock; ++b) {
+    const SuperScales to = TileSuper(matrix, row, b);
+    if (b % kSuperBlocks == 0)
+      for (const size_t which : {0, 1}) {
+        std::memcpy(const_cast<uint16_t*>(to.pairs) + which * kTileRows + r, from, sizeof(uint16_t));
+        from += sizeof(uint16_t);
+      }
+    for (size_t part = 0; part < parts; ++part, ++from)
+      const_cast<uint8_t*>(to.parts)[part * kTileRows + r] = std::to_integer<uint8_t>(*from);
+  }
+}
+
 }  // namespace
 
-void PlaceRow(const MatrixView& matrix, size_t row, const std::byte* codes, const uint16_t* pairs) {
-  const size_t r = row % kTileRows, bytes = CodeBytes(matrix.layout);
+void PlaceRow(const MatrixView& matrix, size_t row, const std::byte* codes, const std::byte* scales) {
+  const size_t bytes = CodeBytes(matrix.layout);
   for (size_t b = 0; b * kBlock < matrix.cols; ++b) {
     const std::byte* from = codes + b * bytes;
-    auto* to = const_cast<std::byte*>(TileBlock(matrix, row, b)) + 4 * r;
+    auto* to = const_cast<std::byte*>(TileBlock(matrix, row, b)) + 4 * (row % kTileRows);
     if (IsUnsigned(matrix.layout))
       PlaceUnsigned(matrix.layout, from, to);
     else
       for (size_t i = 0; i < kBlock; i += 4) std::memcpy(to + i / 4 * kTileColumn, from + i, 4);
-    if (pairs == nullptr) continue;
-    auto* at = const_cast<uint16_t*>(TilePairs(matrix, row, b));
-    at[r] = pairs[2 * b];
-    at[kTileRows + r] = pairs[2 * b + 1];
   }
+  if (IsSuper(matrix.layout))
+    PlaceSuperScales(matrix, row, scales);
+  else if (scales != nullptr)
+    PlacePairs(matrix, row, scales);
 }
 
 size_t LayoutScaleBytes(Layout layout, size_t cols) {
   if (layout == Layout::kInt8Row) return sizeof(float);
+  if (IsSuper(layout)) return cols / (kBlock * kSuperBlocks) * SuperBytes(layout);
   return IsInteger(layout) ? Blocks(cols) * 2 * sizeof(uint16_t) : 0;
 }
 
@@ -413,6 +425,12 @@ const char* LayoutName(Layout layout) {
       return "int5 affine by 32";
     case Layout::kInt4Block:
       return "int4 affine by 32";
+    case Layout::kInt8Super:
+      return "int8 by 16 in 256";
+    case Layout::kInt5Super:
+      return "int5 affine by 32 in 256";
+    case Layout::kInt4Super:
+      return "int4 affine by 32 in 256";
   }
   return "?";
 }

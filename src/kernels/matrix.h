@@ -18,9 +18,14 @@ enum class Layout : uint8_t {
   kInt8Block,  // int8 codes in blocks of 32, an f16 pair (scale, offset) a block: w = scale·q + offset
   kInt5Block,  // 5-bit codes 0…31 in blocks of 32, likewise
   kInt4Block,  // 4-bit codes 0…15 in blocks of 32, likewise
+  // Super-blocks of 256 with an f16 pair (d, m): w = d·s·q + m·n, s and n small integers.
+  kInt8Super,  // int8 codes, s of int8 and n of uint8 for every 16
+  kInt5Super,  // 5-bit codes, s and n of uint8 for every 32
+  kInt4Super,  // 4-bit codes, likewise
 };
 
 inline constexpr size_t kBlock = 32;
+inline constexpr size_t kSuperBlocks = 8;  // blocks of a super-block
 inline constexpr size_t kTileRows = 16;
 
 inline bool IsInteger(Layout layout) { return layout >= Layout::kInt8Row; }
@@ -30,8 +35,8 @@ struct MatrixView {
   size_t rows = 0, cols = 0;
   const std::byte* codes = nullptr;
   size_t stride_bytes = 0;
-  const float* row_scales = nullptr;      // kInt8Row: (rows), filled up to whole tiles
-  const uint16_t* block_pairs = nullptr;  // block layouts: (tiles, cols/32, 2, 16) f16: scales, then offsets
+  const float* row_scales = nullptr;        // kInt8Row: (rows), filled up to whole tiles
+  const std::byte* block_scales = nullptr;  // block layouts: as kernels/tiles.h says
 };
 
 // Rows as they are stored: whole tiles of the integer layouts.
@@ -43,10 +48,12 @@ size_t LayoutRowBytes(Layout layout, size_t cols);
 size_t LayoutScaleBytes(Layout layout, size_t cols);
 const char* LayoutName(Layout layout);
 
-// Puts a row's codes and, for block layouts, its (scale, offset) pairs into an integer matrix. Codes of int8: one a
-// byte. Int4: byte i of a block's 16 holds values i and, high, i+16. Int5: before these a u32, whose bit i is the fifth
-// of value i. Rows may be put at the same time.
-void PlaceRow(const MatrixView& matrix, size_t row, const std::byte* codes, const uint16_t* pairs);
+// Puts a row's codes and, for block layouts, its LayoutScaleBytes of scales into an integer matrix. Rows may be put at
+// the same time.
+// Codes of int8: one a byte. Int4: byte i of a block's 16 holds values i and, high, i+16. Int5: before these a u32,
+// whose bit i is the fifth of value i. Scales: (scale, offset) in f16 a block. Super-blocks: d and m in f16, then of
+// each block s and n; int8: s of its first and its second half, then the n of both.
+void PlaceRow(const MatrixView& matrix, size_t row, const std::byte* codes, const std::byte* scales);
 
 // Row `row` decoded to `cols` floats.
 void DecodeRow(const MatrixView& matrix, size_t row, float* out);
@@ -63,10 +70,15 @@ void WeightedSums(const MatrixView& matrix, const float* weights, size_t count, 
 
 // Activations as int8 in blocks of 32: x ≈ scale·q, scale = max|x|/127 per block; the last block is filled with zeros.
 struct QuantizedRows {
-  const int8_t* codes = nullptr;    // (count, blocks·32)
-  const float* pairs = nullptr;     // (count, blocks, 2): scale, and scale·Σq for the offsets
-  const int32_t* shifts = nullptr;  // (count, blocks): −128·Σq, which makes up for weights taken as unsigned
+  const int8_t* codes = nullptr;  // (count, blocks·32)
+  const float* pairs = nullptr;   // (count, blocks, 2): scale, and scale·Σq for the offsets
+  // (count, blocks, 2): −128·Σq of each half, which makes up for weights taken as unsigned
+  const int32_t* shifts = nullptr;
   size_t count = 0, blocks = 0;
+  // scale·Σq of one half of block `at` = row·blocks + block.
+  float HalfSum(size_t at, size_t half) const {
+    return pairs[2 * at] * (static_cast<float>(shifts[2 * at + half]) * -0x1p-7f);
+  }
 };
 // Writes ⌈cols/32⌉ blocks of one row of `cols` values. A value that is not finite makes its block's pair so.
 void QuantizeActivations(const float* x, size_t cols, int8_t* codes, float* pairs, int32_t* shifts);

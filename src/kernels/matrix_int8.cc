@@ -43,36 +43,49 @@ void QuantizeActivations(const float* x, size_t cols, int8_t* codes, float* pair
     const float largest = hn::GetLane(hn::MaxOfLanes(d, top)) + hn::GetLane(hn::SumOfLanes(d, nothing));
     const float scale = largest / 127.0f;
     const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
-    auto total = hn::Zero(i32);
-    for (size_t i = 0; i < kBlock; i += step) {
-      const auto q = hn::NearestInt(hn::Mul(hn::LoadU(d, block + i), hn::Set(d, inverse)));
-      total = hn::Add(total, q);
-      hn::StoreU(hn::DemoteTo(i8, hn::DemoteTo(i16, q)), i8, codes + b * kBlock + i);
+    uint32_t sums[2];  // of each half; of NaN any numbers
+    for (size_t half = 0; half < 2; ++half) {
+      auto total = hn::Zero(i32);
+      for (size_t i = half * kBlock / 2; i < (half + 1) * kBlock / 2; i += step) {
+        const auto q = hn::NearestInt(hn::Mul(hn::LoadU(d, block + i), hn::Set(d, inverse)));
+        total = hn::Add(total, q);
+        hn::StoreU(hn::DemoteTo(i8, hn::DemoteTo(i16, q)), i8, codes + b * kBlock + i);
+      }
+      sums[half] = static_cast<uint32_t>(hn::GetLane(hn::SumOfLanes(i32, total)));
+      shifts[2 * b + half] = static_cast<int32_t>(0u - 128u * sums[half]);
     }
     pairs[2 * b] = scale;
-    const int32_t sum = hn::GetLane(hn::SumOfLanes(i32, total));
-    pairs[2 * b + 1] = scale * static_cast<float>(sum);
-    shifts[b] = static_cast<int32_t>(0u - 128u * static_cast<uint32_t>(sum));  // of NaN the sum is any number
+    pairs[2 * b + 1] = scale * static_cast<float>(static_cast<int32_t>(sums[0] + sums[1]));
   }
 }
 
-// Scales and offsets of one block of a tile as f32; of kInt8Row the rows' scales and zeros.
-HWY_INLINE void BlockPairs(const MatrixView& w, size_t row, size_t block, float* pairs) {
-  if (w.layout != Layout::kInt8Row) return ConvertFromF16(TilePairs(w, row, block), pairs, kTilePairs);
-  std::copy_n(w.row_scales + row, kTileRows, pairs);
-  std::fill_n(pairs + kTileRows, kTileRows, 0.0f);
+// Scales and offsets of a part of a block of a tile as f32; of kInt8Row the rows' scales and zeros.
+HWY_INLINE void BlockPairs(const MatrixView& w, size_t row, size_t block, size_t part, float* pairs) {
+  if (w.layout == Layout::kInt8Row) {
+    std::copy_n(w.row_scales + row, kTileRows, pairs);
+    std::fill_n(pairs + kTileRows, kTileRows, 0.0f);
+    return;
+  }
+  if (!IsSuper(w.layout)) return ConvertFromF16(TilePairs(w, row, block), pairs, kTilePairs);
+  const SuperScales scales = TileSuper(w, row, block);
+  ConvertFromF16(scales.pairs, pairs, kTilePairs);
+  const uint8_t *factors = scales.parts + part * kTileRows, *minimums = factors + ScaledParts(w.layout) * kTileRows;
+  for (size_t r = 0; r < kTileRows; ++r) {
+    pairs[r] *= static_cast<float>(SuperFactor(w.layout, factors[r]));
+    pairs[kTileRows + r] *= static_cast<float>(minimums[r]);
+  }
 }
 
 #if HWY_TARGET == HWY_SCALAR
 
-// Σ of the 32 products of each of the 16 rows, scaled.
-HWY_INLINE void AddBlock(const MatrixView& w, size_t row, size_t block, const int8_t* x, const float* scales,
-                         float x_scale, float* sums) {
+// Σ of the products of columns begin … end of a block with each of the 16 rows, scaled.
+HWY_INLINE void AddColumns(const MatrixView& w, size_t row, size_t block, size_t begin, size_t end, const int8_t* x,
+                           const float* scales, float x_scale, float* sums) {
   for (size_t r = 0; r < kTileRows; ++r) {
     int8_t codes[kBlock];
     ReadBlock(w, row + r, block, codes);
     int32_t total = 0;
-    for (size_t i = 0; i < kBlock; ++i) total += static_cast<int32_t>(codes[i]) * x[i];
+    for (size_t i = begin; i < end; ++i) total += static_cast<int32_t>(codes[i]) * x[i];
     sums[2 * r] += scales[r] * x_scale * static_cast<float>(total);
   }
 }
@@ -102,7 +115,7 @@ HWY_INLINE void AddColumn(Layout layout, const uint8_t* block, int j, hn::Vec<I1
       const auto wide = hn::PromoteTo(I16(), bytes);
       codes = j % 2 == 1 ? hn::ShiftRight<4>(wide) : hn::And(wide, hn::Set(I16(), 15));
     }
-    if (layout == Layout::kInt5Block) {
+    if (HasFifth(layout)) {
       const auto bits = hn::PromoteTo(I16(), hn::LoadU(u8, fifth + v * kLanes));
       const int shift = FifthShift(j);
       const auto moved = shift >= 0 ? hn::ShiftRightSame(bits, shift) : hn::ShiftLeftSame(bits, -shift);
@@ -112,8 +125,8 @@ HWY_INLINE void AddColumn(Layout layout, const uint8_t* block, int j, hn::Vec<I1
   }
 }
 
-HWY_INLINE void AddBlock(const MatrixView& w, size_t row, size_t block, const int8_t* x, const float* scales,
-                         float x_scale, float* sums) {
+HWY_INLINE void AddColumns(const MatrixView& w, size_t row, size_t block, size_t begin, size_t end, const int8_t* x,
+                           const float* scales, float x_scale, float* sums) {
   const auto* codes = reinterpret_cast<const uint8_t*>(TileBlock(w, row, block));
   HWY_ALIGN int16_t wide[kBlock];
   std::transform(x, x + kBlock, wide, [](int8_t code) { return static_cast<int16_t>(code); });
@@ -122,7 +135,7 @@ HWY_INLINE void AddBlock(const MatrixView& w, size_t row, size_t block, const in
   const hn::Repartition<uint64_t, I16> u64;
   hn::Vec<I32> totals[kVectors];
   for (auto& total : totals) total = hn::Zero(I32());
-  for (int j = 0; j < static_cast<int>(kBlock / 4); ++j)
+  for (int j = static_cast<int>(begin / 4); j < static_cast<int>(end / 4); ++j)
     AddColumn(w.layout, codes, j, hn::BitCast(I16(), hn::Set(u64, fours[j])), totals);
   HWY_ALIGN float twice[kTilePairs];
   for (size_t r = 0; r < kTileRows; ++r) twice[2 * r] = twice[2 * r + 1] = scales[r] * x_scale;
@@ -138,12 +151,16 @@ HWY_INLINE void AddBlock(const MatrixView& w, size_t row, size_t block, const in
 // y of the 16 rows of a tile for one row of activations.
 void DotTile(const MatrixView& w, size_t row, const QuantizedRows& x, size_t m, float* y) {
   HWY_ALIGN float sums[kTilePairs] = {}, offsets[kTileRows] = {};
+  const size_t parts = ScaledParts(w.layout), size = kBlock / parts;
   for (size_t b = 0; b < x.blocks; ++b) {
     const size_t at = m * x.blocks + b;
-    HWY_ALIGN float pairs[kTilePairs];
-    BlockPairs(w, row, b, pairs);
-    AddBlock(w, row, b, x.codes + at * kBlock, pairs, x.pairs[2 * at], sums);
-    for (size_t r = 0; r < kTileRows; ++r) offsets[r] += pairs[kTileRows + r] * x.pairs[2 * at + 1];
+    for (size_t part = 0; part < parts; ++part) {
+      HWY_ALIGN float pairs[kTilePairs];
+      BlockPairs(w, row, b, part, pairs);
+      AddColumns(w, row, b, part * size, (part + 1) * size, x.codes + at * kBlock, pairs, x.pairs[2 * at], sums);
+      const float sum = parts == 1 ? x.pairs[2 * at + 1] : x.HalfSum(at, part);
+      for (size_t r = 0; r < kTileRows; ++r) offsets[r] += pairs[kTileRows + r] * sum;
+    }
   }
   for (size_t r = 0; r < kTileRows; ++r) y[r] = sums[2 * r] + sums[2 * r + 1] + offsets[r];
 }

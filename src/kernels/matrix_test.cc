@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <limits>
+#include <numeric>
 
 #include "base/half.h"
 #include "base/testing.h"
@@ -193,10 +194,10 @@ struct Quantized {
     const size_t blocks = (cols + kBlock - 1) / kBlock;
     codes.resize(count * blocks * kBlock);
     pairs.resize(2 * count * blocks);
-    shifts.resize(count * blocks);
+    shifts.resize(2 * count * blocks);
     for (size_t m = 0; m < count; ++m)
       QuantizeActivations(x + m * cols, cols, codes.data() + m * blocks * kBlock, pairs.data() + 2 * m * blocks,
-                          shifts.data() + m * blocks);
+                          shifts.data() + 2 * m * blocks);
     rows = {codes.data(), pairs.data(), shifts.data(), count, blocks};
   }
 };
@@ -217,7 +218,8 @@ TEST_P(Matrix, ActivationsKeepTheirErrorBound) {
       }
       ASSERT_EQ(q.scale(0, b), largest / 127.0f);
       ASSERT_EQ(q.pairs[2 * b + 1], q.scale(0, b) * static_cast<float>(sum));
-      ASSERT_EQ(q.shifts[b], -128 * sum);
+      ASSERT_EQ(q.shifts[2 * b] + q.shifts[2 * b + 1], -128 * sum);
+      ASSERT_EQ(q.shifts[2 * b], -128 * std::accumulate(&q.codes[b * kBlock], &q.codes[b * kBlock] + kBlock / 2, 0));
       for (size_t i = b * kBlock; i < std::min(cols, (b + 1) * kBlock); ++i) {
         // Half a step, and the rounding of x · (1/scale) near a half.
         const double error = std::fabs(static_cast<double>(q.scale(0, b)) * q.codes[i] - static_cast<double>(x[i]));

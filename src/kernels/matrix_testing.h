@@ -21,6 +21,7 @@ inline std::vector<size_t> WidthsOf(Layout layout) {
   const bool blocks = IsInteger(layout) && layout != Layout::kInt8Row;
   if (!blocks)
     for (size_t n = 1; n <= 33; ++n) widths.push_back(n);
+  if (layout >= Layout::kInt8Super) return {256, 512, 1536};
   for (const size_t n : {32, 64, 96, 160, 576, 1536, 2080}) widths.push_back(n);
   if (!blocks) widths.insert(widths.end(), {63, 65, 577, 1000});
   return widths;
@@ -33,11 +34,8 @@ class RandomMatrix {
     Random random(seed, cols);
     if (layout == Layout::kInt8Row)
       for (size_t r = 0; r < rows; ++r) row_scales_.push_back(static_cast<float>(0.001 + 0.02 * random.Uniform()));
-    if (IsInteger(layout) && layout != Layout::kInt8Row)
-      for (size_t i = 0; i < rows * (cols / kBlock); ++i) {
-        pairs_.push_back(FloatToF16(static_cast<float>(0.05 * random.Normal())));
-        pairs_.push_back(FloatToF16(static_cast<float>(0.2 * random.Normal())));
-      }
+    if (layout > Layout::kInt8Row)
+      for (size_t i = 0; i < rows * (cols / kBlock); ++i) AddScales(random, i % (cols / kBlock) % kSuperBlocks == 0);
     for (size_t r = 0; r < rows; ++r)
       for (size_t i = 0; i < cols; ++i) Fill(random, r, i);
     if (IsInteger(layout)) Tile();
@@ -50,7 +48,7 @@ class RandomMatrix {
             .codes = tiles_.empty() ? codes_.data() : tiles_.data(),
             .stride_bytes = LayoutRowBytes(layout_, cols_),
             .row_scales = row_scales_.empty() ? nullptr : row_scales_.data(),
-            .block_pairs = tile_pairs_.empty() ? nullptr : tile_pairs_.data()};
+            .block_scales = tile_scales_.empty() ? nullptr : tile_scales_.data()};
   }
   std::vector<float> Row(size_t row) const {
     return {decoded_.begin() + static_cast<std::ptrdiff_t>(row * cols_),
@@ -74,18 +72,47 @@ class RandomMatrix {
   void Tile() {
     const size_t rows = LayoutRows(layout_, rows_);
     tiles_.resize(rows * LayoutRowBytes(layout_, cols_));
-    tile_pairs_.resize(rows * LayoutScaleBytes(layout_, cols_) / sizeof(uint16_t));
+    tile_scales_.resize(rows * LayoutScaleBytes(layout_, cols_));
     row_scales_.resize(row_scales_.empty() ? 0 : rows);
     for (size_t r = 0; r < rows_; ++r)
       PlaceRow(view(), r, codes_.data() + r * LayoutRowBytes(layout_, cols_),
-               pairs_.empty() ? nullptr : pairs_.data() + 2 * r * (cols_ / kBlock));
+               scales_.empty() ? nullptr : scales_.data() + r * LayoutScaleBytes(layout_, cols_));
+  }
+
+  bool super() const { return layout_ >= Layout::kInt8Super; }
+
+  void AddHalf(double value) {
+    const uint16_t bits = FloatToF16(static_cast<float>(value));
+    const auto* bytes = reinterpret_cast<const std::byte*>(&bits);
+    scales_.insert(scales_.end(), bytes, bytes + sizeof(bits));
+    halves_.push_back(F16ToFloat(bits));
+  }
+  // Scale and offset of the next block of 32, of each of its halves, as (scale, offset) in affine_.
+  void AddScales(Random& random, bool first) {
+    if (!super() || first) {
+      AddHalf(0.05 * random.Normal() * (super() ? 0.1 : 1));
+      AddHalf(0.2 * random.Normal() * (super() ? 0.1 : 1));
+    }
+    const double d = static_cast<double>(halves_[halves_.size() - 2]), m = static_cast<double>(halves_.back());
+    double s[2] = {1, 1}, n[2] = {1, 1};
+    if (super()) {
+      const size_t parts = layout_ == Layout::kInt8Super ? 2 : 1;
+      for (size_t part = 0; part < parts; ++part)
+        s[part] = parts == 2 ? static_cast<double>(random.Below(256)) - 128 : static_cast<double>(random.Below(64));
+      for (size_t part = 0; part < parts; ++part) n[part] = static_cast<double>(random.Below(parts == 2 ? 16 : 64));
+      for (size_t part = 0; part < parts; ++part)
+        scales_.push_back(static_cast<std::byte>(static_cast<int>(s[part]) & 255));
+      for (size_t part = 0; part < parts; ++part) scales_.push_back(static_cast<std::byte>(static_cast<int>(n[part])));
+      if (parts == 1) s[1] = s[0], n[1] = n[0];
+    }
+    for (const size_t half : {0, 1}) affine_.emplace_back(d * s[half], m * n[half]);
   }
 
   void Fill(Random& random, size_t row, size_t i) {
     std::byte* at = codes_.data() + row * LayoutRowBytes(layout_, cols_);
     float& value = decoded_[row * cols_ + i];
     const float normal = static_cast<float>(random.Normal());
-    const size_t pair = 2 * (row * (cols_ / kBlock) + i / kBlock), inside = i % kBlock;
+    const size_t half = 2 * (row * (cols_ / kBlock) + i / kBlock) + i % kBlock / 16, inside = i % kBlock;
     const auto code8 = static_cast<int>(random.Below(255)) - 127;
     const auto code4 = static_cast<unsigned>(random.Below(16));
     switch (layout_) {
@@ -110,33 +137,36 @@ class RandomMatrix {
         value = row_scales_[row] * static_cast<float>(code8);
         break;
       case Layout::kInt8Block:
+      case Layout::kInt8Super:
         at[i] = static_cast<std::byte>(code8);
-        value = Affine(pair, code8);
+        value = Value(half, code8);
         break;
-      case Layout::kInt5Block: {
+      case Layout::kInt5Block:
+      case Layout::kInt5Super: {
         const auto code5 = static_cast<unsigned>(random.Below(32));
         at[i / kBlock * 20 + 4 + inside % 16] |= static_cast<std::byte>((code5 & 15) << (inside < 16 ? 0 : 4));
         at[i / kBlock * 20 + inside / 8] |= static_cast<std::byte>(code5 >> 4 << inside % 8);
-        value = Affine(pair, static_cast<int>(code5));
+        value = Value(half, static_cast<int>(code5));
         break;
       }
       case Layout::kInt4Block:
+      case Layout::kInt4Super:
         at[i / kBlock * 16 + inside % 16] |= static_cast<std::byte>(code4 << (inside < 16 ? 0 : 4));
-        value = Affine(pair, static_cast<int>(code4));
+        value = Value(half, static_cast<int>(code4));
         break;
     }
   }
-  // In double and rounded once: q·scale has at most 19 bits, so one rounding is what f32 does as well.
-  float Affine(size_t pair, int code) const {
-    return static_cast<float>(static_cast<double>(F16ToFloat(pairs_[pair])) * code +
-                              static_cast<double>(F16ToFloat(pairs_[pair + 1])));
+  // In double and rounded once: scale·q is exact in f32 or has one rounding, as f32 arithmetic does it.
+  float Value(size_t half, int code) const {
+    return static_cast<float>(affine_[half].first * code + affine_[half].second);
   }
 
   Layout layout_;
   size_t rows_, cols_;
-  std::vector<std::byte> codes_, tiles_;  // row by row; of integer layouts as the kernels want them
+  std::vector<std::byte> codes_, scales_, tiles_, tile_scales_;  // row by row; as the kernels want them
   std::vector<float> row_scales_;
-  std::vector<uint16_t> pairs_, tile_pairs_;
+  std::vector<float> halves_;
+  std::vector<std::pair<double, double>> affine_;  // scale and offset of each half of a block
   std::vector<float> decoded_;
 };
 

@@ -48,26 +48,46 @@ QAD_BF16_INLINE void StoreFour(__m512i codes, __m512 scale, __m512 offset, uint1
   _mm512_storeu_si512(out + 2 * kTileRows, RoundPairs(values[2], values[3]));
 }
 
+// Scales and offsets of one part of a block, of 16 rows; of kInt8Row one and zero.
+template <Layout kLayout>
+QAD_BF16_INLINE void LoadScales(const MatrixView& w, size_t row, size_t block, size_t part, __m512& scale,
+                                __m512& offset) {
+  if constexpr (kLayout == Layout::kInt8Row) {
+    scale = _mm512_set1_ps(1);
+    offset = _mm512_setzero_ps();
+  } else if constexpr (IsSuper(kLayout)) {
+    const SuperScales at = TileSuper(w, row, block);
+    const auto bytes = [](const uint8_t* from)
+                           QAD_BF16 { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)); };
+    const uint8_t *factors = at.parts + part * kTileRows, *minimums = factors + ScaledParts(kLayout) * kTileRows;
+    const __m512i s = IsUnsigned(kLayout) ? _mm512_cvtepu8_epi32(bytes(factors)) : _mm512_cvtepi8_epi32(bytes(factors));
+    scale = _mm512_mul_ps(HalvesAt(at.pairs), _mm512_cvtepi32_ps(s));
+    offset = _mm512_mul_ps(HalvesAt(at.pairs + kTileRows), _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes(minimums))));
+  } else {
+    scale = HalvesAt(TilePairs(w, row, block));
+    offset = HalvesAt(TilePairs(w, row, block) + kTileRows);
+  }
+}
+
 template <Layout kLayout>
 QAD_BF16 void DecodeTile(const MatrixView& w, size_t row, uint16_t* panel) {
   const __m512i low = _mm512_set1_epi8(15), fifth_bit = _mm512_set1_epi8(0x10);
   for (size_t b = 0; b * kBlock < w.cols; ++b) {
     const std::byte* block = TileBlock(w, row, b);
-    __m512 scale = _mm512_set1_ps(1), offset = _mm512_setzero_ps();
-    if constexpr (kLayout != Layout::kInt8Row) {
-      scale = HalvesAt(TilePairs(w, row, b));
-      offset = HalvesAt(TilePairs(w, row, b) + kTileRows);
-    }
+    constexpr size_t kParts = ScaledParts(kLayout);
+    __m512 scales[kParts], offsets[kParts];
+    for (size_t part = 0; part < kParts; ++part) LoadScales<kLayout>(w, row, b, part, scales[part], offsets[part]);
     __m512i fifth = _mm512_setzero_si512();
-    if constexpr (kLayout == Layout::kInt5Block) fifth = _mm512_loadu_si512(block + kBlock / 8 * kTileColumn);
+    if constexpr (HasFifth(kLayout)) fifth = _mm512_loadu_si512(block + kBlock / 8 * kTileColumn);
     const size_t columns = std::min(kBlock, 2 * InputPairs(w.cols) - b * kBlock);
     for (size_t i = 0; i < columns; i += 4) {
       const int j = static_cast<int>(i / 4);
+      const __m512 scale = scales[i * kParts / kBlock], offset = offsets[i * kParts / kBlock];
       uint16_t* out = panel + (b * kBlock + i) * kTileRows;
       if constexpr (IsUnsigned(kLayout)) {
         const __m512i both = _mm512_loadu_si512(block + i / 8 * kTileColumn);
         __m512i codes = _mm512_and_si512(_mm512_srl_epi16(both, _mm_cvtsi32_si128(j % 2 * 4)), low);
-        if constexpr (kLayout == Layout::kInt5Block) {
+        if constexpr (HasFifth(kLayout)) {
           const int shift = FifthShift(j);
           const __m512i moved = shift >= 0 ? _mm512_srl_epi32(fifth, _mm_cvtsi32_si128(shift))
                                            : _mm512_sll_epi32(fifth, _mm_cvtsi32_si128(-shift));
@@ -229,6 +249,12 @@ void DecodeBF16Panel(const MatrixView& w, size_t row, uint16_t* panel) {
       return DecodeTile<Layout::kInt5Block>(w, row, panel);
     case Layout::kInt4Block:
       return DecodeTile<Layout::kInt4Block>(w, row, panel);
+    case Layout::kInt8Super:
+      return DecodeTile<Layout::kInt8Super>(w, row, panel);
+    case Layout::kInt5Super:
+      return DecodeTile<Layout::kInt5Super>(w, row, panel);
+    case Layout::kInt4Super:
+      return DecodeTile<Layout::kInt4Super>(w, row, panel);
   }
 }
 

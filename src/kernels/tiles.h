@@ -4,12 +4,16 @@
 // A tile is a sequence of blocks of 32 columns. A block is 16-byte columns of 64 bytes each: bytes 4r … 4r+3 of column
 // j belong to row r of the tile. Int8: values 4j … 4j+3. Int4: values 8j … 8j+3 in the low halves, 8j+4 … 8j+7 in the
 // high ones. Int5: likewise, then a column of fifth bits: that of value 4j+t is bit (j+4) % 8 of byte t, from where one
-// shift brings it above the other four. Beside the codes each block has 16 scales and 16 offsets in f16 (kInt8Row: one
-// f32 scale a row).
+// shift brings it above the other four.
+//
+// Beside the codes each block has 16 scales and 16 offsets in f16 (kInt8Row: one f32 scale a row). A super-block has 16
+// d and 16 m in f16, and then each of its blocks 16 s and 16 n; int8: 16 s of the first halves, 16 of the second, and
+// likewise n.
 #pragma once
 
 #include <cstring>
 
+#include "base/half.h"
 #include "kernels/matrix.h"
 
 namespace qad {
@@ -19,17 +23,57 @@ inline constexpr size_t kTilePairs = 2 * kTileRows;   // scales and offsets of o
 
 // Of one row of a block.
 constexpr size_t CodeBytes(Layout layout) {
-  return layout == Layout::kInt4Block ? kBlock / 2 : layout == Layout::kInt5Block ? kBlock * 5 / 8 : kBlock;
+  if (layout == Layout::kInt4Block || layout == Layout::kInt4Super) return kBlock / 2;
+  return layout == Layout::kInt5Block || layout == Layout::kInt5Super ? kBlock * 5 / 8 : kBlock;
 }
 // Codes 0 … 15 or 31, not signed bytes.
-constexpr bool IsUnsigned(Layout layout) { return layout == Layout::kInt4Block || layout == Layout::kInt5Block; }
+constexpr bool IsUnsigned(Layout layout) { return CodeBytes(layout) < kBlock; }
+constexpr bool HasFifth(Layout layout) { return CodeBytes(layout) == kBlock * 5 / 8; }
+constexpr bool IsSuper(Layout layout) { return layout >= Layout::kInt8Super; }
+// Parts of a block that have scales of their own.
+constexpr size_t ScaledParts(Layout layout) { return layout == Layout::kInt8Super ? 2 : 1; }
+// Of a row's super-block: d, m, and s and n of each part.
+constexpr size_t SuperBytes(Layout layout) { return 4 + kSuperBlocks * 2 * ScaledParts(layout); }
 
 // Block `block` of the tile that `row` lies in.
 inline const std::byte* TileBlock(const MatrixView& w, size_t row, size_t block) {
   return w.codes + row / kTileRows * kTileRows * w.stride_bytes + block * kTileRows * CodeBytes(w.layout);
 }
 inline const uint16_t* TilePairs(const MatrixView& w, size_t row, size_t block) {
-  return w.block_pairs + (row / kTileRows * (w.cols / kBlock) + block) * kTilePairs;
+  return reinterpret_cast<const uint16_t*>(w.block_scales) + (row / kTileRows * (w.cols / kBlock) + block) * kTilePairs;
+}
+
+// Where the scales of a block of a super-block layout lie.
+struct SuperScales {
+  const uint16_t* pairs;  // 16 d, 16 m
+  const uint8_t* parts;   // 16 s for each part, then 16 n for each
+};
+inline SuperScales TileSuper(const MatrixView& w, size_t row, size_t block) {
+  const size_t super = row / kTileRows * (w.cols / (kBlock * kSuperBlocks)) + block / kSuperBlocks;
+  const std::byte* at = w.block_scales + super * kTileRows * SuperBytes(w.layout);
+  return {reinterpret_cast<const uint16_t*>(at), reinterpret_cast<const uint8_t*>(at) + kTilePairs * sizeof(uint16_t) +
+                                                     block % kSuperBlocks * 2 * ScaledParts(w.layout) * kTileRows};
+}
+// An s: a signed byte where codes are.
+inline int SuperFactor(Layout layout, uint8_t byte) {
+  return IsUnsigned(layout) ? byte : static_cast<int>(static_cast<int8_t>(byte));
+}
+
+// Values of a part of a row's block are scale·q + offset.
+struct Affine {
+  float scale, offset;
+};
+inline Affine AffineOf(const MatrixView& w, size_t row, size_t block, size_t part) {
+  const size_t r = row % kTileRows;
+  if (w.layout == Layout::kInt8Row) return {w.row_scales[row], 0};
+  if (!IsSuper(w.layout)) {
+    const uint16_t* pairs = TilePairs(w, row, block);
+    return {F16ToFloat(pairs[r]), F16ToFloat(pairs[kTileRows + r])};
+  }
+  const SuperScales scales = TileSuper(w, row, block);
+  const uint8_t* at = scales.parts + part * kTileRows + r;
+  return {F16ToFloat(scales.pairs[r]) * static_cast<float>(SuperFactor(w.layout, *at)),
+          F16ToFloat(scales.pairs[kTileRows + r]) * static_cast<float>(at[ScaledParts(w.layout) * kTileRows])};
 }
 
 // How far the fifth bits of values 4j … 4j+3 are shifted to the right to stand at 0x10 of their bytes; left where
@@ -45,7 +89,7 @@ inline void ReadBlock(const MatrixView& w, size_t row, size_t block, int8_t* cod
   }
   constexpr uint32_t kLow = 0x0f0f0f0f, kFifth = 0x10101010;
   uint32_t fifth = 0;
-  if (w.layout == Layout::kInt5Block) std::memcpy(&fifth, column + kBlock / 8 * kTileColumn, sizeof(fifth));
+  if (HasFifth(w.layout)) std::memcpy(&fifth, column + kBlock / 8 * kTileColumn, sizeof(fifth));
   for (int j = 0; j < 8; j += 2, column += kTileColumn, codes += 8) {
     uint32_t both;
     std::memcpy(&both, column, sizeof(both));

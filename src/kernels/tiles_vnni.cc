@@ -38,7 +38,7 @@ QAD_VNNI_INLINE void LoadBlock(const std::byte* block, __m512i* codes) {
       codes[2 * j] = _mm512_and_si512(both, low);
       codes[2 * j + 1] = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
     }
-    if constexpr (kLayout == Layout::kInt5Block) {
+    if constexpr (HasFifth(kLayout)) {
       const __m512i fifth = _mm512_loadu_si512(block + kColumns / 2 * kTileColumn);
       for (int j = 0; j < static_cast<int>(kColumns); ++j) codes[j] = WithFifth(codes[j], fifth, FifthShift(j));
     }
@@ -53,12 +53,41 @@ QAD_VNNI_INLINE __m512 HalvesAt(const uint16_t* at) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
 }
 
+QAD_VNNI_INLINE __m512 BytesAt(const uint8_t* at, bool is_signed) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+  return _mm512_cvtepi32_ps(is_signed ? _mm512_cvtepi8_epi32(bytes) : _mm512_cvtepu8_epi32(bytes));
+}
+
+// Scales and offsets of the parts of a block.
+template <Layout kLayout>
+struct Scales {
+  static constexpr size_t kParts = ScaledParts(kLayout);
+  __m512 scales[kParts], offsets[kParts];
+
+  QAD_VNNI_INLINE void Load(const MatrixView& w, size_t row, size_t block) {
+    if constexpr (kLayout == Layout::kInt8Row) {
+      scales[0] = _mm512_set1_ps(1);
+    } else if constexpr (IsSuper(kLayout)) {
+      const SuperScales at = TileSuper(w, row, block);
+      const __m512 d = HalvesAt(at.pairs), m = HalvesAt(at.pairs + kTileRows);
+      for (size_t part = 0; part < kParts; ++part) {
+        const uint8_t* factors = at.parts + part * kTileRows;
+        scales[part] = _mm512_mul_ps(d, BytesAt(factors, !IsUnsigned(kLayout)));
+        offsets[part] = _mm512_mul_ps(m, BytesAt(factors + kParts * kTileRows, false));
+      }
+    } else {
+      scales[0] = HalvesAt(TilePairs(w, row, block));
+      offsets[0] = HalvesAt(TilePairs(w, row, block) + kTileRows);
+    }
+  }
+};
+
 template <Layout kLayout, size_t kCount>
 QAD_VNNI_INLINE void DotTileOf(const MatrixView& w, size_t row, const QuantizedRows& x, size_t first, float* y,
                                size_t ldy) {
   constexpr size_t kBytes = kTileRows * CodeBytes(kLayout);
+  constexpr bool kHalves = ScaledParts(kLayout) == 2;
   const std::byte* block = TileBlock(w, row, 0);
-  const uint16_t* pairs = kLayout == Layout::kInt8Row ? nullptr : TilePairs(w, row, 0);
   __m512 sums[kCount];
   for (__m512& sum : sums) sum = _mm512_setzero_ps();
   for (size_t b = 0; b < x.blocks; ++b, block += kBytes) {
@@ -66,29 +95,31 @@ QAD_VNNI_INLINE void DotTileOf(const MatrixView& w, size_t row, const QuantizedR
       _mm_prefetch(reinterpret_cast<const char*>(block + kPrefetchBytes + i), _MM_HINT_T0);
     __m512i codes[kColumns];
     LoadBlock<kLayout>(block, codes);
-    __m512 scales = _mm512_set1_ps(1), offsets = _mm512_setzero_ps();
-    if constexpr (kLayout != Layout::kInt8Row) {
-      scales = HalvesAt(pairs);
-      offsets = HalvesAt(pairs + kTileRows);
-      pairs += kTilePairs;
-    }
+    Scales<kLayout> w_scales;
+    w_scales.Load(w, row, b);
     for (size_t m = 0; m < kCount; ++m) {
       const size_t at = (first + m) * x.blocks + b;
       const int8_t* four = x.codes + at * kBlock;
-      __m512i even = _mm512_setzero_si512(), odd = _mm512_setzero_si512();
-      if constexpr (!IsUnsigned(kLayout)) even = _mm512_set1_epi32(x.shifts[at]);
-      for (size_t j = 0; j < kColumns; j += 2) {
-        int32_t a, c;
+      // Two sums, so that products need not wait for each other: the block's halves where these have own scales.
+      __m512i products[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+      if constexpr (!IsUnsigned(kLayout))
+        for (size_t half = 0; half < 2; ++half) products[half] = _mm512_set1_epi32(x.shifts[2 * at + half]);
+      for (size_t j = 0; j < kColumns; ++j) {
+        int32_t a;
         std::memcpy(&a, four + 4 * j, sizeof(a));
-        std::memcpy(&c, four + 4 * j + 4, sizeof(c));
-        even = _mm512_dpbusd_epi32(even, codes[j], _mm512_set1_epi32(a));
-        odd = _mm512_dpbusd_epi32(odd, codes[j + 1], _mm512_set1_epi32(c));
+        __m512i& sum = products[kHalves ? j / (kColumns / 2) : j % 2];
+        sum = _mm512_dpbusd_epi32(sum, codes[j], _mm512_set1_epi32(a));
       }
-      const __m512 products = _mm512_cvtepi32_ps(_mm512_add_epi32(even, odd));
-      const __m512 scale = _mm512_mul_ps(scales, _mm512_set1_ps(x.pairs[2 * at]));
-      sums[m] = _mm512_fmadd_ps(products, scale, sums[m]);
-      if constexpr (kLayout != Layout::kInt8Row)
-        sums[m] = _mm512_fmadd_ps(offsets, _mm512_set1_ps(x.pairs[2 * at + 1]), sums[m]);
+      if constexpr (!kHalves) products[0] = _mm512_add_epi32(products[0], products[1]);
+      const __m512 x_scale = _mm512_set1_ps(x.pairs[2 * at]);
+      for (size_t part = 0; part < w_scales.kParts; ++part) {
+        const __m512 scale = _mm512_mul_ps(w_scales.scales[part], x_scale);
+        sums[m] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(products[part]), scale, sums[m]);
+        if constexpr (kLayout != Layout::kInt8Row) {
+          const float sum = kHalves ? x.HalfSum(at, part) : x.pairs[2 * at + 1];
+          sums[m] = _mm512_fmadd_ps(w_scales.offsets[part], _mm512_set1_ps(sum), sums[m]);
+        }
+      }
     }
   }
   for (size_t m = 0; m < kCount; ++m) {
@@ -119,6 +150,12 @@ void DotTileVnni(const MatrixView& w, size_t row, const QuantizedRows& x, size_t
       return DotAll<Layout::kInt5Block>(w, row, x, first, count, y, ldy);
     case Layout::kInt4Block:
       return DotAll<Layout::kInt4Block>(w, row, x, first, count, y, ldy);
+    case Layout::kInt8Super:
+      return DotAll<Layout::kInt8Super>(w, row, x, first, count, y, ldy);
+    case Layout::kInt5Super:
+      return DotAll<Layout::kInt5Super>(w, row, x, first, count, y, ldy);
+    case Layout::kInt4Super:
+      return DotAll<Layout::kInt4Super>(w, row, x, first, count, y, ldy);
     default:
       QAD_CHECK(false);
   }

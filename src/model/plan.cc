@@ -108,6 +108,14 @@ Layout LayoutFor(FormatId stored) {
     case FormatId::kQ4_0:
     case FormatId::kQ4_1:
       return Layout::kInt4Block;
+    case FormatId::kQ2_K:  // its scales of 4 bits serve 16 values each, as those of Q3 and Q6
+    case FormatId::kQ3_K:
+    case FormatId::kQ6_K:
+      return Layout::kInt8Super;
+    case FormatId::kQ5_K:
+      return Layout::kInt5Super;
+    case FormatId::kQ4_K:
+      return Layout::kInt4Super;
   }
   return Layout::kF32;
 }

@@ -1,4 +1,4 @@
-// Stored blocks of 32 into the runtime's affine blocks. Lossless: the decoded values are equal (tested per format).
+// Stored blocks into the runtime's. Lossless: the decoded values are equal (tested per format).
 #pragma once
 
 #include <cstddef>
@@ -8,8 +8,8 @@
 
 namespace qad {
 
-// One row of `cols` values (a multiple of 32) in Q4_0, Q4_1, Q5_0, Q5_1 or Q8_0 → codes of LayoutFor(format) and one
-// (scale, offset) pair of f16 per block.
-void RepackRow(FormatId format, const std::byte* row, size_t cols, std::byte* codes, uint16_t* pairs);
+// One row of `cols` values of an integer format with a block → codes and scales of LayoutFor(format), as PlaceRow wants
+// them.
+void RepackRow(FormatId format, const std::byte* row, size_t cols, std::byte* codes, std::byte* scales);
 
 }  // namespace qad

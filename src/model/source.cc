@@ -125,17 +125,16 @@ void TensorSource::ReadRow(size_t row, float* out) const {
 }
 
 void TensorSource::PlaceIntegerRow(size_t row, const MatrixView& view) const {
-  static thread_local std::vector<std::byte> codes;
-  static thread_local std::vector<uint16_t> pairs;
+  static thread_local std::vector<std::byte> codes, block_scales;
   codes.assign(view.stride_bytes, std::byte{0});  // kernels read whole blocks
   if (view.layout == Layout::kInt8Row) {
     std::memcpy(codes.data(), data + row * cols, cols);
     std::memcpy(const_cast<float*>(view.row_scales) + row, scales + row * sizeof(float), sizeof(float));
     return PlaceRow(view, row, codes.data(), nullptr);
   }
-  pairs.resize(cols / kBlock * 2);
-  RepackRow(format, data + StoredRow(row) * GetFormat(format).RowBytes(cols), cols, codes.data(), pairs.data());
-  PlaceRow(view, row, codes.data(), pairs.data());
+  block_scales.resize(LayoutScaleBytes(view.layout, cols));
+  RepackRow(format, data + StoredRow(row) * GetFormat(format).RowBytes(cols), cols, codes.data(), block_scales.data());
+  PlaceRow(view, row, codes.data(), block_scales.data());
 }
 
 void TensorSource::CopyRow(size_t row, const MatrixView& view) const {

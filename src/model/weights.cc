@@ -60,7 +60,7 @@ void Weights::Lay() {
       if (spec.layout == Layout::kInt8Row)
         view.row_scales = reinterpret_cast<const float*>(scale_at);
       else if (spec.scale_bytes() > 0)
-        view.block_pairs = reinterpret_cast<const uint16_t*>(scale_at);
+        view.block_scales = scale_at;
       if (LayoutRows(spec.layout, spec.rows) != spec.rows) {  // the last tile is filled up
         std::memset(code_at, 0, spec.code_bytes());
         std::memset(scale_at, 0, spec.scale_bytes());
@@ -130,7 +130,8 @@ bool Adjoins(const MatrixView& last, const MatrixView& next) {
   if (LayoutRows(last.layout, last.rows) != last.rows) return false;  // its last tile is filled up with zeros
   if (last.codes + last.rows * last.stride_bytes != next.codes) return false;
   if (last.row_scales != nullptr && last.row_scales + last.rows != next.row_scales) return false;
-  return last.block_pairs == nullptr || last.block_pairs + last.rows * (last.cols / kBlock) * 2 == next.block_pairs;
+  return last.block_scales == nullptr ||
+         last.block_scales + last.rows * LayoutScaleBytes(last.layout, last.cols) == next.block_scales;
 }
 
 }  // namespace

@@ -29,14 +29,14 @@ void FewRowsExact(const MatrixView& w, const Rows& x, float* y, size_t ldy) {
 
 QuantizedRows Quantize(Context& context, const Rows& x, size_t cols) {
   const size_t blocks = (cols + kBlock - 1) / kBlock, all = x.count * blocks;
-  float* pairs = context.Scratch(Context::Slot::kQuantized, all * (3 + kBlock / sizeof(float)));
+  float* pairs = context.Scratch(Context::Slot::kQuantized, all * (4 + kBlock / sizeof(float)));
   auto* shifts = reinterpret_cast<int32_t*>(pairs + 2 * all);
-  auto* codes = reinterpret_cast<int8_t*>(pairs + 3 * all);
+  auto* codes = reinterpret_cast<int8_t*>(pairs + 4 * all);
 #pragma omp parallel for schedule(static) if (Pays(x.count, cols, 1))
   for (int64_t row = 0; row < static_cast<int64_t>(x.count); ++row) {
     const size_t m = static_cast<size_t>(row);
     QuantizeActivations(x.data + m * x.stride, cols, codes + m * blocks * kBlock, pairs + 2 * m * blocks,
-                        shifts + m * blocks);
+                        shifts + 2 * m * blocks);
   }
   return {codes, pairs, shifts, x.count, blocks};
 }
