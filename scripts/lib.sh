@@ -5,7 +5,6 @@ set -euo pipefail
 started_in=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export QAD_CACHE=${QAD_CACHE:-$HOME/.cache/qad}
-export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-20000} # waiting threads spin for microseconds, then sleep: others run beside them
 
 build_packages=(build-essential cmake ninja-build pkg-config ccache git ca-certificates
   libdnnl-dev libhwy-dev libopenblas-openmp-dev liblapacke-dev
@@ -20,7 +19,7 @@ fail() {
 }
 
 # usage FILE: the comment at the head of a script.
-usage() { sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$1"; }
+usage() { sed -n '2,/^[^#]/{/^# shellcheck/d;s/^# \{0,1\}//p}' "$1"; }
 
 # need_packages NAME…: installs the Debian packages that are missing, and says which.
 need_packages() {

@@ -1,12 +1,22 @@
 // The table of commands, and the only catch.
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <deque>
 #include <new>
+#include <string>
+#include <system_error>
+#include <vector>
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/suggest.h"
 #include "commands/command.h"
 
 namespace qad {
@@ -19,7 +29,7 @@ struct Command {
 };
 
 constexpr std::array kCommands = {
-    Command{"run", "the whole loop, resumable: plan, memory, quantize, train, eval, decide, report", AddRunCommand},
+    Command{"run", "the whole loop, resumable: memory, train, quantize, eval, decide, report", AddRunCommand},
     Command{"memory", "memory math of a model: weights, KV cache, training", AddMemoryCommand},
     Command{"quantize", "write a quantized model", AddQuantizeCommand},
     Command{"train", "train the LoRA adapters of a configuration", AddTrainCommand},
@@ -35,7 +45,30 @@ constexpr std::array kCommands = {
     Command{"ask", "ask a question with the recommended arm or any other", AddAskCommand},
 };
 
+// Threads that wait for each other spin before they sleep. By libgomp's default that is for so long that a single other
+// program on the machine makes inference a hundred times slower; the environment is read before main, so the program
+// starts itself again with a shorter spin.
+void ShortenSpinning(char** argv) {
+  if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
+  ::setenv("GOMP_SPINCOUNT", "2000", 1);
+  ::execv("/proc/self/exe", argv);  // comes back only where it fails, and then all works, only slower
+}
+
+void RequireKnown(const std::string& word) {
+  std::vector<std::string> known;
+  for (const Command& command : kCommands) known.emplace_back(command.name);
+  if (word.starts_with("-") || std::ranges::find(known, word) != known.end()) return;
+  Fail(ErrorKind::kUsage, "unknown command '{}'{}; qad --help lists them", word, Suggestion(word, known));
+}
+
+// What stdout still holds back may not fit on the disk.
+void Flush() {
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+    Fail(ErrorKind::kFailed, "standard output: {}", std::strerror(errno));
+}
+
 int Run(int argc, char** argv) {
+  if (argc > 1) RequireKnown(argv[1]);
   CLI::App app{"qad: quantize, adapt, decide — evidence for putting an open-weights model to work", "qad"};
   app.set_version_flag("--version", "qad " QAD_VERSION);
   app.require_subcommand(1);
@@ -50,8 +83,9 @@ int Run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : static_cast<int>(ErrorKind::kUsage);  // CLI11's own codes are 100 … 127
+    if (app.exit(error) != 0) return static_cast<int>(ErrorKind::kUsage);  // CLI11's own codes are 100 … 127
   }
+  Flush();
   return 0;
 }
 
@@ -59,6 +93,7 @@ int Run(int argc, char** argv) {
 }  // namespace qad
 
 int main(int argc, char** argv) {
+  qad::ShortenSpinning(argv);
   qad::CatchInterrupts();
   try {
     return qad::Run(argc, argv);
@@ -67,6 +102,8 @@ int main(int argc, char** argv) {
     return error.exit_code();
   } catch (const std::bad_alloc&) {
     fmt::print(stderr, "qad: out of memory\n");
+  } catch (const std::system_error& error) {
+    if (error.code() != std::errc::broken_pipe) fmt::print(stderr, "qad: {}\n", error.what());  // `| head` has enough
   } catch (const std::exception& error) {
     fmt::print(stderr, "qad: {}\n", error.what());
   }

@@ -152,9 +152,29 @@ TEST_F(Program, RunMakesThePackAndDoesNothingTwice) {
   ASSERT_EQ(second.code, 0) << second.err;
   EXPECT_EQ(StagesDone(second.err), std::vector<std::string>());
   EXPECT_EQ(second.out, first.out);
+  const Ended evaluated = Run({"eval"});
+  EXPECT_EQ(evaluated.code, 0) << evaluated.err;
+  EXPECT_TRUE(fs::exists(folder_ / "outputs/decision.json")) << "nothing new was measured: the decision stands";
   const Ended report = Run({"report"}), decide = Run({"decide"});
   EXPECT_EQ(report.code, 0) << report.err;
   EXPECT_EQ(decide.code, 0) << decide.err;
+}
+
+// However the folder is called, what was done stays done.
+TEST_F(Program, AnotherSpellingOfTheFolderRepeatsNothing) {
+  RunWhole();
+  const fs::path link = folder_.path().string() + "-link";
+  fs::create_directory_symlink(folder_.path(), link);
+  const Ended again = Wait(Start({"run", "--config", (link / "." / "config.yaml").string()}));
+  fs::remove(link);
+  ASSERT_EQ(again.code, 0) << again.err;
+  EXPECT_EQ(StagesDone(again.err), std::vector<std::string>());
+}
+
+TEST_F(Program, AFullStandardOutputIsAFailure) {
+  const fs::path program = QAD_PROGRAM;
+  const int status = std::system((program.string() + " memory llama-3.1-8b > /dev/full 2> /dev/null").c_str());
+  EXPECT_EQ(WEXITSTATUS(status), 1);
 }
 
 // One input changed at a time: what depends on it is done again, and nothing else.

@@ -87,6 +87,7 @@ class Trainer {
   TrainProgress Step();
   void RequireFinite(double value, const char* what);
   void ValidateWhereDue();
+  double Score() const;
   void Validate();
   bool IsBest(double score, double loss) const;  // of all epochs so far
   void SaveCheckpoint();
@@ -209,11 +210,22 @@ void Trainer::ValidateWhereDue() {
   }
 }
 
+double Trainer::Score() const {
+  if (!hooks_.score) return 0;
+  try {
+    return hooks_.score();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kNumeric) throw;
+    Fail(ErrorKind::kNumeric, "step {}: the adapter's answers to the validation set: {}; lower train.learning_rate",
+         state_.step, error.what());
+  }
+}
+
 void Trainer::Validate() {
   const auto start = std::chrono::steady_clock::now();
   const double loss = LossOver(context_, pass_, dev_, limit_);
   RequireFinite(loss, "the validation loss");
-  const double score = hooks_.score ? hooks_.score() : 0;
+  const double score = Score();
   const bool best = IsBest(score, loss);
   state_.validation_steps.push_back(state_.step);
   state_.validation_losses.push_back(loss);

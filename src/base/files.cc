@@ -197,4 +197,9 @@ void MakeFolders(const fs::path& path) {
   if (error) Fail(ErrorKind::kFailed, "{}: the folder cannot be made: {}", path.string(), error.message());
 }
 
+void RequireWritable(const std::filesystem::path& folder) {
+  MakeFolders(folder);
+  const AtomicFile probe(folder / ".writable");  // never committed: it is gone again at once
+}
+
 }  // namespace qad

@@ -81,5 +81,7 @@ class FolderSwap {
 
 // mkdir -p with our error.
 void MakeFolders(const std::filesystem::path& path);
+// The same, and proves that files can be written there: before hours of work, not after. Errors: kFailed.
+void RequireWritable(const std::filesystem::path& folder);
 
 }  // namespace qad

@@ -56,6 +56,14 @@ std::string Dump(const AnyJson& json, int indent) {
   return json.dump(indent, ' ', false, AnyJson::error_handler_t::replace) + "\n";
 }
 
+// "parse error at line 1, column 7: …" of a text of one line: where it stands says the line already.
+std::string WithoutLine(std::string_view what) {
+  std::string text(what);
+  const std::string_view first = "at line 1, column ";
+  if (const size_t at = text.find(first); at != std::string::npos) text.replace(at, first.size(), "at column ");
+  return text;
+}
+
 }  // namespace
 
 Json ParseJson(std::string_view text, const std::string& where) {
@@ -68,7 +76,7 @@ Json ParseJson(std::string_view text, const std::string& where) {
   } catch (const Json::exception& error) {
     std::string_view what = error.what();
     if (const size_t close = what.find("] "); close != std::string_view::npos) what.remove_prefix(close + 2);
-    FailInput("{}: not valid JSON: {}", where, what);
+    FailInput("{}: not valid JSON: {}", where, WithoutLine(what));
   }
 }
 

@@ -11,12 +11,19 @@
 namespace qad {
 namespace {
 
-void PrintRows(const std::vector<Row>& rows) {
-  fmt::print("{:<24} {:<26} {:<22} {:>10} {:>20} {:>6}\n", "arm", "slice", "metric", "value", "interval", "n");
-  for (const Row& row : rows) {
-    const std::string interval = row.low && row.high ? fmt::format("[{:.3f}, {:.3f}]", *row.low, *row.high) : "";
-    fmt::print("{:<24} {:<26} {:<22} {:>10.4g} {:>20} {:>6}\n", row.arm, row.slice, row.metric, row.value, interval,
-               row.n);
+// What each slice is judged by; the other rows are in the pack.
+void PrintScores(const Results& results) {
+  fmt::print("{:<24} {:<26} {:<22} {:>8} {:>18} {:>6}\n", "arm", "slice", "metric", "%", "interval", "n");
+  for (const std::string& slice : results.Slices()) {
+    const std::string metric = PrimaryMetric(results, slice);
+    for (const ArmInfo& arm : results.arms) {
+      const Row* row = results.Find(arm.name, slice, metric);
+      if (row == nullptr) continue;
+      const std::string interval =
+          row->low && row->high ? fmt::format("{:.1f} to {:.1f}", 100 * *row->low, 100 * *row->high) : "";
+      fmt::print("{:<24} {:<26} {:<22} {:>8.1f} {:>18} {:>6}\n", arm.name, slice, metric, 100 * row->value, interval,
+                 row->n);
+    }
   }
 }
 
@@ -25,12 +32,13 @@ void EvalCommand(const ExperimentOptions& options, const GlobalFlags& flags) {
   const Results results = EvaluateArms(workspace);
   const std::filesystem::path path = workspace.root / "results.json";
   MakeMemory(workspace, &results);
-  RenderPack(workspace.root);
+  const std::vector<std::filesystem::path> pack = RenderPack(workspace.root);
   if (flags.json)
     return PrintJson(
         Json{{"results", path.string()}, {"partial", results.partial}, {"rows", RowsToJson(results.rows)}});
-  PrintRows(results.rows);
+  PrintScores(results);
   fmt::print("\n{}{}\n", path.string(), results.partial ? " (partial: nothing can be decided on it)" : "");
+  for (const std::filesystem::path& page : pack) fmt::print("{}\n", page.string());
 }
 
 }  // namespace

@@ -99,6 +99,9 @@ MemoryQuery QueryOf(const Options& options, const Subject& subject) {
     const std::optional<uint64_t> bytes = ParseBytes(options.budget);
     if (!bytes || *bytes == 0)
       Fail(ErrorKind::kUsage, "--memory {}: expected bytes, as in 16GiB or 900MB, or auto", options.budget);
+    if (*bytes < (uint64_t{1} << 20))
+      Fail(ErrorKind::kUsage, "--memory {}: that is {} bytes; with a unit, as in {}GiB", options.budget, *bytes,
+           options.budget);
     query.budget = *bytes;
   }
   for (const std::string& method : options.train) {
@@ -171,7 +174,20 @@ void PrintCache(const MemoryMath& math) {
                point.batch, Size(point.bytes));
 }
 
-void Print(const Subject& subject, const MemoryMath& math) {
+// The case that was asked for: what it takes, and whether it fits.
+void PrintSum(const Subject& subject, const MemoryQuery& query, uint64_t context) {
+  const ModelConfig& config = subject.plan.config;
+  const uint64_t batch = query.batches.front(), weights = subject.plan.weight_bytes();
+  const uint64_t kv = KvBytes(config, context, batch, query.kv_types.front());
+  const uint64_t workspace = InferenceBytes(config, context, batch), sum = weights + kv + workspace;
+  fmt::print("\nContext {}, batch {}: weights {} + cache {} + workspace {} = {}: {} {}\n", Grouped(context), batch,
+             Size(weights), Size(kv), Size(workspace), Size(sum), sum <= query.budget ? "fits in" : "does not fit in",
+             Size(query.budget));
+  if (context > config.max_positions)
+    fmt::print("  beyond the {} positions the model was trained for\n", Grouped(config.max_positions));
+}
+
+void Print(const Subject& subject, const MemoryQuery& query, const MemoryMath& math, uint64_t context) {
   fmt::print("{}: family {}, {} parameters, {} positions\n", math.title, subject.plan.config.family->name,
              Grouped(math.parameters), Grouped(static_cast<uint64_t>(math.max_positions)));
   fmt::print("assumed: {}\n\nFits in {}\n", math.hardware, Size(math.fits.front().budget));
@@ -183,9 +199,12 @@ void Print(const Subject& subject, const MemoryMath& math) {
     PrintParts(weights.parts);
   }
   PrintCache(math);
+  PrintSum(subject, query, context);
   fmt::print("\nWorkspace: {} for a step at the longest context above\n", Size(math.workspace_bytes));
   for (const TrainingMath& training : math.training) {
-    fmt::print("\nTraining, {}: {}  ({})\n", training.method, Size(training.bytes), training.assumptions);
+    fmt::print("\nTraining, {}: {}{}  ({})\n", training.method, Size(training.bytes),
+               training.bytes <= query.budget ? "" : ", which does not fit in " + Size(query.budget),
+               training.assumptions);
     PrintParts(training.parts);
   }
   if (!math.checks.empty()) fmt::print("\nPredicted and measured\n");
@@ -214,7 +233,7 @@ void RunMemory(const Options& options, const GlobalFlags& flags) {
   if (flags.json)
     PrintJson(ToJson(subject, query, math, context));
   else
-    Print(subject, math);
+    Print(subject, query, math, context);
 }
 
 }  // namespace

@@ -145,6 +145,17 @@ TEST(Flips, AreFoundWhereTheRuleTurns) {
   EXPECT_FALSE(FlipOf(flips, "queries per month").at);  // only queries cost anything: their number turns nothing
 }
 
+// Halving relative to the value would never end where the choice turns at, or just above, nothing.
+TEST(Flips, EndWhereTheValueIsNothing) {
+  const ArmEvidence arm = PlainArm("only", 1);
+  Evidence evidence = Plain({arm});
+  for (RequiredSlice& slice : evidence.required) slice.floor = 0;
+  for (auto& quality : evidence.arms[0].quality) quality = Estimate{0, 0, 0.3, 10};  // no floor above 0 is reached
+  const Flip& floor = FlipOf(FindFlips(evidence, Options()), "floor of behaviour");
+  ASSERT_TRUE(floor.at);
+  EXPECT_LT(*floor.at, 1e-3);
+}
+
 // RAG dearer by 1 s per query, LoRA dearer by 1,000 s per change.
 Evidence RagAndLora() {
   ArmEvidence rag = PlainArm("rag", 2), lora = PlainArm("lora", 1);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <tuple>
 
 #include "base/units.h"
@@ -164,11 +165,27 @@ std::vector<std::string> Headline(const Decision& decision) {
   return {"Recommendation: " + first, CostLine(decision, *arm), SureLine(decision, *arm)};
 }
 
+namespace {
+
+void AddLeaks(const Results& results, std::vector<std::string>& unknowns) {
+  const auto leaks = results.manifest.find("leaks");
+  if (leaks == results.manifest.end() || leaks->empty()) return;
+  std::set<std::string> items;
+  for (const Json& leak : *leaks) items.insert(leak.value("item", ""));
+  unknowns.push_back(fmt::format(
+      "{} evaluation items stand, word for word or nearly, in training data or documents (results.json lists the "
+      "pairs): scores on them may show memory, not skill.",
+      items.size()));
+}
+
+}  // namespace
+
 std::vector<std::string> Unknowns(const Decision& decision, const Results& results, const DecideOptions& options,
                                   const std::vector<std::string>& fixed) {
   std::vector<std::string> unknowns;
   if (decision.partial)
     unknowns.push_back("This is a partial run: it shows that the parts work; a few items decide nothing.");
+  AddLeaks(results, unknowns);
   AddMeasuring(decision, unknowns);
   AddPower(results, unknowns);
   if (const std::string topics = decision.TopicsNotEvaluated(); !topics.empty())

@@ -91,7 +91,9 @@ class FlipSearch {
   }
 
   double Halve(double same, double other) {
-    while (std::fabs(other - same) > kPrecision * std::fabs(other)) {
+    // Relative, but where the way begins at nothing.
+    const double least = kPrecision * (knob_.unit == "share" ? 1 : std::max(knob_.now, 1 / kReach));
+    while (std::fabs(other - same) > std::max(kPrecision * std::fabs(other), kPrecision * least)) {
       const double middle = (same + other) / 2;
       (ChoiceAt(middle) == now_ ? same : other) = middle;
     }

@@ -11,9 +11,15 @@ namespace {
 
 std::string HashOf(const Json& inputs) { return Sha256(DumpJson(inputs, -1)); }
 
-bool OutputsStand(const JsonObject& outputs) {
-  for (const auto& [path, hash] : outputs.json().items())
-    if (!std::filesystem::exists(path) || Sha256File(path) != outputs.String(path)) return false;
+// Outputs are named from the cache's folder, wherever it lies and however it is reached.
+std::string NameOf(const std::filesystem::path& output, const std::filesystem::path& folder) {
+  return std::filesystem::absolute(output).lexically_normal().lexically_relative(
+      std::filesystem::absolute(folder).lexically_normal());
+}
+
+bool OutputsStand(const JsonObject& outputs, const std::filesystem::path& folder) {
+  for (const auto& [name, hash] : outputs.json().items())
+    if (!std::filesystem::exists(folder / name) || Sha256File(folder / name) != outputs.String(name)) return false;
   return true;
 }
 
@@ -30,7 +36,8 @@ std::optional<Results> StageCache::Find(const std::string& stage, const Json& in
   try {
     Results stored = ReadResults(path);
     const JsonObject manifest(stored.manifest, path.string());
-    if (manifest.String("inputs_hash") == HashOf(inputs) && OutputsStand(manifest.Object("outputs"))) return stored;
+    if (manifest.String("inputs_hash") == HashOf(inputs) && OutputsStand(manifest.Object("outputs"), folder_))
+      return stored;
   } catch (const Error&) {
     // A damaged entry is made again; nothing else depends on it.
   }
@@ -46,7 +53,8 @@ Results StageCache::Get(const std::string& stage, const Json& inputs, const std:
   made.manifest["inputs"] = inputs;
   made.manifest["inputs_hash"] = HashOf(inputs);
   made.manifest["outputs"] = Json::object();
-  for (const std::filesystem::path& output : outputs) made.manifest["outputs"][output.string()] = Sha256File(output);
+  for (const std::filesystem::path& output : outputs)
+    made.manifest["outputs"][NameOf(output, folder_)] = Sha256File(output);
   made.manifest["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   MakeFolders(folder_);
   WriteResults(PathOf(stage), made);

@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/process.h"
 #include "decide/decide.h"
+#include "experiment/manifest.h"
 #include "memory/memory_math.h"
 #include "report/report.h"
 
@@ -55,6 +56,17 @@ void AddChecks(const Results& results, MemoryMath& math) {
   }
 }
 
+// The rules judge what was measured, also where the configuration has moved on since.
+void WarnOfOtherSettings(const Config& config, const Results& results) {
+  std::string changed;
+  for (const Json& step : Json::diff(results.settings, SettingsJson(config)))
+    changed += (changed.empty() ? "" : ", ") + step["path"].get<std::string>();
+  if (!changed.empty())
+    fmt::print(stderr,
+               "! the results were measured with other settings than {} has now ({}); `qad run` measures again\n",
+               config.file.string(), changed);
+}
+
 }  // namespace
 
 MemoryMath MakeMemory(Workspace& workspace, const Results* results) {
@@ -81,6 +93,7 @@ Decision MakeDecision(const Config& config, const fs::path& root, bool allow_par
          "{}: comes from a run cut by --max-train-samples or --max-eval-samples, on which nothing can be decided; "
          "run `qad run --config {}`, or give --allow-partial to exercise the rules",
          (root / "results.json").string(), config.file.string());
+  WarnOfOtherSettings(config, results);
   Decision decision = Decide(results, SamplesOf(root, results), config.decide, 1000, config.seed);
   WriteDecision(root / "decision.json", decision);
   return decision;

@@ -68,7 +68,6 @@ Json PlanRun(Workspace& workspace) {
     stages.push_back({{"stage", stage.label}, {"seconds", done ? 0 : seconds}, {"done", done}});
   };
   const double weights = static_cast<double>(model.weights().allocated_bytes());
-  for (const Stage& stage : QuantizeStages(workspace)) add(stage, weights / 1e8);
   size_t adapter = 0;
   for (const Stage& stage : TrainStages(workspace)) {
     const AdapterConfig& config = workspace.config.adapters[adapter++];
@@ -80,6 +79,7 @@ Json PlanRun(Workspace& workspace) {
     add(stage, TokensOf(model, items) * config.train.epochs / (rates.prefill * kTrainingShare) +
                    config.train.epochs * dev * workspace.config.eval.max_new_tokens / 2 / (rates.decode * kBatchGain));
   }
+  for (const Stage& stage : QuantizeStages(workspace)) add(stage, weights / 1e8);
   if (!workspace.CurrentDocuments().empty()) add(IndexStage(workspace), 1);
   const auto items = static_cast<double>(workspace.eval.size());
   size_t arm = 0;
@@ -91,13 +91,16 @@ Json PlanRun(Workspace& workspace) {
   add(BaselineStage(workspace), 1);
   for (const Stage& stage : TextStages(workspace)) add(stage, 2 * 4096 / rates.prefill + 2);
   const double latency = 3 * (200 / rates.prefill + 32 / rates.decode) + 2 * (512 / rates.prefill + 64 / rates.decode);
-  add(SpeedStage(workspace), arms * workspace.config.eval.repetitions * latency);
+  const double rounds = workspace.scope.partial() ? 1 : workspace.config.eval.repetitions;
+  add(SpeedStage(workspace), arms * rounds * latency);
   for (const Stage& stage : MemoryStages(workspace)) add(stage, 3);
+  // int8 weights twice, and samples, adapters and pages, some of which grow with the arms.
+  constexpr double kPackBytes = 4e6;
   const double artefacts = static_cast<double>(model.weights().plan().parameters());
   return {{"stages", stages},
           {"seconds", total},
           {"memory_bytes", 3 * weights + static_cast<double>(CurrentRssBytes())},
-          {"disk_bytes", 2 * artefacts + 64e6},
+          {"disk_bytes", 2 * artefacts + kPackBytes * arms},
           {"output", workspace.root.string()}};
 }
 

@@ -50,11 +50,13 @@ void RequireOwnBase(Workspace& workspace, const fs::path& folder) {
   workspace.models.Get(workspace.config.adapters.front().base, folder);
 }
 
+std::string AdapterOf(const Stage& training) { return training.name.substr(training.name.find(' ') + 1); }
+
 // The adapters that arms need, as this configuration trains them. An adapter that was trained with other data or
 // settings, or by a cut run, must not pass for it.
 void RequireTrained(Workspace& workspace, const std::vector<Stage>& stages) {
   for (const Stage& stage : stages) {
-    const std::string name = stage.name.substr(stage.name.find(' ') + 1);
+    const std::string name = AdapterOf(stage);
     const bool used =
         std::ranges::any_of(workspace.config.arms, [&](const ArmConfig& arm) { return arm.adapter == name; });
     const bool given = !workspace.scope.adapter_path.empty() && name == workspace.config.adapters.front().name;
@@ -71,26 +73,60 @@ void RequireTrained(Workspace& workspace, const std::vector<Stage>& stages) {
   }
 }
 
+// Whether `path` holds what was just found again, so that a decision on it still stands.
+bool SameMeasurements(const fs::path& path, const Results& results) {
+  if (!fs::exists(path)) return false;
+  try {
+    const Results before = ReadResults(path);
+    return RowsToJson(before.rows) == RowsToJson(results.rows) && before.settings == results.settings &&
+           before.manifest.value("samples", Json()) == results.manifest.value("samples", Json());
+  } catch (const Error&) {
+    return false;  // damaged, or of another version: it is written anew
+  }
+}
+
+// Which adapters are measured: their folders and hashes, and the rows of their training where it was this
+// configuration's.
+void AddAdapters(Workspace& workspace, const std::vector<Stage>& training, Results& results) {
+  for (const Stage& stage : training) {
+    const std::string name = AdapterOf(stage);
+    const fs::path folder = workspace.AdapterFolder(name), file = folder / "adapter_model.safetensors";
+    if (!fs::exists(file)) continue;
+    const std::string hash = Sha256File(file);
+    const auto trained = workspace.cache.Find(stage.name, stage.inputs);
+    const bool own = trained && trained->manifest["outputs"].dump().find(hash) != std::string::npos;
+    if (own) Append(results, *trained);
+    results.manifest["adapters"][name] = {{"folder", folder.string()}, {"sha256", hash}, {"trained_here", own}};
+    if (!workspace.quiet)
+      fmt::print(stderr, "{} adapter {}: {} (sha256 {}…){}\n", own ? "=" : "!", name, folder.string(),
+                 hash.substr(0, 12),
+                 own ? "" : ", of another training than this configuration and these limits describe");
+  }
+}
+
 }  // namespace
 
 Results TrainAdapters(Workspace& workspace) {
+  RequireWritable(workspace.root);
   Results results;
   RunAndAppend(workspace, TrainStages(workspace), results);
   return results;
 }
 
 Results EvaluateArms(Workspace& workspace) {
+  RequireWritable(workspace.root);
   Results results;
   results.partial = workspace.scope.partial();
   results.manifest = MakeManifest(workspace);
   results.manifest["leaks"] = LeaksJson(workspace);
   results.settings = SettingsJson(workspace.config);
+  if (workspace.root.filename() == kOtherAdapterFolder)
+    results.manifest["other_adapter"] = workspace.scope.adapter_path.string();
   for (const ArmConfig& arm : workspace.config.arms) results.arms.push_back(Describe(workspace, arm));
   const std::vector<Stage> training = TrainStages(workspace);
   RequireTrained(workspace, training);
   RunAndAppend(workspace, QuantizeStages(workspace), results);
-  for (const Stage& stage : training)  // their rows, where they were trained here
-    if (const auto trained = workspace.cache.Find(stage.name, stage.inputs)) Append(results, *trained);
+  AddAdapters(workspace, training, results);
   if (AnyRag(workspace.config)) RunAndAppend(workspace, IndexStage(workspace), results);
   RunAndAppend(workspace, EvaluateStages(workspace), results);
   RunAndAppend(workspace, BaselineStage(workspace), results);
@@ -103,9 +139,11 @@ Results EvaluateArms(Workspace& workspace) {
     if (const fs::path path = workspace.root / "samples" / name; fs::exists(path))
       results.manifest["samples"][name] = Sha256File(path);
   }
-  WriteResults(workspace.root / "results.json", results);
+  const fs::path path = workspace.root / "results.json";
+  const bool same = SameMeasurements(path, results);
+  WriteResults(path, results);
   std::error_code ignored;
-  fs::remove(workspace.root / "decision.json", ignored);  // it was about other results
+  if (!same) fs::remove(workspace.root / "decision.json", ignored);  // it was about other results
   return results;
 }
 

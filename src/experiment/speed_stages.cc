@@ -67,8 +67,10 @@ Row SpeedRow(const std::string& arm, const std::string& metric, const std::vecto
     n += static_cast<int64_t>(round.size());
   }
   Row row = Measured(arm, kSpeedSlice, metric, Quantile(by_round, 0.5), n);
-  row.low = *std::ranges::min_element(by_round);
-  row.high = *std::ranges::max_element(by_round);
+  if (by_round.size() > 1) {
+    row.low = *std::ranges::min_element(by_round);
+    row.high = *std::ranges::max_element(by_round);
+  }
   return row;
 }
 

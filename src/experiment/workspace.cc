@@ -18,7 +18,7 @@ fs::path RootOf(const Config& config, const Scope& scope) {
   const bool own =
       scope.adapter_path.empty() || fs::weakly_canonical(scope.adapter_path) ==
                                         fs::weakly_canonical(config.AdapterFolder(config.adapters.front().name));
-  return own ? config.output : config.output / "other-adapter";
+  return own ? config.output : config.output / kOtherAdapterFolder;
 }
 
 // Misspelt slices would only show after the run, as rows that are missing.

@@ -15,6 +15,9 @@
 
 namespace qad {
 
+// Of results on an adapter from elsewhere, within the output folder.
+inline constexpr std::string_view kOtherAdapterFolder = "other-adapter";
+
 // How much of the experiment is run.
 struct Scope {
   int max_train_samples = 0, max_eval_samples = 0;  // 0: all

@@ -309,7 +309,10 @@ Document MemoPage(const Pack& pack) {
   Document page{"Decision memo: " + ModelName(pack), "memo", {}};
   SayPartial(pack, page);
   if (!pack.decision) {
-    page.Say("No decision was made on these results: qad decide makes it.");
+    page.Say(
+        pack.results.manifest.contains("other_adapter")
+            ? "These results are of an adapter from elsewhere, named by --adapter-path: nothing is decided on them."
+            : "No decision was made on these results: qad decide makes it.");
     return page;
   }
   SayRecommendation(*pack.decision, page);

@@ -46,8 +46,10 @@ Row Summarize(const std::vector<double>& values, const std::vector<std::string>&
   } else {
     const BootstrapMean mean = BootstrapClusters(clusters, options);
     row.value = mean.mean;
-    row.low = mean.low;
-    row.high = mean.high;
+    if (clusters.size() > 1) {  // one cluster resampled is always itself: that is no certainty
+      row.low = mean.low;
+      row.high = mean.high;
+    }
   }
   return row;
 }

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json.h"
+#include "base/suggest.h"
 #include "text/unicode.h"
 
 namespace qad {
@@ -14,6 +15,15 @@ const std::set<std::string> kFormKeys = {"text",        "prompt", "completion", 
                                          "instruction", "input",  "output",     "system"};
 const std::set<std::string> kScoreKeys = {"id",   "slice",  "accept",  "reject",   "answerable", "schema",
                                           "fact", "source", "overlap", "passages", "retrieve"};
+
+constexpr std::string_view kForms =
+    "\"text\", \"prompt\" and \"completion\", \"messages\", or \"instruction\", \"input\" and \"output\"";
+
+std::string UnknownKey(const std::string& key) {
+  std::vector<std::string> known(kFormKeys.begin(), kFormKeys.end());
+  known.insert(known.end(), kScoreKeys.begin(), kScoreKeys.end());
+  return fmt::format("unknown key \"{}\"{}; an item is {}", key, Suggestion(key, known), kForms);
+}
 
 std::vector<std::string> Strings(const JsonObject& json, const std::string& key) {
   if (!json.Has(key)) return {};
@@ -104,7 +114,7 @@ Item ReadItem(std::string_view line, const std::string& where, int number) {
   const Json root = ParseJson(line, where);
   const JsonObject json(root, where);
   for (const auto& [key, value] : root.items())
-    if (!kFormKeys.contains(key) && !kScoreKeys.contains(key)) FailInput("{}: unknown key \"{}\"", where, key);
+    if (!kFormKeys.contains(key) && !kScoreKeys.contains(key)) FailInput("{}: {}", where, UnknownKey(key));
   Item item;
   item.line = number;
   item.id = json.StringOr("id", fmt::format("line-{}", number));
