@@ -220,6 +220,48 @@ QAD_BF16 void MultiplyBlock(const BF16Product& p, size_t row, size_t output) {
     for (size_t n = 0; n < kN; ++n) Finish(p, output + n * kTileRows, sums[m][n], p.y + (row + m) * p.ldy);
 }
 
+constexpr size_t kWeightRows = 4, kFewAtOnce = 6;  // weights against activations: 24 sums
+constexpr size_t kPrefetchRows = 8;
+
+// kW rows of weights against kM of activations, 32 inputs at a time; lanes are added at the end.
+template <size_t kW, size_t kM>
+QAD_BF16 void DotBlock(const MatrixView& w, size_t row, const BF16Rows& x, size_t first, float* y, size_t ldy) {
+  constexpr size_t kStep = 32;
+  const auto* weights = reinterpret_cast<const uint16_t*>(w.codes + row * w.stride_bytes);
+  const uint16_t* inputs = x.data + first * x.stride;
+  const size_t ldw = w.stride_bytes / sizeof(uint16_t), ldx = x.stride, cols = w.cols;
+  __m512 sums[kW][kM];
+  for (auto& of_row : sums)
+    for (__m512& sum : of_row) sum = _mm512_setzero_ps();
+  for (size_t k = 0; k < cols; k += kStep) {
+    const auto mask = static_cast<__mmask32>(cols - k >= kStep ? ~0u : ~(~0u << (cols - k)));
+    __m512i v[kW];
+    for (size_t r = 0; r < kW; ++r) {
+      v[r] = _mm512_maskz_loadu_epi16(mask, weights + r * ldw + k);
+      // Rows side by side are no stream that the hardware would follow by itself.
+      if (first == 0) _mm_prefetch(reinterpret_cast<const char*>(weights + (kPrefetchRows + r) * ldw + k), _MM_HINT_T0);
+    }
+    for (size_t m = 0; m < kM; ++m) {
+      const __m512i input = _mm512_maskz_loadu_epi16(mask, inputs + m * ldx + k);
+      for (size_t r = 0; r < kW; ++r)
+        sums[r][m] = _mm512_dpbf16_ps(sums[r][m], reinterpret_cast<__m512bh>(v[r]), reinterpret_cast<__m512bh>(input));
+    }
+  }
+  // Unrolled, or GCC keeps all sums in memory from the first product on.
+#pragma GCC unroll 8
+  for (size_t m = 0; m < kM; ++m)
+#pragma GCC unroll 8
+    for (size_t r = 0; r < kW; ++r) y[(first + m) * ldy + row + r] = _mm512_reduce_add_ps(sums[r][m]);
+}
+
+template <size_t kW>
+QAD_BF16 void DotAll(const MatrixView& w, size_t row, const BF16Rows& x, float* y, size_t ldy) {
+  size_t m = 0;
+  for (; m + kFewAtOnce <= x.count; m += kFewAtOnce) DotBlock<kW, kFewAtOnce>(w, row, x, m, y, ldy);
+  for (; m + 2 <= x.count; m += 2) DotBlock<kW, 2>(w, row, x, m, y, ldy);
+  if (m < x.count) DotBlock<kW, 1>(w, row, x, m, y, ldy);
+}
+
 using BlockFunction = void (*)(const BF16Product&, size_t row, size_t output);
 
 template <size_t kN>
@@ -283,6 +325,15 @@ void MultiplyBF16Panels(const BF16Product& p) {
   }
 }
 
+void DotRowsBF16(const MatrixView& w, size_t begin, size_t end, const BF16Rows& x, float* y, size_t ldy) {
+  QAD_CHECK(w.layout == Layout::kBF16);
+  size_t row = begin;
+  // One row of activations takes as long as reading the weights, which is quickest in the order they lie in.
+  if (x.count > 1)
+    for (; row + kWeightRows <= end; row += kWeightRows) DotAll<kWeightRows>(w, row, x, y, ldy);
+  for (; row < end; ++row) DotAll<1>(w, row, x, y, ldy);
+}
+
 bool HasBF16Dot() {
   static const bool has = __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
                           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
@@ -299,6 +350,7 @@ bool HasBF16Dot() { return false; }
 void DecodeBF16Panel(const MatrixView&, size_t, uint16_t*) { QAD_CHECK(false); }
 void DecodeBF16ColumnPanel(const MatrixView&, size_t, uint16_t*) { QAD_CHECK(false); }
 void MultiplyBF16Panels(const BF16Product&) { QAD_CHECK(false); }
+void DotRowsBF16(const MatrixView&, size_t, size_t, const BF16Rows&, float*, size_t) { QAD_CHECK(false); }
 
 }  // namespace qad
 

@@ -36,4 +36,12 @@ struct BF16Product {
 // Each output is summed over its inputs in the same order, whatever the count and the panels beside it.
 void MultiplyBF16Panels(const BF16Product& product);
 
+// A few rows of activations need no panels: rows begin ≤ r < end of a kBF16 matrix are read once, as they lie.
+// y[m·ldy + r] for m < x.count; x as in BF16Product. Summed in the same order whatever the count.
+struct BF16Rows {
+  const uint16_t* data = nullptr;  // (count, stride)
+  size_t count = 0, stride = 0;
+};
+void DotRowsBF16(const MatrixView& w, size_t begin, size_t end, const BF16Rows& x, float* y, size_t ldy);
+
 }  // namespace qad

@@ -148,5 +148,32 @@ TEST_F(Panels, ProductsEqualTheReference) {
     }
 }
 
+TEST_F(Panels, FewRowsEqualTheReference) {
+  constexpr size_t kBegin = 1, kEnd = 36;
+  for (const size_t cols : WidthsOf(Layout::kBF16)) {
+    const RandomMatrix w(Layout::kBF16, kRows, cols);
+    for (const size_t count : {1, 2, 5, 6, 7, 8, 13, 16}) {
+      std::vector<float> exact;
+      const std::vector<uint16_t> x = Inputs(count, cols, exact);
+      const size_t ldy = kRows + 1, stride = 2 * InputPairs(cols);
+      std::vector<float> y(count * ldy, 9), one(ldy);
+      DotRowsBF16(w.view(), kBegin, kEnd, {x.data(), count, stride}, y.data(), ldy);
+      for (size_t m = 0; m < count; ++m) {
+        DotRowsBF16(w.view(), kBegin, kEnd, {x.data() + m * stride, 1, stride}, one.data(), ldy);
+        for (size_t r = 0; r < ldy; ++r) {
+          if (r < kBegin || r >= kEnd) {
+            ASSERT_EQ(y[m * ldy + r], 9);
+            continue;
+          }
+          const auto [dot, size] = w.Product(r, exact.data() + m * cols);
+          const double tolerance = 0x1p-24 * size * (8 + static_cast<double>(cols) / 16);
+          ASSERT_TRUE(std::fabs(static_cast<double>(y[m * ldy + r]) - dot) <= tolerance) << cols << " " << count;
+          ASSERT_EQ(one[r], y[m * ldy + r]) << "depends on the batch";
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace qad

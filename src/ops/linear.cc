@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "kernels/elementwise.h"
+#include "kernels/panels_bf16.h"
 #include "ops/low_rank.h"
 #include "ops/many_rows.h"
 
@@ -12,10 +13,10 @@ namespace {
 
 // Up to this many rows the weights are streamed once by our own dot products; beyond, a dense product pays.
 constexpr size_t kFewRows = 8;
-// Integer weights go on with integer products up to here, and a batch of sequences is then computed as each of them
-// alone. Prompts are longer: they are multiplied in bf16, whose error is far smaller (on SmolLM2 as stored a KL
-// divergence of 0.0002 nats against 0.0037 of int8 activations).
-constexpr size_t kFewIntegerRows = 16;
+// In fast mode dot products go on up to here, and a batch of sequences is computed as each of them alone. Those of
+// integer weights take activations as int8; prompts are longer, and are multiplied in bf16, whose error is far smaller
+// (on SmolLM2 as stored a KL divergence of 0.0003 nats against 0.0037 of int8 activations).
+constexpr size_t kFewFastRows = 16;
 constexpr size_t kRowsPerTask = kTileRows;  // outputs a thread takes at a time: work is cut by shape
 
 void FewRowsExact(const MatrixView& w, const Rows& x, float* y, size_t ldy) {
@@ -50,13 +51,25 @@ void FewRowsInt8(const MatrixView& w, const QuantizedRows& x, float* y, size_t l
   }
 }
 
+void FewRowsBF16(const MatrixView& w, const BF16Rows& x, float* y, size_t ldy) {
+  const auto tasks = static_cast<int64_t>((w.rows + kRowsPerTask - 1) / kRowsPerTask);
+#pragma omp parallel for schedule(static) if (Pays(w.rows, w.cols, x.count))
+  for (int64_t task = 0; task < tasks; ++task) {
+    const size_t begin = static_cast<size_t>(task) * kRowsPerTask;
+    DotRowsBF16(w, begin, std::min(w.rows, begin + kRowsPerTask), x, y, ldy);
+  }
+}
+
 // The rule of which product a part is multiplied by.
-enum class Path : uint8_t { kFewExact, kFewInteger, kMany };
+enum class Path : uint8_t { kFewExact, kFewInteger, kFewBF16, kMany };
 
 Path PathOf(const Context& context, const MatrixView& part, size_t count) {
-  const bool integer = context.numerics == Numerics::kFast && IsInteger(part.layout);
-  if (count > (integer ? kFewIntegerRows : kFewRows)) return Path::kMany;
-  return integer ? Path::kFewInteger : Path::kFewExact;
+  const bool fast = context.numerics == Numerics::kFast;
+  if (fast && IsInteger(part.layout)) return count <= kFewFastRows ? Path::kFewInteger : Path::kMany;
+  // Matrices too narrow for a vector of inputs have dot products of their own.
+  if (fast && part.layout == Layout::kBF16 && part.cols >= kBlock && context.has_bf16 && HasBF16Dot())
+    return count <= kFewFastRows ? Path::kFewBF16 : Path::kMany;
+  return count <= kFewRows ? Path::kFewExact : Path::kMany;
 }
 
 // Whether y += x Wᵀ can be had without a copy of the product.
@@ -80,6 +93,9 @@ void BaseForward(Context& context, const Linear& linear, const Rows& x, float* y
       case Path::kFewInteger:
         if (quantized.codes == nullptr) quantized = Quantize(context, x, linear.in);
         FewRowsInt8(part, quantized, out, ldy);
+        break;
+      case Path::kFewBF16:
+        FewRowsBF16(part, {many.bf16(), x.count, many.bf16_stride()}, out, ldy);
         break;
       case Path::kMany:
         ManyRows(context, part, many, out, ldy, accumulate);
