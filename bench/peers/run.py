@@ -1,6 +1,7 @@
-"""qad beside transformers and PEFT, in one run on one machine.
+"""qad beside transformers, PEFT and llama.cpp, in one run on one machine.
 
     scripts/interop once, then  ~/.cache/qad/venv/bin/python bench/peers/run.py [--rounds 5] [--threads N] [WORK…]
+    for llama.cpp before that   ~/.cache/qad/venv/bin/pip install llama-cpp-python==0.3.36     (builds for ten minutes)
 
 Sides take turns (A B A B …), one figure per turn; shown are medians with the least and largest, and the ratio of the
 medians. Prints a Markdown table for docs/performance.md, and writes the figures as JSON where --output says.
@@ -10,6 +11,7 @@ import argparse
 import dataclasses
 import datetime
 import functools
+import importlib.util
 import json
 import os
 import pathlib
@@ -51,9 +53,10 @@ class Work:
     ours: Callable
     theirs: Callable
     figures: list
+    rounds: int = 0  # where one is enough: the result is always the same
 
     def measure(self, rounds):
-        for _ in range(rounds):
+        for _ in range(self.rounds or rounds):
             for side, run in (("ours", self.ours), ("theirs", self.theirs)):
                 result = run()
                 for figure in self.figures:
@@ -180,6 +183,61 @@ def transformers_decode(folder, dtype, tokens, prompt):
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# llama.cpp
+
+
+@functools.cache
+def gguf(name):
+    """The base in one of llama.cpp's types; q4_1 is the file as it came."""
+    import llama_cpp_peer
+    return SMOLLM2 if name == "q4_1" else llama_cpp_peer.quantized(SMOLLM2, CACHE / "peers", name)
+
+
+@functools.cache
+def held_out():
+    """The last 17,000 characters of the licence texts that every Debian has."""
+    names = ("GPL-3", "LGPL-2.1", "MPL-2.0", "Apache-2.0", "GFDL-1.3")
+    text = "".join(pathlib.Path("/usr/share/common-licenses", name).read_text() for name in names)
+    path = CACHE / "peers" / "held-out.txt"
+    path.write_text(text[-17000:])
+    return path
+
+
+def qad_divergence(threads, name):
+    result = qad_json(threads, "perplexity", gguf(name), "--file", held_out(), "--protocol", "llama.cpp",
+                      "--reference", SMOLLM2, "--reference-format", "f32")
+    return result["kl_divergence"]
+
+
+def llama_divergence(threads, name):
+    import llama_cpp_peer
+    ids = subprocess.run([ROOT / "build" / "release" / "qad", "tokenize", SMOLLM2, "--file", held_out()],
+                         stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    windows = [[int(token) for token in ids[at:at + 512]] for at in range(0, len(ids) - 511, 512)]
+    return llama_cpp_peer.divergence(gguf(name), gguf("f32"), threads, windows)
+
+
+def llama_works(threads):
+    import llama_cpp_peer as peer
+    bench = functools.partial(qad_bench, threads)
+    bandwidth = "≥ 1.8×, or 80% of the read bandwidth"
+    for name, prefill, decode in (("bf16", "≥ 1.5×", "≥ 1.15×, or 80% of the read bandwidth"), ("q8_0", "≥ 2×", bandwidth),
+                                  ("q4_0", "≥ 2×", bandwidth), ("q4_1", "≥ 2×", bandwidth), ("q4_k_m", "≥ 2×", bandwidth),
+                                  ("q5_k_m", "", ""), ("q6_k", "", "")):
+        path = gguf(name)
+        yield f"llama-prefill-{name}", Work("llama.cpp", functools.partial(bench, path, "--prompt", 512, "--generate", 0),
+                                            functools.partial(peer.prefill, path, threads, 512),
+                                            [Figure(f"SmolLM2 {name}, prefill 512", "tok/s", prefill)])
+        yield f"llama-decode-{name}", Work("llama.cpp", functools.partial(bench, path, "--prompt", 0, "--generate", 64),
+                                           functools.partial(peer.decode, path, threads, 64),
+                                           [Figure(f"SmolLM2 {name}, decode 64", "tok/s", decode)])
+        yield f"llama-kl-{name}", Work("llama.cpp", functools.partial(qad_divergence, threads, name),
+                                       functools.partial(llama_divergence, threads, name),
+                                       [Figure(f"SmolLM2 {name}, KL divergence from f32", "nats", "ours ≤ 1.05×",
+                                               higher_is_better=False)], rounds=1)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # the list
 
 
@@ -217,6 +275,10 @@ def all_works(threads):
         yield f"lora-{name}", Work(f"PEFT {name}",
                                    *training_pair((*ours, *our_flags), (*theirs, *their_flags), tolerance),
                                    training_figures(name, targets))
+    if importlib.util.find_spec("llama_cpp"):
+        yield from llama_works(threads)
+    else:
+        print("llama_cpp is not installed: without the works of llama.cpp", file=sys.stderr)
     yield "lora", Work("PEFT f32", *training_pair((*ours, "--weights", "bf16"), theirs, 1e-2),
                        training_figures("as each does by default: bf16 beside f32", ("≥ 1.5×", "≥ 2×")))
 
@@ -239,7 +301,7 @@ def machine(threads, rounds):
 
 
 def show(figures, unit):
-    digits, scale = (2, 1) if unit == "s" else (0, 1e6 if unit == "MB" else 1)
+    digits, scale = {"s": (2, 1), "nats": (5, 1), "MB": (0, 1e6)}.get(unit, (0, 1))
     low, middle, high = (f"{value / scale:,.{digits}f}" for value in (min(figures), statistics.median(figures), max(figures)))
     return f"{middle} ({low}–{high}) {unit}"
 
@@ -274,7 +336,8 @@ def main():
     about = machine(arguments.threads, arguments.rounds)
     for name, work in works.items():
         print(f"{name} …", file=sys.stderr, flush=True)
-        work.theirs()  # loads, compiles, warms up; ours warms itself up in `qad bench`
+        if not work.rounds:
+            work.theirs()  # loads, compiles, warms up; ours warms itself up in `qad bench`
         work.measure(arguments.rounds)
     print("\n".join(markdown(about, works)))
     if arguments.output:

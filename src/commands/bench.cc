@@ -6,6 +6,7 @@
 #include "adapt/lora.h"
 #include "base/process.h"
 #include "commands/command.h"
+#include "evaluate/ceilings.h"
 #include "evaluate/speed.h"
 #include "model/load.h"
 
@@ -27,7 +28,8 @@ void PrintProfile(const Context& context) {
                total > 0 ? 100 * context.seconds[i] / total : 0);
 }
 
-Json RowJson(const BenchRow& row, const Options& options, const Context& context, const Model& model) {
+Json RowJson(const BenchRow& row, const Options& options, const Context& context, const Model& model,
+             const Ceilings& ceilings) {
   return {{"cpu_info", CpuName()},
           {"model", options.model},
           {"model_type", model.config().family->name},
@@ -47,7 +49,9 @@ Json RowJson(const BenchRow& row, const Options& options, const Context& context
           {"median_ts", row.median_ts},
           {"samples_ns", row.samples_ns},
           {"gigabytes_per_second", row.gigabytes_per_second},
-          {"gigaflops", row.gigaflops}};
+          {"gigaflops", row.gigaflops},
+          {"ceiling_gigabytes_per_second", ceilings.gigabytes_per_second},
+          {"ceiling_gigaflops", ceilings.gigaflops}};
 }
 
 // What this process holds, for the pack's predicted-beside-measured rows.
@@ -79,15 +83,22 @@ void RunBench(const Options& options, const GlobalFlags& flags) {
     const uint64_t peak = PeakRssBytes();  // before the report itself allocates
     const Json memory = MemoryJson(options, context, model, adapter.get(), process, peak);
     Json json = Json::array();
-    for (const BenchRow& row : rows) json.push_back(RowJson(row, options, context, model));
+    const Ceilings ceilings = MeasureCeilings(context, model.weights().allocated_bytes());
+    for (const BenchRow& row : rows) json.push_back(RowJson(row, options, context, model, ceilings));
     PrintJson(Json{{"rows", json}, {"peak_rss_bytes", peak}, {"memory", memory}});
     return;
   }
+  const Ceilings ceilings = MeasureCeilings(context, model.weights().allocated_bytes());
   fmt::print("{} ({}), {} threads, {}\n", options.model, options.format, context.threads, CpuName());
   for (const BenchRow& row : rows)
-    fmt::print("{:<14} batch {:<3} {:9.1f} ± {:.1f} tok/s   {:6.1f} GB/s   {:7.1f} GFLOP/s\n",
+    fmt::print("{:<14} batch {:<3} {:9.1f} ± {:.1f} tok/s   {:6.1f} GB/s ({:3.0f} %)   {:7.1f} GFLOP/s ({:3.0f} %)\n",
                row.n_prompt > 0 ? fmt::format("prefill {}", row.n_prompt) : fmt::format("decode {}", row.n_gen),
-               row.n_batch, row.avg_ts, row.stddev_ts, row.gigabytes_per_second, row.gigaflops);
+               row.n_batch, row.avg_ts, row.stddev_ts, row.gigabytes_per_second,
+               100 * row.gigabytes_per_second / ceilings.gigabytes_per_second, row.gigaflops,
+               100 * row.gigaflops / ceilings.gigaflops);
+  fmt::print("ceilings here and now: {:.1f} GB/s read, {:.0f} GFLOP/s in {}\n", ceilings.gigabytes_per_second,
+             ceilings.gigaflops, options.exact || !context.has_bf16 ? "f32" : "bf16");
+  if (rows.empty()) fmt::print("nothing was timed: give --prompt or --generate\n");
 }
 
 }  // namespace

@@ -1,0 +1,123 @@
+"""llama.cpp through the low-level bindings of llama-cpp-python: files by its quantizer, speed, and distance from f32."""
+
+import contextlib
+import functools
+import os
+import time
+
+import llama_cpp as llama
+import numpy as np
+
+# llama_ftype
+TYPES = {"f32": 0, "q4_0": 2, "q4_1": 3, "q8_0": 7, "q5_0": 8, "q5_1": 9, "q2_k": 10, "q3_k_m": 12, "q4_k_s": 14,
+         "q4_k_m": 15, "q5_k_m": 17, "q6_k": 18, "bf16": 32}
+
+
+@contextlib.contextmanager
+def quiet():
+    """llama.cpp logs to the descriptor itself."""
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved), os.close(nowhere)
+
+
+@functools.cache
+def backend():
+    llama.llama_backend_init()
+
+
+def quantized(source, folder, name):
+    """A GGUF of this type, made from `source` by llama.cpp and kept in `folder`."""
+    path = folder / f"smollm2-{name}.gguf"
+    if not path.exists():
+        backend()
+        unfinished = path.with_suffix(".unfinished")
+        options = llama.llama_model_quantize_default_params()
+        options.ftype, options.allow_requantize, options.nthread = TYPES[name], True, os.cpu_count()
+        with quiet():
+            failed = llama.llama_model_quantize(str(source).encode(), str(unfinished).encode(), options)
+        if failed:
+            raise RuntimeError(f"llama.cpp cannot make {path}")
+        unfinished.rename(path)
+    return path
+
+
+class Model:
+    def __init__(self, path, threads, batch=512, all_logits=False):
+        backend()
+        with quiet():
+            self.model = llama.llama_model_load_from_file(str(path).encode(), llama.llama_model_default_params())
+            options = llama.llama_context_default_params()
+            options.n_ctx, options.n_batch, options.n_ubatch = 1024, batch, batch
+            options.n_threads = options.n_threads_batch = threads
+            self.context = llama.llama_init_from_model(self.model, options)
+        self.memory = llama.llama_get_memory(self.context)
+        self.vocab = llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(self.model))
+        self.all_logits = all_logits
+
+    def clear(self):
+        llama.llama_memory_clear(self.memory, True)
+
+    def run(self, tokens):
+        array = (llama.llama_token * len(tokens))(*tokens)
+        llama.llama_decode(self.context, llama.llama_batch_get_one(array, len(tokens)))
+        llama.llama_synchronize(self.context)
+
+    def logits(self, tokens, first):
+        """Logits of positions first … of a window, (positions, vocab)."""
+        self.clear()
+        batch = llama.llama_batch_init(len(tokens), 0, 1)
+        batch.n_tokens = len(tokens)
+        for i, token in enumerate(tokens):
+            batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.logits[i] = token, i, 1, i >= first
+            batch.seq_id[i][0] = 0
+        llama.llama_decode(self.context, batch)
+        llama.llama_synchronize(self.context)
+        rows = [np.ctypeslib.as_array(llama.llama_get_logits_ith(self.context, i), (self.vocab,)).copy()
+                for i in range(first, len(tokens))]
+        llama.llama_batch_free(batch)
+        return np.stack(rows)
+
+
+@functools.cache
+def loaded(path, threads):
+    return Model(path, threads)
+
+
+def random_tokens(count):
+    return np.random.default_rng(0).integers(10, 40000, count).tolist()
+
+
+def prefill(path, threads, tokens):
+    model = loaded(path, threads)
+    model.clear()
+    began = time.perf_counter()
+    model.run(random_tokens(tokens))
+    return tokens / (time.perf_counter() - began)
+
+
+def decode(path, threads, tokens):
+    model = loaded(path, threads)
+    model.clear()
+    ids = random_tokens(tokens)
+    began = time.perf_counter()
+    for token in ids:
+        model.run([token])
+    return tokens / (time.perf_counter() - began)
+
+
+def divergence(path, reference, threads, windows):
+    """KL(reference ‖ path) in nats per position, over the second half of each window, as llama-perplexity does it."""
+    truth, model = Model(reference, threads), Model(path, threads)
+    total, count = 0.0, 0
+    for window in windows:
+        first = len(window) // 2
+        p, q = (of.logits(window, first)[:-1].astype(np.float64) for of in (truth, model))
+        p, q = (x - np.logaddexp.reduce(x, axis=1, keepdims=True) for x in (p, q))
+        total += float((np.exp(p) * (p - q)).sum())
+        count += len(p)
+    return total / count

@@ -1,0 +1,78 @@
+#include "evaluate/ceilings.h"
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <vector>
+
+#include "kernels/elementwise.h"
+#include "kernels/panels_bf16.h"
+#include "ops/matmul.h"
+
+namespace qad {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double Best(int tries, const std::function<void()>& work) {
+  double best = 1e300;
+  for (int i = 0; i < tries; ++i) {
+    const auto start = Clock::now();
+    work();
+    best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
+  }
+  return best;
+}
+
+double ReadRate(size_t bytes) {
+  constexpr size_t kPiece = 1 << 14;  // floats a thread reads at a time, as rows of weights are
+  const size_t pieces = std::max<size_t>(bytes / (kPiece * sizeof(float)), 1);
+  std::vector<float> buffer(pieces * kPiece, 1.0f), largest(pieces);
+  const double seconds = Best(20, [&] {
+#pragma omp parallel for schedule(static)
+    for (int64_t p = 0; p < static_cast<int64_t>(pieces); ++p)
+      largest[static_cast<size_t>(p)] = Largest(buffer.data() + static_cast<size_t>(p) * kPiece, kPiece);
+  });
+  return static_cast<double>(buffer.size() * sizeof(float)) / seconds * 1e-9;
+}
+
+// Panels and activations that stay in each core's own cache.
+double PanelRate(int threads) {
+  constexpr size_t kRows = 96, kPairs = 256, kOutputs = 2 * kTileRows, kRepeat = 400;
+  const std::vector<uint16_t> x(kRows * 2 * kPairs, 0x3f80), panels(kOutputs * 2 * kPairs, 0x3f80);  // ones
+  std::vector<float> y(static_cast<size_t>(threads) * kRows * kOutputs);
+  const double seconds = Best(20, [&] {
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (int t = 0; t < threads; ++t)
+      for (size_t i = 0; i < kRepeat; ++i)
+        MultiplyBF16Panels({.x = x.data(),
+                            .count = kRows,
+                            .ldx = 2 * kPairs,
+                            .pairs = kPairs,
+                            .panels = panels.data(),
+                            .outputs = kOutputs,
+                            .y = y.data() + static_cast<size_t>(t) * kRows * kOutputs,
+                            .ldy = kOutputs});
+  });
+  return 2.0 * threads * kRepeat * kRows * kOutputs * 2 * kPairs / seconds * 1e-9;
+}
+
+double MatmulRate(Context& context) {
+  constexpr size_t kSize = 768;
+  const std::vector<float> a(kSize * kSize, 1.0f), b(kSize * kSize, 1.0f);
+  std::vector<float> c(kSize * kSize);
+  MatmulArguments product{.m = kSize, .n = kSize, .k = kSize, .a = a.data(), .lda = kSize, .b = b.data(), .ldb = kSize};
+  product.c = c.data();
+  product.ldc = kSize;
+  const double seconds = Best(6, [&] { context.matmul().Run(product); });
+  return 2.0 * kSize * kSize * kSize / seconds * 1e-9;
+}
+
+}  // namespace
+
+Ceilings MeasureCeilings(Context& context, size_t bytes) {
+  const bool panels = context.numerics == Numerics::kFast && context.has_bf16 && HasBF16Dot();
+  return {ReadRate(bytes), panels ? PanelRate(context.threads) : MatmulRate(context)};
+}
+
+}  // namespace qad

@@ -1,0 +1,18 @@
+// What this machine can do at most, measured in the process that measures a model: figures mean little without it.
+#pragma once
+
+#include <cstddef>
+
+#include "ops/context.h"
+
+namespace qad {
+
+struct Ceilings {
+  double gigabytes_per_second = 0;  // reading a buffer of the weights' size from memory, all threads
+  double gigaflops = 0;             // dense products in bf16 (f32 in exact mode or without bf16), operands in the cache
+};
+
+// The best of several tries, about half a second. `bytes`: of the weights.
+Ceilings MeasureCeilings(Context& context, size_t bytes);
+
+}  // namespace qad
