@@ -1,4 +1,4 @@
-// Products of one and of eight rows with a matrix in each runtime layout, on each SIMD target of this CPU: weights are
+// Products of one and of 64 rows with a matrix in each runtime layout, on each SIMD target of this CPU: weights are
 // streamed from memory once per product, as in decoding. Each is compared with the reference before it is timed.
 //
 //   build/release/bench/bench_micro [--benchmark_filter=int4.*AVX3]
@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "kernels/matrix_testing.h"
+#include "kernels/panels_bf16.h"
 #include "kernels/targets.h"
 #include "kernels/targets_testing.h"
 
@@ -17,12 +18,18 @@ namespace {
 
 constexpr size_t kRows = 4096, kCols = 1536, kMostRows = 64;
 
+enum class Product { kExact, kInt8, kPanels };
+constexpr const char* kNames[] = {"/exact/", "/int8 activations/", "/bf16 panels/"};
+
 struct Fixture {
   RandomMatrix matrix;
   std::vector<float> x = Normals(kMostRows * kCols, 3), y = std::vector<float>(kMostRows * kRows);
   std::vector<int8_t> codes = std::vector<int8_t>(kMostRows * kCols);
   std::vector<float> pairs = std::vector<float>(2 * kMostRows * kCols / kBlock);
   std::vector<int32_t> shifts = std::vector<int32_t>(2 * kMostRows * kCols / kBlock);
+
+  std::vector<uint16_t> x16 = std::vector<uint16_t>(kMostRows * kCols);
+  std::vector<uint16_t> panels = std::vector<uint16_t>(2 * PanelValues(kCols));
 
   explicit Fixture(Layout layout) : matrix(layout, kRows, kCols) {}
 
@@ -34,13 +41,35 @@ struct Fixture {
                           shifts.data() + 2 * m * kBlocks);
     DotRowsInt8(matrix.view(), 0, kRows, {codes.data(), pairs.data(), shifts.data(), count, kBlocks}, y.data(), kRows);
   }
+  // As ops/ multiplies many rows: panels decoded and used at once.
+  void Panels(size_t count) {
+    ConvertToBF16(x.data(), x16.data(), count * kCols);
+    for (size_t row = 0; row < kRows; row += 2 * kTileRows) {
+      DecodeBF16Panel(matrix.view(), row, panels.data());
+      DecodeBF16Panel(matrix.view(), row + kTileRows, panels.data() + PanelValues(kCols));
+      MultiplyBF16Panels({.x = x16.data(),
+                          .count = count,
+                          .ldx = kCols,
+                          .pairs = kCols / 2,
+                          .panels = panels.data(),
+                          .outputs = 2 * kTileRows,
+                          .scales = matrix.view().row_scales == nullptr ? nullptr : matrix.view().row_scales + row,
+                          .y = y.data() + row,
+                          .ldy = kRows});
+    }
+  }
+  void Run(Product product, size_t count) {
+    if (product == Product::kExact) Exact(count);
+    if (product == Product::kInt8) Int8(count);
+    if (product == Product::kPanels) Panels(count);
+  }
   // int8 activations: half a step of max/127 each, as random signs; exact: rounding only.
-  void Compare(size_t count, bool int8) const {
+  void Compare(size_t count, Product product) const {
     for (size_t m = 0; m < count; ++m)
       for (size_t r = 0; r < kRows; r += 97) {
         const auto [dot, size] = matrix.Product(r, x.data() + m * kCols);
         const double error = std::fabs(static_cast<double>(y[m * kRows + r]) - dot);
-        if (!(error <= size * (int8 ? 2e-3 : 1e-6))) {
+        if (!(error <= size * (product == Product::kExact ? 1e-6 : 2e-3))) {
           std::fprintf(stderr, "%s on %s: row %zu is %g, the reference says %g\n", LayoutName(matrix.view().layout),
                        CurrentTarget().c_str(), r, static_cast<double>(y[m * kRows + r]), dot);
           std::exit(1);
@@ -50,11 +79,11 @@ struct Fixture {
 };
 
 void Time(benchmark::State& state, const std::shared_ptr<Fixture>& fixture, const std::string& target, size_t count,
-          bool int8) {
+          Product kind) {
   ForceTarget(target);
-  const auto product = [&] { int8 ? fixture->Int8(count) : fixture->Exact(count); };
+  const auto product = [&] { fixture->Run(kind, count); };
   product();
-  fixture->Compare(count, int8);
+  fixture->Compare(count, kind);
   for (auto _ : state) {
     product();
     benchmark::ClobberMemory();
@@ -72,13 +101,15 @@ void Register() {
   for (const Layout layout : kAllLayouts) {
     const auto fixture = std::make_shared<Fixture>(layout);
     for (const std::string& target : SupportedTargets())
-      for (const bool int8 : {false, true})
+      for (const Product product : {Product::kExact, Product::kInt8, Product::kPanels})
         for (const size_t count : {size_t{1}, kMostRows}) {
-          if (int8 && !IsInteger(layout)) continue;
-          const std::string name = std::string(LayoutName(layout)) + (int8 ? "/int8 activations/" : "/exact/") +
-                                   target + "/rows:" + std::to_string(count);
+          if (product == Product::kInt8 && !IsInteger(layout)) continue;
+          if (product == Product::kPanels && (count == 1 || !HasBF16Dot() || target != SupportedTargets().front()))
+            continue;
+          const std::string name = LayoutName(layout) + std::string(kNames[static_cast<int>(product)]) + target +
+                                   "/rows:" + std::to_string(count);
           benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-            Time(state, fixture, target, count, int8);
+            Time(state, fixture, target, count, product);
           })->Unit(benchmark::kMicrosecond);
         }
   }

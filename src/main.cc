@@ -1,5 +1,6 @@
 // The table of commands, and the only catch.
 #include <fmt/format.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -7,8 +8,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <deque>
+#include <filesystem>
 #include <new>
 #include <string>
 #include <system_error>
@@ -49,8 +50,13 @@ constexpr std::array kCommands = {
 // program on the machine makes inference a hundred times slower; the environment is read before main, so the program
 // starts itself again with a shorter spin.
 void ShortenSpinning(char** argv) {
-  if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
-  ::setenv("GOMP_SPINCOUNT", "2000", 1);
+  if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) {
+    ::prctl(PR_SET_NAME, "qad");  // after the second start it would be "exe"
+    return;
+  }
+  std::error_code none;
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe", none).filename();
+  if (none || self.starts_with("ld-") || ::setenv("GOMP_SPINCOUNT", "2000", 1) != 0) return;  // a loader's own name
   ::execv("/proc/self/exe", argv);  // comes back only where it fails, and then all works, only slower
 }
 
@@ -63,8 +69,9 @@ void RequireKnown(const std::string& word) {
 
 // What stdout still holds back may not fit on the disk.
 void Flush() {
+  errno = 0;
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
-    Fail(ErrorKind::kFailed, "standard output: {}", std::strerror(errno));
+    throw std::system_error(errno == 0 ? EIO : errno, std::generic_category(), "standard output");
 }
 
 int Run(int argc, char** argv) {

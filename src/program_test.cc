@@ -152,6 +152,15 @@ TEST_F(Program, RunMakesThePackAndDoesNothingTwice) {
   ASSERT_EQ(second.code, 0) << second.err;
   EXPECT_EQ(StagesDone(second.err), std::vector<std::string>());
   EXPECT_EQ(second.out, first.out);
+  // What was planned is what was allocated, and the page has both.
+  const Json math = ReadJsonFile(folder_ / "outputs" / "memory_math.json");
+  int exact = 0;
+  for (const Json& check : math["checks"])
+    if (check["what"] == "base: weights" || check["what"] == "int8: KV cache") {
+      EXPECT_EQ(check["predicted"], check["measured"]) << check;
+      ++exact;
+    }
+  EXPECT_EQ(exact, 2) << math["checks"];
   const Ended evaluated = Run({"eval"});
   EXPECT_EQ(evaluated.code, 0) << evaluated.err;
   EXPECT_TRUE(fs::exists(folder_ / "outputs/decision.json")) << "nothing new was measured: the decision stands";
@@ -175,6 +184,17 @@ TEST_F(Program, AFullStandardOutputIsAFailure) {
   const fs::path program = QAD_PROGRAM;
   const int status = std::system((program.string() + " memory llama-3.1-8b > /dev/full 2> /dev/null").c_str());
   EXPECT_EQ(WEXITSTATUS(status), 1);
+}
+
+// Without a wait policy in the environment the program starts itself again: arguments and exit codes stay.
+TEST_F(Program, StartsItselfAgainWithAShorterSpin) {
+  const fs::path program = QAD_PROGRAM;
+  const auto run = [&](const std::string& words) {
+    return WEXITSTATUS(std::system(("env -u OMP_WAIT_POLICY -u GOMP_SPINCOUNT " + program.string() + words).c_str()));
+  };
+  EXPECT_EQ(run(" memory llama-3.1-8b --context 1000 > " + (logs_ / "out.txt").string()), 0);
+  EXPECT_NE(FileBytes(logs_ / "out.txt").find("Context 1,000"), std::string::npos);
+  EXPECT_EQ(run(" trian 2> /dev/null"), 2);
 }
 
 // One input changed at a time: what depends on it is done again, and nothing else.

@@ -83,7 +83,7 @@ class Model:
         return np.stack(rows)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1)  # works of one file follow each other
 def loaded(path, threads):
     return Model(path, threads)
 

@@ -11,6 +11,7 @@ import argparse
 import dataclasses
 import datetime
 import functools
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -74,7 +75,7 @@ def qad_json(threads, *arguments, program=ROOT / "build" / "release" / "qad"):
 
 def qad_bench(threads, model, *flags):
     """Tokens per second of the one test that the flags ask for."""
-    row, = qad_json(threads, "bench", model, "--repetitions", 1, *flags)["rows"]
+    row, = qad_json(threads, "bench", model, "--repetitions", 1, "--no-ceilings", *flags)["rows"]
     return row["avg_ts"]
 
 
@@ -224,12 +225,14 @@ def llama_works(threads):
     for name, prefill, decode in (("bf16", "≥ 1.5×", "≥ 1.15×, or 80% of the read bandwidth"), ("q8_0", "≥ 2×", bandwidth),
                                   ("q4_0", "≥ 2×", bandwidth), ("q4_1", "≥ 2×", bandwidth), ("q4_k_m", "≥ 2×", bandwidth),
                                   ("q5_k_m", "", ""), ("q6_k", "", "")):
-        path = gguf(name)
-        yield f"llama-prefill-{name}", Work("llama.cpp", functools.partial(bench, path, "--prompt", 512, "--generate", 0),
-                                            functools.partial(peer.prefill, path, threads, 512),
+        # Files are made when they are first asked for.
+        yield f"llama-prefill-{name}", Work("llama.cpp",
+                                            lambda name=name: bench(gguf(name), "--prompt", 512, "--generate", 0),
+                                            lambda name=name: peer.prefill(gguf(name), threads, 512),
                                             [Figure(f"SmolLM2 {name}, prefill 512", "tok/s", prefill)])
-        yield f"llama-decode-{name}", Work("llama.cpp", functools.partial(bench, path, "--prompt", 0, "--generate", 64),
-                                           functools.partial(peer.decode, path, threads, 64),
+        yield f"llama-decode-{name}", Work("llama.cpp",
+                                           lambda name=name: bench(gguf(name), "--prompt", 0, "--generate", 64),
+                                           lambda name=name: peer.decode(gguf(name), threads, 64),
                                            [Figure(f"SmolLM2 {name}, decode 64", "tok/s", decode)])
         yield f"llama-kl-{name}", Work("llama.cpp", functools.partial(qad_divergence, threads, name),
                                        functools.partial(llama_divergence, threads, name),
@@ -295,7 +298,8 @@ def machine(threads, rounds):
     import peft
     import torch
     import transformers
-    return {"date": datetime.date.today().isoformat(), "cpu": model, "cores": os.cpu_count(), "threads": threads,
+    llama = importlib.metadata.version("llama-cpp-python") if importlib.util.find_spec("llama_cpp") else "none"
+    return {"llama_cpp_python": llama, "date": datetime.date.today().isoformat(), "cpu": model, "cores": os.cpu_count(), "threads": threads,
             "load": os.getloadavg()[0], "revision": revision.stdout.strip(), "rounds": rounds,
             "torch": torch.__version__, "transformers": transformers.__version__, "peft": peft.__version__}
 
@@ -309,7 +313,7 @@ def show(figures, unit):
 def markdown(about, works):
     yield (f"{about['date']}, {about['cpu']}, {about['threads']} threads of {about['cores']}, load {about['load']:.1f} "
            f"before; qad {about['revision']}, torch {about['torch']}, transformers {about['transformers']}, "
-           f"peft {about['peft']}. Median (least–largest) of {about['rounds']} rounds.")
+           f"peft {about['peft']}, llama-cpp-python {about['llama_cpp_python']}. Median (least–largest) of {about['rounds']} rounds.")
     yield ""
     yield "| work | qad | peer | ratio | target |"
     yield "|---|---|---|---|---|"

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <bit>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 namespace qad {
 
@@ -36,6 +38,13 @@ inline uint16_t FloatToF16(float value) {
   }
   const uint32_t rounded = magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13) & 1u);
   return static_cast<uint16_t>(sign | (rounded >> 13));  // a carry into the exponent is the right infinity
+}
+
+// The two bytes of an f16 in a file, aligned or not.
+inline uint16_t LoadF16Bits(const std::byte* at) {
+  uint16_t bits;
+  std::memcpy(&bits, at, sizeof(bits));
+  return bits;
 }
 
 }  // namespace qad

@@ -76,7 +76,8 @@ Json ParseJson(std::string_view text, const std::string& where) {
   } catch (const Json::exception& error) {
     std::string_view what = error.what();
     if (const size_t close = what.find("] "); close != std::string_view::npos) what.remove_prefix(close + 2);
-    FailInput("{}: not valid JSON: {}", where, WithoutLine(what));
+    const bool one_line = text.find('\n') == std::string_view::npos;
+    FailInput("{}: not valid JSON: {}", where, one_line ? WithoutLine(what) : std::string(what));
   }
 }
 

@@ -13,16 +13,14 @@ namespace {
 
 // What each slice is judged by; the other rows are in the pack.
 void PrintScores(const Results& results) {
-  fmt::print("{:<24} {:<26} {:<22} {:>8} {:>18} {:>6}\n", "arm", "slice", "metric", "%", "interval", "n");
+  fmt::print("{:<24} {:<26} {:<22} {:>8} {:>18} {:>6}\n", "arm", "slice", "metric", "value", "interval", "n");
   for (const std::string& slice : results.Slices()) {
     const std::string metric = PrimaryMetric(results, slice);
     for (const ArmInfo& arm : results.arms) {
       const Row* row = results.Find(arm.name, slice, metric);
       if (row == nullptr) continue;
-      const std::string interval =
-          row->low && row->high ? fmt::format("{:.1f} to {:.1f}", 100 * *row->low, 100 * *row->high) : "";
-      fmt::print("{:<24} {:<26} {:<22} {:>8.1f} {:>18} {:>6}\n", arm.name, slice, metric, 100 * row->value, interval,
-                 row->n);
+      const std::string interval = row->low && row->high ? fmt::format("{:.3f} to {:.3f}", *row->low, *row->high) : "";
+      fmt::print("{:<24} {:<26} {:<22} {:>8.3f} {:>18} {:>6}\n", arm.name, slice, metric, row->value, interval, row->n);
     }
   }
 }

@@ -100,8 +100,8 @@ MemoryQuery QueryOf(const Options& options, const Subject& subject) {
     if (!bytes || *bytes == 0)
       Fail(ErrorKind::kUsage, "--memory {}: expected bytes, as in 16GiB or 900MB, or auto", options.budget);
     if (*bytes < (uint64_t{1} << 20))
-      Fail(ErrorKind::kUsage, "--memory {}: that is {} bytes; with a unit, as in {}GiB", options.budget, *bytes,
-           options.budget);
+      Fail(ErrorKind::kUsage, "--memory {}: that is {} bytes; at least 1MiB, with its unit, as in 16GiB",
+           options.budget, *bytes);
     query.budget = *bytes;
   }
   for (const std::string& method : options.train) {

@@ -71,8 +71,8 @@ void AddQuerySeconds(const Workspace& workspace, Results& results) {
     const double share = std::max(*tokens - 1, 0.0) / (kAnswerTokens - 1);
     const auto seconds = [&](double start, double end) { return start + std::max(end - start, 0.0) * share; };
     Row row = Measured(arm.name, kSpeedSlice, "query_seconds", seconds(first->value, all->value), all->n);
-    row.low = seconds(first->low.value_or(first->value), all->low.value_or(all->value));
-    row.high = seconds(first->high.value_or(first->value), all->high.value_or(all->value));
+    if (first->low && all->low) row.low = seconds(*first->low, *all->low);  // missing where one round was timed
+    if (first->high && all->high) row.high = seconds(*first->high, *all->high);
     results.rows.push_back(std::move(row));
   }
 }

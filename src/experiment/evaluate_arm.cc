@@ -49,7 +49,7 @@ bool Fits(const ArmRun& run, const Prompt& prompt) {
 // Where no passage was found the model is not asked, and `answer` is empty.
 Sample MakeSample(const ArmRun& run, const Item& item, const Prompt& prompt, const Generated& answer) {
   Sample sample = StartSample(run.arm.name, item);
-  sample.prompt_tokens = static_cast<int64_t>(prompt.tokens.size());
+  sample.prompt_tokens = prompt.nothing_found ? 0 : static_cast<int64_t>(prompt.tokens.size());
   sample.output_tokens = static_cast<int64_t>(answer.tokens.size());
   sample.truncated = answer.truncated;
   sample.seconds = answer.seconds;

@@ -28,7 +28,8 @@ Json LeaksJson(const Workspace& workspace) {
                                                                    : "near"}});
   if (!leaks.empty() && !workspace.quiet)
     fmt::print(stderr,
-               "! {} evaluation items stand (nearly) in training data or documents; results.json lists the pairs\n",
+               "! {} pairs of an evaluation item and training data or documents are (nearly) the same; results.json "
+               "lists them\n",
                leaks.size());
   return leaks;
 }

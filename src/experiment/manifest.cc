@@ -122,7 +122,9 @@ Json SettingsJson(const Config& config) {
   for (const ArmConfig& arm : config.arms) arms.push_back(arm.name);
   for (const AdapterConfig& adapter : config.adapters) {
     Json settings = AdapterSettings(adapter);
-    settings.update({{"name", adapter.name}, {"base", adapter.base}, {"data", adapter.data.lexically_proximate(config.file.parent_path()).string()}});
+    settings.update({{"name", adapter.name},
+                     {"base", adapter.base},
+                     {"data", adapter.data.lexically_proximate(config.file.parent_path()).string()}});
     adapters.push_back(std::move(settings));
   }
   return {

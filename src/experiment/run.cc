@@ -1,6 +1,7 @@
 #include "experiment/run.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 
 #include "base/error.h"
@@ -52,21 +53,29 @@ void RequireOwnBase(Workspace& workspace, const fs::path& folder) {
 
 std::string AdapterOf(const Stage& training) { return training.name.substr(training.name.find(' ') + 1); }
 
+bool IsUsed(const Workspace& workspace, const std::string& adapter) {
+  return std::ranges::any_of(workspace.config.arms, [&](const ArmConfig& arm) { return arm.adapter == adapter; });
+}
+
+// Trainings are of the configuration, also where an adapter from elsewhere is evaluated beside them.
+std::optional<Results> FindTraining(const Workspace& workspace, const Stage& training) {
+  const fs::path root = workspace.scope.partial() ? workspace.root : workspace.config.output;
+  return StageCache(root / "cache").Find(training.name, training.inputs);
+}
+
 // The adapters that arms need, as this configuration trains them. An adapter that was trained with other data or
 // settings, or by a cut run, must not pass for it.
 void RequireTrained(Workspace& workspace, const std::vector<Stage>& stages) {
   for (const Stage& stage : stages) {
     const std::string name = AdapterOf(stage);
-    const bool used =
-        std::ranges::any_of(workspace.config.arms, [&](const ArmConfig& arm) { return arm.adapter == name; });
     const bool given = !workspace.scope.adapter_path.empty() && name == workspace.config.adapters.front().name;
     const std::filesystem::path folder = workspace.AdapterFolder(name);
-    if (!used) continue;
+    if (!IsUsed(workspace, name)) continue;
     if (!fs::exists(folder / "adapter_model.safetensors"))
       FailInput("{}: no adapter there; run `qad train --config {}` first", folder.string(),
                 workspace.config.file.string());
     if (given) RequireOwnBase(workspace, folder);
-    if (!given && !workspace.scope.partial() && !workspace.cache.Find(stage.name, stage.inputs))
+    if (!given && !workspace.scope.partial() && !FindTraining(workspace, stage))
       Fail(ErrorKind::kUsage,
            "{}: was trained by a cut run, or with other data or settings than {} has now; run `qad train --config {}`",
            folder.string(), workspace.config.file.string(), workspace.config.file.string());
@@ -79,7 +88,10 @@ bool SameMeasurements(const fs::path& path, const Results& results) {
   try {
     const Results before = ReadResults(path);
     return RowsToJson(before.rows) == RowsToJson(results.rows) && before.settings == results.settings &&
-           before.manifest.value("samples", Json()) == results.manifest.value("samples", Json());
+           before.arms.size() == results.arms.size() &&
+           std::ranges::all_of(std::array{"samples", "leaks", "adapters"}, [&](const char* part) {
+             return before.manifest.value(part, Json()) == results.manifest.value(part, Json());
+           });
   } catch (const Error&) {
     return false;  // damaged, or of another version: it is written anew
   }
@@ -91,10 +103,11 @@ void AddAdapters(Workspace& workspace, const std::vector<Stage>& training, Resul
   for (const Stage& stage : training) {
     const std::string name = AdapterOf(stage);
     const fs::path folder = workspace.AdapterFolder(name), file = folder / "adapter_model.safetensors";
-    if (!fs::exists(file)) continue;
+    if (!IsUsed(workspace, name) || !fs::exists(file)) continue;
     const std::string hash = Sha256File(file);
-    const auto trained = workspace.cache.Find(stage.name, stage.inputs);
-    const bool own = trained && trained->manifest["outputs"].dump().find(hash) != std::string::npos;
+    const auto trained = FindTraining(workspace, stage);
+    const bool own = trained && std::ranges::any_of(trained->manifest["outputs"],
+                                                    [&](const Json& output) { return output == hash; });
     if (own) Append(results, *trained);
     results.manifest["adapters"][name] = {{"folder", folder.string()}, {"sha256", hash}, {"trained_here", own}};
     if (!workspace.quiet)

@@ -136,13 +136,21 @@ Results MeasureMemory(Workspace& workspace, const ArmConfig& arm) {
                answer = static_cast<size_t>(workspace.config.eval.max_new_tokens),
                timed = std::min<size_t>(answer, 8);  // tokens of the answer that are really generated
   workspace.models.Clear();
-  std::vector<std::string> words{"bench",         workspace.models.SourceOf(arm.weights),
-                                 "--format",      ModelPool::FormatOf(arm.weights),
-                                 "--prompt",      std::to_string(prompt),
-                                 "--generate",    std::to_string(timed),
-                                 "--depth",       std::to_string(prompt + answer - timed),
-                                 "--repetitions", "1",
-                                 "--threads",     std::to_string(workspace.context.threads)};
+  std::vector<std::string> words{"bench",
+                                 "--no-ceilings",
+                                 workspace.models.SourceOf(arm.weights),
+                                 "--format",
+                                 ModelPool::FormatOf(arm.weights),
+                                 "--prompt",
+                                 std::to_string(prompt),
+                                 "--generate",
+                                 std::to_string(timed),
+                                 "--depth",
+                                 std::to_string(prompt + answer - timed),
+                                 "--repetitions",
+                                 "1",
+                                 "--threads",
+                                 std::to_string(workspace.context.threads)};
   if (!arm.adapter.empty()) words.insert(words.end(), {"--adapter", AdapterOf(workspace, arm).string()});
   const Json document = RunSelf(words);
   const JsonObject memory = JsonObject(document, "qad bench").Object("memory");

@@ -32,7 +32,7 @@ void Store(T value, std::byte* at) {
   std::memcpy(at, &value, sizeof(T));
 }
 
-float LoadHalf(const std::byte* at) { return F16ToFloat(Load<uint16_t>(at)); }
+float LoadHalf(const std::byte* at) { return F16ToFloat(LoadF16Bits(at)); }
 void StoreHalf(float value, std::byte* at) { Store(FloatToF16(value), at); }
 
 void UnpackNibbles(const std::byte* bytes, Codes& codes) {

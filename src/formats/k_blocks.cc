@@ -11,12 +11,6 @@ namespace {
 
 unsigned At(const std::byte* bytes, size_t i) { return std::to_integer<unsigned>(bytes[i]); }
 
-uint16_t Half(const std::byte* at) {
-  uint16_t bits;
-  std::memcpy(&bits, at, sizeof(bits));
-  return bits;
-}
-
 // Codes of 2 bits, or the upper two of Q6: value i lies in byte 32·(i/128) + i%32, at bits 2·(i/32 % 4).
 unsigned TwoBits(const std::byte* bytes, size_t i) {
   return At(bytes, i / 128 * 32 + i % 32) >> (2 * (i / 32 % 4)) & 3;
@@ -42,8 +36,8 @@ void Unpack2(const std::byte* block, SuperBlock& out) {
     out.scales[j] = static_cast<int8_t>(At(block, j) & 15);
     out.minimums[j] = static_cast<uint8_t>(At(block, j) >> 4);
   }
-  out.d = Half(block + 80);
-  out.m = Half(block + 82);
+  out.d = LoadF16Bits(block + 80);
+  out.m = LoadF16Bits(block + 82);
 }
 
 // Third bits say whether 4 stays; scale j has its lower four bits in byte j % 8, its upper two in byte 8 + j % 4.
@@ -57,14 +51,14 @@ void Unpack3(const std::byte* block, SuperBlock& out) {
     const unsigned low = At(scales, j % 8) >> (j / 8 * 4) & 15, high = At(scales, 8 + j % 4) >> (j / 4 * 2) & 3;
     out.scales[j] = static_cast<int8_t>(static_cast<int>(low | high << 4) - 32);
   }
-  out.d = Half(block + 108);
+  out.d = LoadF16Bits(block + 108);
 }
 
 void Unpack4(const std::byte* block, SuperBlock& out) {
   for (size_t i = 0; i < kSuperBlock; ++i) out.codes[i] = static_cast<int8_t>(Nibble(block + 16, i));
   UnpackSixBits(block + 4, out);
-  out.d = Half(block);
-  out.m = Half(block + 2);
+  out.d = LoadF16Bits(block);
+  out.m = LoadF16Bits(block + 2);
 }
 
 void Unpack5(const std::byte* block, SuperBlock& out) {
@@ -73,8 +67,8 @@ void Unpack5(const std::byte* block, SuperBlock& out) {
     out.codes[i] = static_cast<int8_t>(Nibble(block + 48, i) | fifth << 4);
   }
   UnpackSixBits(block + 4, out);
-  out.d = Half(block);
-  out.m = Half(block + 2);
+  out.d = LoadF16Bits(block);
+  out.m = LoadF16Bits(block + 2);
 }
 
 // Nibble of value i: byte 64·(i/128) + i%64, the upper half of each 128 values high.
@@ -84,7 +78,7 @@ void Unpack6(const std::byte* block, SuperBlock& out) {
     out.codes[i] = static_cast<int8_t>(static_cast<int>(low | TwoBits(block + 128, i) << 4) - 32);
   }
   std::memcpy(out.scales.data(), block + 192, out.scales.size());
-  out.d = Half(block + 208);
+  out.d = LoadF16Bits(block + 208);
 }
 
 void DecodeRow(FormatId format, const std::byte* row, float* out, size_t cols) {

@@ -38,7 +38,7 @@ float LogSumExp(const float* x, size_t n);
 double KlDivergence(const float* p, const float* q, size_t n);
 // Index of the first NaN where there is one, else of the first largest. n >= 1.
 size_t ArgMax(const float* x, size_t n);
-// The largest of x, −infinity where there is none; NaN may be passed over.
+// The largest of x; NaN may be passed over. n >= 1.
 float Largest(const float* x, size_t n);
 // out = e^(scale·x − shift): with the log-sum-exp as shift a softmax again. Returns the sum of out.
 float ExpMinus(const float* x, float scale, float shift, float* out, size_t n);

@@ -375,7 +375,7 @@ void PlaceSuperScales(const MatrixView& matrix, size_t row, const std::byte* fro
   const size_t parts = 2 * ScaledParts(matrix.layout), r = row % kTileRows;
   for (size_t b = 0; b < matrix.cols / kBlock; ++b) {
     const SuperScales to = TileSuper(matrix, row, b);
-    if (b % kSuperBlocks == 0)
+    if (b % kBlocksPerSuper == 0)
       for (const size_t which : {0, 1}) {
         std::memcpy(const_cast<uint16_t*>(to.pairs) + which * kTileRows + r, from, sizeof(uint16_t));
         from += sizeof(uint16_t);
@@ -405,7 +405,7 @@ void PlaceRow(const MatrixView& matrix, size_t row, const std::byte* codes, cons
 
 size_t LayoutScaleBytes(Layout layout, size_t cols) {
   if (layout == Layout::kInt8Row) return sizeof(float);
-  if (IsSuper(layout)) return cols / (kBlock * kSuperBlocks) * SuperBytes(layout);
+  if (IsSuper(layout)) return cols / (kBlock * kBlocksPerSuper) * SuperBytes(layout);
   return IsInteger(layout) ? Blocks(cols) * 2 * sizeof(uint16_t) : 0;
 }
 

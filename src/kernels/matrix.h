@@ -25,7 +25,7 @@ enum class Layout : uint8_t {
 };
 
 inline constexpr size_t kBlock = 32;
-inline constexpr size_t kSuperBlocks = 8;  // blocks of a super-block
+inline constexpr size_t kBlocksPerSuper = 8;  // blocks of a super-block
 inline constexpr size_t kTileRows = 16;
 
 inline bool IsInteger(Layout layout) { return layout >= Layout::kInt8Row; }

@@ -248,7 +248,8 @@ TEST_P(Matrix, ActivationsOfZerosAndOfNan) {
 // The integer product is exact: it equals the product of the decoded weights with the decoded activations.
 void ExpectIntegerProducts() {
   constexpr size_t kRows = 53, kBegin = 1, kEnd = 51;  // parts of the first and the last tile, two whole ones
-  for (const Layout layout : {Layout::kInt8Row, Layout::kInt8Block, Layout::kInt4Block}) {
+  for (const Layout layout : kAllLayouts) {
+    if (!IsInteger(layout)) continue;
     for (const size_t cols : WidthsOf(layout)) {
       const RandomMatrix w(layout, kRows, cols);
       for (const size_t count : {1, 2, 4, 5, 13}) {

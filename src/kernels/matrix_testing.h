@@ -12,8 +12,9 @@
 
 namespace qad {
 
-inline constexpr Layout kAllLayouts[] = {Layout::kF32,       Layout::kF16,       Layout::kBF16,     Layout::kInt8Row,
-                                         Layout::kInt8Block, Layout::kInt5Block, Layout::kInt4Block};
+inline constexpr Layout kAllLayouts[] = {Layout::kF32,       Layout::kF16,       Layout::kBF16,      Layout::kInt8Row,
+                                         Layout::kInt8Block, Layout::kInt5Block, Layout::kInt4Block, Layout::kInt8Super,
+                                         Layout::kInt5Super, Layout::kInt4Super};
 
 // Widths worth testing: every tail where a layout allows it, whole blocks otherwise.
 inline std::vector<size_t> WidthsOf(Layout layout) {
@@ -35,7 +36,7 @@ class RandomMatrix {
     if (layout == Layout::kInt8Row)
       for (size_t r = 0; r < rows; ++r) row_scales_.push_back(static_cast<float>(0.001 + 0.02 * random.Uniform()));
     if (layout > Layout::kInt8Row)
-      for (size_t i = 0; i < rows * (cols / kBlock); ++i) AddScales(random, i % (cols / kBlock) % kSuperBlocks == 0);
+      for (size_t i = 0; i < rows * (cols / kBlock); ++i) AddScales(random, i % (cols / kBlock) % kBlocksPerSuper == 0);
     for (size_t r = 0; r < rows; ++r)
       for (size_t i = 0; i < cols; ++i) Fill(random, r, i);
     if (IsInteger(layout)) Tile();
@@ -137,10 +138,15 @@ class RandomMatrix {
         value = row_scales_[row] * static_cast<float>(code8);
         break;
       case Layout::kInt8Block:
-      case Layout::kInt8Super:
         at[i] = static_cast<std::byte>(code8);
         value = Value(half, code8);
         break;
+      case Layout::kInt8Super: {  // 6 bits, as Q6_K has them: scale·q then fits into f32
+        const auto code6 = static_cast<int>(random.Below(64)) - 32;
+        at[i] = static_cast<std::byte>(code6);
+        value = Value(half, code6);
+        break;
+      }
       case Layout::kInt5Block:
       case Layout::kInt5Super: {
         const auto code5 = static_cast<unsigned>(random.Below(32));
@@ -156,7 +162,7 @@ class RandomMatrix {
         break;
     }
   }
-  // In double and rounded once: scale·q is exact in f32 or has one rounding, as f32 arithmetic does it.
+  // In double and rounded once, as f32 does it: scale·q is exact there.
   float Value(size_t half, int code) const {
     return static_cast<float>(affine_[half].first * code + affine_[half].second);
   }

@@ -4,14 +4,9 @@
 
 #include "base/error.h"
 #include "kernels/targets.h"
-#include "kernels/tiles.h"
+#include "kernels/tiles_avx512.h"
 
 #if defined(__x86_64__) && !defined(HWY_COMPILE_ONLY_SCALAR)
-#if !defined(__clang__)  // GCC 12 warns of the undefined vectors in its own intrinsics (GCC bug 105593)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#endif
-#include <immintrin.h>
 
 namespace qad {
 namespace {
@@ -23,16 +18,15 @@ namespace {
 constexpr size_t kVectorPairs = 16;  // of inputs, in one vector
 constexpr size_t kRowsAtOnce = 12;   // of activations, against two panels: their sums fill the registers
 
+// The first `n` lanes of 16.
+__mmask16 FirstLanes(size_t n) { return static_cast<__mmask16>(n >= 16 ? 0xffffu : (1u << n) - 1); }
+
 // Two vectors of f32 (first: inputs of even number; second: of odd number) rounded, input beside input.
 QAD_BF16_INLINE __m512i RoundPairs(__m512 even, __m512 odd) {
   const __m512i halves = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(odd, even));
   const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21,
                                          5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
   return _mm512_permutexvar_epi16(order, halves);
-}
-
-QAD_BF16_INLINE __m512 HalvesAt(const uint16_t* at) {
-  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
 }
 
 // Values 0 … 3 of a column of codes, one byte each, as two vectors of pairs.
@@ -48,52 +42,18 @@ QAD_BF16_INLINE void StoreFour(__m512i codes, __m512 scale, __m512 offset, uint1
   _mm512_storeu_si512(out + 2 * kTileRows, RoundPairs(values[2], values[3]));
 }
 
-// Scales and offsets of one part of a block, of 16 rows; of kInt8Row one and zero.
-template <Layout kLayout>
-QAD_BF16_INLINE void LoadScales(const MatrixView& w, size_t row, size_t block, size_t part, __m512& scale,
-                                __m512& offset) {
-  if constexpr (kLayout == Layout::kInt8Row) {
-    scale = _mm512_set1_ps(1);
-    offset = _mm512_setzero_ps();
-  } else if constexpr (IsSuper(kLayout)) {
-    const SuperScales at = TileSuper(w, row, block);
-    const auto bytes = [](const uint8_t* from)
-                           QAD_BF16 { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)); };
-    const uint8_t *factors = at.parts + part * kTileRows, *minimums = factors + ScaledParts(kLayout) * kTileRows;
-    const __m512i s = IsUnsigned(kLayout) ? _mm512_cvtepu8_epi32(bytes(factors)) : _mm512_cvtepi8_epi32(bytes(factors));
-    scale = _mm512_mul_ps(HalvesAt(at.pairs), _mm512_cvtepi32_ps(s));
-    offset = _mm512_mul_ps(HalvesAt(at.pairs + kTileRows), _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes(minimums))));
-  } else {
-    scale = HalvesAt(TilePairs(w, row, block));
-    offset = HalvesAt(TilePairs(w, row, block) + kTileRows);
-  }
-}
-
 template <Layout kLayout>
 QAD_BF16 void DecodeTile(const MatrixView& w, size_t row, uint16_t* panel) {
-  const __m512i low = _mm512_set1_epi8(15), fifth_bit = _mm512_set1_epi8(0x10);
   for (size_t b = 0; b * kBlock < w.cols; ++b) {
     const std::byte* block = TileBlock(w, row, b);
-    constexpr size_t kParts = ScaledParts(kLayout);
-    __m512 scales[kParts], offsets[kParts];
-    for (size_t part = 0; part < kParts; ++part) LoadScales<kLayout>(w, row, b, part, scales[part], offsets[part]);
-    __m512i fifth = _mm512_setzero_si512();
-    if constexpr (HasFifth(kLayout)) fifth = _mm512_loadu_si512(block + kBlock / 8 * kTileColumn);
+    TileScales<kLayout> of;
+    of.Load(w, row, b);
     const size_t columns = std::min(kBlock, 2 * InputPairs(w.cols) - b * kBlock);
     for (size_t i = 0; i < columns; i += 4) {
-      const int j = static_cast<int>(i / 4);
-      const __m512 scale = scales[i * kParts / kBlock], offset = offsets[i * kParts / kBlock];
+      const __m512 scale = of.scales[i * of.kParts / kBlock], offset = of.offsets[i * of.kParts / kBlock];
       uint16_t* out = panel + (b * kBlock + i) * kTileRows;
       if constexpr (IsUnsigned(kLayout)) {
-        const __m512i both = _mm512_loadu_si512(block + i / 8 * kTileColumn);
-        __m512i codes = _mm512_and_si512(_mm512_srl_epi16(both, _mm_cvtsi32_si128(j % 2 * 4)), low);
-        if constexpr (HasFifth(kLayout)) {
-          const int shift = FifthShift(j);
-          const __m512i moved = shift >= 0 ? _mm512_srl_epi32(fifth, _mm_cvtsi32_si128(shift))
-                                           : _mm512_sll_epi32(fifth, _mm_cvtsi32_si128(-shift));
-          codes = _mm512_or_si512(codes, _mm512_and_si512(moved, fifth_bit));
-        }
-        StoreFour<false>(codes, scale, offset, out);
+        StoreFour<false>(UnsignedCodes<kLayout>(block, static_cast<int>(i / 4)), scale, offset, out);
       } else {
         uint16_t four[4 * kTileRows];  // the last two columns of a matrix whose width is no multiple of four
         const bool whole = i + 4 <= columns;
@@ -175,7 +135,7 @@ QAD_BF16_INLINE __m512 LoadColumns(const std::byte* row, __mmask16 mask) {
 template <Layout kLayout>
 QAD_BF16 void DecodeColumns(const MatrixView& w, size_t column, uint16_t* panel) {
   const size_t left = w.cols - column;
-  const __mmask16 mask = left >= kTileRows ? 0xffff : static_cast<__mmask16>((1u << left) - 1);
+  const __mmask16 mask = FirstLanes(left);
   const std::byte* row = w.codes + column * (kLayout == Layout::kF32 ? 4 : 2);
   for (size_t k = 0; k < w.rows; k += 2, panel += 2 * kTileRows, row += 2 * w.stride_bytes) {
     const __m512 even = LoadColumns<kLayout>(row, mask);
@@ -192,7 +152,7 @@ QAD_BF16_INLINE __m512i PairAt(const uint16_t* at) {
 
 QAD_BF16_INLINE void Finish(const BF16Product& p, size_t output, __m512 sum, float* y) {
   const size_t left = p.outputs - output;
-  const __mmask16 mask = left >= kTileRows ? 0xffff : static_cast<__mmask16>((1u << left) - 1);
+  const __mmask16 mask = FirstLanes(left);
   if (p.scales != nullptr) sum = _mm512_mul_ps(sum, _mm512_maskz_loadu_ps(mask, p.scales + output));
   if (p.accumulate) sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(mask, y + output));
   _mm512_mask_storeu_ps(y + output, mask, sum);

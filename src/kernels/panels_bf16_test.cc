@@ -91,7 +91,7 @@ std::vector<uint16_t> Inputs(size_t count, size_t cols, std::vector<float>& exac
 
 TEST_F(Panels, ProductsEqualTheReference) {
   for (const Layout layout : kAllLayouts)
-    for (const size_t cols : {size_t{32}, size_t{64}, size_t{576}}) {
+    for (const size_t cols : {WidthsOf(layout).front(), size_t{256}, size_t{1536}}) {
       const RandomMatrix w(layout, kRows, cols);
       const Decoded panels(w.view());
       for (size_t count = 1; count <= 33; ++count) {

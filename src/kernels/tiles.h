@@ -33,7 +33,7 @@ constexpr bool IsSuper(Layout layout) { return layout >= Layout::kInt8Super; }
 // Parts of a block that have scales of their own.
 constexpr size_t ScaledParts(Layout layout) { return layout == Layout::kInt8Super ? 2 : 1; }
 // Of a row's super-block: d, m, and s and n of each part.
-constexpr size_t SuperBytes(Layout layout) { return 4 + kSuperBlocks * 2 * ScaledParts(layout); }
+constexpr size_t SuperBytes(Layout layout) { return 4 + kBlocksPerSuper * 2 * ScaledParts(layout); }
 
 // Block `block` of the tile that `row` lies in.
 inline const std::byte* TileBlock(const MatrixView& w, size_t row, size_t block) {
@@ -49,10 +49,10 @@ struct SuperScales {
   const uint8_t* parts;   // 16 s for each part, then 16 n for each
 };
 inline SuperScales TileSuper(const MatrixView& w, size_t row, size_t block) {
-  const size_t super = row / kTileRows * (w.cols / (kBlock * kSuperBlocks)) + block / kSuperBlocks;
+  const size_t super = row / kTileRows * (w.cols / (kBlock * kBlocksPerSuper)) + block / kBlocksPerSuper;
   const std::byte* at = w.block_scales + super * kTileRows * SuperBytes(w.layout);
   return {reinterpret_cast<const uint16_t*>(at), reinterpret_cast<const uint8_t*>(at) + kTilePairs * sizeof(uint16_t) +
-                                                     block % kSuperBlocks * 2 * ScaledParts(w.layout) * kTileRows};
+                                                     block % kBlocksPerSuper * 2 * ScaledParts(w.layout) * kTileRows};
 }
 // An s: a signed byte where codes are.
 inline int SuperFactor(Layout layout, uint8_t byte) {

@@ -2,14 +2,9 @@
 
 #include "base/error.h"
 #include "kernels/targets.h"
-#include "kernels/tiles.h"
+#include "kernels/tiles_avx512.h"
 
 #if defined(__x86_64__) && !defined(HWY_COMPILE_ONLY_SCALAR)
-#if !defined(__clang__)  // GCC 12 warns of the undefined vectors in its own intrinsics (GCC bug 105593)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#endif
-#include <immintrin.h>
 
 namespace qad {
 namespace {
@@ -21,66 +16,17 @@ constexpr size_t kColumns = kBlock / 4;  // vectors of a block, four values of e
 constexpr size_t kAtOnce = 8;            // rows of activations: their sums and the block's codes fill the registers
 constexpr size_t kPrefetchBytes = 2048;  // ahead of the codes being read
 
-// The fifth bits of four values, shifted to 0x10 of their bytes, above the lower four.
-QAD_VNNI_INLINE __m512i WithFifth(__m512i low, __m512i fifth, int shift) {
-  const __m512i moved = shift >= 0 ? _mm512_srli_epi32(fifth, static_cast<unsigned>(shift))
-                                   : _mm512_slli_epi32(fifth, static_cast<unsigned>(-shift));
-  return _mm512_ternarylogic_epi32(low, moved, _mm512_set1_epi8(0x10), 0xf8);  // low | (moved & 0x10)
-}
-
 // The block's codes as unsigned bytes: int4 and int5 as they are, int8 plus 128.
 template <Layout kLayout>
 QAD_VNNI_INLINE void LoadBlock(const std::byte* block, __m512i* codes) {
   if constexpr (IsUnsigned(kLayout)) {
-    const __m512i low = _mm512_set1_epi8(15);
-    for (size_t j = 0; j < kColumns / 2; ++j) {
-      const __m512i both = _mm512_loadu_si512(block + j * kTileColumn);
-      codes[2 * j] = _mm512_and_si512(both, low);
-      codes[2 * j + 1] = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
-    }
-    if constexpr (HasFifth(kLayout)) {
-      const __m512i fifth = _mm512_loadu_si512(block + kColumns / 2 * kTileColumn);
-      for (int j = 0; j < static_cast<int>(kColumns); ++j) codes[j] = WithFifth(codes[j], fifth, FifthShift(j));
-    }
+    for (int j = 0; j < static_cast<int>(kColumns); ++j) codes[j] = UnsignedCodes<kLayout>(block, j);
   } else {
     const __m512i sign = _mm512_set1_epi8(static_cast<char>(0x80));
     for (size_t j = 0; j < kColumns; ++j)
       codes[j] = _mm512_xor_si512(_mm512_loadu_si512(block + j * kTileColumn), sign);
   }
 }
-
-QAD_VNNI_INLINE __m512 HalvesAt(const uint16_t* at) {
-  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
-}
-
-QAD_VNNI_INLINE __m512 BytesAt(const uint8_t* at, bool is_signed) {
-  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
-  return _mm512_cvtepi32_ps(is_signed ? _mm512_cvtepi8_epi32(bytes) : _mm512_cvtepu8_epi32(bytes));
-}
-
-// Scales and offsets of the parts of a block.
-template <Layout kLayout>
-struct Scales {
-  static constexpr size_t kParts = ScaledParts(kLayout);
-  __m512 scales[kParts], offsets[kParts];
-
-  QAD_VNNI_INLINE void Load(const MatrixView& w, size_t row, size_t block) {
-    if constexpr (kLayout == Layout::kInt8Row) {
-      scales[0] = _mm512_set1_ps(1);
-    } else if constexpr (IsSuper(kLayout)) {
-      const SuperScales at = TileSuper(w, row, block);
-      const __m512 d = HalvesAt(at.pairs), m = HalvesAt(at.pairs + kTileRows);
-      for (size_t part = 0; part < kParts; ++part) {
-        const uint8_t* factors = at.parts + part * kTileRows;
-        scales[part] = _mm512_mul_ps(d, BytesAt(factors, !IsUnsigned(kLayout)));
-        offsets[part] = _mm512_mul_ps(m, BytesAt(factors + kParts * kTileRows, false));
-      }
-    } else {
-      scales[0] = HalvesAt(TilePairs(w, row, block));
-      offsets[0] = HalvesAt(TilePairs(w, row, block) + kTileRows);
-    }
-  }
-};
 
 template <Layout kLayout, size_t kCount>
 QAD_VNNI_INLINE void DotTileOf(const MatrixView& w, size_t row, const QuantizedRows& x, size_t first, float* y,
@@ -95,7 +41,7 @@ QAD_VNNI_INLINE void DotTileOf(const MatrixView& w, size_t row, const QuantizedR
       _mm_prefetch(reinterpret_cast<const char*>(block + kPrefetchBytes + i), _MM_HINT_T0);
     __m512i codes[kColumns];
     LoadBlock<kLayout>(block, codes);
-    Scales<kLayout> w_scales;
+    TileScales<kLayout> w_scales;
     w_scales.Load(w, row, b);
     for (size_t m = 0; m < kCount; ++m) {
       const size_t at = (first + m) * x.blocks + b;

@@ -1,5 +1,6 @@
 #include "model/repack.h"
 
+#include <cmath>
 #include <cstring>
 
 #include "base/error.h"
@@ -11,24 +12,23 @@
 namespace qad {
 namespace {
 
-uint16_t Half(const std::byte* at) {
-  uint16_t bits;
-  std::memcpy(&bits, at, sizeof(bits));
-  return bits;
+// w = d·(q − z) becomes d·q − z·d; the offset is exact in f16 but for overflow, beyond a scale of 8188 or 4094.
+uint16_t Centred(uint16_t scale, float zero) {
+  const uint16_t offset = FloatToF16(-zero * F16ToFloat(scale));
+  if (std::isinf(F16ToFloat(offset)))
+    FailInput("a block's scale is {}: the weights it stands for are out of range", F16ToFloat(scale));
+  return offset;
 }
 
-// w = d·(q − z) becomes d·q − z·d; the offset is exact in f16 but for overflow, beyond a scale of 8188 or 4094.
-uint16_t Centred(uint16_t scale, float zero) { return FloatToF16(-zero * F16ToFloat(scale)); }
-
 void RepackBlock(FormatId format, const std::byte* block, std::byte* codes, uint16_t* pair) {
-  pair[0] = Half(block);
+  pair[0] = LoadF16Bits(block);
   switch (format) {
     case FormatId::kQ4_0:
       pair[1] = Centred(pair[0], 8);
       std::memcpy(codes, block + 2, 16);
       break;
     case FormatId::kQ4_1:
-      pair[1] = Half(block + 2);
+      pair[1] = LoadF16Bits(block + 2);
       std::memcpy(codes, block + 4, 16);
       break;
     case FormatId::kQ5_0:
@@ -36,7 +36,7 @@ void RepackBlock(FormatId format, const std::byte* block, std::byte* codes, uint
       std::memcpy(codes, block + 2, 20);
       break;
     case FormatId::kQ5_1:
-      pair[1] = Half(block + 2);
+      pair[1] = LoadF16Bits(block + 2);
       std::memcpy(codes, block + 4, 20);
       break;
     case FormatId::kQ8_0:
@@ -66,7 +66,7 @@ void RepackSuperBlock(Layout layout, const SuperBlock& block, std::byte* codes, 
   scales += sizeof(pair);
   const bool halves = layout == Layout::kInt8Super;
   const size_t code_bytes = LayoutRowBytes(layout, kBlock);
-  for (size_t b = 0; b < kSuperBlocks; ++b, codes += code_bytes) {
+  for (size_t b = 0; b < kBlocksPerSuper; ++b, codes += code_bytes) {
     const int8_t* values = block.codes.data() + b * kBlock;
     if (halves)
       std::memcpy(codes, values, kBlock);

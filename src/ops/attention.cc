@@ -19,13 +19,12 @@ namespace {
 constexpr size_t kFewRows = 16;  // up to so many rows a tile is a few dot products: our own kernels, f16 keys in place
 constexpr size_t kMinParallelWork = 1 << 16;  // multiplications below which a parallel region costs more than it saves
 
-std::vector<AttentionTask> CutIntoTasks(const AttentionShape& shape, std::span<const AttentionItem> items,
-                                        size_t tile) {
+std::vector<AttentionTask> CutIntoTasks(const AttentionShape& shape, std::span<const AttentionItem> items) {
   std::vector<AttentionTask> tasks;
   for (size_t i = 0; i < items.size(); ++i)
-    for (size_t begin = 0; begin < items[i].count; begin += tile)
+    for (size_t begin = 0; begin < items[i].count; begin += kTilePositions)
       for (size_t head = 0; head < shape.kv_heads; ++head)
-        tasks.push_back({i, head, begin, std::min(items[i].count, begin + tile)});
+        tasks.push_back({i, head, begin, std::min(items[i].count, begin + kTilePositions)});
   return tasks;
 }
 
@@ -113,14 +112,14 @@ float AttentionShape::scale() const { return 1.0f / std::sqrt(static_cast<float>
 
 void AttentionForward(Context& context, const AttentionShape& shape, std::span<const AttentionItem> items) {
   const ScopedTimer timer(context, Timed::kAttention);
-  const std::vector<AttentionTask> tasks = CutIntoTasks(shape, items, kTilePositions);
+  const std::vector<AttentionTask> tasks = CutIntoTasks(shape, items);
   const size_t longest = LongestContext(items);
   // What backward will read must be of the same products as its own.
-  const bool bf16 = context.numerics == Numerics::kFast && HasBF16Dot() &&
-                    std::ranges::all_of(items, [](const auto& item) { return item.log_sum_exp == nullptr; });
+  const bool bf16 =
+      context.own_bf16() && std::ranges::all_of(items, [](const auto& item) { return item.log_sum_exp == nullptr; });
   const size_t most = kTilePositions * shape.group();
   size_t floats = bf16 ? std::max(TileBuffers::Floats(shape, kFewRows, longest, false), AttentionTileBF16Floats(shape))
-                       : TileBuffers::Floats(shape, std::max(most, kFewRows), longest, true);
+                       : TileBuffers::Floats(shape, most, longest, true);
   floats = (floats + 15) / 16 * 16;  // whole cache lines
   float* scratch = context.Scratch(Context::Slot::kScores, floats * static_cast<size_t>(omp_get_max_threads()));
 #pragma omp parallel for schedule(dynamic) if (WorkOf(shape, items) >= kMinParallelWork)

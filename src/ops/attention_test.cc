@@ -153,31 +153,53 @@ Doubles RoundingBounds(const Sequence& s) {
 }
 
 TEST(Attention, FastModeKeepsTheBoundOfItsRounding) {
-  for (const AttentionShape& shape : kShapes) {
-    Context context(Numerics::kFast, 2);
-    std::vector<Sequence> sequences;
-    uint64_t stream = 0;
-    for (const size_t start : {0, 7, 250, 600})
-      for (const size_t count : {1, 3, 31, 32, 33, 70, 300}) sequences.emplace_back(shape, start, count, ++stream);
-    std::vector<Placed> placed;
-    std::vector<AttentionItem> items;
-    for (const Sequence& s : sequences) {
-      items.push_back(placed.emplace_back(s, true).item);
-      items.back().log_sum_exp = nullptr;
+  for (const bool f16 : {false, true})
+    for (const AttentionShape& shape : kShapes) {
+      Context context(Numerics::kFast, 2);
+      std::vector<Sequence> sequences;
+      uint64_t stream = 0;
+      for (const size_t start : {0, 7, 250, 600})
+        for (const size_t count : {1, 3, 31, 32, 33, 70, 300}) sequences.emplace_back(shape, start, count, ++stream);
+      std::vector<Placed> placed;
+      std::vector<AttentionItem> items;
+      for (const Sequence& s : sequences) {
+        items.push_back(placed.emplace_back(s, f16).item);
+        items.back().log_sum_exp = nullptr;
+      }
+      AttentionForward(context, shape, items);
+      const size_t width = shape.heads * shape.head_dim;
+      for (size_t i = 0; i < sequences.size(); ++i) {
+        const Doubles want = sequences[i].Attend(), bounds = RoundingBounds(sequences[i]);
+        for (size_t t = 0; t < sequences[i].count; ++t)
+          for (size_t c = 0; c < width; ++c) {
+            const double got = static_cast<double>(placed[i].out[t * (width + 1) + c]);
+            ASSERT_TRUE(std::fabs(got - want[t * width + c]) <= bounds[t * width + c] + 1e-5)
+                << i << " at " << t << " " << c << " got " << got << " want " << want[t * width + c];
+          }
+        const size_t count = sequences[i].count;
+        EXPECT_EQ(placed[i].out[(count - 1) * (width + 1) + width], 7) << "written between rows";
+      }
     }
-    AttentionForward(context, shape, items);
-    const size_t width = shape.heads * shape.head_dim;
-    for (size_t i = 0; i < sequences.size(); ++i) {
-      const Doubles want = sequences[i].Attend(), bounds = RoundingBounds(sequences[i]);
-      for (size_t t = 0; t < sequences[i].count; ++t)
-        for (size_t c = 0; c < width; ++c) {
-          const double got = static_cast<double>(placed[i].out[t * (width + 1) + c]);
-          ASSERT_TRUE(std::fabs(got - want[t * width + c]) <= bounds[t * width + c] + 1e-5)
-              << i << " at " << t << " " << c << " got " << got << " want " << want[t * width + c];
-        }
-      const size_t count = sequences[i].count;
-      EXPECT_EQ(placed[i].out[(count - 1) * (width + 1) + width], 7) << "written between rows";
-    }
+}
+
+// One key that outweighs all others, at the borders of the pieces that a context is cut into: its value is the answer.
+TEST(Attention, FastModeSeesEveryKey) {
+  const AttentionShape shape{1, 1, 16};
+  constexpr size_t kPositions = 600;
+  Context context(Numerics::kFast, 2);
+  for (const size_t key : {0, 15, 16, 255, 256, 257, 511, 512, 599}) {
+    Sequence s(shape, 0, kPositions, key + 1);
+    for (double& x : s.q) x = 1;
+    for (size_t p = 0; p < kPositions; ++p)
+      for (size_t i = 0; i < 16; ++i) s.k[p * 16 + i] = p == key ? 8 : 0;  // a score of 32, the others 0
+    Placed placed(s, true);
+    placed.item.log_sum_exp = nullptr;
+    AttentionForward(context, shape, {&placed.item, 1});
+    for (size_t t = key; t < kPositions; ++t)
+      for (size_t i = 0; i < 16; ++i)
+        ASSERT_NEAR(static_cast<double>(placed.out[t * 17 + i]), s.v[key * 16 + i],
+                    (0x1p-8 + 0x1p-11) * std::fabs(s.v[key * 16 + i]) + 1e-6)  // bf16 of f16
+            << "key " << key << " at " << t;
   }
 }
 

@@ -11,10 +11,12 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/panels_bf16.h"
+
 namespace qad {
 
-// exact: f32 activations and accumulation. fast: bf16 for dense products of many rows, int8 activations for quantized
-// weights of a few rows; the default.
+// exact: f32 activations and accumulation. fast, the default: bf16 for dense products and for attention of many rows,
+// int8 activations where quantized weights meet a few rows.
 enum class Numerics : uint8_t { kExact, kFast };
 
 enum class Timed : uint8_t { kEmbed, kNorm, kLinear, kAdapter, kRope, kAttention, kActivation, kHead, kLoss, kCount };
@@ -34,6 +36,8 @@ class Context {
   Numerics numerics;
   int threads;
   bool has_bf16;  // whether the CPU multiplies bf16 (AVX-512); without it fast dense products are f32
+  // Whether our own bf16 kernels run now: in fast mode, where the CPU has what they need.
+  bool own_bf16() const { return numerics == Numerics::kFast && has_bf16 && HasBF16Dot(); }
   MatmulEngine& matmul() { return *matmul_; }
 
   // A scratch buffer of at least `floats`, aligned to a cache line, valid until the next call with the same slot. Never

@@ -15,17 +15,23 @@ namespace {
 constexpr size_t kFewRows = 8;
 // In fast mode dot products go on up to here, and a batch of sequences is computed as each of them alone. Those of
 // integer weights take activations as int8; prompts are longer, and are multiplied in bf16, whose error is far smaller
-// (on SmolLM2 as stored a KL divergence of 0.0003 nats against 0.0037 of int8 activations).
+// (docs/performance.md).
 constexpr size_t kFewFastRows = 16;
 constexpr size_t kRowsPerTask = kTileRows;  // outputs a thread takes at a time: work is cut by shape
 
-void FewRowsExact(const MatrixView& w, const Rows& x, float* y, size_t ldy) {
+// Calls dot(begin, end) for pieces of the weights' rows, in parallel where that pays.
+template <typename Dot>
+void ForRowTasks(const MatrixView& w, size_t count, const Dot& dot) {
   const auto tasks = static_cast<int64_t>((w.rows + kRowsPerTask - 1) / kRowsPerTask);
-#pragma omp parallel for schedule(static) if (Pays(w.rows, w.cols, x.count))
+#pragma omp parallel for schedule(static) if (Pays(w.rows, w.cols, count))
   for (int64_t task = 0; task < tasks; ++task) {
     const size_t begin = static_cast<size_t>(task) * kRowsPerTask;
-    DotRows(w, begin, std::min(w.rows, begin + kRowsPerTask), x.data, x.count, x.stride, y, ldy);
+    dot(begin, std::min(w.rows, begin + kRowsPerTask));
   }
+}
+
+void FewRowsExact(const MatrixView& w, const Rows& x, float* y, size_t ldy) {
+  ForRowTasks(w, x.count, [&](size_t begin, size_t end) { DotRows(w, begin, end, x.data, x.count, x.stride, y, ldy); });
 }
 
 QuantizedRows Quantize(Context& context, const Rows& x, size_t cols) {
@@ -43,21 +49,11 @@ QuantizedRows Quantize(Context& context, const Rows& x, size_t cols) {
 }
 
 void FewRowsInt8(const MatrixView& w, const QuantizedRows& x, float* y, size_t ldy) {
-  const auto tasks = static_cast<int64_t>((w.rows + kRowsPerTask - 1) / kRowsPerTask);
-#pragma omp parallel for schedule(static) if (Pays(w.rows, w.cols, x.count))
-  for (int64_t task = 0; task < tasks; ++task) {
-    const size_t begin = static_cast<size_t>(task) * kRowsPerTask;
-    DotRowsInt8(w, begin, std::min(w.rows, begin + kRowsPerTask), x, y, ldy);
-  }
+  ForRowTasks(w, x.count, [&](size_t begin, size_t end) { DotRowsInt8(w, begin, end, x, y, ldy); });
 }
 
 void FewRowsBF16(const MatrixView& w, const BF16Rows& x, float* y, size_t ldy) {
-  const auto tasks = static_cast<int64_t>((w.rows + kRowsPerTask - 1) / kRowsPerTask);
-#pragma omp parallel for schedule(static) if (Pays(w.rows, w.cols, x.count))
-  for (int64_t task = 0; task < tasks; ++task) {
-    const size_t begin = static_cast<size_t>(task) * kRowsPerTask;
-    DotRowsBF16(w, begin, std::min(w.rows, begin + kRowsPerTask), x, y, ldy);
-  }
+  ForRowTasks(w, x.count, [&](size_t begin, size_t end) { DotRowsBF16(w, begin, end, x, y, ldy); });
 }
 
 // The rule of which product a part is multiplied by.
@@ -67,7 +63,7 @@ Path PathOf(const Context& context, const MatrixView& part, size_t count) {
   const bool fast = context.numerics == Numerics::kFast;
   if (fast && IsInteger(part.layout)) return count <= kFewFastRows ? Path::kFewInteger : Path::kMany;
   // Matrices too narrow for a vector of inputs have dot products of their own.
-  if (fast && part.layout == Layout::kBF16 && part.cols >= kBlock && context.has_bf16 && HasBF16Dot())
+  if (context.own_bf16() && part.layout == Layout::kBF16 && part.cols >= kBlock)
     return count <= kFewFastRows ? Path::kFewBF16 : Path::kMany;
   return count <= kFewRows ? Path::kFewExact : Path::kMany;
 }
@@ -81,7 +77,7 @@ bool Adds(const Context& context, const Linear& linear, size_t count) {
 
 void BaseForward(Context& context, const Linear& linear, const Rows& x, float* y, size_t ldy, bool accumulate) {
   QuantizedRows quantized;
-  ManyRowsInput many(context, x, linear.in);
+  Activations many(context, x, linear.in);
   size_t first = 0;
   for (size_t p = 0; p < linear.parts.size(); ++p) {
     const MatrixView& part = linear.parts[p];

@@ -98,8 +98,9 @@ struct Case {
 std::vector<Case> Cases() {
   std::vector<Case> cases;
   for (const Layout layout : kAllLayouts) {
-    cases.push_back({{layout}, 64, 33, false, false});
-    cases.push_back({{layout}, 96, 17, true, true});
+    const bool super = layout >= Layout::kInt8Super;
+    cases.push_back({{layout}, super ? size_t{256} : 64, 33, false, false});
+    cases.push_back({{layout}, super ? size_t{512} : 96, 17, true, true});
   }
   cases.push_back({{Layout::kF32, Layout::kBF16, Layout::kInt8Row}, 37, 9, true, true});
   cases.push_back({{Layout::kInt4Block, Layout::kInt8Block, Layout::kF16}, 64, 21, true, true});
@@ -145,6 +146,8 @@ TEST(Linear, ForwardEqualsTheReferenceForAnyThreads) {
           const double rounding = 0x1p-24 * (32 + size * (2 + std::sqrt(static_cast<double>(c.in)) / 2));
           EXPECT_TRUE(AllClose(got, Strided(want, layer.linear.out, accumulate ? 0.5 : 0), rounding))
               << LayoutName(c.layouts[0]) << " " << c.in << " " << m;
+          // Without AVX-512 oneDNN may share out the inner dimension of f32 products among threads (ops/matmul.h).
+          if (!context.has_bf16 && m > 8 && c.in > 128) continue;
           if (first.empty()) first = got;
           EXPECT_EQ(got, first) << LayoutName(c.layouts[0]) << " " << c.in << "x" << c.rows << " " << m << ": "
                                 << threads << " threads";
@@ -158,21 +161,26 @@ TEST(Linear, FastKeepsItsErrorBoundForAnyThreads) {
   for (const Case& c : Cases()) {
     if (c.in < 32) continue;  // a mean square of one value says nothing
     const Layer layer(c.layouts, c.in, c.rows, c.bias, c.adapted);
-    for (const size_t m : {1, 8, 9, 33}) {
-      const auto x = Normals(m * c.in, m);
-      const Doubles want = layer.Forward(Doubles(x.begin(), x.end()), m, {});
-      std::vector<float> first, tape;
-      for (const int threads : {1, 2, 3}) {
-        Context context(Numerics::kFast, threads);
-        const auto got = RunForward(context, layer, x, m, false, {}, &tape);
-        // bf16 weights and activations: a relative variance of 2^-18/3 each, 2.5e-6. int8 activations: steps of
-        // max/127 with max ≈ 2.5 deviations, (2.5/127)²/12 = 3.2e-5; offsets cancel part of the product, not of its
-        // error.
-        EXPECT_TRUE(NormalizedMeanSquaredError(got, Strided(want, layer.linear.out, 0)) <= 2e-4)
-            << LayoutName(c.layouts[0]) << " " << m;
-        if (first.empty()) first = got;
-        EXPECT_EQ(got, first) << LayoutName(c.layouts[0]) << " " << c.in << "x" << c.rows << " " << m << ": " << threads
-                              << " threads";
+    // bf16 weights and activations: a relative variance of 2^-18/3 each, 2.5e-6. int8 activations: steps of max/127
+    // with max ≈ 2.5 deviations, (2.5/127)²/12 = 3.2e-5. Where offsets cancel part of a product, its error stays.
+    const bool integer = std::ranges::any_of(c.layouts, IsInteger);
+    const double tolerance = integer ? 2e-4 : 1e-5;
+    for (const size_t m : {1, 8, 9, 16, 17, 33}) {
+      for (const bool accumulate : {false, true}) {
+        const auto x = Normals(m * c.in, m);
+        const Doubles want = layer.Forward(Doubles(x.begin(), x.end()), m, {});
+        std::vector<float> first, tape;
+        for (const int threads : {1, 2, 3}) {
+          Context context(Numerics::kFast, threads);
+          const auto got = RunForward(context, layer, x, m, accumulate, {}, &tape);
+          EXPECT_TRUE(NormalizedMeanSquaredError(got, Strided(want, layer.linear.out, accumulate ? 0.5 : 0)) <=
+                      tolerance)
+              << LayoutName(c.layouts[0]) << " " << m;
+          if (!context.has_bf16 && m > 8 && c.in > 128) continue;
+          if (first.empty()) first = got;
+          EXPECT_EQ(got, first) << LayoutName(c.layouts[0]) << " " << c.in << "x" << c.rows << " " << m << ": "
+                                << threads << " threads";
+        }
       }
     }
   }

@@ -98,9 +98,7 @@ void MultiplyPanels(Context& context, const MatrixView& w, const BF16Product& ac
   }
 }
 
-bool OwnKernel(const Context& context, const MatrixView& w) {
-  return ProductType(context, w) == MatmulType::kBF16 && HasBF16Dot();
-}
+bool OwnKernel(const Context& context, const MatrixView& w) { return context.own_bf16() && w.layout != Layout::kF32; }
 
 }  // namespace
 
@@ -111,12 +109,12 @@ MatmulType ProductType(const Context& context, const MatrixView& w) {
 
 bool ManyRowsAdds(const Context& context, const MatrixView& w) { return OwnKernel(context, w); }
 
-const uint16_t* ManyRowsInput::bf16() {
+const uint16_t* Activations::bf16() {
   if (bf16_ == nullptr) bf16_ = ToBF16(context_, x_, cols_, bf16_stride());
   return bf16_;
 }
 
-void ManyRows(Context& context, const MatrixView& w, ManyRowsInput& x, float* y, size_t ldy, bool accumulate) {
+void ManyRows(Context& context, const MatrixView& w, Activations& x, float* y, size_t ldy, bool accumulate) {
   const Rows& rows = x.rows();
   if (OwnKernel(context, w))
     return MultiplyPanels(context, w,

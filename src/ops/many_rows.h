@@ -31,9 +31,9 @@ bool ManyRowsAdds(const Context& context, const MatrixView& w);
 
 // Activations in the types that products want them in, converted when first asked for and kept for all parts of a
 // linear: valid until the next call with other rows.
-class ManyRowsInput {
+class Activations {
  public:
-  ManyRowsInput(Context& context, const Rows& x, size_t cols) : context_(context), x_(x), cols_(cols) {}
+  Activations(Context& context, const Rows& x, size_t cols) : context_(context), x_(x), cols_(cols) {}
   const Rows& rows() const { return x_; }
   // (count, bf16_stride()), the last input of an odd number followed by a zero.
   const uint16_t* bf16();
@@ -47,7 +47,7 @@ class ManyRowsInput {
 };
 
 // y[m·ldy + r] = Σ x·w of row r; added to y where ManyRowsAdds and `accumulate`.
-void ManyRows(Context& context, const MatrixView& w, ManyRowsInput& x, float* y, size_t ldy, bool accumulate);
+void ManyRows(Context& context, const MatrixView& w, Activations& x, float* y, size_t ldy, bool accumulate);
 
 // dx (count, w.cols) += dy (count, w.rows) W.
 void ManyRowsBackward(Context& context, const MatrixView& w, const Rows& dy, float* dx, size_t ldx);

@@ -190,17 +190,16 @@ void SayChecks(const MemoryMath& math, Document& page) {
   for (const PredictedMeasured& check : math.checks)
     table.rows.push_back({check.what, Bytes(check.predicted), Bytes(check.measured),
                           ErrorText(ToDouble(check.predicted), ToDouble(check.measured))});
-  const bool table_has_rows = !table.rows.empty();
-  if (!table_has_rows)
+  if (table.rows.empty()) {
     page.Say("Nothing was measured beside the predictions in this run.");
-  else
-    page.Add(std::move(table));
-  if (table_has_rows)
-    page.Say(
-        "Weights and KV cache are what is planned and allocated: equal, or a bug. Workspace as predicted is the "
-        "activations of a step; the scratch of single operations comes on top in a run. Peak RSS as predicted leaves "
-        "out the program, its libraries, the tokenizer and the allocator's slack: a few tens of MiB whatever the "
-        "model, most of the peak of a tiny one.");
+    return;
+  }
+  page.Add(std::move(table));
+  page.Say(
+      "Weights and KV cache are what is planned and allocated: equal, or a bug. Workspace as predicted is the "
+      "activations of a step; the scratch of single operations comes on top in a run. Peak RSS as predicted leaves out "
+      "the program, its libraries, the tokenizer and the allocator's slack: a few tens of MiB whatever the model, most "
+      "of the peak of a tiny one.");
 }
 
 }  // namespace

@@ -8,11 +8,11 @@
 namespace qad {
 
 struct Ceilings {
-  double gigabytes_per_second = 0;  // reading a buffer of the weights' size from memory, all threads
+  double gigabytes_per_second = 0;  // reading a buffer of the weights' size, at most 256 MiB, with all threads
   double gigaflops = 0;             // dense products in bf16 (f32 in exact mode or without bf16), operands in the cache
 };
 
-// The best of several tries, about half a second. `bytes`: of the weights.
+// The best of twenty tries, a fraction of a second. `bytes`: of the weights.
 Ceilings MeasureCeilings(Context& context, size_t bytes);
 
 }  // namespace qad

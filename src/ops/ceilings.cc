@@ -1,4 +1,4 @@
-#include "evaluate/ceilings.h"
+#include "ops/ceilings.h"
 
 #include <algorithm>
 #include <chrono>
@@ -14,9 +14,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double Best(int tries, const std::function<void()>& work) {
+double Best(const std::function<void()>& work) {
+  constexpr int kTries = 20;
   double best = 1e300;
-  for (int i = 0; i < tries; ++i) {
+  for (int i = 0; i < kTries; ++i) {
     const auto start = Clock::now();
     work();
     best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
@@ -25,10 +26,11 @@ double Best(int tries, const std::function<void()>& work) {
 }
 
 double ReadRate(size_t bytes) {
-  constexpr size_t kPiece = 1 << 14;  // floats a thread reads at a time, as rows of weights are
-  const size_t pieces = std::max<size_t>(bytes / (kPiece * sizeof(float)), 1);
+  constexpr size_t kPiece = 1 << 14;           // floats a thread reads at a time, as rows of weights are
+  constexpr size_t kMost = size_t{256} << 20;  // larger buffers are no slower to read, and may not fit
+  const size_t pieces = std::max<size_t>(std::min(bytes, kMost) / (kPiece * sizeof(float)), 1);
   std::vector<float> buffer(pieces * kPiece, 1.0f), largest(pieces);
-  const double seconds = Best(20, [&] {
+  const double seconds = Best([&] {
 #pragma omp parallel for schedule(static)
     for (int64_t p = 0; p < static_cast<int64_t>(pieces); ++p)
       largest[static_cast<size_t>(p)] = Largest(buffer.data() + static_cast<size_t>(p) * kPiece, kPiece);
@@ -41,7 +43,7 @@ double PanelRate(int threads) {
   constexpr size_t kRows = 96, kPairs = 256, kOutputs = 2 * kTileRows, kRepeat = 400;
   const std::vector<uint16_t> x(kRows * 2 * kPairs, 0x3f80), panels(kOutputs * 2 * kPairs, 0x3f80);  // ones
   std::vector<float> y(static_cast<size_t>(threads) * kRows * kOutputs);
-  const double seconds = Best(20, [&] {
+  const double seconds = Best([&] {
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (int t = 0; t < threads; ++t)
       for (size_t i = 0; i < kRepeat; ++i)
@@ -64,14 +66,14 @@ double MatmulRate(Context& context) {
   MatmulArguments product{.m = kSize, .n = kSize, .k = kSize, .a = a.data(), .lda = kSize, .b = b.data(), .ldb = kSize};
   product.c = c.data();
   product.ldc = kSize;
-  const double seconds = Best(6, [&] { context.matmul().Run(product); });
+  const double seconds = Best([&] { context.matmul().Run(product); });
   return 2.0 * kSize * kSize * kSize / seconds * 1e-9;
 }
 
 }  // namespace
 
 Ceilings MeasureCeilings(Context& context, size_t bytes) {
-  const bool panels = context.numerics == Numerics::kFast && context.has_bf16 && HasBF16Dot();
+  const bool panels = context.own_bf16();
   return {ReadRate(bytes), panels ? PanelRate(context.threads) : MatmulRate(context)};
 }
 
