@@ -16,7 +16,9 @@ constexpr std::array kSchemes = {
     WeightScheme{"bf16", FormatId::kBF16, FormatId::kBF16}, WeightScheme{"f16", FormatId::kF16, FormatId::kF16},
     WeightScheme{"q8_0", FormatId::kQ8_0, FormatId::kF16},  WeightScheme{"q5_1", FormatId::kQ5_1, FormatId::kF16},
     WeightScheme{"q5_0", FormatId::kQ5_0, FormatId::kF16},  WeightScheme{"q4_1", FormatId::kQ4_1, FormatId::kF16},
-    WeightScheme{"q4_0", FormatId::kQ4_0, FormatId::kF16},
+    WeightScheme{"q4_0", FormatId::kQ4_0, FormatId::kF16},  WeightScheme{"q6_k", FormatId::kQ6_K, FormatId::kF16},
+    WeightScheme{"q5_k", FormatId::kQ5_K, FormatId::kF16},  WeightScheme{"q4_k", FormatId::kQ4_K, FormatId::kF16},
+    WeightScheme{"q3_k", FormatId::kQ3_K, FormatId::kF16},  WeightScheme{"q2_k", FormatId::kQ2_K, FormatId::kF16},
 };
 
 enum Component : size_t { kEmbedding, kAttention, kMlp, kNorms, kHead, kComponents };
