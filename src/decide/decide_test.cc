@@ -151,7 +151,8 @@ TEST(Flips, EndWhereTheValueIsNothing) {
   Evidence evidence = Plain({arm});
   for (RequiredSlice& slice : evidence.required) slice.floor = 0;
   for (auto& quality : evidence.arms[0].quality) quality = Estimate{0, 0, 0.3, 10};  // no floor above 0 is reached
-  const Flip& floor = FlipOf(FindFlips(evidence, Options()), "floor of behaviour");
+  const std::vector<Flip> flips = FindFlips(evidence, Options());
+  const Flip& floor = FlipOf(flips, "floor of behaviour");
   ASSERT_TRUE(floor.at);
   EXPECT_LT(*floor.at, 1e-3);
 }
