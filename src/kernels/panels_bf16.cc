@@ -198,8 +198,10 @@ QAD_BF16 void DotBlock(const MatrixView& w, size_t row, const BF16Rows& x, size_
     __m512i v[kW];
     for (size_t r = 0; r < kW; ++r) {
       v[r] = _mm512_maskz_loadu_epi16(mask, weights + r * ldw + k);
-      // Rows side by side are no stream that the hardware would follow by itself.
-      if (first == 0) _mm_prefetch(reinterpret_cast<const char*>(weights + (kPrefetchRows + r) * ldw + k), _MM_HINT_T0);
+      // Rows side by side are no stream that the hardware would follow by itself; one row after another is.
+      if constexpr (kW > 1)
+        if (first == 0)
+          _mm_prefetch(reinterpret_cast<const char*>(weights + (kPrefetchRows + r) * ldw + k), _MM_HINT_T0);
     }
     for (size_t m = 0; m < kM; ++m) {
       const __m512i input = _mm512_maskz_loadu_epi16(mask, inputs + m * ldx + k);
