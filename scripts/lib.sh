@@ -5,6 +5,7 @@ set -euo pipefail
 started_in=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export QAD_CACHE=${QAD_CACHE:-$HOME/.cache/qad}
+export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-2000} # as qad sets it for itself: for the programs of bench/ and for torch
 
 build_packages=(build-essential cmake ninja-build pkg-config ccache git ca-certificates
   libdnnl-dev libhwy-dev libopenblas-openmp-dev liblapacke-dev
