@@ -178,5 +178,14 @@ TEST(FolderSwap, MakesAFolderThatWasNotThere) {
   EXPECT_TRUE(fs::is_directory(folder / "deep/out"));
 }
 
+TEST(Files, AFolderIsProvedWritable) {
+  const TempFolder folder;
+  RequireWritable(folder / "new/deep");
+  EXPECT_TRUE(std::filesystem::is_directory(folder / "new/deep"));
+  EXPECT_TRUE(std::filesystem::is_empty(folder / "new/deep")) << "the probe stays";
+  folder.Write("file", "no folder");
+  EXPECT_THROW(RequireWritable(folder / "file/below"), Error);
+}
+
 }  // namespace
 }  // namespace qad

@@ -235,6 +235,22 @@ TEST(Decide, RecommendsNothingWhereAllFail) {
   EXPECT_NEAR(*decision.nothing, 1, 1e-9);
 }
 
+// Each item once, however many places it stands in.
+TEST(Decide, TellsOfLeaks) {
+  SyntheticPack pack = MakeSyntheticPack();
+  const auto told = [&] {
+    const Decision decision = Decide(pack.results, {}, Options());
+    return std::ranges::count_if(decision.unknowns, [](const std::string& unknown) {
+      return unknown.starts_with("2 of the evaluation items stand");
+    });
+  };
+  pack.results.manifest["leaks"] = Json::array();
+  EXPECT_EQ(told(), 0);
+  pack.results.manifest["leaks"] = {
+      {{"item", "a"}, {"corpus", "train"}}, {{"item", "a"}, {"corpus", "dev"}}, {{"item", "b"}, {"corpus", "train"}}};
+  EXPECT_EQ(told(), 1);
+}
+
 TEST(Decide, CallsABorderlineChoiceUndecided) {
   const SyntheticPack pack = MakeSyntheticPack();
   DecideOptions options = Options();
