@@ -310,7 +310,6 @@ HWY_EXPORT(WeightedSums);
 
 namespace {
 
-size_t Blocks(size_t cols) { return (cols + kBlock - 1) / kBlock; }
 constexpr size_t kMaxDecodedCols = size_t{1} << 20;
 
 float* Scratch(size_t cols) {
@@ -321,119 +320,6 @@ float* Scratch(size_t cols) {
 }
 
 }  // namespace
-
-size_t LayoutRowBytes(Layout layout, size_t cols) {
-  switch (layout) {
-    case Layout::kF32:
-      return cols * 4;
-    case Layout::kF16:
-    case Layout::kBF16:
-      return cols * 2;
-    default:
-      return Blocks(cols) * CodeBytes(layout);
-  }
-}
-
-size_t LayoutRows(Layout layout, size_t rows) {
-  return IsInteger(layout) ? (rows + kTileRows - 1) / kTileRows * kTileRows : rows;
-}
-
-namespace {
-
-// Nibbles, and before them the fifth bits of int5, to where the tile wants them.
-void PlaceUnsigned(Layout layout, const std::byte* from, std::byte* to) {
-  uint32_t bits = 0;
-  if (HasFifth(layout)) {
-    std::memcpy(&bits, from, sizeof(bits));
-    from += sizeof(bits);
-  }
-  const auto value = [&](size_t i) {
-    const auto byte = std::to_integer<unsigned>(from[i % 16]);
-    return i < 16 ? byte & 15 : byte >> 4;
-  };
-  for (size_t i = 0; i < kBlock; i += 8)
-    for (size_t t = 0; t < 4; ++t)
-      to[i / 8 * kTileColumn + t] = static_cast<std::byte>(value(i + t) | value(i + t + 4) << 4);
-  if (!HasFifth(layout)) return;
-  std::byte* fifth = to + kBlock / 8 * kTileColumn;
-  for (size_t t = 0; t < 4; ++t) {
-    unsigned byte = 0;
-    for (size_t j = 0; j < 8; ++j) byte |= (bits >> (4 * j + t) & 1u) << (j + 4) % 8;
-    fifth[t] = static_cast<std::byte>(byte);
-  }
-}
-
-void PlacePairs(const MatrixView& matrix, size_t row, const std::byte* from) {
-  for (size_t b = 0; b < matrix.cols / kBlock; ++b, from += 2 * sizeof(uint16_t)) {
-    auto* to = const_cast<uint16_t*>(TilePairs(matrix, row, b)) + row % kTileRows;
-    std::memcpy(to, from, sizeof(uint16_t));
-    std::memcpy(to + kTileRows, from + sizeof(uint16_t), sizeof(uint16_t));
-  }
-}
-
-void PlaceSuperScales(const MatrixView& matrix, size_t row, const std::byte* from) {
-  const size_t parts = 2 * ScaledParts(matrix.layout), r = row % kTileRows;
-  for (size_t b = 0; b < matrix.cols / kBlock; ++b) {
-    const SuperScales to = TileSuper(matrix, row, b);
-    if (b % kBlocksPerSuper == 0)
-      for (const size_t which : {0, 1}) {
-        std::memcpy(const_cast<uint16_t*>(to.pairs) + which * kTileRows + r, from, sizeof(uint16_t));
-        from += sizeof(uint16_t);
-      }
-    for (size_t part = 0; part < parts; ++part, ++from)
-      const_cast<uint8_t*>(to.parts)[part * kTileRows + r] = std::to_integer<uint8_t>(*from);
-  }
-}
-
-}  // namespace
-
-void PlaceRow(const MatrixView& matrix, size_t row, const std::byte* codes, const std::byte* scales) {
-  const size_t bytes = CodeBytes(matrix.layout);
-  for (size_t b = 0; b * kBlock < matrix.cols; ++b) {
-    const std::byte* from = codes + b * bytes;
-    auto* to = const_cast<std::byte*>(TileBlock(matrix, row, b)) + 4 * (row % kTileRows);
-    if (IsUnsigned(matrix.layout))
-      PlaceUnsigned(matrix.layout, from, to);
-    else
-      for (size_t i = 0; i < kBlock; i += 4) std::memcpy(to + i / 4 * kTileColumn, from + i, 4);
-  }
-  if (IsSuper(matrix.layout))
-    PlaceSuperScales(matrix, row, scales);
-  else if (scales != nullptr)
-    PlacePairs(matrix, row, scales);
-}
-
-size_t LayoutScaleBytes(Layout layout, size_t cols) {
-  if (layout == Layout::kInt8Row) return sizeof(float);
-  if (IsSuper(layout)) return cols / (kBlock * kBlocksPerSuper) * SuperBytes(layout);
-  return IsInteger(layout) ? Blocks(cols) * 2 * sizeof(uint16_t) : 0;
-}
-
-const char* LayoutName(Layout layout) {
-  switch (layout) {
-    case Layout::kF32:
-      return "f32";
-    case Layout::kF16:
-      return "f16";
-    case Layout::kBF16:
-      return "bf16";
-    case Layout::kInt8Row:
-      return "int8 per row";
-    case Layout::kInt8Block:
-      return "int8 affine by 32";
-    case Layout::kInt5Block:
-      return "int5 affine by 32";
-    case Layout::kInt4Block:
-      return "int4 affine by 32";
-    case Layout::kInt8Super:
-      return "int8 by 16 in 256";
-    case Layout::kInt5Super:
-      return "int5 affine by 32 in 256";
-    case Layout::kInt4Super:
-      return "int4 affine by 32 in 256";
-  }
-  return "?";
-}
 
 void ConvertFromBF16(const uint16_t* in, float* out, size_t n) { HWY_DYNAMIC_DISPATCH(ConvertFromBF16)(in, out, n); }
 void ConvertFromF16(const uint16_t* in, float* out, size_t n) { HWY_DYNAMIC_DISPATCH(ConvertFromF16)(in, out, n); }

@@ -98,8 +98,6 @@ void MultiplyPanels(Context& context, const MatrixView& w, const BF16Product& ac
   }
 }
 
-bool OwnKernel(const Context& context, const MatrixView& w) { return context.own_bf16() && w.layout != Layout::kF32; }
-
 }  // namespace
 
 MatmulType ProductType(const Context& context, const MatrixView& w) {
@@ -107,7 +105,10 @@ MatmulType ProductType(const Context& context, const MatrixView& w) {
   return fast && w.layout != Layout::kF32 ? MatmulType::kBF16 : MatmulType::kF32;
 }
 
-bool ManyRowsAdds(const Context& context, const MatrixView& w) { return OwnKernel(context, w); }
+// Our own kernel is the one that adds.
+bool ManyRowsAdds(const Context& context, const MatrixView& w) {
+  return context.own_bf16() && w.layout != Layout::kF32;
+}
 
 const uint16_t* Activations::bf16() {
   if (bf16_ == nullptr) bf16_ = ToBF16(context_, x_, cols_, bf16_stride());
@@ -116,7 +117,7 @@ const uint16_t* Activations::bf16() {
 
 void ManyRows(Context& context, const MatrixView& w, Activations& x, float* y, size_t ldy, bool accumulate) {
   const Rows& rows = x.rows();
-  if (OwnKernel(context, w))
+  if (ManyRowsAdds(context, w))
     return MultiplyPanels(context, w,
                           {.x = x.bf16(),
                            .count = rows.count,
