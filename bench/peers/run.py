@@ -263,7 +263,8 @@ def all_works(threads):
         yield f"prefill-{name}", Work(f"transformers {name}",
                                       functools.partial(bench, SMOLLM2, "--prompt", 512, "--generate", 0, *flags),
                                       functools.partial(prefill, smollm2_folder(), dtype, 512),
-                                      [Figure(f"SmolLM2 {name}, prefill 512", "tok/s", "≥ 1×")])
+                                      [Figure(f"SmolLM2 {name}, prefill 512", "tok/s",
+                                              "≥ 1.3×" if name == "bf16" else "≥ 1×")])
         yield f"decode-{name}", Work(f"transformers {name}",
                                      functools.partial(bench, SMOLLM2, "--prompt", 0, "--generate", 64, *flags),
                                      functools.partial(decode, smollm2_folder(), dtype, 64, 1),
