@@ -40,7 +40,7 @@ void DumpLogits(const Options& options) {
   if (!options.adapter.empty()) adapter.emplace(model, options.adapter).AttachTo(model);
 
   const size_t count = options.ids.size(), vocab = model.config().vocab;
-  KvCache cache(model.config(), 1, count, options.exact ? KvType::kF32 : KvType::kF16);
+  KvCache cache(model.config(), 1, count, options.exact ? FormatId::kF32 : FormatId::kF16);
   const std::vector<Segment> segments = {{.slot = 0, .start = 0, .tokens = options.ids}};
   std::vector<size_t> wanted(count);
   std::iota(wanted.begin(), wanted.end(), size_t{0});

@@ -45,17 +45,19 @@ struct Fixture {
   void Panels(size_t count) {
     ConvertToBF16(x.data(), x16.data(), count * kCols);
     for (size_t row = 0; row < kRows; row += 2 * kTileRows) {
-      DecodeBF16Panel(matrix.view(), row, panels.data());
+      const uint16_t* first = DecodeBF16Panel(matrix.view(), row, panels.data());
       DecodeBF16Panel(matrix.view(), row + kTileRows, panels.data() + PanelValues(kCols));
-      MultiplyBF16Panels({.x = x16.data(),
-                          .count = count,
-                          .ldx = kCols,
-                          .pairs = kCols / 2,
-                          .panels = panels.data(),
-                          .outputs = 2 * kTileRows,
-                          .scales = matrix.view().row_scales == nullptr ? nullptr : matrix.view().row_scales + row,
-                          .y = y.data() + row,
-                          .ldy = kRows});
+      MultiplyPanels(
+          BF16Product{.x = x16.data(),
+                      .count = count,
+                      .ldx = kCols,
+                      .words = kCols / 2,
+                      .panels = first,
+                      .from_memory = first != panels.data(),
+                      .outputs = 2 * kTileRows,
+                      .scales = matrix.view().row_scales == nullptr ? nullptr : matrix.view().row_scales + row,
+                      .y = y.data() + row,
+                      .ldy = kRows});
     }
   }
   void Run(Product product, size_t count) {

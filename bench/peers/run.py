@@ -40,10 +40,13 @@ class Figure:
     target: str                # of ours ÷ theirs for rates, of theirs ÷ ours for times and bytes
     key: str = ""              # empty: the sides return the number itself
     higher_is_better: bool = True
+    ours_alone: bool = False   # a figure of ours that no peer has
     ours: list = field(default_factory=list)
     theirs: list = field(default_factory=list)
 
     def ratio(self):
+        if self.ours_alone:
+            return None
         ours, theirs = statistics.median(self.ours), statistics.median(self.theirs)
         return ours / theirs if self.higher_is_better else theirs / ours
 
@@ -61,7 +64,8 @@ class Work:
             for side, run in (("ours", self.ours), ("theirs", self.theirs)):
                 result = run()
                 for figure in self.figures:
-                    getattr(figure, side).append(result[figure.key] if figure.key else result)
+                    if side == "ours" or not figure.ours_alone:
+                        getattr(figure, side).append(result[figure.key] if isinstance(result, dict) else result)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -77,6 +81,12 @@ def qad_bench(threads, model, *flags):
     """Tokens per second of the one test that the flags ask for."""
     row, = qad_json(threads, "bench", model, "--repetitions", 1, "--no-ceilings", *flags)["rows"]
     return row["avg_ts"]
+
+
+def qad_decode(threads, model, *flags):
+    """Tokens per second, and the share of the read bandwidth that the same process measured on as large a buffer."""
+    row, = qad_json(threads, "bench", model, "--repetitions", 1, "--prompt", 0, "--generate", 64, *flags)["rows"]
+    return {"rate": row["avg_ts"], "share": 100 * row["gigabytes_per_second"] / row["ceiling_gigabytes_per_second"]}
 
 
 @functools.cache
@@ -167,11 +177,11 @@ def transformers_prefill(folder, dtype, tokens):
         return tokens / (time.perf_counter() - began)
 
 
-def transformers_decode(folder, dtype, tokens, prompt):
+def transformers_decode(folder, dtype, tokens, prompt, sequences=1):
     """The first token is the prefill's: its time is measured alone and taken off."""
     import torch
     model = transformers_model(folder, dtype)
-    ids = random_ids(model, prompt)
+    ids = random_ids(model, prompt * sequences).reshape(sequences, prompt)
 
     def seconds(count):
         began = time.perf_counter()
@@ -180,7 +190,7 @@ def transformers_decode(folder, dtype, tokens, prompt):
         return time.perf_counter() - began
 
     with torch.inference_mode():
-        return tokens / (seconds(tokens + 1) - seconds(1))
+        return sequences * tokens / (seconds(tokens + 1) - seconds(1))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -231,9 +241,11 @@ def llama_works(threads):
                                             lambda name=name: peer.prefill(gguf(name), threads, 512),
                                             [Figure(f"SmolLM2 {name}, prefill 512", "tok/s", prefill)])
         yield f"llama-decode-{name}", Work("llama.cpp",
-                                           lambda name=name: bench(gguf(name), "--prompt", 0, "--generate", 64),
+                                           lambda name=name: qad_decode(threads, gguf(name)),
                                            lambda name=name: peer.decode(gguf(name), threads, 64),
-                                           [Figure(f"SmolLM2 {name}, decode 64", "tok/s", decode)])
+                                           [Figure(f"SmolLM2 {name}, decode 64", "tok/s", decode, "rate"),
+                                            Figure("the same, share of the read bandwidth", "%", "", "share",
+                                                   ours_alone=True)])
         yield f"llama-kl-{name}", Work("llama.cpp", functools.partial(qad_divergence, threads, name),
                                        functools.partial(llama_divergence, threads, name),
                                        [Figure(f"SmolLM2 {name}, KL divergence from f32", "nats", "ours ≤ 1.05×",
@@ -269,6 +281,11 @@ def all_works(threads):
                                      functools.partial(bench, SMOLLM2, "--prompt", 0, "--generate", 64, *flags),
                                      functools.partial(decode, smollm2_folder(), dtype, 64, 1),
                                      [Figure(f"SmolLM2 {name}, decode 64", "tok/s", "≥ 1×")])
+    for name, flags in (("bf16", ("--format", "bf16")), ("q4_1", ())):
+        yield f"batch-{name}", Work("transformers bf16",
+                                    functools.partial(bench, SMOLLM2, "--prompt", 0, "--generate", 64, "--batch", 8, *flags),
+                                    functools.partial(decode, smollm2_folder(), "bfloat16", 64, 1, 8),
+                                    [Figure(f"SmolLM2 {name}, 8 sequences at once, decode 64", "tok/s", "≥ 8×")])
     ours = (ROOT / "build" / "release" / "bench" / "train", SMOLLM2, "--threads", threads)
     theirs = (sys.executable, PEERS / "train_peft.py", smollm2_folder(), "--threads", threads)
     for name, our_flags, their_flags, tolerance in (  # relative; 8 bits of bf16 are 4e-3, over many sums
@@ -320,8 +337,9 @@ def markdown(about, works):
     yield "|---|---|---|---|---|"
     for work in works.values():
         for figure in work.figures:
-            yield (f"| {figure.title} | {show(figure.ours, figure.unit)} | {work.peer} "
-                   f"{show(figure.theirs, figure.unit)} | {figure.ratio():.2f}× | {figure.target} |")
+            theirs = "" if figure.ours_alone else f"{work.peer} {show(figure.theirs, figure.unit)}"
+            ratio = "" if figure.ours_alone else f"{figure.ratio():.2f}×"
+            yield f"| {figure.title} | {show(figure.ours, figure.unit)} | {theirs} | {ratio} | {figure.target} |"
 
 
 def main():

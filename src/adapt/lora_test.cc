@@ -103,7 +103,7 @@ std::vector<float> AllLogits(Transformer& model, const Json& golden) {
   Context context(Numerics::kExact, 1);
   const ModelConfig& c = model.config();
   const ExampleSet set = GoldenExamples(golden);
-  KvCache cache(c, set.examples.size(), c.max_positions, KvType::kF32);
+  KvCache cache(c, set.examples.size(), c.max_positions, FormatId::kF32);
   std::vector<Segment> segments;
   std::vector<size_t> wanted;
   for (size_t s = 0; s < set.examples.size(); ++s) {

@@ -83,6 +83,12 @@ uint64_t TotalMemoryBytes() {
   return std::min(pages * page, CgroupLimit());
 }
 
+uint64_t AvailableMemoryBytes() {
+  const uint64_t limit = CgroupLimit(), own = CurrentRssBytes();
+  const uint64_t machine = Number(Field("/proc/meminfo", "MemAvailable"), kNoLimit / 1024) * 1024;
+  return std::min(machine, limit == kNoLimit ? kNoLimit : limit - std::min(limit, own));
+}
+
 std::string CpuName() {
   const std::string name = Field("/proc/cpuinfo", "model name");
   return name.empty() ? "unknown" : name;

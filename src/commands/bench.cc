@@ -14,7 +14,7 @@ namespace qad {
 namespace {
 
 struct Options {
-  std::string model, adapter, format = "as-stored";
+  std::string model, adapter, format = "as-stored", kv_type = "f16";
   BenchOptions bench;
   bool exact = false, profile = false, ceilings = true;
 };
@@ -42,6 +42,7 @@ Json RowJson(const BenchRow& row, const Options& options, const Context& context
           {"n_gen", row.n_gen},
           {"n_batch", row.n_batch},
           {"n_depth", row.n_depth},
+          {"kv_type", options.kv_type},
           {"avg_ns", row.avg_ns},
           {"stddev_ns", row.stddev_ns},
           {"avg_ts", row.avg_ts},
@@ -72,10 +73,11 @@ Json MemoryJson(const Options& options, const Context& context, const Model& mod
           {"peak_rss_bytes", peak}};
 }
 
-void RunBench(const Options& options, const GlobalFlags& flags) {
+void RunBench(Options options, const GlobalFlags& flags) {
   const uint64_t process = CurrentRssBytes();
   Context context(options.exact ? Numerics::kExact : Numerics::kFast, flags.threads);
   Model model = LoadModel(options.model, WeightModeOf(options.format));
+  options.bench.kv_type = ParseKvType(options.kv_type, model.config());
   std::unique_ptr<LoraAdapter> adapter;
   if (!options.adapter.empty()) {
     adapter = std::make_unique<LoraAdapter>(model.transformer, options.adapter);
@@ -123,6 +125,7 @@ std::function<void()> AddBenchCommand(CLI::App& app, const GlobalFlags& flags) {
   app.add_option("--depth", options->bench.depth, "tokens in the cache before decoding")
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
+  app.add_option("--kv-type", options->kv_type, "format of the KV cache")->capture_default_str();
   app.add_option("--batch", options->bench.batch, "sequences at once")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();

@@ -14,7 +14,7 @@ namespace qad {
 namespace {
 
 struct Options {
-  std::string model, adapter, prompt, chat, format = "as-stored";
+  std::string model, adapter, prompt, chat, format = "as-stored", kv_type = "f16";
   GenerateOptions generate;
   bool exact = false;
 };
@@ -38,6 +38,7 @@ void Generate(const Options& options, const GlobalFlags& flags) {
   std::vector<TokenId> printed;
   size_t shown = 0;
   GenerateOptions generate = options.generate;
+  generate.kv_type = ParseKvType(options.kv_type, model.config());
   if (!flags.json) {
     generate.on_token = [&](size_t, TokenId token) {
       printed.push_back(token);
@@ -73,6 +74,7 @@ std::function<void()> AddGenerateCommand(CLI::App& app, const GlobalFlags& flags
   app.add_option("--format", options->format, "weights in memory")
       ->check(CLI::IsMember({"as-stored", "f32", "bf16"}))
       ->capture_default_str();
+  app.add_option("--kv-type", options->kv_type, "format of the KV cache")->capture_default_str();
   app.add_option("--max-new-tokens", options->generate.max_new_tokens)
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();

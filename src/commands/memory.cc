@@ -223,12 +223,10 @@ void RunMemory(const Options& options, const GlobalFlags& flags) {
                                : query.contexts.front();
   if (options.measure) {
     if (!subject.files) Fail(ErrorKind::kUsage, "--measure needs a model's files, as they are stored");
-    const FormatId kv = query.kv_types.front();
-    if (kv != FormatId::kF16 && kv != FormatId::kF32) Fail(ErrorKind::kUsage, "--measure runs caches of f16 and f32");
     if (context > subject.plan.config.max_positions)
       Fail(ErrorKind::kUsage, "--measure: the model has {} positions", subject.plan.config.max_positions);
-    math.checks = MeasureMemory(*subject.files, subject.plan, context, query.batches.front(),
-                                kv == FormatId::kF16 ? KvType::kF16 : KvType::kF32, flags.threads);
+    math.checks = MeasureMemory(*subject.files, subject.plan, context, query.batches.front(), query.kv_types.front(),
+                                flags.threads);
   }
   if (flags.json)
     PrintJson(ToJson(subject, query, math, context));

@@ -14,7 +14,8 @@ namespace qad {
 namespace {
 
 struct Options {
-  std::string model, reference, file, format = "as-stored", reference_format = "bf16", protocol = "all";
+  std::string model, reference, file, format = "as-stored", kv_type = "f32", reference_format = "bf16",
+                                      protocol = "all";
   PerplexityOptions perplexity;
   bool exact = false;
 };
@@ -30,6 +31,7 @@ void RunPerplexity(Options options, const GlobalFlags& flags) {
   if (model.tokenizer.add_bos()) options.perplexity.bos = model.tokenizer.bos();
   options.perplexity.protocol = options.protocol == "all" ? WindowProtocol::kAll : WindowProtocol::kLlamaCpp;
   options.perplexity.quiet = flags.json;
+  options.perplexity.kv_type = ParseKvType(options.kv_type, model.config());
   const ScoredModel scored{&context, &model.transformer};
   const ScoredModel other{&reference_context, reference == nullptr ? nullptr : &reference->transformer};
   const PerplexityResult result =
@@ -74,6 +76,8 @@ std::function<void()> AddPerplexityCommand(CLI::App& app, const GlobalFlags& fla
       ->check(CLI::IsMember({"all", "llama.cpp"}))
       ->capture_default_str();
   app.add_option("--format", options->format, "weights in memory")->check(formats)->capture_default_str();
+  app.add_option("--kv-type", options->kv_type, "format of the model's KV cache; the reference's is f32")
+      ->capture_default_str();
   app.add_option("--reference", options->reference,
                  "model whose predictions are the truth for KL divergence and same top-1");
   app.add_option("--reference-format", options->reference_format)->check(formats)->capture_default_str();

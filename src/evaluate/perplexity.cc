@@ -77,10 +77,10 @@ PerplexityResult Perplexity(const ScoredModel& model, const ScoredModel* referen
   if (reference != nullptr && reference->transformer->config().vocab != vocab)
     FailInput("the reference has {} tokens in its vocabulary, the model {}; they cannot be compared",
               reference->transformer->config().vocab, vocab);
-  KvCache cache(model.transformer->config(), 1, length, KvType::kF32);
+  KvCache cache(model.transformer->config(), 1, length, options.kv_type);
   std::unique_ptr<KvCache> reference_cache;
   if (reference != nullptr)
-    reference_cache = std::make_unique<KvCache>(reference->transformer->config(), 1, length, KvType::kF32);
+    reference_cache = std::make_unique<KvCache>(reference->transformer->config(), 1, length, FormatId::kF32);
   Mean log_probability, kl, same;
   std::vector<float> logits(kChunk * vocab), other(reference != nullptr ? kChunk * vocab : 0);
   const size_t first = options.protocol == WindowProtocol::kLlamaCpp ? length / 2 : 0;

@@ -20,6 +20,7 @@ struct PerplexityOptions {
   size_t context = 512;  // tokens of a window; windows do not overlap, the last partial one is dropped
   WindowProtocol protocol = WindowProtocol::kAll;
   size_t max_windows = 0;                     // 0: all
+  FormatId kv_type = FormatId::kF32;          // of the model; the reference's cache is f32
   std::optional<TokenId> bos = std::nullopt;  // put first in every window where the model's tokenizer does so
   bool quiet = false;
 };

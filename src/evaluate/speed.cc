@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/process.h"
 #include "base/random.h"
 #include "kernels/elementwise.h"
 #include "model/footprint.h"
@@ -193,6 +194,7 @@ std::vector<BenchRow> Bench(Context& context, Transformer& model, const BenchOpt
     FailInput("{} tokens exceed the model's {} positions; use smaller --prompt, --generate or --depth", longest,
               config.max_positions);
   const size_t batch = std::max<size_t>(options.batch, 1);
+  RequireRoom(config, batch, std::max<size_t>(longest, 1), options.kv_type, AvailableMemoryBytes());
   Bencher bench{context,
                 model,
                 options,

@@ -16,7 +16,7 @@ struct BenchOptions {
   size_t batch = 1;        // sequences at once
   size_t repetitions = 5;  // after one warm-up
   size_t depth = 0;        // tokens already in the cache before a decode
-  KvType kv_type = KvType::kF16;
+  FormatId kv_type = FormatId::kF16;
 };
 
 // One test, with the fields of llama-bench. Rates count tokens of all sequences.
@@ -28,7 +28,8 @@ struct BenchRow {
   double gigaflops = 0;             // 2 × weights of linears × tokens, per second
 };
 
-// Random tokens from a fixed seed. Errors (kInput): prompt or generate longer than the model's positions.
+// Random tokens from a fixed seed. Errors (kInput): prompt or generate longer than the model's positions; a batch that
+// does not fit into memory.
 std::vector<BenchRow> Bench(Context& context, Transformer& model, const BenchOptions& options);
 
 // Latencies of one prompt, single stream, no sharing: time to first token, and to `generate` tokens (end ignored).

@@ -90,7 +90,7 @@ void MeasureRound(Workspace& workspace, const ArmConfig& arm, const TimedPrompts
                            .batch = 1,
                            .repetitions = 1,
                            .depth = 0,
-                           .kv_type = KvType::kF16};
+                           .kv_type = FormatId::kF16};
   const std::vector<BenchRow> rows = Bench(workspace.context, model.transformer, bench);
   rounds.prefill.push_back({rows[0].median_ts});
   rounds.decode.push_back({rows[1].median_ts});

@@ -1,4 +1,5 @@
 // Sizes and names of the runtime layouts, and how a row gets into them: the part of matrix.h that needs no vectors.
+#include <algorithm>
 #include <cstring>
 #include <initializer_list>
 
@@ -19,13 +20,19 @@ size_t LayoutRowBytes(Layout layout, size_t cols) {
     case Layout::kF16:
     case Layout::kBF16:
       return cols * 2;
+    case Layout::kQ8_0:
+      return Blocks(cols) * kQ8Bytes;
+    case Layout::kQ4_0:
+      return Blocks(cols) * kQ4Bytes;
+    case Layout::kBF16Tile:
+      return InputPairs(cols) * kPairBytes;
     default:
       return Blocks(cols) * CodeBytes(layout);
   }
 }
 
 size_t LayoutRows(Layout layout, size_t rows) {
-  return IsInteger(layout) ? (rows + kTileRows - 1) / kTileRows * kTileRows : rows;
+  return IsTiled(layout) ? (rows + kTileRows - 1) / kTileRows * kTileRows : rows;
 }
 
 namespace {
@@ -78,6 +85,12 @@ void PlaceSuperScales(const MatrixView& matrix, size_t row, const std::byte* fro
 }  // namespace
 
 void PlaceRow(const MatrixView& matrix, size_t row, const std::byte* codes, const std::byte* scales) {
+  if (matrix.layout == Layout::kBF16Tile) {
+    for (size_t i = 0; i < matrix.cols; i += 2)
+      std::memcpy(const_cast<std::byte*>(PairAt(matrix, row, i)), codes + i * sizeof(uint16_t),
+                  std::min<size_t>(2, matrix.cols - i) * sizeof(uint16_t));
+    return;
+  }
   const size_t bytes = CodeBytes(matrix.layout);
   for (size_t b = 0; b * kBlock < matrix.cols; ++b) {
     const std::byte* from = codes + b * bytes;
@@ -107,6 +120,12 @@ const char* LayoutName(Layout layout) {
       return "f16";
     case Layout::kBF16:
       return "bf16";
+    case Layout::kQ8_0:
+      return "q8_0";
+    case Layout::kQ4_0:
+      return "q4_0";
+    case Layout::kBF16Tile:
+      return "bf16 in tiles";
     case Layout::kInt8Row:
       return "int8 per row";
     case Layout::kInt8Block:

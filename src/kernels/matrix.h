@@ -1,8 +1,8 @@
 // Runtime layouts of weight matrices, and products of one to a few rows with them. The many stored formats are repacked
 // at load into these few (model/weights); the decoded values are equal.
 //
-// A matrix is (rows = outputs, cols = inputs). Dense layouts are row-major: row r starts at codes + r·stride_bytes. The
-// integer layouts go in tiles of 16 rows (kernels/tiles.h), the last one filled up with rows of zeros.
+// A matrix is (rows = outputs, cols = inputs). In layouts up to kQ4_0 row r starts at codes + r·stride_bytes. The
+// others go in tiles of 16 rows (kernels/tiles.h), the last one filled up with rows of zeros.
 #pragma once
 
 #include <cstddef>
@@ -14,6 +14,9 @@ enum class Layout : uint8_t {
   kF32,
   kF16,
   kBF16,
+  kQ8_0,       // rows as GGUF stores them, blocks of 32: what is written a row at a time, as keys and values are
+  kQ4_0,       // likewise
+  kBF16Tile,   // pairs of inputs of 16 rows side by side
   kInt8Row,    // int8 codes, one f32 scale a row: w = scale·q
   kInt8Block,  // int8 codes in blocks of 32, an f16 pair (scale, offset) a block: w = scale·q + offset
   kInt5Block,  // 5-bit codes 0…31 in blocks of 32, likewise
@@ -28,7 +31,10 @@ inline constexpr size_t kBlock = 32;
 inline constexpr size_t kBlocksPerSuper = 8;  // blocks of a super-block
 inline constexpr size_t kTileRows = 16;
 
+inline bool IsTiled(Layout layout) { return layout >= Layout::kBF16Tile; }
 inline bool IsInteger(Layout layout) { return layout >= Layout::kInt8Row; }
+// Bytes of a block of a row, where rows are made of blocks.
+inline constexpr size_t kQ8Bytes = 34, kQ4Bytes = 18;  // an f16 scale, then codes: int8, or byte i holds i and i + 16
 
 struct MatrixView {
   Layout layout = Layout::kF32;
@@ -39,7 +45,7 @@ struct MatrixView {
   const std::byte* block_scales = nullptr;  // block layouts: as kernels/tiles.h says
 };
 
-// Rows as they are stored: whole tiles of the integer layouts.
+// Rows as they are stored: whole tiles.
 size_t LayoutRows(Layout layout, size_t rows);
 
 // Bytes of one row of codes, padded where the kernels want whole blocks.
@@ -48,11 +54,11 @@ size_t LayoutRowBytes(Layout layout, size_t cols);
 size_t LayoutScaleBytes(Layout layout, size_t cols);
 const char* LayoutName(Layout layout);
 
-// Puts a row's codes and, for block layouts, its LayoutScaleBytes of scales into an integer matrix. Rows may be put at
+// Puts a row's codes and, for block layouts, its LayoutScaleBytes of scales into a matrix of tiles. Rows may be put at
 // the same time.
-// Codes of int8: one a byte. Int4: byte i of a block's 16 holds values i and, high, i+16. Int5: before these a u32,
-// whose bit i is the fifth of value i. Scales: (scale, offset) in f16 a block. Super-blocks: d and m in f16, then of
-// each block s and n; int8: s of its first and its second half, then the n of both.
+// Codes of bf16: the row. Int8: one a byte. Int4: byte i of a block's 16 holds values i and, high, i+16. Int5: before
+// these a u32, whose bit i is the fifth of value i. Scales: (scale, offset) in f16 a block. Super-blocks: d and m in
+// f16, then of each block s and n; int8: s of its first and its second half, then the n of both.
 void PlaceRow(const MatrixView& matrix, size_t row, const std::byte* codes, const std::byte* scales);
 
 // Row `row` decoded to `cols` floats.
@@ -65,7 +71,7 @@ void DecodeRowsBF16(const MatrixView& matrix, size_t begin, size_t count, uint16
 void DotRows(const MatrixView& matrix, size_t begin, size_t end, const float* x, size_t count, size_t ldx, float* y,
              size_t ldy);
 
-// out[m·ldo + i] = Σ_r weights[m·ldw + r]·matrix[r][i] for m < count: sums of the rows of an f32 or f16 matrix.
+// out[m·ldo + i] = Σ_r weights[m·ldw + r]·matrix[r][i] for m < count: sums of rows. Not for tiles.
 void WeightedSums(const MatrixView& matrix, const float* weights, size_t count, size_t ldw, float* out, size_t ldo);
 
 // Activations as int8 in blocks of 32: x ≈ scale·q, scale = max|x|/127 per block; the last block is filled with zeros.

@@ -163,24 +163,29 @@ TEST_P(Matrix, ProductsDoNotDependOnTheBatch) {
 }
 
 TEST_P(Matrix, SumsOfRowsEqualTheReference) {
-  for (const Layout layout : {Layout::kF32, Layout::kF16})
+  for (const Layout layout : {Layout::kF32, Layout::kF16, Layout::kBF16, Layout::kQ8_0, Layout::kQ4_0})
     for (const size_t cols : WidthsOf(layout))
       for (const size_t rows : {1, 2, 9, 100})
         for (const size_t count : {1, 2, 3, 4, 9}) {
           const RandomMatrix w(layout, rows, cols);
           const auto weights = Normals(count * (rows + 1), 1);
-          std::vector<float> out(count * (cols + 1), 9), want(out);
-          for (size_t m = 0; m < count; ++m)
-            for (size_t i = 0; i < cols; ++i) {
-              double sum = 0;
-              for (size_t r = 0; r < rows; ++r)
-                sum += static_cast<double>(weights[m * (rows + 1) + r]) * static_cast<double>(w.At(r, i));
-              want[m * (cols + 1) + i] = static_cast<float>(sum);
-            }
+          std::vector<float> out(count * (cols + 1), 9);
           WeightedSums(w.view(), weights.data(), count, rows + 1, out.data(), cols + 1);
-          // Up to 100 products of normals, added one after another: partial sums below 40, √100 roundings.
-          ASSERT_TRUE(AllClose(out, want, 400 * kEps))
-              << LayoutName(layout) << " " << rows << "x" << cols << " " << count;
+          for (size_t m = 0; m < count; ++m) {
+            for (size_t i = 0; i < cols; ++i) {
+              double sum = 0, size = 0;
+              for (size_t r = 0; r < rows; ++r) {
+                const double term = static_cast<double>(weights[m * (rows + 1) + r]) * static_cast<double>(w.At(r, i));
+                sum += term;
+                size += std::fabs(term);
+              }
+              // `rows` roundings of partial sums below `size`, one after another: a random walk of as many steps.
+              const double tolerance = kEps * size * (2 + std::sqrt(static_cast<double>(rows)));
+              ASSERT_TRUE(std::fabs(static_cast<double>(out[m * (cols + 1) + i]) - sum) <= tolerance)
+                  << LayoutName(layout) << " " << rows << "x" << cols << " " << count;
+            }
+            ASSERT_EQ(out[m * (cols + 1) + cols], 9);
+          }
         }
 }
 

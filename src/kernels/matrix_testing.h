@@ -12,14 +12,19 @@
 
 namespace qad {
 
-inline constexpr Layout kAllLayouts[] = {Layout::kF32,       Layout::kF16,       Layout::kBF16,      Layout::kInt8Row,
-                                         Layout::kInt8Block, Layout::kInt5Block, Layout::kInt4Block, Layout::kInt8Super,
-                                         Layout::kInt5Super, Layout::kInt4Super};
+inline constexpr Layout kAllLayouts[] = {Layout::kBF16Tile,  Layout::kF32,       Layout::kF16,       Layout::kBF16,
+                                         Layout::kQ8_0,      Layout::kQ4_0,      Layout::kInt8Row,   Layout::kInt8Block,
+                                         Layout::kInt5Block, Layout::kInt4Block, Layout::kInt8Super, Layout::kInt5Super,
+                                         Layout::kInt4Super};
+
+inline bool IsOfBlocks(Layout layout) {
+  return layout >= Layout::kQ8_0 && layout != Layout::kBF16Tile && layout != Layout::kInt8Row;
+}
 
 // Widths worth testing: every tail where a layout allows it, whole blocks otherwise.
 inline std::vector<size_t> WidthsOf(Layout layout) {
   std::vector<size_t> widths;
-  const bool blocks = IsInteger(layout) && layout != Layout::kInt8Row;
+  const bool blocks = IsOfBlocks(layout);
   if (!blocks)
     for (size_t n = 1; n <= 33; ++n) widths.push_back(n);
   if (layout >= Layout::kInt8Super) return {256, 512, 1536};
@@ -35,11 +40,11 @@ class RandomMatrix {
     Random random(seed, cols);
     if (layout == Layout::kInt8Row)
       for (size_t r = 0; r < rows; ++r) row_scales_.push_back(static_cast<float>(0.001 + 0.02 * random.Uniform()));
-    if (layout > Layout::kInt8Row)
+    if (IsOfBlocks(layout))
       for (size_t i = 0; i < rows * (cols / kBlock); ++i) AddScales(random, i % (cols / kBlock) % kBlocksPerSuper == 0);
     for (size_t r = 0; r < rows; ++r)
       for (size_t i = 0; i < cols; ++i) Fill(random, r, i);
-    if (IsInteger(layout)) Tile();
+    if (IsTiled(layout)) Tile();
   }
 
   MatrixView view() const {
@@ -92,7 +97,7 @@ class RandomMatrix {
   void AddScales(Random& random, bool first) {
     if (!super() || first) {
       AddHalf(0.05 * random.Normal() * (super() ? 0.1 : 1));
-      AddHalf(0.2 * random.Normal() * (super() ? 0.1 : 1));
+      AddHalf(IsInteger(layout_) ? 0.2 * random.Normal() * (super() ? 0.1 : 1) : 0);
     }
     const double d = static_cast<double>(halves_[halves_.size() - 2]), m = static_cast<double>(halves_.back());
     double s[2] = {1, 1}, n[2] = {1, 1};
@@ -127,10 +132,24 @@ class RandomMatrix {
         std::memcpy(at + 2 * i, &bits, 2);
         break;
       }
-      case Layout::kBF16: {
+      case Layout::kBF16:
+      case Layout::kBF16Tile: {
         const uint16_t bits = FloatToBF16(normal);
         value = BF16ToFloat(bits);
         std::memcpy(at + 2 * i, &bits, 2);
+        break;
+      }
+      case Layout::kQ8_0:
+      case Layout::kQ4_0: {
+        const bool eight = layout_ == Layout::kQ8_0;
+        std::byte* block = at + i / kBlock * (eight ? kQ8Bytes : kQ4Bytes);
+        std::memcpy(block, scales_.data() + half / 2 * 2 * sizeof(uint16_t), sizeof(uint16_t));
+        block += sizeof(uint16_t);
+        if (eight)
+          block[inside] = static_cast<std::byte>(code8);
+        else
+          block[inside % 16] |= static_cast<std::byte>(code4 << (inside < 16 ? 0 : 4));
+        value = static_cast<float>(affine_[half].first * (eight ? code8 : static_cast<int>(code4) - 8));
         break;
       }
       case Layout::kInt8Row:

@@ -1,6 +1,8 @@
 #include "kernels/panels_bf16.h"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 #include "base/error.h"
 #include "kernels/targets.h"
@@ -16,7 +18,9 @@ namespace {
   __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,f16c"), always_inline)) inline
 
 constexpr size_t kVectorPairs = 16;  // of inputs, in one vector
-constexpr size_t kRowsAtOnce = 12;   // of activations, against two panels: their sums fill the registers
+constexpr size_t kPrefetch = 1024;   // values ahead of those being read: panels in place come from memory
+// Rows of activations at once, against one or two panels: their sums fill the registers.
+constexpr size_t RowsAtOnce(size_t panels) { return 24 / panels; }
 
 // The first `n` lanes of 16.
 __mmask16 FirstLanes(size_t n) { return static_cast<__mmask16>(n >= 16 ? 0xffffu : (1u << n) - 1); }
@@ -29,15 +33,21 @@ QAD_BF16_INLINE __m512i RoundPairs(__m512 even, __m512 odd) {
   return _mm512_permutexvar_epi16(order, halves);
 }
 
-// Values 0 … 3 of a column of codes, one byte each, as two vectors of pairs.
+// Values 0 … 3 of a column of codes, one byte each.
 template <bool kSigned>
-QAD_BF16_INLINE void StoreFour(__m512i codes, __m512 scale, __m512 offset, uint16_t* out) {
-  __m512 values[4];
+QAD_BF16_INLINE void WidenFour(__m512i codes, __m512 scale, __m512 offset, __m512* values) {
   for (int i = 0; i < 4; ++i) {
     const __m512i up = _mm512_sllv_epi32(codes, _mm512_set1_epi32(24 - 8 * i));
     const __m512i wide = kSigned ? _mm512_srai_epi32(up, 24) : _mm512_srli_epi32(up, 24);
     values[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(wide), scale, offset);
   }
+}
+
+// The same as two vectors of pairs.
+template <bool kSigned>
+QAD_BF16_INLINE void StoreFour(__m512i codes, __m512 scale, __m512 offset, uint16_t* out) {
+  __m512 values[4];
+  WidenFour<kSigned>(codes, scale, offset, values);
   _mm512_storeu_si512(out, RoundPairs(values[0], values[1]));
   _mm512_storeu_si512(out + 2 * kTileRows, RoundPairs(values[2], values[3]));
 }
@@ -91,14 +101,44 @@ QAD_BF16_INLINE void Transpose(__m512i* v) {
   }
 }
 
-// Up to 32 inputs of one row as bf16, the missing ones zero.
+// Where input `i` of a row lies: of rows of blocks, a multiple of 16.
 template <Layout kLayout>
-QAD_BF16_INLINE __m512i LoadDense(const std::byte* row, size_t n) {
+constexpr size_t InputOffset(size_t i) {
+  if (kLayout == Layout::kQ8_0) return i / kBlock * kQ8Bytes + sizeof(uint16_t) + i % kBlock;
+  if (kLayout == Layout::kQ4_0) return i / kBlock * kQ4Bytes + sizeof(uint16_t);
+  return i * (kLayout == Layout::kF32 ? sizeof(float) : sizeof(uint16_t));
+}
+
+QAD_BF16_INLINE __m512 ScaleBefore(const std::byte* codes) {
+  uint16_t bits;
+  std::memcpy(&bits, codes - sizeof(bits), sizeof(bits));
+  return _mm512_set1_ps(_cvtsh_ss(bits));
+}
+
+QAD_BF16_INLINE __m512 Signed(const std::byte* codes) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(codes))));
+}
+
+// The first or the second half of a kQ4_0 block.
+QAD_BF16_INLINE __m512 Nibbles(const std::byte* codes, bool second) {
+  const __m512i both = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(codes)));
+  const __m512i four = second ? _mm512_srli_epi32(both, 4) : _mm512_and_si512(both, _mm512_set1_epi32(15));
+  return _mm512_cvtepi32_ps(_mm512_sub_epi32(four, _mm512_set1_epi32(8)));
+}
+
+// Up to 32 inputs of one row as bf16, the missing ones zero; of rows of blocks, a block.
+template <Layout kLayout>
+QAD_BF16_INLINE __m512i LoadInputs(const std::byte* row, size_t n) {
   const __mmask32 mask = n >= 32 ? ~__mmask32{0} : (__mmask32{1} << n) - 1;
   if constexpr (kLayout == Layout::kBF16) return _mm512_maskz_loadu_epi16(mask, row);
   const auto first = static_cast<__mmask16>(mask), second = static_cast<__mmask16>(mask >> 16);
   __m512 low, high;
-  if constexpr (kLayout == Layout::kF16) {
+  if constexpr (kLayout == Layout::kQ8_0 || kLayout == Layout::kQ4_0) {
+    const __m512 scale = ScaleBefore(row);
+    const bool eight = kLayout == Layout::kQ8_0;
+    low = _mm512_mul_ps(eight ? Signed(row) : Nibbles(row, false), scale);
+    high = _mm512_mul_ps(eight ? Signed(row + kBlock / 2) : Nibbles(row, true), scale);
+  } else if constexpr (kLayout == Layout::kF16) {
     low = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first, row));
     high = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(second, row + 32));
   } else {
@@ -109,13 +149,13 @@ QAD_BF16_INLINE __m512i LoadDense(const std::byte* row, size_t n) {
 }
 
 template <Layout kLayout>
-QAD_BF16 void DecodeDense(const MatrixView& w, size_t row, uint16_t* panel) {
-  constexpr size_t kElement = kLayout == Layout::kF32 ? 4 : 2;
+QAD_BF16 void DecodeRows(const MatrixView& w, size_t row, uint16_t* panel) {
   const size_t pairs = InputPairs(w.cols), rows = std::min(kTileRows, w.rows - row);
   for (size_t p = 0; p < pairs; p += kVectorPairs) {
     __m512i v[kTileRows];
     for (size_t r = 0; r < kTileRows; ++r)
-      v[r] = r < rows ? LoadDense<kLayout>(w.codes + (row + r) * w.stride_bytes + 2 * p * kElement, w.cols - 2 * p)
+      v[r] = r < rows ? LoadInputs<kLayout>(w.codes + (row + r) * w.stride_bytes + InputOffset<kLayout>(2 * p),
+                                            w.cols - 2 * p)
                       : _mm512_setzero_si512();
     Transpose(v);
     const size_t count = std::min(kVectorPairs, pairs - p);
@@ -123,34 +163,133 @@ QAD_BF16 void DecodeDense(const MatrixView& w, size_t row, uint16_t* panel) {
   }
 }
 
-// Up to 16 inputs of one row as f32, the missing ones zero.
+// Up to 16 inputs of one row as f32, the missing ones zero; of rows of blocks, half a block.
 template <Layout kLayout>
-QAD_BF16_INLINE __m512 LoadColumns(const std::byte* row, __mmask16 mask) {
+QAD_BF16_INLINE __m512 LoadColumns(const std::byte* row, __mmask16 mask, bool second) {
+  if constexpr (kLayout == Layout::kQ8_0)
+    return _mm512_mul_ps(Signed(row), ScaleBefore(second ? row - kBlock / 2 : row));
+  if constexpr (kLayout == Layout::kQ4_0) return _mm512_mul_ps(Nibbles(row, second), ScaleBefore(row));
   if constexpr (kLayout == Layout::kF32) return _mm512_maskz_loadu_ps(mask, row);
   const __m256i halves = _mm256_maskz_loadu_epi16(mask, row);
   if constexpr (kLayout == Layout::kF16) return _mm512_cvtph_ps(halves);
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
 }
 
+// 16 rows as f32: inputs one after another, 16 rows of each.
 template <Layout kLayout>
-QAD_BF16 void DecodeColumns(const MatrixView& w, size_t column, uint16_t* panel) {
+QAD_BF16 void DecodeRowsF32(const MatrixView& w, size_t row, float* panel) {
+  const size_t rows = std::min(kTileRows, w.rows - row);
+  for (size_t i = 0; i < w.cols; i += kTileRows) {
+    const __mmask16 mask = FirstLanes(w.cols - i);
+    const std::byte* at = w.codes + row * w.stride_bytes + InputOffset<kLayout>(i);
+    __m512i v[kTileRows];
+    for (size_t r = 0; r < kTileRows; ++r, at += w.stride_bytes)
+      v[r] = r < rows ? _mm512_castps_si512(LoadColumns<kLayout>(at, mask, i % kBlock != 0)) : _mm512_setzero_si512();
+    Transpose(v);
+    const size_t count = std::min(kTileRows, w.cols - i);
+    for (size_t k = 0; k < count; ++k) _mm512_storeu_si512(panel + (i + k) * kTileRows, v[k]);
+  }
+}
+
+template <Layout kLayout>
+QAD_BF16 void DecodeColumns(const MatrixView& w, size_t column, size_t begin, size_t end, uint16_t* panel) {
   const size_t left = w.cols - column;
   const __mmask16 mask = FirstLanes(left);
-  const std::byte* row = w.codes + column * (kLayout == Layout::kF32 ? 4 : 2);
-  for (size_t k = 0; k < w.rows; k += 2, panel += 2 * kTileRows, row += 2 * w.stride_bytes) {
-    const __m512 even = LoadColumns<kLayout>(row, mask);
-    const __m512 odd = k + 1 < w.rows ? LoadColumns<kLayout>(row + w.stride_bytes, mask) : _mm512_setzero_ps();
+  const bool second = column % kBlock != 0;
+  const std::byte* row = w.codes + begin * w.stride_bytes + InputOffset<kLayout>(column);
+  for (size_t k = begin; k < end; k += 2, panel += 2 * kTileRows, row += 2 * w.stride_bytes) {
+    const __m512 even = LoadColumns<kLayout>(row, mask, second);
+    const __m512 odd = k + 1 < end ? LoadColumns<kLayout>(row + w.stride_bytes, mask, second) : _mm512_setzero_ps();
     _mm512_storeu_si512(panel, RoundPairs(even, odd));
   }
 }
 
-QAD_BF16_INLINE __m512i PairAt(const uint16_t* at) {
-  int32_t pair;
-  std::memcpy(&pair, at, sizeof(pair));
-  return _mm512_set1_epi32(pair);
+// Half a block of one tile, from `column` on: 16 vectors of 16 rows.
+template <Layout kLayout>
+QAD_BF16_INLINE void WidenHalf(const MatrixView& w, size_t row, size_t column, __m512* values) {
+  const size_t b = column / kBlock, first = column % kBlock / 4;
+  const std::byte* block = TileBlock(w, row, b);
+  TileScales<kLayout> of;
+  of.Load(w, row, b);
+  const size_t part = of.kParts == 2 && first > 0 ? 1 : 0;
+  const __m512 scale = kLayout == Layout::kInt8Row ? _mm512_loadu_ps(w.row_scales + row) : of.scales[part];
+  for (size_t j = 0; j < 4; ++j) {
+    if constexpr (IsUnsigned(kLayout))
+      WidenFour<false>(UnsignedCodes<kLayout>(block, static_cast<int>(first + j)), scale, of.offsets[part],
+                       values + 4 * j);
+    else
+      WidenFour<true>(_mm512_loadu_si512(block + (first + j) * kTileColumn), scale, of.offsets[part], values + 4 * j);
+  }
 }
 
-QAD_BF16_INLINE void Finish(const BF16Product& p, size_t output, __m512 sum, float* y) {
+// The same of tiles that hold bf16 pairs of columns: pairs of rows of 16 columns.
+QAD_BF16 void DecodePairColumns(const MatrixView& w, size_t column, size_t begin, size_t end, uint16_t* panel) {
+  constexpr uint16_t kOfOther = 32;  // in the selector: from the second vector
+  __m512i even, odd;
+  {
+    alignas(64) uint16_t lanes[2][2 * kTileRows];
+    for (uint16_t i = 0; i < 2 * kTileRows; ++i) {
+      const auto lane = static_cast<uint16_t>(i % kTileRows * 2 + (i < kTileRows ? 0 : kOfOther));
+      lanes[0][i] = lane;
+      lanes[1][i] = static_cast<uint16_t>(lane + 1);
+    }
+    even = _mm512_load_si512(lanes[0]);
+    odd = _mm512_load_si512(lanes[1]);
+  }
+  const size_t pairs_left = InputPairs(w.cols - column);
+  for (size_t row = begin; row < end; row += 2 * kTileRows) {
+    const std::byte *low = PairAt(w, row, column), *high = low + kTileRows * w.stride_bytes;
+    const bool second = row + kTileRows < end;
+    __m512i pairs[kTileRows];
+    for (size_t i = 0; i < kTileRows / 2; ++i) {
+      const bool inside = i < pairs_left;
+      const __m512i a = inside ? _mm512_loadu_si512(low + i * kTileColumn) : _mm512_setzero_si512();
+      const __m512i b = inside && second ? _mm512_loadu_si512(high + i * kTileColumn) : _mm512_setzero_si512();
+      pairs[2 * i] = _mm512_permutex2var_epi16(a, even, b);
+      pairs[2 * i + 1] = _mm512_permutex2var_epi16(a, odd, b);
+    }
+    Transpose(pairs);
+    const size_t count = std::min(kTileRows, InputPairs(end - row));
+    for (size_t i = 0; i < count; ++i, panel += 2 * kTileRows) _mm512_storeu_si512(panel, pairs[i]);
+  }
+}
+
+// 32 rows of a column are the 16 pairs of one output.
+template <Layout kLayout>
+QAD_BF16 void DecodeTileColumns(const MatrixView& w, size_t column, size_t begin, size_t end, uint16_t* panel) {
+  for (size_t row = begin; row < end; row += 2 * kTileRows) {
+    __m512 low[kTileRows], high[kTileRows];
+    WidenHalf<kLayout>(w, row, column, low);
+    if (row + kTileRows < end)
+      WidenHalf<kLayout>(w, row + kTileRows, column, high);
+    else
+      for (__m512& values : high) values = _mm512_setzero_ps();
+    __m512i pairs[kTileRows];
+    for (size_t i = 0; i < kTileRows; ++i) pairs[i] = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high[i], low[i]));
+    Transpose(pairs);
+    const size_t count = std::min(kTileRows, InputPairs(end - row));
+    for (size_t i = 0; i < count; ++i, panel += 2 * kTileRows) _mm512_storeu_si512(panel, pairs[i]);
+  }
+}
+
+template <typename Element>
+QAD_BF16_INLINE __m512i WordAt(const Element* at) {
+  int32_t word;
+  std::memcpy(&word, at, sizeof(word));
+  return _mm512_set1_epi32(word);
+}
+
+// sum + a·b of 16 words: two products of bf16 each, or one of f32.
+template <typename Element>
+QAD_BF16_INLINE __m512 MultiplyAdd(__m512i a, __m512i b, __m512 sum) {
+  if constexpr (sizeof(Element) == sizeof(float))
+    return _mm512_fmadd_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b), sum);
+  else
+    return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
+}
+
+template <typename Element>
+QAD_BF16_INLINE void Finish(const PanelProduct<Element>& p, size_t output, __m512 sum, float* y) {
   const size_t left = p.outputs - output;
   const __mmask16 mask = FirstLanes(left);
   if (p.scales != nullptr) sum = _mm512_mul_ps(sum, _mm512_maskz_loadu_ps(mask, p.scales + output));
@@ -158,143 +297,160 @@ QAD_BF16_INLINE void Finish(const BF16Product& p, size_t output, __m512 sum, flo
   _mm512_mask_storeu_ps(y + output, mask, sum);
 }
 
-// kM rows of activations against kN panels.
-template <size_t kM, size_t kN>
-QAD_BF16 void MultiplyBlock(const BF16Product& p, size_t row, size_t output) {
-  const uint16_t* panel = p.panels + output * 2 * p.pairs;
-  const size_t next = 2 * kTileRows * p.pairs;  // to the panel beside it
-  const uint16_t* x = p.x + row * p.ldx;
+// kM rows of activations against kN panels, which come from memory where `kStream`.
+template <typename Element, size_t kM, size_t kN, bool kStream>
+QAD_BF16 void MultiplyBlock(const PanelProduct<Element>& p, size_t row, size_t output) {
+  constexpr size_t kInputs = PanelProduct<Element>::kInputs;
+  const Element* panel = p.panels + output * kInputs * p.words;
+  const size_t next = kInputs * kTileRows * p.words;  // to the panel beside it
+  const Element* x = p.x + row * p.ldx;
   __m512 sums[kM][kN];
   for (auto& of_row : sums)
     for (__m512& sum : of_row) sum = _mm512_setzero_ps();
-  for (size_t k = 0; k < p.pairs; ++k, panel += 2 * kTileRows) {
+  for (size_t k = 0; k < p.words; ++k, panel += kInputs * kTileRows) {
     __m512i w[kN];
-    for (size_t n = 0; n < kN; ++n) w[n] = _mm512_loadu_si512(panel + n * next);
+    for (size_t n = 0; n < kN; ++n) {
+      w[n] = _mm512_loadu_si512(panel + n * next);
+      if constexpr (kStream) _mm_prefetch(reinterpret_cast<const char*>(panel + n * next + kPrefetch), _MM_HINT_T0);
+    }
     for (size_t m = 0; m < kM; ++m) {
-      const __m512i pair = PairAt(x + m * p.ldx + 2 * k);
-      for (size_t n = 0; n < kN; ++n)
-        sums[m][n] = _mm512_dpbf16_ps(sums[m][n], reinterpret_cast<__m512bh>(w[n]), reinterpret_cast<__m512bh>(pair));
+      const __m512i word = WordAt(x + m * p.ldx + kInputs * k);
+      for (size_t n = 0; n < kN; ++n) sums[m][n] = MultiplyAdd<Element>(w[n], word, sums[m][n]);
     }
   }
   for (size_t m = 0; m < kM; ++m)
     for (size_t n = 0; n < kN; ++n) Finish(p, output + n * kTileRows, sums[m][n], p.y + (row + m) * p.ldy);
 }
 
-constexpr size_t kWeightRows = 4, kFewAtOnce = 6;  // weights against activations: 24 sums
-constexpr size_t kPrefetchRows = 8;
+template <typename Element>
+using BlockFunction = void (*)(const PanelProduct<Element>&, size_t row, size_t output);
 
-// kW rows of weights against kM of activations, 32 inputs at a time; lanes are added at the end.
-template <size_t kW, size_t kM>
-QAD_BF16 void DotBlock(const MatrixView& w, size_t row, const BF16Rows& x, size_t first, float* y, size_t ldy) {
-  constexpr size_t kStep = 32;
-  const auto* weights = reinterpret_cast<const uint16_t*>(w.codes + row * w.stride_bytes);
-  const uint16_t* inputs = x.data + first * x.stride;
-  const size_t ldw = w.stride_bytes / sizeof(uint16_t), ldx = x.stride, cols = w.cols;
-  __m512 sums[kW][kM];
-  for (auto& of_row : sums)
-    for (__m512& sum : of_row) sum = _mm512_setzero_ps();
-  for (size_t k = 0; k < cols; k += kStep) {
-    const auto mask = static_cast<__mmask32>(cols - k >= kStep ? ~0u : ~(~0u << (cols - k)));
-    __m512i v[kW];
-    for (size_t r = 0; r < kW; ++r) {
-      v[r] = _mm512_maskz_loadu_epi16(mask, weights + r * ldw + k);
-      // Rows side by side are no stream that the hardware would follow by itself; one row after another is.
-      if constexpr (kW > 1)
-        if (first == 0)
-          _mm_prefetch(reinterpret_cast<const char*>(weights + (kPrefetchRows + r) * ldw + k), _MM_HINT_T0);
-    }
-    for (size_t m = 0; m < kM; ++m) {
-      const __m512i input = _mm512_maskz_loadu_epi16(mask, inputs + m * ldx + k);
-      for (size_t r = 0; r < kW; ++r)
-        sums[r][m] = _mm512_dpbf16_ps(sums[r][m], reinterpret_cast<__m512bh>(v[r]), reinterpret_cast<__m512bh>(input));
-    }
+template <typename Element, size_t kN, bool kStream, size_t... kRows>
+constexpr std::array<BlockFunction<Element>, sizeof...(kRows)> BlocksOf(std::index_sequence<kRows...>) {
+  return {MultiplyBlock<Element, kRows + 1, kN, kStream>...};
+}
+
+// All rows of activations against kN panels, in blocks of nearly equal height.
+template <size_t kN, typename Element>
+void MultiplyAll(const PanelProduct<Element>& p, size_t output) {
+  constexpr size_t kMost = RowsAtOnce(kN);
+  static constexpr auto kFromMemory = BlocksOf<Element, kN, true>(std::make_index_sequence<kMost>());
+  static constexpr auto kFromCache = BlocksOf<Element, kN, false>(std::make_index_sequence<kMost>());
+  const size_t blocks = (p.count + kMost - 1) / kMost;
+  for (size_t b = 0; b < blocks; ++b) {
+    const size_t begin = p.count * b / blocks, rows = p.count * (b + 1) / blocks - begin;
+    (p.from_memory && b == 0 ? kFromMemory : kFromCache)[rows - 1](p, begin, output);
   }
-  // Unrolled, or GCC keeps all sums in memory from the first product on.
-#pragma GCC unroll 8
-  for (size_t m = 0; m < kM; ++m)
-#pragma GCC unroll 8
-    for (size_t r = 0; r < kW; ++r) y[(first + m) * ldy + row + r] = _mm512_reduce_add_ps(sums[r][m]);
 }
 
-template <size_t kW>
-QAD_BF16 void DotAll(const MatrixView& w, size_t row, const BF16Rows& x, float* y, size_t ldy) {
-  size_t m = 0;
-  for (; m + kFewAtOnce <= x.count; m += kFewAtOnce) DotBlock<kW, kFewAtOnce>(w, row, x, m, y, ldy);
-  for (; m + 2 <= x.count; m += 2) DotBlock<kW, 2>(w, row, x, m, y, ldy);
-  if (m < x.count) DotBlock<kW, 1>(w, row, x, m, y, ldy);
-}
-
-using BlockFunction = void (*)(const BF16Product&, size_t row, size_t output);
-
-template <size_t kN>
-BlockFunction BlockOf(size_t rows) {
-  static constexpr BlockFunction kBlocks[kRowsAtOnce] = {
-      MultiplyBlock<1, kN>, MultiplyBlock<2, kN>,  MultiplyBlock<3, kN>,  MultiplyBlock<4, kN>,
-      MultiplyBlock<5, kN>, MultiplyBlock<6, kN>,  MultiplyBlock<7, kN>,  MultiplyBlock<8, kN>,
-      MultiplyBlock<9, kN>, MultiplyBlock<10, kN>, MultiplyBlock<11, kN>, MultiplyBlock<12, kN>};
-  return kBlocks[rows - 1];
+template <typename Element>
+void Multiply(const PanelProduct<Element>& p) {
+  // A few rows take as long as reading the panels, which is quickest in the order they lie in.
+  const bool one = p.from_memory && p.count <= RowsAtOnce(1);
+  for (size_t output = 0; output < p.outputs;) {
+    const bool two = !one && output + kTileRows < p.outputs;
+    two ? MultiplyAll<2>(p, output) : MultiplyAll<1>(p, output);
+    output += two ? 2 * kTileRows : kTileRows;
+  }
 }
 
 }  // namespace
 
-void DecodeBF16Panel(const MatrixView& w, size_t row, uint16_t* panel) {
+const uint16_t* DecodeBF16Panel(const MatrixView& w, size_t row, uint16_t* panel) {
   switch (w.layout) {
     case Layout::kF32:
-      return DecodeDense<Layout::kF32>(w, row, panel);
+      DecodeRows<Layout::kF32>(w, row, panel);
+      break;
     case Layout::kF16:
-      return DecodeDense<Layout::kF16>(w, row, panel);
+      DecodeRows<Layout::kF16>(w, row, panel);
+      break;
     case Layout::kBF16:
-      return DecodeDense<Layout::kBF16>(w, row, panel);
+      DecodeRows<Layout::kBF16>(w, row, panel);
+      break;
+    case Layout::kQ8_0:
+      DecodeRows<Layout::kQ8_0>(w, row, panel);
+      break;
+    case Layout::kQ4_0:
+      DecodeRows<Layout::kQ4_0>(w, row, panel);
+      break;
+    case Layout::kBF16Tile:
+      return reinterpret_cast<const uint16_t*>(PairAt(w, row, 0));
     case Layout::kInt8Row:
-      return DecodeTile<Layout::kInt8Row>(w, row, panel);
+      DecodeTile<Layout::kInt8Row>(w, row, panel);
+      break;
     case Layout::kInt8Block:
-      return DecodeTile<Layout::kInt8Block>(w, row, panel);
+      DecodeTile<Layout::kInt8Block>(w, row, panel);
+      break;
     case Layout::kInt5Block:
-      return DecodeTile<Layout::kInt5Block>(w, row, panel);
+      DecodeTile<Layout::kInt5Block>(w, row, panel);
+      break;
     case Layout::kInt4Block:
-      return DecodeTile<Layout::kInt4Block>(w, row, panel);
+      DecodeTile<Layout::kInt4Block>(w, row, panel);
+      break;
     case Layout::kInt8Super:
-      return DecodeTile<Layout::kInt8Super>(w, row, panel);
+      DecodeTile<Layout::kInt8Super>(w, row, panel);
+      break;
     case Layout::kInt5Super:
-      return DecodeTile<Layout::kInt5Super>(w, row, panel);
+      DecodeTile<Layout::kInt5Super>(w, row, panel);
+      break;
     case Layout::kInt4Super:
-      return DecodeTile<Layout::kInt4Super>(w, row, panel);
+      DecodeTile<Layout::kInt4Super>(w, row, panel);
+      break;
+  }
+  return panel;
+}
+
+void DecodeBF16ColumnPanel(const MatrixView& w, size_t column, size_t begin, size_t end, uint16_t* panel) {
+  QAD_CHECK(begin % (2 * kTileRows) == 0 && (end % (2 * kTileRows) == 0 || end == w.rows));
+  switch (w.layout) {
+    case Layout::kF32:
+      return DecodeColumns<Layout::kF32>(w, column, begin, end, panel);
+    case Layout::kF16:
+      return DecodeColumns<Layout::kF16>(w, column, begin, end, panel);
+    case Layout::kBF16:
+      return DecodeColumns<Layout::kBF16>(w, column, begin, end, panel);
+    case Layout::kQ8_0:
+      return DecodeColumns<Layout::kQ8_0>(w, column, begin, end, panel);
+    case Layout::kQ4_0:
+      return DecodeColumns<Layout::kQ4_0>(w, column, begin, end, panel);
+    case Layout::kBF16Tile:
+      return DecodePairColumns(w, column, begin, end, panel);
+    case Layout::kInt8Row:
+      return DecodeTileColumns<Layout::kInt8Row>(w, column, begin, end, panel);
+    case Layout::kInt8Block:
+      return DecodeTileColumns<Layout::kInt8Block>(w, column, begin, end, panel);
+    case Layout::kInt5Block:
+      return DecodeTileColumns<Layout::kInt5Block>(w, column, begin, end, panel);
+    case Layout::kInt4Block:
+      return DecodeTileColumns<Layout::kInt4Block>(w, column, begin, end, panel);
+    case Layout::kInt8Super:
+      return DecodeTileColumns<Layout::kInt8Super>(w, column, begin, end, panel);
+    case Layout::kInt5Super:
+      return DecodeTileColumns<Layout::kInt5Super>(w, column, begin, end, panel);
+    case Layout::kInt4Super:
+      return DecodeTileColumns<Layout::kInt4Super>(w, column, begin, end, panel);
   }
 }
 
-void DecodeBF16ColumnPanel(const MatrixView& w, size_t column, uint16_t* panel) {
+void DecodeF32Panel(const MatrixView& w, size_t row, float* panel) {
   switch (w.layout) {
     case Layout::kF32:
-      return DecodeColumns<Layout::kF32>(w, column, panel);
+      return DecodeRowsF32<Layout::kF32>(w, row, panel);
     case Layout::kF16:
-      return DecodeColumns<Layout::kF16>(w, column, panel);
+      return DecodeRowsF32<Layout::kF16>(w, row, panel);
     case Layout::kBF16:
-      return DecodeColumns<Layout::kBF16>(w, column, panel);
+      return DecodeRowsF32<Layout::kBF16>(w, row, panel);
+    case Layout::kQ8_0:
+      return DecodeRowsF32<Layout::kQ8_0>(w, row, panel);
+    case Layout::kQ4_0:
+      return DecodeRowsF32<Layout::kQ4_0>(w, row, panel);
     default:
       QAD_CHECK(false);
   }
 }
 
-void MultiplyBF16Panels(const BF16Product& p) {
-  const size_t blocks = (p.count + kRowsAtOnce - 1) / kRowsAtOnce;
-  for (size_t output = 0; output < p.outputs;) {
-    const bool two = output + kTileRows < p.outputs;
-    for (size_t b = 0; b < blocks; ++b) {  // of nearly equal height
-      const size_t begin = p.count * b / blocks, rows = p.count * (b + 1) / blocks - begin;
-      (two ? BlockOf<2>(rows) : BlockOf<1>(rows))(p, begin, output);
-    }
-    output += two ? 2 * kTileRows : kTileRows;
-  }
-}
-
-void DotRowsBF16(const MatrixView& w, size_t begin, size_t end, const BF16Rows& x, float* y, size_t ldy) {
-  QAD_CHECK(w.layout == Layout::kBF16);
-  size_t row = begin;
-  // One row of activations takes as long as reading the weights, which is quickest in the order they lie in.
-  if (x.count > 1)
-    for (; row + kWeightRows <= end; row += kWeightRows) DotAll<kWeightRows>(w, row, x, y, ldy);
-  for (; row < end; ++row) DotAll<1>(w, row, x, y, ldy);
-}
+void MultiplyPanels(const BF16Product& product) { Multiply(product); }
+void MultiplyPanels(const F32Product& product) { Multiply(product); }
 
 bool HasBF16Dot() {
   static const bool has = __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
@@ -309,10 +465,11 @@ bool HasBF16Dot() {
 namespace qad {
 
 bool HasBF16Dot() { return false; }
-void DecodeBF16Panel(const MatrixView&, size_t, uint16_t*) { QAD_CHECK(false); }
-void DecodeBF16ColumnPanel(const MatrixView&, size_t, uint16_t*) { QAD_CHECK(false); }
-void MultiplyBF16Panels(const BF16Product&) { QAD_CHECK(false); }
-void DotRowsBF16(const MatrixView&, size_t, size_t, const BF16Rows&, float*, size_t) { QAD_CHECK(false); }
+const uint16_t* DecodeBF16Panel(const MatrixView&, size_t, uint16_t*) { QAD_CHECK(false); }
+void DecodeBF16ColumnPanel(const MatrixView&, size_t, size_t, size_t, uint16_t*) { QAD_CHECK(false); }
+void DecodeF32Panel(const MatrixView&, size_t, float*) { QAD_CHECK(false); }
+void MultiplyPanels(const BF16Product&) { QAD_CHECK(false); }
+void MultiplyPanels(const F32Product&) { QAD_CHECK(false); }
 
 }  // namespace qad
 

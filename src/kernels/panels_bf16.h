@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernels/matrix.h"
+#include "kernels/tiles.h"
 
 namespace qad {
 
@@ -12,36 +13,39 @@ bool HasBF16Dot();
 
 // A panel: (pairs of inputs, kTileRows outputs, 2) in bf16. Activations come as (count, 2·pairs), an odd input being
 // followed by a zero.
-inline size_t InputPairs(size_t cols) { return (cols + 1) / 2; }
 inline size_t PanelValues(size_t cols) { return InputPairs(cols) * 2 * kTileRows; }
 
 // The 16 rows from `row` on, a multiple of 16; rows beyond the matrix are zeros. Rounded to nearest even. Of kInt8Row
-// the codes, exact in bf16, without the row's scale.
-void DecodeBF16Panel(const MatrixView& w, size_t row, uint16_t* panel);
+// the codes, exact in bf16, without the row's scale. Returns where the panel is: `panel`, or in place for kBF16Tile,
+// whose tiles are panels.
+const uint16_t* DecodeBF16Panel(const MatrixView& w, size_t row, uint16_t* panel);
 
-// The same of wᵀ, for a dense layout: inputs are the rows of w, outputs its 16 columns from `column` on. The panel has
-// InputPairs(w.rows) pairs.
-void DecodeBF16ColumnPanel(const MatrixView& w, size_t column, uint16_t* panel);
+// The same of wᵀ: inputs are rows begin … end of w, outputs its 16 columns from `column` on, a multiple of 16. Begin
+// and end are multiples of 32, or end is w.rows. The panel has InputPairs(end − begin) pairs. Of kInt8Row with the
+// rows' scales.
+void DecodeBF16ColumnPanel(const MatrixView& w, size_t column, size_t begin, size_t end, uint16_t* panel);
 
-struct BF16Product {
-  const uint16_t* x = nullptr;  // (count, ldx), 2·pairs of them used
-  size_t count = 0, ldx = 0, pairs = 0;
-  const uint16_t* panels = nullptr;  // one after another
-  size_t outputs = 0;                // of all panels, the last one's zeros left out
-  const float* scales = nullptr;     // (outputs) that sums are multiplied by, or null
-  float* y = nullptr;                // (count, ldy)
+// The same in f32, (inputs, kTileRows), of layouts of whole rows.
+void DecodeF32Panel(const MatrixView& w, size_t row, float* panel);
+
+// Panels and activations go in words of 32 bits: two inputs of bf16, or one of f32.
+template <typename Element>
+struct PanelProduct {
+  static constexpr size_t kInputs = sizeof(float) / sizeof(Element);  // of a word
+  const Element* x = nullptr;                                         // (count, ldx), kInputs·words of them used
+  size_t count = 0, ldx = 0, words = 0;
+  const Element* panels = nullptr;  // one after another
+  bool from_memory = false;         // not in the cache yet: they are prefetched
+  size_t outputs = 0;               // of all panels, the last one's zeros left out
+  const float* scales = nullptr;    // (outputs) that sums are multiplied by, or null
+  float* y = nullptr;               // (count, ldy)
   size_t ldy = 0;
   bool accumulate = false;  // y += instead of y =
 };
+using BF16Product = PanelProduct<uint16_t>;
+using F32Product = PanelProduct<float>;
 // Each output is summed over its inputs in the same order, whatever the count and the panels beside it.
-void MultiplyBF16Panels(const BF16Product& product);
-
-// A few rows of activations need no panels: rows begin ≤ r < end of a kBF16 matrix are read once, as they lie.
-// y[m·ldy + r] for m < x.count; x as in BF16Product. Summed in the same order whatever the count.
-struct BF16Rows {
-  const uint16_t* data = nullptr;  // (count, stride)
-  size_t count = 0, stride = 0;
-};
-void DotRowsBF16(const MatrixView& w, size_t begin, size_t end, const BF16Rows& x, float* y, size_t ldy);
+void MultiplyPanels(const BF16Product& product);
+void MultiplyPanels(const F32Product& product);
 
 }  // namespace qad

@@ -1,10 +1,13 @@
-// Where codes and scales of the integer layouts lie: rows go in tiles of 16, so that a vector holds one sum of each row
-// and no sum is taken across lanes.
+// Where the layouts in tiles have their codes and scales: rows go in tiles of 16, so that a vector holds one sum of
+// each row and no sum is taken across lanes.
 //
-// A tile is a sequence of blocks of 32 columns. A block is 16-byte columns of 64 bytes each: bytes 4r … 4r+3 of column
-// j belong to row r of the tile. Int8: values 4j … 4j+3. Int4: values 8j … 8j+3 in the low halves, 8j+4 … 8j+7 in the
-// high ones. Int5: likewise, then a column of fifth bits: that of value 4j+t is bit (j+4) % 8 of byte t, from where one
-// shift brings it above the other four.
+// A tile of bf16 is a sequence of pairs of columns: 16 rows of two values, 64 bytes; an odd column is followed by
+// zeros.
+//
+// A tile of integers is a sequence of blocks of 32 columns. A block is 16-byte columns of 64 bytes each: bytes 4r …
+// 4r+3 of column j belong to row r of the tile. Int8: values 4j … 4j+3. Int4: values 8j … 8j+3 in the low halves, 8j+4
+// … 8j+7 in the high ones. Int5: likewise, then a column of fifth bits: that of value 4j+t is bit (j+4) % 8 of byte t,
+// from where one shift brings it above the other four.
 //
 // Beside the codes each block has 16 scales and 16 offsets in f16 (kInt8Row: one f32 scale a row). A super-block has 16
 // d and 16 m in f16, and then each of its blocks 16 s and 16 n; int8: 16 s of the first halves, 16 of the second, and
@@ -20,6 +23,13 @@ namespace qad {
 
 inline constexpr size_t kTileColumn = 4 * kTileRows;  // bytes of one column of a block
 inline constexpr size_t kTilePairs = 2 * kTileRows;   // scales and offsets of one block
+
+inline constexpr size_t kPairBytes = 2 * sizeof(uint16_t);
+constexpr size_t InputPairs(size_t cols) { return (cols + 1) / 2; }
+// Columns i and i + 1 of a row of bf16, i even.
+inline const std::byte* PairAt(const MatrixView& w, size_t row, size_t i) {
+  return w.codes + row / kTileRows * kTileRows * w.stride_bytes + (i / 2 * kTileRows + row % kTileRows) * kPairBytes;
+}
 
 // Of one row of a block.
 constexpr size_t CodeBytes(Layout layout) {

@@ -45,22 +45,6 @@ uint64_t KvBytes(const ModelConfig& config, uint64_t context, uint64_t batch, Fo
   return Product({config.layers, batch, 2, heads, kept, GetFormat(type).RowBytes(config.head_dim)});
 }
 
-FormatId ParseKvType(const std::string& name, const ModelConfig& config) {
-  const Format* format = FindFormat(name == "fp16" ? "f16" : name);
-  if (format == nullptr || format->id == FormatId::kInt8)
-    Fail(ErrorKind::kUsage, "KV type \"{}\" is not known; known: f16, f32, bf16 and the block formats (q8_0, q4_0 …)",
-         name);
-  if (!format->Divides(config.head_dim))
-    Fail(ErrorKind::kUsage, "KV type {} has blocks of {}, which do not divide heads of {}", name, format->block,
-         config.head_dim);
-  return format->id;
-}
-
-uint64_t InferenceBytes(const ModelConfig& config, uint64_t context, uint64_t batch) {
-  const uint64_t rows = std::max(batch, std::min<uint64_t>(kStepRows, Product({context, batch})));
-  return Sum({WorkspaceBytes(config, rows), Product({batch, config.vocab, sizeof(float)})});
-}
-
 std::vector<const TensorSpec*> AdapterTargets(const Plan& plan, const std::vector<std::string>& targets) {
   std::vector<const TensorSpec*> linears, chosen;
   std::vector<LinearModule> modules;

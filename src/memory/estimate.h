@@ -17,11 +17,6 @@ namespace qad {
 // as if every query head had its own key and value. Formats: the dense ones, and block formats that divide the head's
 // dimension. Sums beyond 64 bits are UINT64_MAX.
 uint64_t KvBytes(const ModelConfig& config, uint64_t context, uint64_t batch, FormatId type, bool gqa = true);
-// Errors (kUsage): a type that cannot hold this model's keys.
-FormatId ParseKvType(const std::string& name, const ModelConfig& config);
-
-// Activations of one step of inference and its logits (one row a sequence).
-uint64_t InferenceBytes(const ModelConfig& config, uint64_t context, uint64_t batch);
 
 // The linear tensors that target_modules name. Errors (kUsage): as SelectTargets.
 std::vector<const TensorSpec*> AdapterTargets(const Plan& plan, const std::vector<std::string>& targets);

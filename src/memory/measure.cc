@@ -10,7 +10,7 @@
 namespace qad {
 
 std::vector<PredictedMeasured> MeasureMemory(const ModelFiles& files, const Plan& plan, uint64_t context,
-                                             uint64_t batch, KvType kv_type, int threads) {
+                                             uint64_t batch, FormatId kv_type, int threads) {
   const ModelConfig& config = plan.config;
   RequireRunnable(config, ConfigPath(files).string());
   Context work(Numerics::kFast, threads);
@@ -32,10 +32,9 @@ std::vector<PredictedMeasured> MeasureMemory(const ModelFiles& files, const Plan
   for (size_t slot = 0; slot < batch; ++slot) segments.push_back({.slot = slot, .start = 0, .tokens = tokens[slot]});
   std::vector<float> logits(batch * config.vocab);
   model.Forward(work, segments, cache, last, logits.data());
-  const FormatId kv = kv_type == KvType::kF32 ? FormatId::kF32 : FormatId::kF16;
   std::vector<PredictedMeasured> checks = {
       {"weights", plan.weight_bytes(), model.weights().allocated_bytes()},
-      {"KV cache", KvBytes(config, context, batch, kv), cache.allocated_bytes()},
+      {"KV cache", KvBytes(config, context, batch, kv_type), cache.allocated_bytes()},
       {"workspace", InferenceBytes(config, context, batch), model.workspace_bytes() + logits.size() * sizeof(float)}};
   uint64_t sum = 0;
   for (const PredictedMeasured& check : checks) sum += check.predicted;

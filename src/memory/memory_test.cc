@@ -80,9 +80,9 @@ TEST_F(OnDisk, StoredWeightsAreTheBytesOfTheFilesTensors) {
 TEST(KvMath, IsTheCachesAllocation) {
   for (const char* json : {tiny::kLlama, tiny::kGpt2}) {
     const ModelConfig config = tiny::Config(json);
-    for (const auto& [type, id] : {std::pair(KvType::kF32, FormatId::kF32), std::pair(KvType::kF16, FormatId::kF16)})
+    for (const FormatId type : {FormatId::kF32, FormatId::kF16, FormatId::kBF16})
       for (const size_t batch : {1, 3})
-        EXPECT_EQ(KvBytes(config, 17, batch, id), KvCache(config, batch, 17, type).allocated_bytes());
+        EXPECT_EQ(KvBytes(config, 17, batch, type), KvCache(config, batch, 17, type).allocated_bytes());
   }
 }
 
@@ -96,7 +96,7 @@ TEST_F(OnDisk, WorkspaceAndTapeAreTheBytesAllocated) {
     Context context(Numerics::kExact, 1);
     for (const size_t count : {1, 7, 19}) {
       const std::vector<TokenId> tokens(count, 1);
-      KvCache cache(plan.config, 1, count, KvType::kF32);
+      KvCache cache(plan.config, 1, count, FormatId::kF32);
       const Segment segment{.slot = 0, .start = 0, .tokens = tokens};
       model.Run(context, std::span(&segment, 1), cache);
       EXPECT_EQ(model.workspace_bytes(), WorkspaceBytes(plan.config, count));
@@ -176,14 +176,6 @@ TEST(Kv, AbsurdSizesSaturate) {
   EXPECT_EQ(Fit(PlanInScheme(config, *FindScheme("int8")), "int8", FormatId::kF16, uint64_t{1} << 40, uint64_t{1} << 34)
                 .max_context,
             0);
-}
-
-TEST(Kv, TypesAreCheckedAgainstTheHeads) {
-  const ModelConfig llama = ConfigOfPreset("llama-3.1-8b"), tiny_gpt2 = ConfigOfPreset("tiny-gpt2");
-  EXPECT_EQ(ParseKvType("fp16", llama), FormatId::kF16);
-  EXPECT_EQ(ParseKvType("q8_0", llama), FormatId::kQ8_0);
-  EXPECT_THROW(ParseKvType("q8_0", tiny_gpt2), Error);
-  EXPECT_THROW(ParseKvType("f17", llama), Error);
 }
 
 TEST(Schemes, Int8AndInt4CountScales) {

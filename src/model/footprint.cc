@@ -24,6 +24,11 @@ size_t WorkspaceBytes(const ModelConfig& c, size_t rows) {
   return PaddedRows(rows) * width * sizeof(float);
 }
 
+size_t InferenceBytes(const ModelConfig& c, size_t context, size_t sequences) {
+  const size_t rows = std::max(sequences, std::min(kStepRows, context * sequences));
+  return WorkspaceBytes(c, rows) + sequences * c.vocab * sizeof(float);
+}
+
 // Two residuals, two floats of statistics for each norm, q|k|v, a log-sum for each head, attention's output, gate and
 // up.
 size_t TapeLayerFloats(const ModelConfig& c, size_t rows) {

@@ -20,6 +20,9 @@ inline constexpr size_t kStepRows = 1024;
 // Activations of one forward step over `rows` packed rows: Transformer::WorkspaceBytes.
 size_t WorkspaceBytes(const ModelConfig& config, size_t rows);
 
+// Activations of one step of inference over sequences of up to `context` tokens, and its logits (one row a sequence).
+size_t InferenceBytes(const ModelConfig& config, size_t context, size_t sequences);
+
 // Packed training rows are rounded up to whole tiles.
 size_t TrainingRows(size_t tokens);
 inline constexpr size_t kLossRows = 128;  // rows of logits that exist at once in training

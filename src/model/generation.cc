@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/process.h"
 #include "base/random.h"
 #include "kernels/elementwise.h"
 #include "model/footprint.h"
@@ -89,7 +90,7 @@ class Batch {
         options_(options),
         prefix_(prefix),
         slots_(std::min(std::max<size_t>(options.max_batch, 1), prompts.size())),
-        cache_(model.config(), slots_ + (prefix > 0 ? 1 : 0), Capacity(), options.kv_type),
+        cache_(MakeCache()),
         done_(prompts.size()) {
     for (size_t slot = slots_; slot-- > 0;) free_.push_back(slot);
     if (prefix_ > 0) ComputePrefix(context, model, cache_, slots_, std::span(prompts.front()).first(prefix_));
@@ -116,6 +117,12 @@ class Batch {
     for (size_t i = 0; i < prompts_.size(); ++i)
       longest = std::max(longest, prompts_[i].size() + NewTokens(options_, i));
     return longest;
+  }
+
+  KvCache MakeCache() const {
+    const size_t slots = slots_ + (prefix_ > 0 ? 1 : 0);
+    RequireRoom(model_.config(), slots, Capacity(), options_.kv_type, AvailableMemoryBytes());
+    return KvCache(model_.config(), slots, Capacity(), options_.kv_type);
   }
 
   std::span<const TokenId> Reference(size_t index) const {

@@ -32,12 +32,12 @@ class Generation : public ::testing::Test {
     model_.emplace(std::make_shared<const Weights>(PlanOf(files, WeightMode::kF32), files));
     options_.max_new_tokens = 3;
     options_.ignore_end = true;
-    options_.kv_type = KvType::kF32;
+    options_.kv_type = FormatId::kF32;
   }
   void TearDown() override { fs::remove_all(folder_); }
 
   std::vector<float> LogitsAfter(const std::vector<TokenId>& sequence) {
-    KvCache cache(model_->config(), 1, sequence.size(), KvType::kF32);
+    KvCache cache(model_->config(), 1, sequence.size(), FormatId::kF32);
     const Segment segment{.slot = 0, .start = 0, .tokens = sequence};
     const size_t last = sequence.size() - 1;
     std::vector<float> logits(model_->config().vocab);

@@ -4,21 +4,29 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
+#include "formats/format.h"
 #include "model/config.h"
 #include "ops/attention.h"
 
 namespace qad {
 
-enum class KvType : uint8_t { kF32, kF16 };
+// Formats that attention reads keys and values of: f32, f16 ("fp16"), bf16, q8_0, q4_0.
+// Errors (kUsage): not one of them, or its blocks do not divide the model's heads.
+FormatId ParseKvType(const std::string& name, const ModelConfig& config);
+
+// Refuses a batch before anything of it is allocated. Errors (kInput): sequences of `positions` tokens and the buffers
+// that go with them do not fit into `available` bytes; says how many would.
+void RequireRoom(const ModelConfig& config, size_t sequences, size_t positions, FormatId type, uint64_t available);
 
 class KvCache {
  public:
-  // `capacity` positions for each of `slots` sequences.
-  KvCache(const ModelConfig& config, size_t slots, size_t capacity, KvType type = KvType::kF16);
+  // `capacity` positions for each of `slots` sequences, in a format that ParseKvType accepts (QAD_CHECKed).
+  KvCache(const ModelConfig& config, size_t slots, size_t capacity, FormatId type = FormatId::kF16);
 
-  static size_t Bytes(const ModelConfig& config, size_t slots, size_t capacity, KvType type);
+  static size_t Bytes(const ModelConfig& config, size_t slots, size_t capacity, FormatId type);
 
   size_t slots() const { return slots_; }
   size_t capacity() const { return capacity_; }
@@ -34,10 +42,10 @@ class KvCache {
 
  private:
   KvView View(size_t layer, size_t slot, size_t which) const;
-  size_t Offset(size_t layer, size_t slot, size_t which, size_t head) const;  // in elements
+  size_t Offset(size_t layer, size_t slot, size_t which, size_t head) const;
   size_t layers_, slots_, capacity_, kv_heads_, head_dim_;
-  KvType type_;
-  size_t element_;
+  const Format& format_;
+  size_t row_bytes_;  // of one position of one head
   std::vector<std::byte> data_;
 };
 

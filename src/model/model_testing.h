@@ -85,7 +85,7 @@ struct TinyAdapter {
 
 // Logits of all rows of a packed batch, each sequence in a cache slot of its own.
 inline std::vector<float> AllLogits(Context& context, Transformer& model, const PackedBatch& batch,
-                                    KvType type = KvType::kF32) {
+                                    FormatId type = FormatId::kF32) {
   KvCache cache(model.config(), batch.lengths.size(), 64, type);
   std::vector<Segment> segments;
   std::vector<size_t> wanted(batch.tokens.size());

@@ -44,7 +44,7 @@ class Builder {
     const bool matrix = !bias && !IsNorm(role);
     if (matrix) {
       spec.layout = mode_ == WeightMode::kF32    ? Layout::kF32
-                    : mode_ == WeightMode::kBF16 ? Layout::kBF16
+                    : mode_ == WeightMode::kBF16 ? Layout::kBF16Tile
                                                  : LayoutFor(spec.stored);
     }
     tensors_.push_back(std::move(spec));
@@ -97,7 +97,7 @@ Layout LayoutFor(FormatId stored) {
     case FormatId::kF16:
       return Layout::kF16;
     case FormatId::kBF16:
-      return Layout::kBF16;
+      return Layout::kBF16Tile;
     case FormatId::kInt8:
       return Layout::kInt8Row;
     case FormatId::kQ8_0:

@@ -44,7 +44,7 @@ TEST_F(RealSmolLm2, LogitsAndGreedyTextEqualTransformers) {
   for (const WeightMode mode : {WeightMode::kAsStored, WeightMode::kF32}) {
     Transformer model = LoadTransformer(path_, mode);
     Context context(Numerics::kExact);
-    KvCache cache(model.config(), 1, 64, KvType::kF32);
+    KvCache cache(model.config(), 1, 64, FormatId::kF32);
     const auto logits = Prefill(context, model, cache);
     const size_t vocab = model.config().vocab;
     std::vector<float> last(logits.end() - static_cast<std::ptrdiff_t>(vocab), logits.end());
@@ -78,7 +78,7 @@ TEST_F(RealSmolLm2, FastModeKeepsItsDistance) {
   for (const WeightMode mode : {WeightMode::kAsStored, WeightMode::kBF16}) {
     Transformer model = LoadTransformer(path_, mode);
     Context exact(Numerics::kExact), fast(Numerics::kFast);
-    KvCache cache(model.config(), 1, 64, KvType::kF16);
+    KvCache cache(model.config(), 1, 64, FormatId::kF16);
     const auto want = Prefill(exact, model, cache);
     const auto got = Prefill(fast, model, cache);
     const size_t vocab = model.config().vocab;

@@ -137,6 +137,17 @@ void TensorSource::PlaceIntegerRow(size_t row, const MatrixView& view) const {
   PlaceRow(view, row, codes.data(), block_scales.data());
 }
 
+namespace {
+
+void PlaceBF16Row(const std::vector<float>& values, size_t row, const MatrixView& view) {
+  static thread_local std::vector<uint16_t> halves;
+  halves.resize(values.size());
+  ConvertToBF16(values.data(), halves.data(), values.size());
+  PlaceRow(view, row, reinterpret_cast<const std::byte*>(halves.data()), nullptr);
+}
+
+}  // namespace
+
 void TensorSource::CopyRow(size_t row, const MatrixView& view) const {
   if (IsInteger(view.layout)) return PlaceIntegerRow(row, view);
   auto* codes = const_cast<std::byte*>(view.codes) + row * view.stride_bytes;
@@ -155,8 +166,8 @@ void TensorSource::CopyRow(size_t row, const MatrixView& view) const {
   ReadRow(row, values.data());
   if (view.layout == Layout::kF32)
     std::memcpy(codes, values.data(), cols * sizeof(float));
-  else if (view.layout == Layout::kBF16)
-    ConvertToBF16(values.data(), reinterpret_cast<uint16_t*>(codes), cols);
+  else if (view.layout == Layout::kBF16Tile)
+    PlaceBF16Row(values, row, view);
   else
     ConvertToF16(values.data(), reinterpret_cast<uint16_t*>(codes), cols);
 }

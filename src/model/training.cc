@@ -90,15 +90,12 @@ void TrainingPass::ForwardLayer(Context& context, size_t index, const Options& o
   size_t first = 0;
   for (AttentionItem& item : items_) {
     const float* row = t.qkv + first * c.qkv_outputs();
-    const auto view = [&](size_t offset) {
-      return KvView{.data = row + offset, .f16 = false, .head_stride = c.head_dim, .row_stride = c.qkv_outputs()};
-    };
     item = {.q = row,
             .ldq = c.qkv_outputs(),
             .count = item.count,
             .start = 0,
-            .k = view(q_width),
-            .v = view(q_width + c.kv_heads * c.head_dim),
+            .k = KvView::Packed(row + q_width, c.head_dim, c.qkv_outputs()),
+            .v = KvView::Packed(row + q_width + c.kv_heads * c.head_dim, c.head_dim, c.qkv_outputs()),
             .out = t.attention + first * q_width,
             .ldo = q_width,
             .log_sum_exp = t.log_sum_exp + first * c.heads};
@@ -140,8 +137,8 @@ void TrainingPass::BackwardLayer(Context& context, size_t index, const Options& 
     AttentionItem& item = items_[s];
     const float* row = t.qkv + first * c.qkv_outputs();
     item.q = row;
-    item.k.data = row + q_width;
-    item.v.data = row + q_width + c.kv_heads * c.head_dim;
+    item.k = KvView::Packed(row + q_width, c.head_dim, c.qkv_outputs());
+    item.v = KvView::Packed(row + q_width + c.kv_heads * c.head_dim, c.head_dim, c.qkv_outputs());
     item.out = t.attention + first * q_width;
     item.log_sum_exp = t.log_sum_exp + first * c.heads;
     float* d_row = d_wide_ + first * c.qkv_outputs();

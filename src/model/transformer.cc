@@ -22,6 +22,10 @@ Transformer::Transformer(std::shared_ptr<const Weights> weights) : weights_(std:
     norm(Role::kMlpNorm, layer);
   }
   norm(Role::kFinalNorm, -1);
+  // Products with integer weights lose far more than scores in bf16 do.
+  fine_scores_ = std::ranges::none_of(linears_, [](const Linear& linear) {
+    return std::ranges::any_of(linear.parts, [](const MatrixView& part) { return IsInteger(part.layout); });
+  });
   token_embedding_ = weights_->Matrix(Role::kTokenEmbedding, -1);
   if (config().family->traits.learned_positions)
     position_embedding_ = weights_->Matrix(Role::kPositionEmbedding, -1);
@@ -153,7 +157,7 @@ void Transformer::Run(Context& context, std::span<const Segment> segments, KvCac
       for (size_t t = 0; t < tokens.size(); ++t, row += c.qkv_outputs(), out += q_width)
         cache.Write(layer, slot, start + t, row + q_width, row + q_width + kv_width);
     }
-    AttentionForward(context, {c.heads, c.kv_heads, c.head_dim}, items_);
+    AttentionForward(context, {c.heads, c.kv_heads, c.head_dim, fine_scores_}, items_);
     LinearForward(context, LinearOf(layer, kOutput), b.attention, padded, q_width, b.x, c.hidden, true);
     NormForward(context, NormOf(Role::kMlpNorm, layer), b.x, rows, b.normed);
     LinearForward(context, LinearOf(layer, kUp), b.normed, padded, c.hidden, b.up, up_width(), false);

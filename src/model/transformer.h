@@ -84,6 +84,7 @@ class Transformer {
   std::vector<AdapterSite> sites_;
   std::optional<RotaryTable> rotary_;  // none where positions are learned
   MatrixView token_embedding_, position_embedding_;
+  bool fine_scores_ = false;
   std::vector<float> workspace_;
   std::vector<size_t> positions_;     // of the rows of a Run
   std::vector<AttentionItem> items_;  // of its segments

@@ -36,7 +36,7 @@ TEST_P(TinyModel, TokenByTokenEqualsPrefill) {
   const auto tokens = std::span(golden_.batch.tokens).subspan(golden_.batch.lengths[0], golden_.batch.lengths[1]);
   const size_t vocab = model_.config().vocab, first = golden_.batch.lengths[0];
   const std::span want = std::span(golden_.logits()).subspan(first * vocab, tokens.size() * vocab);
-  for (const KvType type : {KvType::kF32, KvType::kF16}) {
+  for (const FormatId type : {FormatId::kF32, FormatId::kF16}) {
     KvCache cache(model_.config(), 2, 32, type);
     std::vector<float> logits(tokens.size() * vocab);
     const size_t zero = 0;
@@ -45,8 +45,8 @@ TEST_P(TinyModel, TokenByTokenEqualsPrefill) {
       model_.Forward(context_, {&one, 1}, cache, {&zero, 1}, logits.data() + t * vocab);
     }
     // f16 keys and values carry 2^-11 each, up to 5 in size; logits of spread 20 move by a few thousandths.
-    EXPECT_TRUE(AllClose(logits, want, type == KvType::kF32 ? kLogits : 2e-2));
-    if (type == KvType::kF16) {
+    EXPECT_TRUE(AllClose(logits, want, type == FormatId::kF32 ? kLogits : 2e-2));
+    if (type == FormatId::kF16) {
       EXPECT_FALSE(AllClose(logits, want, 1e-5)) << "f16 that loses nothing is not f16";
     }
   }
@@ -55,7 +55,7 @@ TEST_P(TinyModel, TokenByTokenEqualsPrefill) {
 TEST_P(TinyModel, PrefillInPiecesAndSharedPrefixEqualTheWhole) {
   const auto tokens = std::span(golden_.batch.tokens).subspan(golden_.batch.lengths[0], golden_.batch.lengths[1]);
   const size_t vocab = model_.config().vocab, first = golden_.batch.lengths[0], last = tokens.size() - 1;
-  KvCache cache(model_.config(), 3, 32, KvType::kF32);
+  KvCache cache(model_.config(), 3, 32, FormatId::kF32);
   std::vector<float> logits(vocab);
   Segment piece{0, 0, tokens.first(5)};
   model_.Run(context_, {&piece, 1}, cache);
@@ -82,7 +82,7 @@ TEST_P(TinyModel, BatchEqualsSingleRuns) {
   }
   const size_t a = batch.lengths[0], b = batch.lengths[1];
   const std::span tokens(batch.tokens);
-  KvCache cache(model_.config(), 2, 32, KvType::kF32);
+  KvCache cache(model_.config(), 2, 32, FormatId::kF32);
   Segment begin{0, 0, tokens.first(a - 1)};
   model_.Run(context_, {&begin, 1}, cache);
   const Segment both[] = {{0, a - 1, tokens.subspan(a - 1, 1)}, {1, 0, tokens.subspan(a, b)}};
@@ -150,16 +150,6 @@ TEST(TinyGguf, PermutedRowsGiveTheSameLogits) {
   Transformer model = LoadTransformer(TinyPath("llama-gqa.gguf"));
   const Golden golden("llama-gqa");
   EXPECT_TRUE(AllClose(AllLogits(context, model, golden.batch), golden.logits(), kLogits));
-}
-
-TEST(KvCache, BytesAreWhatIsAllocated) {
-  const ModelConfig config = ConfigOf(OpenModel(TinyPath("llama-gqa")));
-  for (const KvType type : {KvType::kF32, KvType::kF16}) {
-    const KvCache cache(config, 3, 17, type);
-    // layers · slots · (k, v) · kv_heads · positions · head_dim
-    EXPECT_EQ(cache.allocated_bytes(), 2u * 3 * 2 * 2 * 17 * 16 * (type == KvType::kF32 ? 4 : 2));
-    EXPECT_EQ(cache.allocated_bytes(), KvCache::Bytes(config, 3, 17, type));
-  }
 }
 
 }  // namespace

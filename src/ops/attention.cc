@@ -16,16 +16,36 @@
 namespace qad {
 namespace {
 
-constexpr size_t kFewRows = 16;  // up to so many rows a tile is a few dot products: our own kernels, f16 keys in place
 constexpr size_t kMinParallelWork = 1 << 16;  // multiplications below which a parallel region costs more than it saves
 
-std::vector<AttentionTask> CutIntoTasks(const AttentionShape& shape, std::span<const AttentionItem> items) {
+// What all tasks need: whether a tile of few rows is among them, and whether one is cut.
+struct Cut {
   std::vector<AttentionTask> tasks;
+  bool few = false, cut = false;
+};
+
+Cut CutIntoTasks(const AttentionShape& shape, std::span<const AttentionItem> items) {
+  Cut all;
   for (size_t i = 0; i < items.size(); ++i)
     for (size_t begin = 0; begin < items[i].count; begin += kTilePositions)
-      for (size_t head = 0; head < shape.kv_heads; ++head)
-        tasks.push_back({i, head, begin, std::min(items[i].count, begin + kTilePositions)});
-  return tasks;
+      for (size_t head = 0; head < shape.kv_heads; ++head) {
+        AttentionTask task{.item = i,
+                           .kv_head = head,
+                           .begin = begin,
+                           .end = std::min(items[i].count, begin + kTilePositions),
+                           .first = 0,
+                           .last = 0};
+        const size_t context = task.Context(items[i]);
+        const bool few = task.Rows(shape) <= kFewAttentionRows;
+        const size_t piece = few ? kFewAttentionPiece : context;
+        for (; task.first < context; task.first += piece) {
+          task.last = std::min(context, task.first + piece);
+          all.tasks.push_back(task);
+        }
+        all.few = all.few || few;
+        all.cut = all.cut || piece < context;
+      }
+  return all;
 }
 
 // Multiplications of all items, for the choice between serial and parallel. A region that runs serially calls BLAS for
@@ -46,23 +66,22 @@ size_t LongestContext(std::span<const AttentionItem> items) {
 // Keys or values of one head as f32 with their row stride: in place, or converted into `scratch`.
 std::pair<const float*, size_t> AsFloats(const KvView& view, size_t head, size_t positions, size_t dim,
                                          float* scratch) {
-  if (!view.f16) return {static_cast<const float*>(view.data) + head * view.head_stride, view.row_stride};
-  const auto* half = static_cast<const uint16_t*>(view.data) + head * view.head_stride;
-  if (view.row_stride == dim) {
-    ConvertFromF16(half, scratch, positions * dim);
-  } else {
-    for (size_t p = 0; p < positions; ++p) ConvertFromF16(half + p * view.row_stride, scratch + p * dim, dim);
-  }
+  const MatrixView rows = AsMatrix(view, head, 0, positions, dim);
+  if (view.layout == Layout::kF32)
+    return {reinterpret_cast<const float*>(rows.codes), rows.stride_bytes / sizeof(float)};
+  for (size_t p = 0; p < positions; ++p) DecodeRow(rows, p, scratch + p * dim);
   return {scratch, dim};
 }
 
-// Of a tile of at most `rows` rows in f32; `copies`: keys and values may have to be converted.
+// Of a tile in f32, with room for keys and values that have to be converted.
 struct TileBuffers {
   float *q, *out, *scores, *keys, *values;
-  static size_t Floats(const AttentionShape& shape, size_t rows, size_t context, bool copies) {
-    return 2 * rows * shape.head_dim + rows * context + (copies ? 2 * context * shape.head_dim : 0);
+  static size_t Floats(const AttentionShape& shape, size_t context) {
+    const size_t rows = kTilePositions * shape.group();
+    return 2 * rows * shape.head_dim + rows * context + 2 * context * shape.head_dim;
   }
-  TileBuffers(float* base, const AttentionShape& shape, size_t rows, size_t context) {
+  TileBuffers(float* base, const AttentionShape& shape, size_t context) {
+    const size_t rows = kTilePositions * shape.group();
     q = base;
     out = q + rows * shape.head_dim;
     scores = out + rows * shape.head_dim;
@@ -73,7 +92,7 @@ struct TileBuffers {
 
 void SoftmaxRow(const AttentionShape& shape, const AttentionItem& item, const AttentionTask& task, size_t row,
                 float* scores) {
-  const size_t position = task.begin + row / shape.group(), context = item.start + task.end;
+  const size_t position = task.begin + row / shape.group(), context = task.Context(item);
   const size_t visible = item.start + position + 1;
   const float lse = Softmax(scores, shape.scale(), scores, visible);
   std::fill(scores + visible, scores + context, 0.0f);
@@ -81,22 +100,10 @@ void SoftmaxRow(const AttentionShape& shape, const AttentionItem& item, const At
     item.log_sum_exp[(task.kv_head * shape.group() + row % shape.group()) * item.count + position] = lse;
 }
 
-// Decoding: keys and values are read once, as they lie.
-void ForwardFewRows(const AttentionShape& shape, const AttentionItem& item, const AttentionTask& task,
-                    const TileBuffers& tile) {
-  const size_t dim = shape.head_dim, rows = task.Rows(shape);
-  const size_t context = item.start + task.end;
-  Gather(shape, task, item.q, item.ldq, tile.q);
-  DotRows(AsMatrix(item.k, task.kv_head, 0, context, dim), 0, context, tile.q, rows, dim, tile.scores, context);
-  for (size_t row = 0; row < rows; ++row) SoftmaxRow(shape, item, task, row, tile.scores + row * context);
-  WeightedSums(AsMatrix(item.v, task.kv_head, 0, context, dim), tile.scores, rows, context, tile.out, dim);
-  Scatter(shape, task, tile.out, item.out, item.ldo);
-}
-
 void ForwardTile(const AttentionShape& shape, const AttentionItem& item, const AttentionTask& task,
                  const TileBuffers& tile) {
   const size_t dim = shape.head_dim, rows = task.Rows(shape);
-  const size_t context = item.start + task.end;
+  const size_t context = task.Context(item);
   const auto [keys, ldk] = AsFloats(item.k, task.kv_head, context, dim, tile.keys);
   const auto [values, ldv] = AsFloats(item.v, task.kv_head, context, dim, tile.values);
   Gather(shape, task, item.q, item.ldq, tile.q);
@@ -112,27 +119,41 @@ float AttentionShape::scale() const { return 1.0f / std::sqrt(static_cast<float>
 
 void AttentionForward(Context& context, const AttentionShape& shape, std::span<const AttentionItem> items) {
   const ScopedTimer timer(context, Timed::kAttention);
-  const std::vector<AttentionTask> tasks = CutIntoTasks(shape, items);
+  const Cut all = CutIntoTasks(shape, items);
   const size_t longest = LongestContext(items);
   // What backward will read must be of the same products as its own.
   const bool bf16 =
       context.own_bf16() && std::ranges::all_of(items, [](const auto& item) { return item.log_sum_exp == nullptr; });
-  const size_t most = kTilePositions * shape.group();
-  size_t floats = bf16 ? std::max(TileBuffers::Floats(shape, kFewRows, longest, false), AttentionTileBF16Floats(shape))
-                       : TileBuffers::Floats(shape, most, longest, true);
-  floats = (floats + 15) / 16 * 16;  // whole cache lines
-  float* scratch = context.Scratch(Context::Slot::kScores, floats * static_cast<size_t>(omp_get_max_threads()));
-#pragma omp parallel for schedule(dynamic) if (WorkOf(shape, items) >= kMinParallelWork)
-  for (int64_t i = 0; i < static_cast<int64_t>(tasks.size()); ++i) {
-    const AttentionTask& task = tasks[static_cast<size_t>(i)];
-    const AttentionItem& item = items[task.item];
+  const size_t of_tile = bf16 ? AttentionTileBF16Floats(shape) : TileBuffers::Floats(shape, longest);
+  const size_t of_piece = AttentionPieceFloats(shape);
+  // A thread's buffers, whole cache lines of them, and behind those of all threads what tasks of few rows leave behind.
+  const size_t floats = (std::max(all.few ? AttentionFewRowsFloats(shape) : 0, of_tile) + 15) / 16 * 16;
+  const size_t of_threads = floats * static_cast<size_t>(omp_get_max_threads());
+  float* scratch = context.Scratch(Context::Slot::kScores, of_threads + (all.few ? of_piece * all.tasks.size() : 0));
+  float* results = scratch + of_threads;
+  const auto count = static_cast<int64_t>(all.tasks.size());
+#pragma omp parallel if (WorkOf(shape, items) >= kMinParallelWork)
+  {
     float* mine = scratch + floats * static_cast<size_t>(omp_get_thread_num());
-    if (task.Rows(shape) <= kFewRows)
-      ForwardFewRows(shape, item, task, TileBuffers(mine, shape, kFewRows, longest));
-    else if (bf16)
-      AttentionTileBF16(shape, item, task, mine);
-    else
-      ForwardTile(shape, item, task, TileBuffers(mine, shape, most, longest));
+#pragma omp for schedule(dynamic)
+    for (int64_t i = 0; i < count; ++i) {
+      const AttentionTask& task = all.tasks[static_cast<size_t>(i)];
+      const AttentionItem& item = items[task.item];
+      if (task.Rows(shape) <= kFewAttentionRows)
+        AttentionFewRows(shape, item, task, mine, results + static_cast<size_t>(i) * of_piece);
+      else if (bf16)
+        AttentionTileBF16(shape, item, task, mine);
+      else
+        ForwardTile(shape, item, task, TileBuffers(mine, shape, longest));
+    }
+    if (all.cut) {
+#pragma omp for schedule(static)
+      for (int64_t i = 0; i < count; ++i) {
+        const AttentionTask& task = all.tasks[static_cast<size_t>(i)];
+        if (task.first == 0 && task.IsCut(items[task.item]))
+          CombineAttentionPieces(shape, items[task.item], task, results + static_cast<size_t>(i) * of_piece);
+      }
+    }
   }
 }
 
@@ -160,14 +181,14 @@ void BackwardTile(const AttentionShape& shape, const AttentionItem& item, const 
   const size_t dim = shape.head_dim, group = shape.group();
   const size_t rows = task.Rows(shape);
   const size_t context = task.end;
-  const float* keys = static_cast<const float*>(item.k.data) + task.kv_head * item.k.head_stride;
-  const float* values = static_cast<const float*>(item.v.data) + task.kv_head * item.v.head_stride;
+  const auto [keys, ldk] = AsFloats(item.k, task.kv_head, context, dim, nullptr);
+  const auto [values, ldv] = AsFloats(item.v, task.kv_head, context, dim, nullptr);
   float* dk = g.dk + task.kv_head * dim;
   float* dv = g.dv + task.kv_head * dim;
   Gather(shape, task, item.q, item.ldq, tile.q);
   Gather(shape, task, g.d_out, g.ld_out, tile.d_out);
-  Gemm(false, true, rows, context, dim, 1, tile.q, dim, keys, item.k.row_stride, 0, tile.p, context);
-  Gemm(false, true, rows, context, dim, 1, tile.d_out, dim, values, item.v.row_stride, 0, tile.ds, context);
+  Gemm(false, true, rows, context, dim, 1, tile.q, dim, keys, ldk, 0, tile.p, context);
+  Gemm(false, true, rows, context, dim, 1, tile.d_out, dim, values, ldv, 0, tile.ds, context);
   for (size_t row = 0; row < rows; ++row) {
     const size_t position = task.begin + row / group, visible = position + 1;
     const size_t head = task.kv_head * group + row % group;
@@ -179,7 +200,7 @@ void BackwardTile(const AttentionShape& shape, const AttentionItem& item, const 
     std::fill(p + visible, p + context, 0.0f);
     std::fill(ds + visible, ds + context, 0.0f);
   }
-  Gemm(false, false, rows, dim, context, shape.scale(), tile.ds, context, keys, item.k.row_stride, 0, tile.dq, dim);
+  Gemm(false, false, rows, dim, context, shape.scale(), tile.ds, context, keys, ldk, 0, tile.dq, dim);
   Gemm(true, false, context, dim, rows, shape.scale(), tile.ds, context, tile.q, dim, 1, dk, g.ld_gradient);
   Gemm(true, false, context, dim, rows, 1, tile.p, context, tile.d_out, dim, 1, dv, g.ld_gradient);
   Scatter(shape, task, tile.dq, g.dq, g.ld_gradient);
@@ -201,14 +222,16 @@ void AttentionBackward(Context& context, const AttentionShape& shape, std::span<
     const size_t item = static_cast<size_t>(i) / shape.kv_heads, head = static_cast<size_t>(i) % shape.kv_heads;
     const AttentionItem& x = items[item];
     const AttentionGradients& g = gradients[item];
-    QAD_CHECK(x.start == 0 && !x.k.f16 && !x.v.f16 && x.log_sum_exp != nullptr);
+    QAD_CHECK(x.start == 0 && x.k.layout == Layout::kF32 && x.v.layout == Layout::kF32 && x.log_sum_exp != nullptr);
     for (size_t t = 0; t < x.count; ++t) {
       std::fill_n(g.dk + t * g.ld_gradient + head * shape.head_dim, shape.head_dim, 0.0f);
       std::fill_n(g.dv + t * g.ld_gradient + head * shape.head_dim, shape.head_dim, 0.0f);
     }
     const BackwardBuffers tile(scratch + floats * static_cast<size_t>(omp_get_thread_num()), shape, longest);
-    for (size_t begin = 0; begin < x.count; begin += kTilePositions)
-      BackwardTile(shape, x, g, {item, head, begin, std::min(x.count, begin + kTilePositions)}, tile);
+    for (size_t begin = 0; begin < x.count; begin += kTilePositions) {
+      const size_t end = std::min(x.count, begin + kTilePositions);
+      BackwardTile(shape, x, g, {item, head, begin, end, 0, end}, tile);
+    }
   }
 }
 

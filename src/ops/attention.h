@@ -7,21 +7,30 @@
 #include <cstdint>
 #include <span>
 
+#include "kernels/matrix.h"
 #include "ops/context.h"
 
 namespace qad {
 
 struct AttentionShape {
   size_t heads = 0, kv_heads = 0, head_dim = 0;
+  // Where tiles are multiplied in bf16, scores are f32 all the same: they are exponents, whose error is their size's.
+  bool fine_scores = false;
   size_t group() const { return heads / kv_heads; }
   float scale() const;  // 1/sqrt(head_dim)
 };
 
-// Keys or values of one sequence: element (head, position, i) at data + head·head_stride + position·row_stride + i.
+// Keys or values of one sequence: (head, position) is a row of head_dim values, head·head_stride + position·row_stride
+// bytes from `data` on, in a layout of whole rows.
 struct KvView {
-  const void* data = nullptr;
-  bool f16 = false;  // else f32
-  size_t head_stride = 0, row_stride = 0;
+  const std::byte* data = nullptr;
+  Layout layout = Layout::kF32;
+  size_t head_stride = 0, row_stride = 0;  // bytes
+
+  // f32 rows of (kv_heads, head_dim), `ld` floats apart.
+  static KvView Packed(const float* rows, size_t head_dim, size_t ld) {
+    return {reinterpret_cast<const std::byte*>(rows), Layout::kF32, head_dim * sizeof(float), ld * sizeof(float)};
+  }
 };
 
 // `count` new positions start … start+count of one sequence; position p sees keys 0 … p.

@@ -16,7 +16,8 @@ size_t Panels(size_t outputs) { return (outputs + kTileRows - 1) / kTileRows; }
 // (rows, …) buffers of one tile.
 struct Buffers {
   float *out, *scores, *top, *sum;
-  uint16_t *q, *p, *keys, *values;
+  float *fine_q = nullptr, *fine_keys = nullptr;  // only for fine scores; else q and keys
+  uint16_t *q = nullptr, *p, *keys = nullptr, *values;
   size_t ldq, floats;
 
   Buffers(float* base, const AttentionShape& shape) : ldq(2 * InputPairs(shape.head_dim)) {
@@ -32,9 +33,14 @@ struct Buffers {
     scores = take(rows * kPiece);
     top = take(rows);
     sum = take(rows);
-    q = halves(rows * ldq);
+    if (shape.fine_scores) {
+      fine_q = take(rows * dim);
+      fine_keys = take(Panels(kPiece) * kTileRows * dim);
+    } else {
+      q = halves(rows * ldq);
+      keys = halves(Panels(kPiece) * PanelValues(dim));
+    }
     p = halves(rows * kPiece);
-    keys = halves(Panels(kPiece) * PanelValues(dim));
     values = halves(Panels(dim) * PanelValues(kPiece));
     floats = at;
   }
@@ -45,6 +51,32 @@ void Round(const float* rows, size_t count, size_t n, size_t stride, uint16_t* o
     ConvertToBF16(rows + r * n, out + r * stride, n);
     std::fill(out + r * stride + n, out + (r + 1) * stride, uint16_t{0});
   }
+}
+
+// Scores of all rows with a piece's keys.
+void ScorePiece(const AttentionShape& shape, const MatrixView& keys, size_t rows, const Buffers& b) {
+  const size_t dim = shape.head_dim;
+  if (shape.fine_scores) {
+    for (size_t i = 0; i < Panels(keys.rows); ++i)
+      DecodeF32Panel(keys, i * kTileRows, b.fine_keys + i * kTileRows * dim);
+    return MultiplyPanels(F32Product{.x = b.fine_q,
+                                     .count = rows,
+                                     .ldx = dim,
+                                     .words = dim,
+                                     .panels = b.fine_keys,
+                                     .outputs = keys.rows,
+                                     .y = b.scores,
+                                     .ldy = kPiece});
+  }
+  for (size_t i = 0; i < Panels(keys.rows); ++i) DecodeBF16Panel(keys, i * kTileRows, b.keys + i * PanelValues(dim));
+  MultiplyPanels(BF16Product{.x = b.q,
+                             .count = rows,
+                             .ldx = b.ldq,
+                             .words = InputPairs(dim),
+                             .panels = b.keys,
+                             .outputs = keys.rows,
+                             .y = b.scores,
+                             .ldy = kPiece});
 }
 
 // A row's scores of a piece become powers of e, and what was summed before is scaled to the new top.
@@ -67,24 +99,19 @@ size_t AttentionTileBF16Floats(const AttentionShape& shape) { return Buffers(nul
 void AttentionTileBF16(const AttentionShape& shape, const AttentionItem& item, const AttentionTask& task,
                        float* scratch) {
   const Buffers b(scratch, shape);
-  const size_t dim = shape.head_dim, rows = task.Rows(shape), context = item.start + task.end;
-  Gather(shape, task, item.q, item.ldq, b.out);
-  Round(b.out, rows, dim, b.ldq, b.q);
+  const size_t dim = shape.head_dim, rows = task.Rows(shape), context = task.Context(item);
+  if (shape.fine_scores) {
+    Gather(shape, task, item.q, item.ldq, b.fine_q);
+  } else {
+    Gather(shape, task, item.q, item.ldq, b.out);
+    Round(b.out, rows, dim, b.ldq, b.q);
+  }
   std::fill_n(b.out, rows * dim, 0.0f);
   std::fill_n(b.top, rows, -std::numeric_limits<float>::infinity());
   std::fill_n(b.sum, rows, 0.0f);
   for (size_t first = 0; first < context; first += kPiece) {
     const size_t count = std::min(kPiece, context - first), pairs = InputPairs(count);
-    const MatrixView keys = AsMatrix(item.k, task.kv_head, first, count, dim);
-    for (size_t i = 0; i < Panels(count); ++i) DecodeBF16Panel(keys, i * kTileRows, b.keys + i * PanelValues(dim));
-    MultiplyBF16Panels({.x = b.q,
-                        .count = rows,
-                        .ldx = b.ldq,
-                        .pairs = InputPairs(dim),
-                        .panels = b.keys,
-                        .outputs = count,
-                        .y = b.scores,
-                        .ldy = kPiece});
+    ScorePiece(shape, AsMatrix(item.k, task.kv_head, first, count, dim), rows, b);
     for (size_t row = 0; row < rows; ++row) {
       const size_t position = item.start + task.begin + row / shape.group();
       const size_t visible = std::min(count, position + 1 - std::min(first, position + 1));
@@ -94,16 +121,16 @@ void AttentionTileBF16(const AttentionShape& shape, const AttentionItem& item, c
     }
     const MatrixView values = AsMatrix(item.v, task.kv_head, first, count, dim);
     for (size_t i = 0; i < Panels(dim); ++i)
-      DecodeBF16ColumnPanel(values, i * kTileRows, b.values + i * PanelValues(count));
-    MultiplyBF16Panels({.x = b.p,
-                        .count = rows,
-                        .ldx = kPiece,
-                        .pairs = pairs,
-                        .panels = b.values,
-                        .outputs = dim,
-                        .y = b.out,
-                        .ldy = dim,
-                        .accumulate = true});
+      DecodeBF16ColumnPanel(values, i * kTileRows, 0, count, b.values + i * PanelValues(count));
+    MultiplyPanels(BF16Product{.x = b.p,
+                               .count = rows,
+                               .ldx = kPiece,
+                               .words = pairs,
+                               .panels = b.values,
+                               .outputs = dim,
+                               .y = b.out,
+                               .ldy = dim,
+                               .accumulate = true});
   }
   for (size_t row = 0; row < rows; ++row)
     for (size_t i = 0; i < dim; ++i) b.out[row * dim + i] /= b.sum[row];

@@ -49,13 +49,20 @@ struct Sequence {
 
 constexpr AttentionShape kShapes[] = {{1, 1, 1}, {2, 2, 5}, {3, 1, 64}, {4, 2, 16}, {9, 3, 8}, {2, 1, 33}};
 
-// What the operation sees of a sequence: f32 or f16 keys in a cache's order, rows with a stride of their own.
+// As stored in a layout.
+float Rounded(double x, Layout layout) {
+  const auto value = static_cast<float>(x);
+  if (layout == Layout::kF32) return value;
+  return layout == Layout::kF16 ? F16ToFloat(FloatToF16(value)) : BF16ToFloat(FloatToBF16(value));
+}
+
+// What the operation sees of a sequence: keys in a cache's order, rows with a stride of their own.
 struct Placed {
   std::vector<float> q, k, v, out, lse;
   std::vector<uint16_t> k16, v16;
   AttentionItem item;
 
-  Placed(const Sequence& s, bool f16) {
+  Placed(const Sequence& s, Layout layout) {
     const size_t dim = s.shape.head_dim, width = s.shape.heads * dim, positions = s.start + s.count;
     q.resize(s.count * (width + 3));
     for (size_t t = 0; t < s.count; ++t)
@@ -69,15 +76,19 @@ struct Placed {
           k[(h * capacity + p) * dim + i] = static_cast<float>(s.k[(p * s.shape.kv_heads + h) * dim + i]);
           v[(h * capacity + p) * dim + i] = static_cast<float>(s.v[(p * s.shape.kv_heads + h) * dim + i]);
         }
-    for (const float x : k) k16.push_back(FloatToF16(x));
-    for (const float x : v) v16.push_back(FloatToF16(x));
+    const auto half = [&](float x) { return layout == Layout::kF16 ? FloatToF16(x) : FloatToBF16(x); };
+    for (const float x : k) k16.push_back(half(x));
+    for (const float x : v) v16.push_back(half(x));
     out.assign(s.count * (width + 1), 7);
     lse.resize(s.shape.heads * s.count);
-    const auto view = [&](const std::vector<float>& wide, const std::vector<uint16_t>& half) {
-      return KvView{.data = f16 ? static_cast<const void*>(half.data()) : wide.data(),
-                    .f16 = f16,
-                    .head_stride = capacity * dim,
-                    .row_stride = dim};
+    const auto view = [&](const std::vector<float>& wide, const std::vector<uint16_t>& halves) {
+      const size_t row = LayoutRowBytes(layout, dim);
+      const bool whole = layout == Layout::kF32;
+      return KvView{
+          .data = reinterpret_cast<const std::byte*>(whole ? static_cast<const void*>(wide.data()) : halves.data()),
+          .layout = layout,
+          .head_stride = capacity * row,
+          .row_stride = row};
     };
     item = {.q = q.data(),
             .ldq = width + 3,
@@ -102,27 +113,29 @@ std::vector<float> WithStride(const Doubles& values, size_t width) {
 
 TEST(Attention, ForwardEqualsTheReference) {
   for (const AttentionShape& shape : kShapes) {
-    for (const bool f16 : {false, true}) {
+    for (const Layout layout : {Layout::kF32, Layout::kF16, Layout::kBF16}) {
       std::vector<Sequence> sequences;
       uint64_t stream = 0;
       for (const size_t start : {0, 1, 7, 100})
         for (const size_t count : {1, 2, 3, 8, 31, 32, 33, 70}) sequences.emplace_back(shape, start, count, ++stream);
-      if (f16)
-        for (Sequence& s : sequences)
-          for (Doubles* values : {&s.k, &s.v})
-            for (double& x : *values) x = static_cast<double>(F16ToFloat(FloatToF16(static_cast<float>(x))));
+      // Few rows, whose context is cut into pieces of 128; some rows of a tile may see nothing of the last one.
+      for (const size_t start : {126, 127, 128, 254, 300})
+        for (const size_t count : {1, 3, 5}) sequences.emplace_back(shape, start, count, ++stream);
+      for (Sequence& s : sequences)
+        for (Doubles* values : {&s.k, &s.v})
+          for (double& x : *values) x = static_cast<double>(Rounded(x, layout));
       std::vector<std::vector<float>> first;
       for (const int threads : {1, 2, 3}) {
         Context context(Numerics::kExact, threads);
         std::vector<Placed> placed;
         std::vector<AttentionItem> items;
-        for (const Sequence& s : sequences) items.push_back(placed.emplace_back(s, f16).item);
+        for (const Sequence& s : sequences) items.push_back(placed.emplace_back(s, layout).item);
         AttentionForward(context, shape, items);
         for (size_t i = 0; i < sequences.size(); ++i) {
           const size_t width = shape.heads * shape.head_dim;
           // Scores reach 10; their rounding of some 10·√dim/2 eps is the relative error of e^score and of the mixture.
           EXPECT_TRUE(AllClose(placed[i].out, WithStride(sequences[i].Attend(), width), 2e-5))
-              << i << " " << shape.heads << " " << f16;
+              << i << " " << shape.heads << " " << LayoutName(layout);
           if (first.size() <= i) first.push_back(placed[i].out);
           EXPECT_EQ(placed[i].out, first[i]) << threads << " threads";
         }
@@ -132,7 +145,8 @@ TEST(Attention, ForwardEqualsTheReference) {
 }
 
 // What rounding queries, keys, values and probabilities to bf16 (2^-9 each) can do to the outputs: a score moves by
-// less than d = 2^-8 Σ|q k|·scale, a probability by the factor e^(2d), and the mixture is rounded twice more.
+// less than d = 2^-8 Σ|q k|·scale (not at all, where they are fine), a probability by the factor e^(2d), and the
+// mixture is rounded twice more.
 Doubles RoundingBounds(const Sequence& s) {
   const size_t dim = s.shape.head_dim, width = s.shape.heads * dim, kv_width = s.shape.kv_heads * dim;
   Sequence sizes = s;
@@ -141,7 +155,7 @@ Doubles RoundingBounds(const Sequence& s) {
   for (size_t t = 0; t < s.count; ++t)
     for (size_t h = 0; h < s.shape.heads; ++h) {
       double most = 0;
-      for (size_t j = 0; j <= s.start + t; ++j) {
+      for (size_t j = 0; j <= s.start + t && !s.shape.fine_scores; ++j) {
         double size = 0;
         for (size_t i = 0; i < dim; ++i)
           size += std::fabs(s.q[t * width + h * dim + i] * s.k[j * kv_width + h / s.shape.group() * dim + i]);
@@ -153,8 +167,10 @@ Doubles RoundingBounds(const Sequence& s) {
 }
 
 TEST(Attention, FastModeKeepsTheBoundOfItsRounding) {
-  for (const bool f16 : {false, true})
-    for (const AttentionShape& shape : kShapes) {
+  for (const auto& [layout, fine] :
+       {std::pair{Layout::kF32, false}, {Layout::kF16, false}, {Layout::kF32, true}, {Layout::kF16, true}})
+    for (AttentionShape shape : kShapes) {
+      shape.fine_scores = fine;
       Context context(Numerics::kFast, 2);
       std::vector<Sequence> sequences;
       uint64_t stream = 0;
@@ -163,7 +179,7 @@ TEST(Attention, FastModeKeepsTheBoundOfItsRounding) {
       std::vector<Placed> placed;
       std::vector<AttentionItem> items;
       for (const Sequence& s : sequences) {
-        items.push_back(placed.emplace_back(s, f16).item);
+        items.push_back(placed.emplace_back(s, layout).item);
         items.back().log_sum_exp = nullptr;
       }
       AttentionForward(context, shape, items);
@@ -192,7 +208,7 @@ TEST(Attention, FastModeSeesEveryKey) {
     for (double& x : s.q) x = 1;
     for (size_t p = 0; p < kPositions; ++p)
       for (size_t i = 0; i < 16; ++i) s.k[p * 16 + i] = p == key ? 8 : 0;  // a score of 32, the others 0
-    Placed placed(s, true);
+    Placed placed(s, Layout::kF16);
     placed.item.log_sum_exp = nullptr;
     AttentionForward(context, shape, {&placed.item, 1});
     for (size_t t = key; t < kPositions; ++t)
@@ -209,7 +225,7 @@ TEST(Attention, ItemsDoNotFeelEachOther) {
   const Sequence a(shape, 0, 40, 1), b(shape, 9, 1, 2);
   for (const Numerics numerics : {Numerics::kExact, Numerics::kFast}) {
     Context context(numerics, 2);
-    Placed alone_a(a, true), alone_b(b, true), both_a(a, true), both_b(b, true);
+    Placed alone_a(a, Layout::kF16), alone_b(b, Layout::kF16), both_a(a, Layout::kF16), both_b(b, Layout::kF16);
     for (Placed* placed : {&alone_a, &alone_b, &both_a, &both_b}) placed->item.log_sum_exp = nullptr;
     AttentionForward(context, shape, {&alone_a.item, 1});
     AttentionForward(context, shape, {&alone_b.item, 1});
@@ -243,15 +259,12 @@ struct Packed {
     lse.resize(s.count * s.shape.heads);
     d_out = Normals(out.size(), 1000 + stream);
     d_rows.assign(rows.size(), NAN);  // overwritten, the contract says
-    const auto view = [&](size_t offset) {
-      return KvView{.data = rows.data() + offset, .f16 = false, .head_stride = s.shape.head_dim, .row_stride = width};
-    };
     item = {.q = rows.data(),
             .ldq = width,
             .count = s.count,
             .start = 0,
-            .k = view(q_width),
-            .v = view(q_width + kv_width),
+            .k = KvView::Packed(rows.data() + q_width, s.shape.head_dim, width),
+            .v = KvView::Packed(rows.data() + q_width + kv_width, s.shape.head_dim, width),
             .out = out.data(),
             .ldo = q_width,
             .log_sum_exp = lse.data()};

@@ -13,9 +13,17 @@ namespace qad {
 
 inline constexpr size_t kTilePositions = 32;  // rows of a tile are positions × heads of the group
 
+// Up to so many rows a tile is a few dot products (decoding): keys and values are read once, as they lie, a piece of
+// the context to a task. Pieces are small enough that the few heads of one sequence keep all threads busy.
+inline constexpr size_t kFewAttentionRows = 16, kFewAttentionPiece = 128;
+
 struct AttentionTask {
   size_t item, kv_head, begin, end;  // query positions begin … end of the item
+  size_t first, last;                // of the context: all of it, or a piece
   size_t Rows(const AttentionShape& shape) const { return (end - begin) * shape.group(); }
+  size_t Context(const AttentionItem& of) const { return of.start + end; }
+  bool IsCut(const AttentionItem& of) const { return last - first < Context(of); }
+  size_t Pieces(const AttentionItem& of) const { return (Context(of) + kFewAttentionPiece - 1) / kFewAttentionPiece; }
 };
 
 // Gathers (position, head of group) rows of `from` into contiguous (rows, dim).
@@ -35,14 +43,21 @@ inline void Scatter(const AttentionShape& shape, const AttentionTask& task, cons
 
 // Keys or values of one head, `count` positions from `first` on, as rows of a matrix.
 inline MatrixView AsMatrix(const KvView& view, size_t head, size_t first, size_t count, size_t dim) {
-  const size_t element = view.f16 ? sizeof(uint16_t) : sizeof(float);
-  return {
-      .layout = view.f16 ? Layout::kF16 : Layout::kF32,
-      .rows = count,
-      .cols = dim,
-      .codes = static_cast<const std::byte*>(view.data) + (head * view.head_stride + first * view.row_stride) * element,
-      .stride_bytes = view.row_stride * element};
+  return {.layout = view.layout,
+          .rows = count,
+          .cols = dim,
+          .codes = view.data + head * view.head_stride + first * view.row_stride,
+          .stride_bytes = view.row_stride};
 }
+
+// A tile of a few rows against a piece of the context, in f32. `result` is (AttentionPieceFloats); where the context is
+// not cut the item's output is written, else by Combine from the results of all pieces, one after another.
+void AttentionFewRows(const AttentionShape& shape, const AttentionItem& item, const AttentionTask& task, float* scratch,
+                      float* result);
+void CombineAttentionPieces(const AttentionShape& shape, const AttentionItem& item, const AttentionTask& task,
+                            float* results);
+size_t AttentionFewRowsFloats(const AttentionShape& shape);  // of scratch
+size_t AttentionPieceFloats(const AttentionShape& shape);
 
 // A tile with bf16 products and f32 sums, a piece of the context at a time (Milakov and Gimelshein 2018; Dao et al.
 // 2022): memory does not grow with the context. Only where HasBF16Dot(). `scratch` is aligned to a cache line.

@@ -47,14 +47,14 @@ double PanelRate(int threads) {
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (int t = 0; t < threads; ++t)
       for (size_t i = 0; i < kRepeat; ++i)
-        MultiplyBF16Panels({.x = x.data(),
-                            .count = kRows,
-                            .ldx = 2 * kPairs,
-                            .pairs = kPairs,
-                            .panels = panels.data(),
-                            .outputs = kOutputs,
-                            .y = y.data() + static_cast<size_t>(t) * kRows * kOutputs,
-                            .ldy = kOutputs});
+        MultiplyPanels(BF16Product{.x = x.data(),
+                                   .count = kRows,
+                                   .ldx = 2 * kPairs,
+                                   .words = kPairs,
+                                   .panels = panels.data(),
+                                   .outputs = kOutputs,
+                                   .y = y.data() + static_cast<size_t>(t) * kRows * kOutputs,
+                                   .ldy = kOutputs});
   });
   return 2.0 * threads * kRepeat * kRows * kOutputs * 2 * kPairs / seconds * 1e-9;
 }

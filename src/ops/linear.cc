@@ -13,9 +13,8 @@ namespace {
 
 // Up to this many rows the weights are streamed once by our own dot products; beyond, a dense product pays.
 constexpr size_t kFewRows = 8;
-// In fast mode dot products go on up to here, and a batch of sequences is computed as each of them alone. Those of
-// integer weights take activations as int8; prompts are longer, and are multiplied in bf16, whose error is far smaller
-// (docs/performance.md).
+// In fast mode dot products with integer weights go on up to here, with activations as int8; prompts are longer, and
+// are multiplied in bf16, whose error is far smaller (docs/performance.md).
 constexpr size_t kFewFastRows = 16;
 constexpr size_t kRowsPerTask = kTileRows;  // outputs a thread takes at a time: work is cut by shape
 
@@ -52,19 +51,14 @@ void FewRowsInt8(const MatrixView& w, const QuantizedRows& x, float* y, size_t l
   ForRowTasks(w, x.count, [&](size_t begin, size_t end) { DotRowsInt8(w, begin, end, x, y, ldy); });
 }
 
-void FewRowsBF16(const MatrixView& w, const BF16Rows& x, float* y, size_t ldy) {
-  ForRowTasks(w, x.count, [&](size_t begin, size_t end) { DotRowsBF16(w, begin, end, x, y, ldy); });
-}
-
 // The rule of which product a part is multiplied by.
-enum class Path : uint8_t { kFewExact, kFewInteger, kFewBF16, kMany };
+enum class Path : uint8_t { kFewExact, kFewInteger, kMany };
 
 Path PathOf(const Context& context, const MatrixView& part, size_t count) {
   const bool fast = context.numerics == Numerics::kFast;
   if (fast && IsInteger(part.layout)) return count <= kFewFastRows ? Path::kFewInteger : Path::kMany;
-  // Matrices too narrow for a vector of inputs have dot products of their own.
-  if (context.own_bf16() && part.layout == Layout::kBF16 && part.cols >= kBlock)
-    return count <= kFewFastRows ? Path::kFewBF16 : Path::kMany;
+  // Panels in place are as good for one row as for many, but not worth rounding activations for where they are narrow.
+  if (context.own_bf16() && part.layout == Layout::kBF16Tile && part.cols >= kBlock) return Path::kMany;
   return count <= kFewRows ? Path::kFewExact : Path::kMany;
 }
 
@@ -89,9 +83,6 @@ void BaseForward(Context& context, const Linear& linear, const Rows& x, float* y
       case Path::kFewInteger:
         if (quantized.codes == nullptr) quantized = Quantize(context, x, linear.in);
         FewRowsInt8(part, quantized, out, ldy);
-        break;
-      case Path::kFewBF16:
-        FewRowsBF16(part, {many.bf16(), x.count, many.bf16_stride()}, out, ldy);
         break;
       case Path::kMany:
         ManyRows(context, part, many, out, ldy, accumulate);

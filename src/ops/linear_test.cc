@@ -102,12 +102,14 @@ std::vector<Case> Cases() {
     cases.push_back({{layout}, super ? size_t{256} : 64, 33, false, false});
     cases.push_back({{layout}, super ? size_t{512} : 96, 17, true, true});
   }
-  cases.push_back({{Layout::kF32, Layout::kBF16, Layout::kInt8Row}, 37, 9, true, true});
+  cases.push_back({{Layout::kF32, Layout::kBF16Tile, Layout::kInt8Row}, 37, 9, true, true});
   cases.push_back({{Layout::kInt4Block, Layout::kInt8Block, Layout::kF16}, 64, 21, true, true});
   cases.push_back({{Layout::kF32}, 1, 1, true, true});
-  cases.push_back({{Layout::kBF16}, 50, 600, false, false});  // more rows than a panel
+  cases.push_back({{Layout::kBF16Tile}, 50, 600, false, false});  // more rows than a panel
   cases.push_back({{Layout::kInt8Row}, 50, 600, true, true});
   cases.push_back({{Layout::kInt4Block}, 64, 600, false, false});
+  for (const Layout layout : {Layout::kInt8Row, Layout::kBF16Tile})  // more than backward takes at once
+    cases.push_back({{layout}, 34, 2100, false, false});
   return cases;
 }
 
@@ -239,7 +241,8 @@ TEST(Linear, BackwardIsTheSlopeOfForward) {
 TEST(Linear, BackwardIsEqualForAnyThreads) {
   for (const Numerics numerics : {Numerics::kExact, Numerics::kFast}) {
     std::vector<Case> cases = Cases();
-    cases.push_back({{Layout::kBF16}, 576, 1536, false, true});  // large enough for every library to use its threads
+    cases.push_back(
+        {{Layout::kBF16Tile}, 576, 1536, false, true});  // large enough for every library to use its threads
     for (const Case& c : cases) {
       const size_t m = c.in == 576 ? 256 : 48;
       std::vector<float> first, first_a;

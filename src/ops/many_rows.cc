@@ -14,6 +14,8 @@ namespace {
 constexpr size_t kPanelRows = 512;           // outputs decoded at a time for oneDNN
 constexpr size_t kTaskRows = 2 * kTileRows;  // outputs of a task of our own kernel: two panels, which stay in L2
 
+constexpr size_t kBackwardRows = 2048;  // inputs of a product with Wᵀ at a time
+
 // bf16 copies of rows, contiguous (count, stride ≥ n), filled up with zeros.
 const uint16_t* ToBF16(Context& context, const Rows& x, size_t n, size_t stride) {
   auto* out = reinterpret_cast<uint16_t*>(context.Scratch(Context::Slot::kActivations, (x.count * stride + 1) / 2));
@@ -33,13 +35,10 @@ struct Panel {
   bool scale_outputs = false;  // kInt8Row in bf16: codes only, the row scales are applied to the product
 };
 
-bool InPlace(const MatrixView& w, MatmulType type) {
-  return w.layout == (type == MatmulType::kF32 ? Layout::kF32 : Layout::kBF16);
-}
+bool InPlace(const MatrixView& w, MatmulType type) { return type == MatmulType::kF32 && w.layout == Layout::kF32; }
 
 Panel DecodePanel(Context& context, const MatrixView& w, size_t begin, size_t rows, MatmulType type) {
-  const size_t element = type == MatmulType::kF32 ? sizeof(float) : sizeof(uint16_t);
-  if (InPlace(w, type)) return {w.codes + begin * w.stride_bytes, w.stride_bytes / element};
+  if (InPlace(w, type)) return {w.codes + begin * w.stride_bytes, w.stride_bytes / sizeof(float)};
   float* panel = context.Scratch(Context::Slot::kPanel, rows * w.cols);
 #pragma omp parallel for schedule(static) if (Pays(rows, w.cols, 1))
   for (int64_t row = 0; row < static_cast<int64_t>(rows); ++row) {
@@ -79,8 +78,8 @@ void MultiplyDense(Context& context, const MatrixView& w, const MatmulArguments&
   }
 }
 
-// A thread decodes two panels at a time and multiplies all rows with them.
-void MultiplyPanels(Context& context, const MatrixView& w, const BF16Product& activations) {
+// A thread takes two panels at a time, decoded where they are not in place, and multiplies all rows with them.
+void MultiplyInPanels(Context& context, const MatrixView& w, const BF16Product& activations) {
   const size_t values = PanelValues(w.cols), floats = values * (kTaskRows / kTileRows) / 2;
   float* scratch = context.Scratch(Context::Slot::kPanel, floats * static_cast<size_t>(omp_get_max_threads()));
   const auto tasks = static_cast<int64_t>((w.rows + kTaskRows - 1) / kTaskRows);
@@ -89,12 +88,13 @@ void MultiplyPanels(Context& context, const MatrixView& w, const BF16Product& ac
     const size_t begin = static_cast<size_t>(task) * kTaskRows;
     auto* panels = reinterpret_cast<uint16_t*>(scratch + floats * static_cast<size_t>(omp_get_thread_num()));
     BF16Product product = activations;
-    product.panels = panels;
+    product.panels = DecodeBF16Panel(w, begin, panels);
+    product.from_memory = product.panels != panels;
     product.outputs = std::min(kTaskRows, w.rows - begin);
-    for (size_t r = 0; r < product.outputs; r += kTileRows, panels += values) DecodeBF16Panel(w, begin + r, panels);
+    if (product.outputs > kTileRows) DecodeBF16Panel(w, begin + kTileRows, panels + values);
     if (w.layout == Layout::kInt8Row) product.scales = w.row_scales + begin;
     product.y = activations.y + begin;
-    MultiplyBF16Panels(product);
+    MultiplyPanels(product);
   }
 }
 
@@ -118,14 +118,14 @@ const uint16_t* Activations::bf16() {
 void ManyRows(Context& context, const MatrixView& w, Activations& x, float* y, size_t ldy, bool accumulate) {
   const Rows& rows = x.rows();
   if (ManyRowsAdds(context, w))
-    return MultiplyPanels(context, w,
-                          {.x = x.bf16(),
-                           .count = rows.count,
-                           .ldx = x.bf16_stride(),
-                           .pairs = InputPairs(w.cols),
-                           .y = y,
-                           .ldy = ldy,
-                           .accumulate = accumulate});
+    return MultiplyInPanels(context, w,
+                            {.x = x.bf16(),
+                             .count = rows.count,
+                             .ldx = x.bf16_stride(),
+                             .words = InputPairs(w.cols),
+                             .y = y,
+                             .ldy = ldy,
+                             .accumulate = accumulate});
   QAD_CHECK(!accumulate);
   MatmulArguments product{.type = ProductType(context, w), .m = rows.count, .a = rows.data, .lda = rows.stride};
   if (product.type == MatmulType::kBF16) {
@@ -135,8 +135,43 @@ void ManyRows(Context& context, const MatrixView& w, Activations& x, float* y, s
   MultiplyDense(context, w, product, y, ldy);
 }
 
+namespace {
+
+// A thread decodes two panels of Wᵀ at a time, a stretch of its rows so long that they stay in L2, and multiplies all
+// rows of gradients with them.
+void MultiplyInColumnPanels(Context& context, const MatrixView& w, const Rows& dy, float* dx, size_t ldx) {
+  const size_t stretch = std::min(w.rows, kBackwardRows), stride = 2 * InputPairs(w.rows);
+  const size_t values = PanelValues(stretch), floats = values * (kTaskRows / kTileRows) / 2;
+  const uint16_t* x = ToBF16(context, dy, w.rows, stride);
+  float* scratch = context.Scratch(Context::Slot::kPanel, floats * static_cast<size_t>(omp_get_max_threads()));
+  const auto tasks = static_cast<int64_t>((w.cols + kTaskRows - 1) / kTaskRows);
+#pragma omp parallel for schedule(static) if (Pays(w.cols, w.rows, dy.count))
+  for (int64_t task = 0; task < tasks; ++task) {
+    const size_t column = static_cast<size_t>(task) * kTaskRows;
+    auto* panels = reinterpret_cast<uint16_t*>(scratch + floats * static_cast<size_t>(omp_get_thread_num()));
+    for (size_t begin = 0; begin < w.rows; begin += stretch) {
+      const size_t end = std::min(w.rows, begin + stretch);
+      const BF16Product product{.x = x + begin,
+                                .count = dy.count,
+                                .ldx = stride,
+                                .words = InputPairs(end - begin),
+                                .panels = panels,
+                                .outputs = std::min(kTaskRows, w.cols - column),
+                                .y = dx + column,
+                                .ldy = ldx,
+                                .accumulate = true};
+      for (size_t i = 0; i < product.outputs; i += kTileRows)
+        DecodeBF16ColumnPanel(w, column + i, begin, end, panels + i / kTileRows * PanelValues(end - begin));
+      MultiplyPanels(product);
+    }
+  }
+}
+
+}  // namespace
+
 // W as it lies is the (k, n) operand.
 void ManyRowsBackward(Context& context, const MatrixView& w, const Rows& dy, float* dx, size_t ldx) {
+  if (ManyRowsAdds(context, w)) return MultiplyInColumnPanels(context, w, dy, dx, ldx);
   MatmulArguments product{.type = ProductType(context, w),
                           .m = dy.count,
                           .n = w.cols,
