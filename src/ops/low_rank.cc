@@ -3,11 +3,10 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 #include <vector>
 
-#include "base/random.h"
+#include "kernels/dropout.h"
 #include "ops/gemm.h"
 
 namespace qad {
@@ -22,36 +21,15 @@ constexpr size_t kSerialRows = 8;
 
 size_t Tasks(size_t n, size_t step) { return (n + step - 1) / step; }
 
-// Factors of an adapter's input: element (row, i) of (m, in) draws number row·in + i.
-class Mask {
- public:
-  Mask(const Dropout& dropout, size_t in)
-      : in_(in),
-        key_(MixBits(MixBits(dropout.seed) ^ dropout.stream)),
-        threshold_(static_cast<uint64_t>(std::ceil(static_cast<double>(dropout.p) * 0x1p53))),
-        kept_(1.0f / (1.0f - dropout.p)) {}
-
-  bool active() const { return threshold_ > 0; }
-
-  // out (rows, columns) = x ∘ mask, for the part of (m, in) that begins at (row, column).
-  void Apply(const float* x, size_t ldx, size_t row, size_t column, size_t rows, size_t columns, float* out) const {
-    for (size_t r = 0; r < rows; ++r)
-      for (size_t i = 0; i < columns; ++i)
-        out[r * columns + i] = x[(row + r) * ldx + column + i] * Factor((row + r) * in_ + column + i);
+// The part of an adapter's input (m, in) that begins at (row, column), as (rows, columns), dropped: element (row, i)
+// draws number row·in + i.
+struct Input {
+  const float* x;
+  size_t ldx, in;
+  void Drop(const DropoutMask& mask, size_t row, size_t column, size_t rows, size_t columns, float* out) const {
+    for (size_t r = row; r < row + rows; ++r, out += columns)
+      ApplyDropout(mask, r * in + column, x + r * ldx + column, out, columns);
   }
-  // dx += gradient (rows, in) ∘ mask.
-  void AddThrough(const float* gradient, size_t row, size_t rows, float* dx, size_t ldx) const {
-    for (size_t r = 0; r < rows; ++r)
-      for (size_t i = 0; i < in_; ++i) dx[(row + r) * ldx + i] += gradient[r * in_ + i] * Factor((row + r) * in_ + i);
-  }
-
- private:
-  // RandomUniform(seed, stream, index) < p, with all that does not depend on the index done before.
-  float Factor(uint64_t index) const { return (MixBits(key_ ^ index) >> 11) < threshold_ ? 0.0f : kept_; }
-
-  size_t in_;
-  uint64_t key_, threshold_;
-  float kept_;
 };
 
 // `floats` for each thread.
@@ -70,7 +48,7 @@ void LowRankForward(Context& context, const Linear& linear, const float* x, size
   if (linear.adapters.empty()) return;
   const ScopedTimer timer(context, Timed::kAdapter);
   if (tape == nullptr) tape = context.Scratch(Context::Slot::kAdapter, LowRankTapeFloats(linear, m));
-  const Mask mask(dropout, linear.in);
+  const DropoutMask mask(dropout.p, dropout.seed, dropout.stream);
   const ThreadScratch scratch(context, mask.active() ? std::min(m, kRows) * linear.in : 0);
   const auto tasks = static_cast<int64_t>(Tasks(m, kRows));
 #pragma omp parallel for schedule(static) if (m > kSerialRows)
@@ -80,7 +58,7 @@ void LowRankForward(Context& context, const Linear& linear, const float* x, size
     size_t ld = ldx;
     if (mask.active()) {
       float* dropped = scratch.mine();
-      mask.Apply(x, ldx, row, 0, rows, linear.in, dropped);
+      Input{x, ldx, linear.in}.Drop(mask, row, 0, rows, linear.in, dropped);
       input = dropped;
       ld = linear.in;
     }
@@ -99,7 +77,7 @@ namespace {
 
 // dz = s · dy B and dx̃ += dz A, a block of rows at a time; dz of every adapter lies as the tape does.
 void InputGradients(const Linear& linear, const float* dy, size_t m, size_t ldy, float* dz, float* dx, size_t ldx,
-                    const Mask& mask, const ThreadScratch& scratch) {
+                    const DropoutMask& mask, const ThreadScratch& scratch) {
   const auto tasks = static_cast<int64_t>(Tasks(m, kRows));
 #pragma omp parallel for schedule(static) if (m > kSerialRows)
   for (int64_t task = 0; task < tasks; ++task) {
@@ -117,7 +95,8 @@ void InputGradients(const Linear& linear, const float* dy, size_t m, size_t ldy,
         Gemm(false, false, rows, linear.in, r, 1, z + row * r, r, adapter.a, linear.in, 1, dx + row * ldx, ldx);
       z += m * r;
     }
-    if (through != nullptr) mask.AddThrough(through, row, rows, dx, ldx);
+    for (size_t k = 0; through != nullptr && k < rows; ++k)
+      AddThroughDropout(mask, (row + k) * linear.in, through + k * linear.in, dx + (row + k) * ldx, linear.in);
   }
 }
 
@@ -139,7 +118,7 @@ std::vector<Slice> SlicesOf(const Linear& linear) {
 
 // dA += dzᵀ x̃ and dB += s · dyᵀ z, each task summing over all rows.
 void MatrixGradients(const Linear& linear, const float* x, size_t ldx, const float* tape, const float* dz,
-                     const float* dy, size_t m, size_t ldy, const Mask& mask, const ThreadScratch& scratch) {
+                     const float* dy, size_t m, size_t ldy, const DropoutMask& mask, const ThreadScratch& scratch) {
   const std::vector<Slice> slices = SlicesOf(linear);
   std::vector<size_t> places;  // where an adapter's share of the tape begins
   size_t place = 0;
@@ -155,19 +134,23 @@ void MatrixGradients(const Linear& linear, const float* x, size_t ldx, const flo
            tape + places[slice.adapter], r, 1, adapter.b_gradient + slice.begin * r, r);
       continue;
     }
-    const float* input = x + slice.begin;
-    size_t ld = ldx;
-    if (mask.active()) {
-      float* dropped = scratch.mine();
-      mask.Apply(x, ldx, 0, slice.begin, m, slice.count, dropped);
-      input = dropped;
-      ld = slice.count;
-    }
-    for (size_t a = 0; a < linear.adapters.size(); ++a) {
-      const LowRank& adapter = linear.adapters[a];
-      if (adapter.a_gradient == nullptr) continue;
-      Gemm(true, false, adapter.rank, slice.count, m, 1, dz + places[a], adapter.rank, input, ld, 1,
-           adapter.a_gradient + slice.begin, linear.in);
+    // A block of rows at a time, which stays in the cache.
+    for (size_t row = 0; row < m; row += kRows) {
+      const size_t rows = std::min(kRows, m - row);
+      const float* input = x + row * ldx + slice.begin;
+      size_t ld = ldx;
+      if (mask.active()) {
+        float* dropped = scratch.mine();
+        Input{x, ldx, linear.in}.Drop(mask, row, slice.begin, rows, slice.count, dropped);
+        input = dropped;
+        ld = slice.count;
+      }
+      for (size_t a = 0; a < linear.adapters.size(); ++a) {
+        const LowRank& adapter = linear.adapters[a];
+        if (adapter.a_gradient == nullptr) continue;
+        Gemm(true, false, adapter.rank, slice.count, rows, 1, dz + places[a] + row * adapter.rank, adapter.rank, input,
+             ld, 1, adapter.a_gradient + slice.begin, linear.in);
+      }
     }
   }
 }
@@ -179,8 +162,8 @@ void LowRankBackward(Context& context, const Linear& linear, const float* x, siz
                      const float* dy, size_t m, size_t ldy, float* dx, size_t ldx_gradient, const Dropout& dropout) {
   if (linear.adapters.empty()) return;
   const ScopedTimer timer(context, Timed::kAdapter);
-  const Mask mask(dropout, linear.in);
-  const size_t each = mask.active() ? std::max(std::min(m, kRows) * linear.in, m * std::min(kColumns, linear.in)) : 0;
+  const DropoutMask mask(dropout.p, dropout.seed, dropout.stream);
+  const size_t each = mask.active() ? std::min(m, kRows) * linear.in : 0;
   const ThreadScratch scratch(context, each);
   float* dz = context.Scratch(Context::Slot::kAdapter, LowRankTapeFloats(linear, m));
   InputGradients(linear, dy, m, ldy, dz, dx, ldx_gradient, mask, scratch);
