@@ -106,8 +106,9 @@ void Register() {
       for (const Product product : {Product::kExact, Product::kInt8, Product::kPanels})
         for (const size_t count : {size_t{1}, kMostRows}) {
           if (product == Product::kInt8 && !IsInteger(layout)) continue;
-          if (product == Product::kPanels && (count == 1 || !HasBF16Dot() || target != SupportedTargets().front()))
-            continue;
+          // Panels in place are for one row, too.
+          if (product == Product::kPanels && (!HasBF16Dot() || target != SupportedTargets().front())) continue;
+          if (product == Product::kPanels && count == 1 && layout != Layout::kBF16Tile) continue;
           const std::string name = LayoutName(layout) + std::string(kNames[static_cast<int>(product)]) + target +
                                    "/rows:" + std::to_string(count);
           benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {

@@ -31,8 +31,8 @@ def copy_metadata(source, writer):
     for name, entry in gguf.GGUFReader(source).fields.items():
         if not name.startswith(KEPT):
             continue
-        kind = entry.types[0]
-        writer.add_key_value(name, entry.contents(), kind, entry.types[-1] if kind is gguf.GGUFValueType.ARRAY else None)
+        kind, of = entry.types[0], entry.types[-1]
+        writer.add_key_value(name, entry.contents(), kind, of if kind is gguf.GGUFValueType.ARRAY else None)
 
 
 def shapes(vocab):

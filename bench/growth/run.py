@@ -2,8 +2,8 @@
 
     scripts/interop once, then   ~/.cache/qad/venv/bin/python bench/growth/run.py [--repetitions 3] [PART…]
 
-Every row is one `qad bench` process with the share of what the machine could do, measured in that process. Prints
-Markdown tables for docs/performance.md.
+Speeds come from `qad bench`, each with the share of what the machine could do in that very process: of reading a buffer
+of the weights' size, and of bf16 products on operands in the cache. Prints Markdown tables for docs/performance.md.
 """
 
 import argparse
@@ -18,6 +18,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CACHE = pathlib.Path(os.environ.get("QAD_CACHE", "~/.cache/qad")).expanduser()
 QAD = ROOT / "build" / "release" / "qad"
 SMOLLM2 = CACHE / "models" / "smollm2-135m-instruct.gguf"
+GENERATED = 64
+LONG = 8192 - GENERATED  # what SmolLM2's positions leave room for
+WEIGHTS = ((), ("--format", "bf16"))  # as stored in Q4_1, and decoded
 LICENCES = ("GPL-3", "LGPL-2.1", "MPL-2.0", "Apache-2.0", "GFDL-1.3")
 
 
@@ -37,7 +40,7 @@ def prefill(repetitions, model, tokens, *flags):
 
 
 def decode(repetitions, model, depth, *flags):
-    return bench(repetitions, model, "--prompt", 0, "--generate", 64, "--depth", depth, *flags)
+    return bench(repetitions, model, "--prompt", 0, "--generate", GENERATED, "--depth", depth, *flags)
 
 
 def rate(row):
@@ -65,69 +68,74 @@ def large_model():
 
 
 def long_text():
-    """The licence texts that every Debian has, without those that other benches hold out."""
+    """The licence texts that every Debian has."""
     path = CACHE / "peers" / "licences.txt"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(pathlib.Path("/usr/share/common-licenses", name).read_text() for name in LICENCES))
     return path
 
 
+def table(*columns):
+    yield "| " + " | ".join(columns) + " |"
+    yield "|" + "--:|" * len(columns)
+
+
+def line(*cells):
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"
+
+
 def context(repetitions):
-    yield "| tokens | prefill tok/s | of bf16 products | decode tok/s at this depth | of reading | KV cache MiB |"
-    yield "|--:|--:|--:|--:|--:|--:|"
-    for tokens in (512, 1024, 2048, 4096, 8192 - 64):
+    yield from table("tokens", "prefill tok/s", "of products", "decode tok/s behind them", "of reading", "KV cache MiB")
+    for tokens in (512, 1024, 2048, 4096, LONG):
         first, _ = prefill(repetitions, SMOLLM2, tokens)
         then, memory = decode(repetitions, SMOLLM2, tokens)
-        yield (f"| {tokens:,} | {rate(first)} | {of_products(first)} | {rate(then)} | {of_reading(then)} | "
-               f"{mebibytes(memory['kv_bytes'])} |")
+        yield line(f"{tokens:,}", rate(first), of_products(first), rate(then), of_reading(then),
+                   mebibytes(memory["kv_bytes"]))
 
 
 def batch(repetitions):
-    yield "| sequences | Q4_1 tok/s | of reading | of bf16 products | bf16 tok/s | of reading | of bf16 products |"
-    yield "|--:|--:|--:|--:|--:|--:|--:|"
+    yield from table("sequences", "Q4_1 tok/s", "of reading", "of products", "bf16 tok/s", "of reading", "of products")
     for sequences in (1, 2, 4, 8, 16, 32):
-        sides = (decode(repetitions, SMOLLM2, 0, "--batch", sequences, *flags)[0] for flags in ((), ("--format", "bf16")))
-        yield f"| {sequences} | " + " | ".join(f"{rate(row)} | {of_reading(row)} | {of_products(row)}" for row in sides) + " |"
+        cells = []
+        for flags in WEIGHTS:
+            row, _ = decode(repetitions, SMOLLM2, 0, "--batch", sequences, *flags)
+            cells += [rate(row), of_reading(row), of_products(row)]
+        yield line(sequences, *cells)
 
 
 def threads(repetitions):
-    yield "| threads | Q4_1 prefill | of bf16 products | decode | of reading | bf16 prefill | of bf16 products | decode | of reading |"
-    yield "|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
+    yield from table("threads", "Q4_1 prefill", "of products", "decode", "of reading", "bf16 prefill", "of products",
+                     "decode", "of reading")
     for count in range(1, (os.cpu_count() or 1) + 1):
         cells = []
-        for flags in ((), ("--format", "bf16")):
+        for flags in WEIGHTS:
             first, _ = prefill(repetitions, SMOLLM2, 512, "--threads", count, *flags)
             then, _ = decode(repetitions, SMOLLM2, 0, "--threads", count, *flags)
             cells += [rate(first), of_products(first), rate(then), of_reading(then)]
-        yield f"| {count} | " + " | ".join(cells) + " |"
+        yield line(count, *cells)
 
 
 def size(repetitions):
-    yield "| model | weights MiB | prefill 512 tok/s | of bf16 products | decode tok/s | of reading | peak RSS − weights − KV MiB |"
-    yield "|---|--:|--:|--:|--:|--:|--:|"
+    yield from table("model", "weights MiB", "prefill 512 tok/s", "of products", "decode tok/s", "of reading",
+                     "peak RSS − weights − KV cache, MiB")
     for name, model in (("SmolLM2 135M, Q4_1", SMOLLM2), ("random Llama 1.4B, Q4_0", large_model())):
         first, memory = prefill(repetitions, model, 512)
         then, _ = decode(repetitions, model, 0)
         beside = memory["peak_rss_bytes"] - memory["weights_bytes"] - memory["kv_bytes"]
-        yield (f"| {name} | {mebibytes(memory['weights_bytes'])} | {rate(first)} | {of_products(first)} | {rate(then)} | "
-               f"{of_reading(then)} | {mebibytes(beside)} |")
+        yield line(name, mebibytes(memory["weights_bytes"]), rate(first), of_products(first), rate(then),
+                   of_reading(then), mebibytes(beside))
 
 
 def cache(repetitions):
-    yield "| KV cache | bits a value | MiB at 8,128 tokens | decode tok/s there | KL divergence from f32 | same top-1 | perplexity |"
-    yield "|---|--:|--:|--:|--:|--:|--:|"
+    yield from table("KV cache", "MiB for 8,192 tokens", "decode tok/s behind 8,128", "KL divergence from f32",
+                     "same top-1", "perplexity")
     for kind in ("f32", "f16", "bf16", "q8_0", "q4_0"):
-        row, memory = decode(repetitions, SMOLLM2, 8192 - 64, "--kv-type", kind)
-        quality = qad("perplexity", SMOLLM2, "--file", long_text(), "--context", 4096, "--windows", 4, "--kv-type", kind,
-                      "--reference", SMOLLM2, "--reference-format", "as-stored", "--exact")
-        values = memory["kv_bytes"] / bench_positions() * 8
-        yield (f"| {kind} | {values:.1f} | {mebibytes(memory['kv_bytes'])} | {rate(row)} | {quality['kl_divergence']:.5f} | "
-               f"{100 * quality['same_top1']:.2f}% | {quality['perplexity']:.3f} ± {quality['perplexity_stderr']:.3f} |")
-
-
-def bench_positions():
-    """Values in a cache of SmolLM2 for 8,192 tokens: 30 layers, keys and values of 3 heads of 64."""
-    return 8192 * 30 * 2 * 3 * 64
+        row, memory = decode(repetitions, SMOLLM2, LONG, "--kv-type", kind)
+        quality = qad("perplexity", SMOLLM2, "--file", long_text(), "--context", 4096, "--windows", 4, "--exact",
+                      "--kv-type", kind, "--reference", SMOLLM2, "--reference-format", "as-stored")
+        yield line(kind, mebibytes(memory["kv_bytes"]), rate(row), f"{quality['kl_divergence']:.5f}",
+                   f"{100 * quality['same_top1']:.2f}%",
+                   f"{quality['perplexity']:.3f} ± {quality['perplexity_stderr']:.3f}")
 
 
 PARTS = {"context": context, "batch": batch, "threads": threads, "size": size, "cache": cache}
@@ -140,7 +148,8 @@ def main():
     arguments = parser.parse_args()
     if unknown := set(arguments.part) - set(PARTS):
         parser.error(f"{', '.join(sorted(unknown))}: unknown part; there are {', '.join(PARTS)}")
-    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown CPU")
+    cpuinfo = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    cpu = next((row.split(":")[1].strip() for row in cpuinfo if row.startswith("model name")), "unknown CPU")
     revision = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE, text=True)
     print(f"{datetime.date.today().isoformat()}, {cpu}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before; "
           f"qad {revision.stdout.strip()}, median of {arguments.repetitions} repetitions in a process.\n")

@@ -38,7 +38,7 @@ class Figure:
     title: str
     unit: str
     target: str                # of ours ÷ theirs for rates, of theirs ÷ ours for times and bytes
-    key: str = ""              # empty: the sides return the number itself
+    key: str = ""              # of a side that returns several numbers; else it returns the number itself
     higher_is_better: bool = True
     ours_alone: bool = False   # a figure of ours that no peer has
     ours: list = field(default_factory=list)
@@ -283,9 +283,11 @@ def all_works(threads):
                                      [Figure(f"SmolLM2 {name}, decode 64", "tok/s", "≥ 1×")])
     for name, flags in (("bf16", ("--format", "bf16")), ("q4_1", ())):
         yield f"batch-{name}", Work("transformers bf16",
-                                    functools.partial(bench, SMOLLM2, "--prompt", 0, "--generate", 64, "--batch", 8, *flags),
+                                    functools.partial(bench, SMOLLM2, "--prompt", 0, "--generate", 64, "--batch", 8,
+                                                      *flags),
                                     functools.partial(decode, smollm2_folder(), "bfloat16", 64, 1, 8),
-                                    [Figure(f"SmolLM2 {name}, 8 sequences at once, decode 64", "tok/s", "≥ 8×")])
+                                    [Figure(f"SmolLM2 {name}, 8 sequences at once, decode 64", "tok/s",
+                                            "≥ 8×, and ≥ 60% of our prefill")])
     ours = (ROOT / "build" / "release" / "bench" / "train", SMOLLM2, "--threads", threads)
     theirs = (sys.executable, PEERS / "train_peft.py", smollm2_folder(), "--threads", threads)
     for name, our_flags, their_flags, tolerance in (  # relative; 8 bits of bf16 are 4e-3, over many sums

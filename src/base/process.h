@@ -18,7 +18,8 @@ bool ResetPeakRss();
 
 // RAM that this process may use: the machine's, or the smallest limit of its control group and that one's parents.
 uint64_t TotalMemoryBytes();
-// RAM that this process could still take: what the machine calls available, within the control group's limit.
+// RAM that this process could still take: what the machine calls available, and no more than the control group's limit
+// leaves beside this process (what others of the group take is not known).
 uint64_t AvailableMemoryBytes();
 // The smallest limit stated on the way from a control group up to the root of its tree; UINT64_MAX where there is none.
 // `root` is where the tree is mounted, `group` the path of the group below it ("/a/b"), `file` the limit's file name.

@@ -42,7 +42,7 @@ Json RowJson(const BenchRow& row, const Options& options, const Context& context
           {"n_gen", row.n_gen},
           {"n_batch", row.n_batch},
           {"n_depth", row.n_depth},
-          {"kv_type", options.kv_type},
+          {"kv_type", GetFormat(options.bench.kv_type).name},
           {"avg_ns", row.avg_ns},
           {"stddev_ns", row.stddev_ns},
           {"avg_ts", row.avg_ts},
@@ -67,7 +67,7 @@ Json MemoryJson(const Options& options, const Context& context, const Model& mod
   const size_t logits = bench.batch * model.config().vocab * sizeof(float);
   return {{"process_bytes", process},
           {"weights_bytes", model.weights().allocated_bytes()},
-          {"kv_bytes", KvCache(model.config(), bench.batch, positions, bench.kv_type).allocated_bytes()},
+          {"kv_bytes", KvCache::Bytes(model.config(), bench.batch, positions, bench.kv_type)},
           {"workspace_bytes", model.transformer.workspace_bytes() + context.scratch_bytes() + logits},
           {"adapter_bytes", adapter == nullptr ? 0 : adapter->bytes()},
           {"peak_rss_bytes", peak}};
@@ -94,10 +94,13 @@ void RunBench(Options options, const GlobalFlags& flags) {
     PrintJson(Json{{"rows", json}, {"peak_rss_bytes", peak}, {"memory", memory}});
     return;
   }
-  fmt::print("{} ({}), {} threads, {}\n", options.model, options.format, context.threads, CpuName());
+  fmt::print("{} ({}), KV cache {}, {} threads, {}\n", options.model, options.format,
+             GetFormat(options.bench.kv_type).name, context.threads, CpuName());
   for (const BenchRow& row : rows)
-    fmt::print("{:<14} batch {:<3} {:9.1f} ± {:.1f} tok/s   {:6.1f} GB/s   {:7.1f} GFLOP/s\n",
-               row.n_prompt > 0 ? fmt::format("prefill {}", row.n_prompt) : fmt::format("decode {}", row.n_gen),
+    fmt::print("{:<16} batch {:<3} {:9.1f} ± {:.1f} tok/s   {:6.1f} GB/s   {:7.1f} GFLOP/s\n",
+               row.n_prompt > 0  ? fmt::format("prefill {}", row.n_prompt)
+               : row.n_depth > 0 ? fmt::format("decode {} @ {}", row.n_gen, row.n_depth)
+                                 : fmt::format("decode {}", row.n_gen),
                row.n_batch, row.avg_ts, row.stddev_ts, row.gigabytes_per_second, row.gigaflops);
   if (rows.empty()) fmt::print("nothing was timed: give --prompt or --generate\n");
   if (!options.ceilings) return;

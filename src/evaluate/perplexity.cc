@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/process.h"
 #include "base/progress.h"
 #include "kernels/elementwise.h"
 
@@ -77,6 +78,7 @@ PerplexityResult Perplexity(const ScoredModel& model, const ScoredModel* referen
   if (reference != nullptr && reference->transformer->config().vocab != vocab)
     FailInput("the reference has {} tokens in its vocabulary, the model {}; they cannot be compared",
               reference->transformer->config().vocab, vocab);
+  RequireRoom(model.transformer->config(), 1, length, options.kv_type, AvailableMemoryBytes());
   KvCache cache(model.transformer->config(), 1, length, options.kv_type);
   std::unique_ptr<KvCache> reference_cache;
   if (reference != nullptr)

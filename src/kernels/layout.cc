@@ -3,6 +3,7 @@
 #include <cstring>
 #include <initializer_list>
 
+#include "base/error.h"
 #include "kernels/matrix.h"
 #include "kernels/tiles.h"
 
@@ -85,10 +86,13 @@ void PlaceSuperScales(const MatrixView& matrix, size_t row, const std::byte* fro
 }  // namespace
 
 void PlaceRow(const MatrixView& matrix, size_t row, const std::byte* codes, const std::byte* scales) {
+  QAD_CHECK(IsTiled(matrix.layout));
   if (matrix.layout == Layout::kBF16Tile) {
-    for (size_t i = 0; i < matrix.cols; i += 2)
-      std::memcpy(const_cast<std::byte*>(PairAt(matrix, row, i)), codes + i * sizeof(uint16_t),
-                  std::min<size_t>(2, matrix.cols - i) * sizeof(uint16_t));
+    for (size_t i = 0; i < matrix.cols; i += 2) {
+      uint16_t pair[2] = {};  // an odd column is followed by a zero
+      std::memcpy(pair, codes + i * sizeof(uint16_t), std::min<size_t>(2, matrix.cols - i) * sizeof(uint16_t));
+      std::memcpy(const_cast<std::byte*>(PairAt(matrix, row, i)), pair, sizeof(pair));
+    }
     return;
   }
   const size_t bytes = CodeBytes(matrix.layout);

@@ -254,6 +254,7 @@ template <class From>
 HWY_INLINE void DotWhole(const std::byte* w, size_t n, const float* x, size_t count, size_t ldx, float* y, size_t ldy) {
   size_t m = 0;
   for (; m + 4 <= count; m += 4) DotRow<From, 4>(w, n, x + m * ldx, ldx, y + m * ldy, ldy);
+  for (; m + 3 <= count; m += 3) DotRow<From, 3>(w, n, x + m * ldx, ldx, y + m * ldy, ldy);  // three queries to a key
   for (; m < count; ++m) DotRow<From, 1>(w, n, x + m * ldx, ldx, y + m * ldy, ldy);
 }
 
@@ -417,17 +418,16 @@ void DecodeRow(const MatrixView& matrix, size_t row, float* out) {
   HWY_DYNAMIC_DISPATCH(DecodeRow)(matrix, row, false, out);
 }
 
-void DecodeRowsBF16(const MatrixView& matrix, size_t begin, size_t count, uint16_t* out) {
+void DecodeRowBF16(const MatrixView& matrix, size_t row, uint16_t* out) {
   float* scratch = Scratch(matrix.cols);
-  for (size_t r = 0; r < count; ++r) {
-    HWY_DYNAMIC_DISPATCH(DecodeRow)(matrix, begin + r, true, scratch);  // codes alone are exact in bf16
-    ConvertToBF16(scratch, out + r * matrix.cols, matrix.cols);
-  }
+  HWY_DYNAMIC_DISPATCH(DecodeRow)(matrix, row, true, scratch);  // codes alone are exact in bf16
+  ConvertToBF16(scratch, out, matrix.cols);
 }
 
 void DotRows(const MatrixView& matrix, size_t begin, size_t end, const float* x, size_t count, size_t ldx, float* y,
              size_t ldy) {
-  HWY_DYNAMIC_DISPATCH(DotRows)(matrix, begin, end, x, count, ldx, Scratch(matrix.cols), y, ldy);
+  float* scratch = IsInteger(matrix.layout) ? Scratch(matrix.cols) : nullptr;
+  HWY_DYNAMIC_DISPATCH(DotRows)(matrix, begin, end, x, count, ldx, scratch, y, ldy);
 }
 
 void WeightedSums(const MatrixView& matrix, const float* weights, size_t count, size_t ldw, float* out, size_t ldo) {

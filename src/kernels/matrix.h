@@ -31,8 +31,8 @@ inline constexpr size_t kBlock = 32;
 inline constexpr size_t kBlocksPerSuper = 8;  // blocks of a super-block
 inline constexpr size_t kTileRows = 16;
 
-inline bool IsTiled(Layout layout) { return layout >= Layout::kBF16Tile; }
-inline bool IsInteger(Layout layout) { return layout >= Layout::kInt8Row; }
+constexpr bool IsTiled(Layout layout) { return layout >= Layout::kBF16Tile; }
+constexpr bool IsInteger(Layout layout) { return layout >= Layout::kInt8Row; }
 // Bytes of a block of a row, where rows are made of blocks.
 inline constexpr size_t kQ8Bytes = 34, kQ4Bytes = 18;  // an f16 scale, then codes: int8, or byte i holds i and i + 16
 
@@ -42,7 +42,7 @@ struct MatrixView {
   const std::byte* codes = nullptr;
   size_t stride_bytes = 0;
   const float* row_scales = nullptr;        // kInt8Row: (rows), filled up to whole tiles
-  const std::byte* block_scales = nullptr;  // block layouts: as kernels/tiles.h says
+  const std::byte* block_scales = nullptr;  // tiles of blocks: as kernels/tiles.h says
 };
 
 // Rows as they are stored: whole tiles.
@@ -63,9 +63,9 @@ void PlaceRow(const MatrixView& matrix, size_t row, const std::byte* codes, cons
 
 // Row `row` decoded to `cols` floats.
 void DecodeRow(const MatrixView& matrix, size_t row, float* out);
-// Rows begin … begin+count decoded to bf16, rounded to nearest even: out is (count, cols). For kInt8Row the codes
-// themselves (exact in bf16), without the row's scale.
-void DecodeRowsBF16(const MatrixView& matrix, size_t begin, size_t count, uint16_t* out);
+// The same in bf16, rounded to nearest even. For kInt8Row the codes themselves (exact in bf16), without the row's
+// scale.
+void DecodeRowBF16(const MatrixView& matrix, size_t row, uint16_t* out);
 
 // y[m·ldy + r] = Σ_k x[m·ldx + k]·w[r][k] for rows begin ≤ r < end and m < count, in f32.
 void DotRows(const MatrixView& matrix, size_t begin, size_t end, const float* x, size_t count, size_t ldx, float* y,

@@ -107,12 +107,14 @@ TEST_P(Matrix, DecodedRowsEqualTheReference) {
         out.pop_back();
         EXPECT_TRUE(AllClose(out, w.Row(row), 0)) << LayoutName(layout) << " " << cols;
       }
-      std::vector<uint16_t> rounded(2 * cols);
-      DecodeRowsBF16(w.view(), 1, 2, rounded.data());
-      for (size_t i = 0; i < 2 * cols; ++i) {
-        float value = w.At(1 + i / cols, i % cols);
-        if (layout == Layout::kInt8Row) value = static_cast<float>(w.Code(1 + i / cols, i % cols));
-        ASSERT_EQ(rounded[i], FloatToBF16(value)) << LayoutName(layout) << " " << cols;
+      for (size_t row = 0; row < 3; ++row) {
+        std::vector<uint16_t> rounded(cols + 1, 0x7fc1);
+        DecodeRowBF16(w.view(), row, rounded.data());
+        EXPECT_EQ(rounded[cols], 0x7fc1);
+        for (size_t i = 0; i < cols; ++i) {
+          const float value = layout == Layout::kInt8Row ? static_cast<float>(w.Code(row, i)) : w.At(row, i);
+          ASSERT_EQ(rounded[i], FloatToBF16(value)) << LayoutName(layout) << " " << cols;
+        }
       }
     }
   }
@@ -310,6 +312,11 @@ TEST(MatrixLayout, RowsHoldWholeBlocks) {
   EXPECT_EQ(LayoutRowBytes(Layout::kF32, 33), 132u);
   EXPECT_EQ(LayoutRowBytes(Layout::kF16, 33), 66u);
   EXPECT_EQ(LayoutRowBytes(Layout::kBF16, 33), 66u);
+  EXPECT_EQ(LayoutRowBytes(Layout::kQ8_0, 64), 68u);
+  EXPECT_EQ(LayoutRowBytes(Layout::kQ4_0, 64), 36u);
+  EXPECT_EQ(LayoutRowBytes(Layout::kBF16Tile, 33), 68u);
+  EXPECT_EQ(LayoutRows(Layout::kBF16Tile, 33), 48u);
+  EXPECT_EQ(LayoutRows(Layout::kQ8_0, 33), 33u);
   EXPECT_EQ(LayoutRowBytes(Layout::kInt8Row, 33), 64u);
   EXPECT_EQ(LayoutRowBytes(Layout::kInt8Block, 64), 64u);
   EXPECT_EQ(LayoutRowBytes(Layout::kInt5Block, 64), 40u);

@@ -78,6 +78,8 @@ class RandomMatrix {
   void Tile() {
     const size_t rows = LayoutRows(layout_, rows_);
     tiles_.resize(rows * LayoutRowBytes(layout_, cols_));
+    // Of whole tiles every byte must be written: weights begin as what the memory held before.
+    if (rows == rows_) std::fill(tiles_.begin(), tiles_.end(), std::byte{0x7f});
     tile_scales_.resize(rows * LayoutScaleBytes(layout_, cols_));
     row_scales_.resize(row_scales_.empty() ? 0 : rows);
     for (size_t r = 0; r < rows_; ++r)

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "kernels/targets.h"
 #include "kernels/tiles_avx512.h"
+#include "kernels/with_layout.h"
 
 #if defined(__x86_64__) && !defined(HWY_COMPILE_ONLY_SCALAR)
 
@@ -357,96 +358,33 @@ void Multiply(const PanelProduct<Element>& p) {
 }  // namespace
 
 const uint16_t* DecodeBF16Panel(const MatrixView& w, size_t row, uint16_t* panel) {
-  switch (w.layout) {
-    case Layout::kF32:
-      DecodeRows<Layout::kF32>(w, row, panel);
-      break;
-    case Layout::kF16:
-      DecodeRows<Layout::kF16>(w, row, panel);
-      break;
-    case Layout::kBF16:
-      DecodeRows<Layout::kBF16>(w, row, panel);
-      break;
-    case Layout::kQ8_0:
-      DecodeRows<Layout::kQ8_0>(w, row, panel);
-      break;
-    case Layout::kQ4_0:
-      DecodeRows<Layout::kQ4_0>(w, row, panel);
-      break;
-    case Layout::kBF16Tile:
-      return reinterpret_cast<const uint16_t*>(PairAt(w, row, 0));
-    case Layout::kInt8Row:
-      DecodeTile<Layout::kInt8Row>(w, row, panel);
-      break;
-    case Layout::kInt8Block:
-      DecodeTile<Layout::kInt8Block>(w, row, panel);
-      break;
-    case Layout::kInt5Block:
-      DecodeTile<Layout::kInt5Block>(w, row, panel);
-      break;
-    case Layout::kInt4Block:
-      DecodeTile<Layout::kInt4Block>(w, row, panel);
-      break;
-    case Layout::kInt8Super:
-      DecodeTile<Layout::kInt8Super>(w, row, panel);
-      break;
-    case Layout::kInt5Super:
-      DecodeTile<Layout::kInt5Super>(w, row, panel);
-      break;
-    case Layout::kInt4Super:
-      DecodeTile<Layout::kInt4Super>(w, row, panel);
-      break;
-  }
+  if (w.layout == Layout::kBF16Tile) return reinterpret_cast<const uint16_t*>(PairAt(w, row, 0));
+  WithLayout(w.layout, [&](auto layout) {
+    if constexpr (IsInteger(layout))
+      DecodeTile<layout>(w, row, panel);
+    else if constexpr (!IsTiled(layout))
+      DecodeRows<layout>(w, row, panel);
+  });
   return panel;
 }
 
 void DecodeBF16ColumnPanel(const MatrixView& w, size_t column, size_t begin, size_t end, uint16_t* panel) {
   QAD_CHECK(begin % (2 * kTileRows) == 0 && (end % (2 * kTileRows) == 0 || end == w.rows));
-  switch (w.layout) {
-    case Layout::kF32:
-      return DecodeColumns<Layout::kF32>(w, column, begin, end, panel);
-    case Layout::kF16:
-      return DecodeColumns<Layout::kF16>(w, column, begin, end, panel);
-    case Layout::kBF16:
-      return DecodeColumns<Layout::kBF16>(w, column, begin, end, panel);
-    case Layout::kQ8_0:
-      return DecodeColumns<Layout::kQ8_0>(w, column, begin, end, panel);
-    case Layout::kQ4_0:
-      return DecodeColumns<Layout::kQ4_0>(w, column, begin, end, panel);
-    case Layout::kBF16Tile:
-      return DecodePairColumns(w, column, begin, end, panel);
-    case Layout::kInt8Row:
-      return DecodeTileColumns<Layout::kInt8Row>(w, column, begin, end, panel);
-    case Layout::kInt8Block:
-      return DecodeTileColumns<Layout::kInt8Block>(w, column, begin, end, panel);
-    case Layout::kInt5Block:
-      return DecodeTileColumns<Layout::kInt5Block>(w, column, begin, end, panel);
-    case Layout::kInt4Block:
-      return DecodeTileColumns<Layout::kInt4Block>(w, column, begin, end, panel);
-    case Layout::kInt8Super:
-      return DecodeTileColumns<Layout::kInt8Super>(w, column, begin, end, panel);
-    case Layout::kInt5Super:
-      return DecodeTileColumns<Layout::kInt5Super>(w, column, begin, end, panel);
-    case Layout::kInt4Super:
-      return DecodeTileColumns<Layout::kInt4Super>(w, column, begin, end, panel);
-  }
+  WithLayout(w.layout, [&](auto layout) {
+    if constexpr (IsInteger(layout))
+      DecodeTileColumns<layout>(w, column, begin, end, panel);
+    else if constexpr (IsTiled(layout))
+      DecodePairColumns(w, column, begin, end, panel);
+    else
+      DecodeColumns<layout>(w, column, begin, end, panel);
+  });
 }
 
 void DecodeF32Panel(const MatrixView& w, size_t row, float* panel) {
-  switch (w.layout) {
-    case Layout::kF32:
-      return DecodeRowsF32<Layout::kF32>(w, row, panel);
-    case Layout::kF16:
-      return DecodeRowsF32<Layout::kF16>(w, row, panel);
-    case Layout::kBF16:
-      return DecodeRowsF32<Layout::kBF16>(w, row, panel);
-    case Layout::kQ8_0:
-      return DecodeRowsF32<Layout::kQ8_0>(w, row, panel);
-    case Layout::kQ4_0:
-      return DecodeRowsF32<Layout::kQ4_0>(w, row, panel);
-    default:
-      QAD_CHECK(false);
-  }
+  QAD_CHECK(!IsTiled(w.layout));
+  WithLayout(w.layout, [&](auto layout) {
+    if constexpr (!IsTiled(layout)) DecodeRowsF32<layout>(w, row, panel);
+  });
 }
 
 void MultiplyPanels(const BF16Product& product) { Multiply(product); }

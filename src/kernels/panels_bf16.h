@@ -1,6 +1,6 @@
-// Products of many rows in bf16 with AVX-512 BF16 (VDPBF16PS), which Highway 1.0.3 has no target for: weights in any
-// layout are decoded to panels of 16 outputs, and each panel is multiplied while it is in the cache. Call only where
-// HasBF16Dot().
+// Products in bf16 with AVX-512 BF16 (VDPBF16PS), which Highway 1.0.3 has no target for, and in f32 by the same means:
+// weights in any layout are decoded to panels of 16 outputs, and each panel is multiplied while it is in the cache.
+// Tiles of bf16 are panels already, one after another. Call only where HasBF16Dot().
 #pragma once
 
 #include "kernels/matrix.h"

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "kernels/targets.h"
 #include "kernels/tiles_avx512.h"
+#include "kernels/with_layout.h"
 
 #if defined(__x86_64__) && !defined(HWY_COMPILE_ONLY_SCALAR)
 
@@ -87,24 +88,10 @@ QAD_VNNI void DotAll(const MatrixView& w, size_t row, const QuantizedRows& x, si
 
 void DotTileVnni(const MatrixView& w, size_t row, const QuantizedRows& x, size_t first, size_t count, float* y,
                  size_t ldy) {
-  switch (w.layout) {
-    case Layout::kInt8Row:
-      return DotAll<Layout::kInt8Row>(w, row, x, first, count, y, ldy);
-    case Layout::kInt8Block:
-      return DotAll<Layout::kInt8Block>(w, row, x, first, count, y, ldy);
-    case Layout::kInt5Block:
-      return DotAll<Layout::kInt5Block>(w, row, x, first, count, y, ldy);
-    case Layout::kInt4Block:
-      return DotAll<Layout::kInt4Block>(w, row, x, first, count, y, ldy);
-    case Layout::kInt8Super:
-      return DotAll<Layout::kInt8Super>(w, row, x, first, count, y, ldy);
-    case Layout::kInt5Super:
-      return DotAll<Layout::kInt5Super>(w, row, x, first, count, y, ldy);
-    case Layout::kInt4Super:
-      return DotAll<Layout::kInt4Super>(w, row, x, first, count, y, ldy);
-    default:
-      QAD_CHECK(false);
-  }
+  QAD_CHECK(IsInteger(w.layout));
+  WithLayout(w.layout, [&](auto layout) {
+    if constexpr (IsInteger(layout)) DotAll<layout>(w, row, x, first, count, y, ldy);
+  });
 }
 
 namespace {

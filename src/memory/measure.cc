@@ -13,6 +13,7 @@ std::vector<PredictedMeasured> MeasureMemory(const ModelFiles& files, const Plan
                                              uint64_t batch, FormatId kv_type, int threads) {
   const ModelConfig& config = plan.config;
   RequireRunnable(config, ConfigPath(files).string());
+  RequireRoom(config, batch, context, kv_type, AvailableMemoryBytes());
   Context work(Numerics::kFast, threads);
   const uint64_t before = CurrentRssBytes();
   Transformer model(std::make_shared<const Weights>(plan, files));

@@ -79,8 +79,9 @@ TEST_F(OnDisk, StoredWeightsAreTheBytesOfTheFilesTensors) {
 
 TEST(KvMath, IsTheCachesAllocation) {
   for (const char* json : {tiny::kLlama, tiny::kGpt2}) {
-    const ModelConfig config = tiny::Config(json);
-    for (const FormatId type : {FormatId::kF32, FormatId::kF16, FormatId::kBF16})
+    ModelConfig config = tiny::Config(json);
+    config.head_dim = 64;  // blocks of 32 divide it
+    for (const FormatId type : {FormatId::kF32, FormatId::kF16, FormatId::kBF16, FormatId::kQ8_0, FormatId::kQ4_0})
       for (const size_t batch : {1, 3})
         EXPECT_EQ(KvBytes(config, 17, batch, type), KvCache(config, batch, 17, type).allocated_bytes());
   }

@@ -21,6 +21,7 @@ inline constexpr size_t kStepRows = 1024;
 size_t WorkspaceBytes(const ModelConfig& config, size_t rows);
 
 // Activations of one step of inference over sequences of up to `context` tokens, and its logits (one row a sequence).
+// Nothing is saturated: up to 2^20 sequences of 2^31 tokens, as commands accept, stay far below 2^64.
 size_t InferenceBytes(const ModelConfig& config, size_t context, size_t sequences);
 
 // Packed training rows are rounded up to whole tiles.

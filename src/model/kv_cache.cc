@@ -25,6 +25,12 @@ const std::pair<FormatId, Layout>* FindKvFormat(FormatId type) {
   return found == std::end(kKvFormats) ? nullptr : found;
 }
 
+Layout LayoutOf(FormatId type) {
+  const auto* found = FindKvFormat(type);
+  QAD_CHECK(found != nullptr);
+  return found->second;
+}
+
 // Block formats have no codes for what is not finite: the scales carry it.
 void EncodeBlocks(const Format& format, const float* in, std::byte* row, size_t n) {
   float sum = 0;
@@ -51,19 +57,32 @@ FormatId ParseKvType(const std::string& name, const ModelConfig& config) {
   return format->id;
 }
 
-void RequireRoom(const ModelConfig& config, size_t sequences, size_t positions, FormatId type, uint64_t available) {
-  const auto needed = [&](size_t count) {
-    return KvCache::Bytes(config, count, positions, type) + InferenceBytes(config, positions, count);
-  };
-  if (needed(sequences) <= available) return;
-  size_t fits = 0, over = sequences;
-  while (over - fits > 1) {
-    const size_t middle = fits + (over - fits) / 2;
-    (needed(middle) <= available ? fits : over) = middle;
+namespace {
+
+size_t BatchBytes(const ModelConfig& config, size_t sequences, size_t positions, FormatId type) {
+  return KvCache::Bytes(config, sequences, positions, type) + InferenceBytes(config, positions, sequences);
+}
+
+}  // namespace
+
+size_t SequencesThatFit(const ModelConfig& config, size_t most, size_t positions, FormatId type, uint64_t available) {
+  const auto fits = [&](size_t count) { return BatchBytes(config, count, positions, type) <= available; };
+  if (fits(most)) return most;
+  size_t low = 0, high = most;
+  while (high - low > 1) {
+    const size_t middle = low + (high - low) / 2;
+    (fits(middle) ? low : high) = middle;
   }
+  return low;
+}
+
+void RequireRoom(const ModelConfig& config, size_t sequences, size_t positions, FormatId type, uint64_t available) {
+  const size_t fits = SequencesThatFit(config, sequences, positions, type, available);
+  if (fits == sequences) return;
+  const auto bytes = static_cast<double>(BatchBytes(config, sequences, positions, type));
   FailInput("{} sequence{} of {} tokens need {} of {} cache and buffers, and {} of memory is left; {}", sequences,
-            sequences == 1 ? "" : "s", positions, FormatBytes(static_cast<double>(needed(sequences))),
-            GetFormat(type).name, FormatBytes(static_cast<double>(available)),
+            sequences == 1 ? "" : "s", positions, FormatBytes(bytes), GetFormat(type).name,
+            FormatBytes(static_cast<double>(available)),
             fits > 0 ? fmt::format("{} would fit: a smaller batch, or shorter ones", fits)
                      : std::string("not one fits: fewer tokens, or a smaller KV type"));
 }
@@ -75,9 +94,10 @@ KvCache::KvCache(const ModelConfig& config, size_t slots, size_t capacity, Forma
       kv_heads_(config.kv_heads),
       head_dim_(config.head_dim),
       format_(GetFormat(type)),
+      layout_(LayoutOf(type)),
       row_bytes_(format_.RowBytes(head_dim_)),
       data_(Bytes(config, slots, capacity, type)) {
-  QAD_CHECK(FindKvFormat(type) != nullptr && format_.Divides(head_dim_));
+  QAD_CHECK(format_.Divides(head_dim_) && LayoutRowBytes(layout_, head_dim_) == row_bytes_);
 }
 
 size_t KvCache::Bytes(const ModelConfig& config, size_t slots, size_t capacity, FormatId type) {
@@ -90,7 +110,7 @@ size_t KvCache::Offset(size_t layer, size_t slot, size_t which, size_t head) con
 
 KvView KvCache::View(size_t layer, size_t slot, size_t which) const {
   return {.data = data_.data() + Offset(layer, slot, which, 0),
-          .layout = FindKvFormat(format_.id)->second,
+          .layout = layout_,
           .head_stride = capacity_ * row_bytes_,
           .row_stride = row_bytes_};
 }

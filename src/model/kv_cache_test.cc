@@ -92,10 +92,11 @@ TEST(KvCache, RowsAreWhatTheFormatDecodes) {
 
 // One position (its context in pieces), and a tile of them.
 TEST(KvCache, AttentionReadsEveryType) {
-  for (const Numerics numerics : {Numerics::kExact, Numerics::kFast})
+  for (const auto& [numerics, fine] :
+       {std::pair{Numerics::kExact, false}, {Numerics::kFast, false}, {Numerics::kFast, true}})
     for (const FormatId type : kTypes) {
       const Twins twins(type);
-      const AttentionShape shape{twins.config.heads, twins.config.kv_heads, twins.config.head_dim};
+      const AttentionShape shape{twins.config.heads, twins.config.kv_heads, twins.config.head_dim, fine};
       const size_t width = shape.heads * shape.head_dim;
       for (const size_t count : {1, 40}) {
         Context context(numerics, 2);
@@ -166,6 +167,16 @@ std::string MessageOf(const Call& call) {
     return error.what();
   }
   return "no error";
+}
+
+TEST(Room, AsManySequencesAsFitAreTaken) {
+  const ModelConfig config = ConfigWithHeads(64);
+  for (const size_t fits : {0, 1, 5}) {
+    const uint64_t bytes =
+        fits == 0 ? 1 : KvCache::Bytes(config, fits, 100, FormatId::kF16) + InferenceBytes(config, 100, fits);
+    EXPECT_EQ(SequencesThatFit(config, 16, 100, FormatId::kF16, bytes), fits);
+    EXPECT_EQ(SequencesThatFit(config, fits, 100, FormatId::kF16, bytes), fits);
+  }
 }
 
 TEST(Room, ABatchThatDoesNotFitIsRefusedWithTheNumberThatWould) {

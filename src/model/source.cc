@@ -168,8 +168,10 @@ void TensorSource::CopyRow(size_t row, const MatrixView& view) const {
     std::memcpy(codes, values.data(), cols * sizeof(float));
   else if (view.layout == Layout::kBF16Tile)
     PlaceBF16Row(values, row, view);
-  else
+  else if (view.layout == Layout::kF16)
     ConvertToF16(values.data(), reinterpret_cast<uint16_t*>(codes), cols);
+  else
+    QAD_CHECK(false);
 }
 
 }  // namespace qad

@@ -4,12 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <vector>
 
 #include "base/error.h"
 #include "kernels/elementwise.h"
-#include "kernels/panels_bf16.h"
 #include "ops/attention_tiles.h"
 #include "ops/gemm.h"
 
@@ -18,10 +16,11 @@ namespace {
 
 constexpr size_t kMinParallelWork = 1 << 16;  // multiplications below which a parallel region costs more than it saves
 
-// What all tasks need: whether a tile of few rows is among them, and whether one is cut.
+// All tasks, the floats that those of few rows leave behind, and whether the context of one is cut.
 struct Cut {
   std::vector<AttentionTask> tasks;
-  bool few = false, cut = false;
+  size_t results = 0;
+  bool cut = false;
 };
 
 Cut CutIntoTasks(const AttentionShape& shape, std::span<const AttentionItem> items) {
@@ -36,13 +35,13 @@ Cut CutIntoTasks(const AttentionShape& shape, std::span<const AttentionItem> ite
                            .first = 0,
                            .last = 0};
         const size_t context = task.Context(items[i]);
-        const bool few = task.Rows(shape) <= kFewAttentionRows;
-        const size_t piece = few ? kFewAttentionPiece : context;
+        const size_t piece = task.IsFew(shape) ? kFewAttentionPiece : context;
         for (; task.first < context; task.first += piece) {
           task.last = std::min(context, task.first + piece);
+          task.result = all.results;
+          if (task.IsFew(shape)) all.results += AttentionPieceFloats(shape, task.Rows(shape));
           all.tasks.push_back(task);
         }
-        all.few = all.few || few;
         all.cut = all.cut || piece < context;
       }
   return all;
@@ -92,12 +91,10 @@ struct TileBuffers {
 
 void SoftmaxRow(const AttentionShape& shape, const AttentionItem& item, const AttentionTask& task, size_t row,
                 float* scores) {
-  const size_t position = task.begin + row / shape.group(), context = task.Context(item);
-  const size_t visible = item.start + position + 1;
+  const size_t context = task.Context(item), visible = task.Visible(shape, item, row, 0, context);
   const float lse = Softmax(scores, shape.scale(), scores, visible);
   std::fill(scores + visible, scores + context, 0.0f);
-  if (item.log_sum_exp != nullptr)
-    item.log_sum_exp[(task.kv_head * shape.group() + row % shape.group()) * item.count + position] = lse;
+  if (item.log_sum_exp != nullptr) task.LogSumExp(shape, item, row) = lse;
 }
 
 void ForwardTile(const AttentionShape& shape, const AttentionItem& item, const AttentionTask& task,
@@ -125,11 +122,10 @@ void AttentionForward(Context& context, const AttentionShape& shape, std::span<c
   const bool bf16 =
       context.own_bf16() && std::ranges::all_of(items, [](const auto& item) { return item.log_sum_exp == nullptr; });
   const size_t of_tile = bf16 ? AttentionTileBF16Floats(shape) : TileBuffers::Floats(shape, longest);
-  const size_t of_piece = AttentionPieceFloats(shape);
   // A thread's buffers, whole cache lines of them, and behind those of all threads what tasks of few rows leave behind.
-  const size_t floats = (std::max(all.few ? AttentionFewRowsFloats(shape) : 0, of_tile) + 15) / 16 * 16;
+  const size_t floats = (std::max(all.results > 0 ? AttentionFewRowsFloats(shape) : 0, of_tile) + 15) / 16 * 16;
   const size_t of_threads = floats * static_cast<size_t>(omp_get_max_threads());
-  float* scratch = context.Scratch(Context::Slot::kScores, of_threads + (all.few ? of_piece * all.tasks.size() : 0));
+  float* scratch = context.Scratch(Context::Slot::kScores, of_threads + all.results);
   float* results = scratch + of_threads;
   const auto count = static_cast<int64_t>(all.tasks.size());
 #pragma omp parallel if (WorkOf(shape, items) >= kMinParallelWork)
@@ -139,8 +135,8 @@ void AttentionForward(Context& context, const AttentionShape& shape, std::span<c
     for (int64_t i = 0; i < count; ++i) {
       const AttentionTask& task = all.tasks[static_cast<size_t>(i)];
       const AttentionItem& item = items[task.item];
-      if (task.Rows(shape) <= kFewAttentionRows)
-        AttentionFewRows(shape, item, task, mine, results + static_cast<size_t>(i) * of_piece);
+      if (task.IsFew(shape))
+        AttentionFewRows(shape, item, task, mine, results + task.result);
       else if (bf16)
         AttentionTileBF16(shape, item, task, mine);
       else
@@ -151,7 +147,7 @@ void AttentionForward(Context& context, const AttentionShape& shape, std::span<c
       for (int64_t i = 0; i < count; ++i) {
         const AttentionTask& task = all.tasks[static_cast<size_t>(i)];
         if (task.first == 0 && task.IsCut(items[task.item]))
-          CombineAttentionPieces(shape, items[task.item], task, results + static_cast<size_t>(i) * of_piece);
+          CombineAttentionPieces(shape, items[task.item], task, results + task.result);
       }
     }
   }

@@ -113,8 +113,7 @@ void AttentionTileBF16(const AttentionShape& shape, const AttentionItem& item, c
     const size_t count = std::min(kPiece, context - first), pairs = InputPairs(count);
     ScorePiece(shape, AsMatrix(item.k, task.kv_head, first, count, dim), rows, b);
     for (size_t row = 0; row < rows; ++row) {
-      const size_t position = item.start + task.begin + row / shape.group();
-      const size_t visible = std::min(count, position + 1 - std::min(first, position + 1));
+      const size_t visible = task.Visible(shape, item, row, first, count);
       if (visible > 0) AddPiece(shape.scale(), visible, dim, row, b);
       ConvertToBF16(b.scores + row * kPiece, b.p + row * kPiece, visible);
       std::fill(b.p + row * kPiece + visible, b.p + row * kPiece + 2 * pairs, uint16_t{0});

@@ -11,21 +11,18 @@ namespace {
 // divided by the sum of these weights.
 struct Piece {
   float *out, *top, *sum;  // (rows, dim), (rows), (rows)
-  Piece(float* at, const AttentionShape& shape) {
+  Piece(float* at, const AttentionShape& shape, size_t rows) {
     out = at;
-    top = out + kFewAttentionRows * shape.head_dim;
-    sum = top + kFewAttentionRows;
+    top = out + rows * shape.head_dim;
+    sum = top + rows;
   }
 };
 
 void Finish(const AttentionShape& shape, const AttentionItem& item, const AttentionTask& task, const Piece& piece) {
-  const size_t group = shape.group();
   for (size_t row = 0; row < task.Rows(shape); ++row) {
     float* out = piece.out + row * shape.head_dim;
     for (size_t i = 0; i < shape.head_dim; ++i) out[i] /= piece.sum[row];
-    if (item.log_sum_exp != nullptr)
-      item.log_sum_exp[(task.kv_head * group + row % group) * item.count + task.begin + row / group] =
-          piece.top[row] + std::log(piece.sum[row]);
+    if (item.log_sum_exp != nullptr) task.LogSumExp(shape, item, row) = piece.top[row] + std::log(piece.sum[row]);
   }
   Scatter(shape, task, piece.out, item.out, item.ldo);
 }
@@ -35,19 +32,18 @@ void Finish(const AttentionShape& shape, const AttentionItem& item, const Attent
 size_t AttentionFewRowsFloats(const AttentionShape& shape) {
   return kFewAttentionRows * (shape.head_dim + kFewAttentionPiece);
 }
-size_t AttentionPieceFloats(const AttentionShape& shape) { return kFewAttentionRows * (shape.head_dim + 2); }
+size_t AttentionPieceFloats(const AttentionShape& shape, size_t rows) { return rows * (shape.head_dim + 2); }
 
 void AttentionFewRows(const AttentionShape& shape, const AttentionItem& item, const AttentionTask& task, float* scratch,
                       float* result) {
-  const Piece piece(result, shape);
   const size_t dim = shape.head_dim, rows = task.Rows(shape), count = task.last - task.first;
+  const Piece piece(result, shape, rows);
   float *q = scratch, *scores = q + kFewAttentionRows * dim;
   Gather(shape, task, item.q, item.ldq, q);
   DotRows(AsMatrix(item.k, task.kv_head, task.first, count, dim), 0, count, q, rows, dim, scores, kFewAttentionPiece);
   for (size_t row = 0; row < rows; ++row) {
     float* of_row = scores + row * kFewAttentionPiece;
-    const size_t seen = item.start + task.begin + row / shape.group() + 1;  // keys that this row may see
-    const size_t visible = std::min(count, seen - std::min(task.first, seen));
+    const size_t visible = task.Visible(shape, item, row, task.first, count);
     std::fill(of_row + visible, of_row + count, 0.0f);
     piece.top[row] = -std::numeric_limits<float>::infinity();
     piece.sum[row] = 0;
@@ -62,21 +58,20 @@ void AttentionFewRows(const AttentionShape& shape, const AttentionItem& item, co
 
 void CombineAttentionPieces(const AttentionShape& shape, const AttentionItem& item, const AttentionTask& task,
                             float* results) {
-  const size_t dim = shape.head_dim, pieces = task.Pieces(item);
-  const Piece all(results, shape);
-  for (size_t row = 0; row < task.Rows(shape); ++row) {
+  const size_t dim = shape.head_dim, rows = task.Rows(shape), pieces = task.Pieces(item);
+  const auto piece = [&](size_t p) { return Piece(results + p * AttentionPieceFloats(shape, rows), shape, rows); };
+  const Piece all = piece(0);
+  for (size_t row = 0; row < rows; ++row) {
     float top = all.top[row];
-    for (size_t p = 1; p < pieces; ++p)
-      top = std::max(top, Piece(results + p * AttentionPieceFloats(shape), shape).top[row]);
+    for (size_t p = 1; p < pieces; ++p) top = std::max(top, piece(p).top[row]);
     float sum = 0;
     for (size_t p = 0; p < pieces; ++p) {
-      const Piece piece(results + p * AttentionPieceFloats(shape), shape);
-      const float weight = std::exp(piece.top[row] - top);
-      sum += piece.sum[row] * weight;
+      const float weight = std::exp(piece(p).top[row] - top);
+      sum += piece(p).sum[row] * weight;
       if (p == 0)
         for (size_t i = 0; i < dim; ++i) all.out[row * dim + i] *= weight;
       else
-        AddScaled(piece.out + row * dim, weight, all.out + row * dim, dim);
+        AddScaled(piece(p).out + row * dim, weight, all.out + row * dim, dim);
     }
     all.top[row] = top;
     all.sum[row] = sum;

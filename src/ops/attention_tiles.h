@@ -20,9 +20,21 @@ inline constexpr size_t kFewAttentionRows = 16, kFewAttentionPiece = 128;
 struct AttentionTask {
   size_t item, kv_head, begin, end;  // query positions begin … end of the item
   size_t first, last;                // of the context: all of it, or a piece
+  size_t result = 0;                 // where a task of few rows leaves what it found, in floats
   size_t Rows(const AttentionShape& shape) const { return (end - begin) * shape.group(); }
   size_t Context(const AttentionItem& of) const { return of.start + end; }
   bool IsCut(const AttentionItem& of) const { return last - first < Context(of); }
+  bool IsFew(const AttentionShape& shape) const { return Rows(shape) <= kFewAttentionRows; }
+  // Of the positions from `from` on, `count` of them, how many a row of the tile may see.
+  size_t Visible(const AttentionShape& shape, const AttentionItem& of, size_t row, size_t from, size_t count) const {
+    const size_t seen = of.start + begin + row / shape.group() + 1;
+    return std::min(count, seen - std::min(from, seen));
+  }
+  // A row's log-sum-exp; only where the item has them.
+  float& LogSumExp(const AttentionShape& shape, const AttentionItem& of, size_t row) const {
+    const size_t group = shape.group();
+    return of.log_sum_exp[(kv_head * group + row % group) * of.count + begin + row / group];
+  }
   size_t Pieces(const AttentionItem& of) const { return (Context(of) + kFewAttentionPiece - 1) / kFewAttentionPiece; }
 };
 
@@ -50,17 +62,19 @@ inline MatrixView AsMatrix(const KvView& view, size_t head, size_t first, size_t
           .stride_bytes = view.row_stride};
 }
 
-// A tile of a few rows against a piece of the context, in f32. `result` is (AttentionPieceFloats); where the context is
-// not cut the item's output is written, else by Combine from the results of all pieces, one after another.
+// A tile of a few rows against a piece of the context, in f32. `result` has AttentionPieceFloats of the tile's rows;
+// where the context is not cut the item's output is written, else by Combine from the results of all pieces, one after
+// another.
 void AttentionFewRows(const AttentionShape& shape, const AttentionItem& item, const AttentionTask& task, float* scratch,
                       float* result);
 void CombineAttentionPieces(const AttentionShape& shape, const AttentionItem& item, const AttentionTask& task,
                             float* results);
 size_t AttentionFewRowsFloats(const AttentionShape& shape);  // of scratch
-size_t AttentionPieceFloats(const AttentionShape& shape);
+size_t AttentionPieceFloats(const AttentionShape& shape, size_t rows);
 
-// A tile with bf16 products and f32 sums, a piece of the context at a time (Milakov and Gimelshein 2018; Dao et al.
-// 2022): memory does not grow with the context. Only where HasBF16Dot(). `scratch` is aligned to a cache line.
+// A tile with bf16 products (its scores f32, where they are to be fine) and f32 sums, a piece of the context at a time
+// (Milakov and Gimelshein 2018; Dao et al. 2022): memory does not grow with the context. Only where HasBF16Dot().
+// `scratch` is aligned to a cache line.
 void AttentionTileBF16(const AttentionShape& shape, const AttentionItem& item, const AttentionTask& task,
                        float* scratch);
 size_t AttentionTileBF16Floats(const AttentionShape& shape);

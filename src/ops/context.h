@@ -15,8 +15,8 @@
 
 namespace qad {
 
-// exact: f32 activations and accumulation. fast, the default: bf16 for dense products and for attention of many rows,
-// int8 activations where quantized weights meet a few rows.
+// exact: f32 activations and accumulation. fast, the default: bf16 for dense products and for attention of many rows
+// (scores in f32 where weights are not quantized), int8 activations where quantized weights meet a few rows.
 enum class Numerics : uint8_t { kExact, kFast };
 
 enum class Timed : uint8_t { kEmbed, kNorm, kLinear, kAdapter, kRope, kAttention, kActivation, kHead, kLoss, kCount };

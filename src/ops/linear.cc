@@ -4,7 +4,6 @@
 
 #include "base/error.h"
 #include "kernels/elementwise.h"
-#include "kernels/panels_bf16.h"
 #include "ops/low_rank.h"
 #include "ops/many_rows.h"
 
@@ -52,20 +51,20 @@ void FewRowsInt8(const MatrixView& w, const QuantizedRows& x, float* y, size_t l
 }
 
 // The rule of which product a part is multiplied by.
-enum class Path : uint8_t { kFewExact, kFewInteger, kMany };
+enum class Path : uint8_t { kFewExact, kFewInteger, kPanels };
 
 Path PathOf(const Context& context, const MatrixView& part, size_t count) {
   const bool fast = context.numerics == Numerics::kFast;
-  if (fast && IsInteger(part.layout)) return count <= kFewFastRows ? Path::kFewInteger : Path::kMany;
+  if (fast && IsInteger(part.layout)) return count <= kFewFastRows ? Path::kFewInteger : Path::kPanels;
   // Panels in place are as good for one row as for many, but not worth rounding activations for where they are narrow.
-  if (context.own_bf16() && part.layout == Layout::kBF16Tile && part.cols >= kBlock) return Path::kMany;
-  return count <= kFewRows ? Path::kFewExact : Path::kMany;
+  if (context.own_bf16() && part.layout == Layout::kBF16Tile && part.cols >= kBlock) return Path::kPanels;
+  return count <= kFewRows ? Path::kFewExact : Path::kPanels;
 }
 
 // Whether y += x Wᵀ can be had without a copy of the product.
 bool Adds(const Context& context, const Linear& linear, size_t count) {
   return std::ranges::all_of(linear.parts, [&](const MatrixView& part) {
-    return PathOf(context, part, count) == Path::kMany && ManyRowsAdds(context, part);
+    return PathOf(context, part, count) == Path::kPanels && UsesOwnPanels(context, part);
   });
 }
 
@@ -84,7 +83,7 @@ void BaseForward(Context& context, const Linear& linear, const Rows& x, float* y
         if (quantized.codes == nullptr) quantized = Quantize(context, x, linear.in);
         FewRowsInt8(part, quantized, out, ldy);
         break;
-      case Path::kMany:
+      case Path::kPanels:
         ManyRows(context, part, many, out, ldy, accumulate);
         break;
     }

@@ -238,6 +238,50 @@ TEST(Linear, BackwardIsTheSlopeOfForward) {
   }
 }
 
+// bf16 rounds gradients and weights by 2^-9 each; the rest is f32.
+TEST(Linear, FastBackwardKeepsTheBoundOfItsRounding) {
+  for (const Case& c : Cases()) {
+    if (c.adapted) continue;
+    for (const size_t m : {1, 17}) {
+      const Layer layer(c.layouts, c.in, c.rows, c.bias, c.adapted);
+      const size_t out = layer.linear.out, ldx = c.in + 1;
+      const auto dy = Normals(m * out, 300 + m), x = Normals(m * c.in, m);
+      std::vector<float> dx(m * ldx, 0.25f);
+      Context context(Numerics::kFast, 2);
+      LinearBackward(context, layer.linear, x.data(), c.in, nullptr, dy.data(), m, out, dx.data(), ldx);
+      for (size_t t = 0; t < m; ++t) {
+        Doubles sum(c.in), size(c.in);
+        for (size_t r = 0; r < out; ++r) {
+          const auto row = layer.parts[r / c.rows].Row(r % c.rows);
+          for (size_t i = 0; i < c.in; ++i) {
+            const double term = static_cast<double>(row[i]) * static_cast<double>(dy[t * out + r]);
+            sum[i] += term;
+            size[i] += std::fabs(term);
+          }
+        }
+        for (size_t i = 0; i < c.in; ++i)
+          ASSERT_TRUE(std::fabs(static_cast<double>(dx[t * ldx + i]) - sum[i] - 0.25) <= 0x1.1p-8 * size[i] + 1e-6)
+              << LayoutName(c.layouts[0]) << " " << c.rows << " rows, at " << t << " " << i;
+        ASSERT_EQ(dx[t * ldx + c.in], 0.25f) << "beyond the row";
+      }
+    }
+  }
+}
+
+// A batch of one is a part of any other: tiles of bf16 take the same sums however many rows there are.
+TEST(Linear, FastTilesOfBF16DoNotDependOnTheBatch) {
+  const Layer layer({Layout::kBF16Tile}, 576, 100, true, false);
+  const auto x = Normals(40 * 576, 1);
+  Context context(Numerics::kFast, 2);
+  if (!context.own_bf16()) GTEST_SKIP() << "this CPU or build has no AVX-512 BF16";
+  std::vector<float> all, one, tape;
+  for (const size_t m : {1, 2, 17, 24, 25, 40}) {
+    all = RunForward(context, layer, x, m, false, {}, &tape);
+    one = RunForward(context, layer, x, 1, false, {}, &tape);
+    EXPECT_TRUE(std::equal(one.begin(), one.end(), all.begin())) << m << " rows";
+  }
+}
+
 TEST(Linear, BackwardIsEqualForAnyThreads) {
   for (const Numerics numerics : {Numerics::kExact, Numerics::kFast}) {
     std::vector<Case> cases = Cases();

@@ -21,16 +21,13 @@ constexpr size_t kSerialRows = 8;
 
 size_t Tasks(size_t n, size_t step) { return (n + step - 1) / step; }
 
-// The part of an adapter's input (m, in) that begins at (row, column), as (rows, columns), dropped: element (row, i)
+// The part (rows, columns) of an adapter's input x (m, in) that begins at (row, column), dropped: element (row, i)
 // draws number row·in + i.
-struct Input {
-  const float* x;
-  size_t ldx, in;
-  void Drop(const DropoutMask& mask, size_t row, size_t column, size_t rows, size_t columns, float* out) const {
-    for (size_t r = row; r < row + rows; ++r, out += columns)
-      ApplyDropout(mask, r * in + column, x + r * ldx + column, out, columns);
-  }
-};
+void Drop(const DropoutMask& mask, const float* x, size_t ldx, size_t in, size_t row, size_t column, size_t rows,
+          size_t columns, float* out) {
+  for (size_t r = row; r < row + rows; ++r, out += columns)
+    ApplyDropout(mask, r * in + column, x + r * ldx + column, out, columns);
+}
 
 // `floats` for each thread.
 struct ThreadScratch {
@@ -58,7 +55,7 @@ void LowRankForward(Context& context, const Linear& linear, const float* x, size
     size_t ld = ldx;
     if (mask.active()) {
       float* dropped = scratch.mine();
-      Input{x, ldx, linear.in}.Drop(mask, row, 0, rows, linear.in, dropped);
+      Drop(mask, x, ldx, linear.in, row, 0, rows, linear.in, dropped);
       input = dropped;
       ld = linear.in;
     }
@@ -141,7 +138,7 @@ void MatrixGradients(const Linear& linear, const float* x, size_t ldx, const flo
       size_t ld = ldx;
       if (mask.active()) {
         float* dropped = scratch.mine();
-        Input{x, ldx, linear.in}.Drop(mask, row, slice.begin, rows, slice.count, dropped);
+        Drop(mask, x, ldx, linear.in, row, slice.begin, rows, slice.count, dropped);
         input = dropped;
         ld = slice.count;
       }

@@ -46,7 +46,7 @@ Panel DecodePanel(Context& context, const MatrixView& w, size_t begin, size_t ro
     if (type == MatmulType::kF32)
       DecodeRow(w, begin + r, panel + r * w.cols);
     else
-      DecodeRowsBF16(w, begin + r, 1, reinterpret_cast<uint16_t*>(panel) + r * w.cols);
+      DecodeRowBF16(w, begin + r, reinterpret_cast<uint16_t*>(panel) + r * w.cols);
   }
   return {panel, w.cols, type == MatmulType::kBF16 && w.layout == Layout::kInt8Row};
 }
@@ -80,7 +80,8 @@ void MultiplyDense(Context& context, const MatrixView& w, const MatmulArguments&
 
 // A thread takes two panels at a time, decoded where they are not in place, and multiplies all rows with them.
 void MultiplyInPanels(Context& context, const MatrixView& w, const BF16Product& activations) {
-  const size_t values = PanelValues(w.cols), floats = values * (kTaskRows / kTileRows) / 2;
+  const size_t values = PanelValues(w.cols);
+  const size_t floats = w.layout == Layout::kBF16Tile ? 0 : values * (kTaskRows / kTileRows) / 2;
   float* scratch = context.Scratch(Context::Slot::kPanel, floats * static_cast<size_t>(omp_get_max_threads()));
   const auto tasks = static_cast<int64_t>((w.rows + kTaskRows - 1) / kTaskRows);
 #pragma omp parallel for schedule(static) if (Pays(w.rows, w.cols, activations.count))
@@ -105,8 +106,7 @@ MatmulType ProductType(const Context& context, const MatrixView& w) {
   return fast && w.layout != Layout::kF32 ? MatmulType::kBF16 : MatmulType::kF32;
 }
 
-// Our own kernel is the one that adds.
-bool ManyRowsAdds(const Context& context, const MatrixView& w) {
+bool UsesOwnPanels(const Context& context, const MatrixView& w) {
   return context.own_bf16() && w.layout != Layout::kF32;
 }
 
@@ -117,7 +117,7 @@ const uint16_t* Activations::bf16() {
 
 void ManyRows(Context& context, const MatrixView& w, Activations& x, float* y, size_t ldy, bool accumulate) {
   const Rows& rows = x.rows();
-  if (ManyRowsAdds(context, w))
+  if (UsesOwnPanels(context, w))
     return MultiplyInPanels(context, w,
                             {.x = x.bf16(),
                              .count = rows.count,
@@ -169,9 +169,9 @@ void MultiplyInColumnPanels(Context& context, const MatrixView& w, const Rows& d
 
 }  // namespace
 
-// W as it lies is the (k, n) operand.
 void ManyRowsBackward(Context& context, const MatrixView& w, const Rows& dy, float* dx, size_t ldx) {
-  if (ManyRowsAdds(context, w)) return MultiplyInColumnPanels(context, w, dy, dx, ldx);
+  if (UsesOwnPanels(context, w)) return MultiplyInColumnPanels(context, w, dy, dx, ldx);
+  // W as it lies is the (k, n) operand of oneDNN.
   MatmulArguments product{.type = ProductType(context, w),
                           .m = dy.count,
                           .n = w.cols,

@@ -1,4 +1,4 @@
-// Products of many rows with a weight matrix of any layout: panels of decoded weights, multiplied by our own bf16
+// Products of rows with a weight matrix of any layout: panels of decoded weights, multiplied by our own bf16
 // kernel where the CPU has it, else by oneDNN. For operations only.
 #pragma once
 
@@ -26,8 +26,8 @@ struct Rows {
 
 // In fast mode weights that are not f32 are multiplied in bf16, if the CPU can.
 MatmulType ProductType(const Context& context, const MatrixView& w);
-// Whether ManyRows adds to y itself: our own kernel can, at no cost.
-bool ManyRowsAdds(const Context& context, const MatrixView& w);
+// Whether our own panels are what multiplies by w, which can add to y at no cost.
+bool UsesOwnPanels(const Context& context, const MatrixView& w);
 
 // Activations in the types that products want them in, converted when first asked for and kept for all parts of a
 // linear: valid until the next call with other rows.
@@ -37,7 +37,7 @@ class Activations {
   const Rows& rows() const { return x_; }
   // (count, bf16_stride()), the last input of an odd number followed by a zero.
   const uint16_t* bf16();
-  size_t bf16_stride() const { return (cols_ + 1) / 2 * 2; }
+  size_t bf16_stride() const { return 2 * InputPairs(cols_); }
 
  private:
   Context& context_;
@@ -46,7 +46,7 @@ class Activations {
   const uint16_t* bf16_ = nullptr;
 };
 
-// y[m·ldy + r] = Σ x·w of row r; added to y where ManyRowsAdds and `accumulate`.
+// y[m·ldy + r] = Σ x·w of row r; added to y where UsesOwnPanels and `accumulate`.
 void ManyRows(Context& context, const MatrixView& w, Activations& x, float* y, size_t ldy, bool accumulate);
 
 // dx (count, w.cols) += dy (count, w.rows) W.
