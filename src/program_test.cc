@@ -11,6 +11,7 @@
 #include <map>
 #include <thread>
 
+#include "base/error.h"
 #include "base/json.h"
 #include "base/test_files.h"
 #include "model/tiny_model.h"
@@ -342,6 +343,25 @@ TEST_F(Program, CtrlCInTrainingKeepsACheckpointAndTheOldAdapter) {
   ASSERT_TRUE(fs::exists(checkpoint));
   EXPECT_TRUE(Outputs() == before) << "the finished adapter stands until the new one is finished";
   EXPECT_GT(ReadJsonFile(checkpoint)["step"].get<int64_t>(), 0);
+}
+
+TEST_F(Program, TheTypeOfTheKvCacheIsTheOneAskedFor) {
+  const auto bench = [&](const char* type) {
+    return Wait(Start({"bench", Path("model"), "--prompt", "8", "--generate", "4", "--repetitions", "1",
+                       "--no-ceilings", "--json", "--kv-type", type}));
+  };
+  std::map<std::string, uint64_t> bytes;
+  for (const char* type : {"f32", "fp16", "bf16"}) {
+    const Ended ended = bench(type);
+    ASSERT_EQ(ended.code, 0) << ended.err;
+    const Json report = ParseJson(ended.out, "bench");
+    bytes[report["rows"][0]["kv_type"].get<std::string>()] = report["memory"]["kv_bytes"].get<uint64_t>();
+  }
+  EXPECT_EQ(bytes["f16"], bytes["bf16"]);
+  EXPECT_EQ(bytes["f32"], 2 * bytes["bf16"]);
+  const Ended refused = bench("q8_0");  // heads of 16
+  EXPECT_EQ(refused.code, static_cast<int>(ErrorKind::kUsage));
+  EXPECT_TRUE(refused.err.find("blocks of 32, which do not divide heads of 16") != std::string::npos) << refused.err;
 }
 
 }  // namespace

@@ -93,8 +93,9 @@ TEST_F(RealSmolLm2, FastModeKeepsItsDistance) {
     }
     divergence /= static_cast<double>(prompt_.size());
     RecordProperty(mode == WeightMode::kBF16 ? "kl_bf16" : "kl_as_stored", std::to_string(divergence));
-    // bf16 activations (2^-9 each) cost about a thousandth of a nat: far below what 8-bit weights do (0.002).
-    EXPECT_TRUE(divergence >= 0 && divergence <= 2e-3) << divergence;
+    // bf16 activations (2^-9 each) cost about a thousandth of a nat: far below what 8-bit weights do (0.002). Of bf16
+    // weights they cost less than a tenth of that, as long as scores are f32.
+    EXPECT_TRUE(divergence >= 0 && divergence <= (mode == WeightMode::kBF16 ? 1e-4 : 2e-3)) << divergence;
   }
 }
 
