@@ -36,6 +36,11 @@ TEST(Process, PeakRemembersAndCanBeReset) {
   EXPECT_LT(PeakRssBytes(), peak - kBlockBytes / 2);
 }
 
+TEST(Process, AvailableMemoryIsAPartOfTheTotal) {
+  EXPECT_GT(AvailableMemoryBytes(), 0u);
+  EXPECT_LE(AvailableMemoryBytes(), TotalMemoryBytes());
+}
+
 TEST(Process, TotalMemoryIsNotMoreThanTheMachines) {
   const auto machine =
       static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));

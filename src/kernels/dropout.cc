@@ -20,7 +20,7 @@ HWY_INLINE float Factor(const DropoutMask& mask, uint64_t index) {
   return (MixBits(mask.key ^ index) >> 11) < mask.threshold ? 0.0f : mask.kept;
 }
 
-// Elsewhere 64-bit products of vectors take as long as those of integers.
+// Before AVX-512 there are no products of vectors of 64 bits.
 #define QAD_WIDE_PRODUCTS (HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3)
 
 #if QAD_WIDE_PRODUCTS

@@ -89,8 +89,8 @@ class Batch {
         prompts_(prompts),
         options_(options),
         prefix_(prefix),
-        slots_(SlotsThatFit()),
-        cache_(model.config(), slots_ + (prefix > 0 ? 1 : 0), Capacity(), options.kv_type),
+        slots_(std::min(std::max<size_t>(options.max_batch, 1), prompts.size())),
+        cache_(MakeCache()),
         done_(prompts.size()) {
     for (size_t slot = slots_; slot-- > 0;) free_.push_back(slot);
     if (prefix_ > 0) ComputePrefix(context, model, cache_, slots_, std::span(prompts.front()).first(prefix_));
@@ -119,13 +119,10 @@ class Batch {
     return longest;
   }
 
-  // Results do not depend on how many sequences go at once, so that fewer are taken where memory is short.
-  size_t SlotsThatFit() const {
-    const size_t hidden = prefix_ > 0 ? 1 : 0;
-    const size_t wanted = std::min(std::max<size_t>(options_.max_batch, 1), prompts_.size()) + hidden;
-    const size_t fits = SequencesThatFit(model_.config(), wanted, Capacity(), options_.kv_type, AvailableMemoryBytes());
-    if (fits <= hidden) RequireRoom(model_.config(), 1 + hidden, Capacity(), options_.kv_type, AvailableMemoryBytes());
-    return std::max(fits, hidden + 1) - hidden;
+  KvCache MakeCache() const {
+    const size_t slots = slots_ + (prefix_ > 0 ? 1 : 0);
+    RequireRoom(model_.config(), slots, Capacity(), options_.kv_type, AvailableMemoryBytes());
+    return KvCache(model_.config(), slots, Capacity(), options_.kv_type);
   }
 
   std::span<const TokenId> Reference(size_t index) const {

@@ -18,7 +18,7 @@ struct GenerateOptions {
   double top_p = 1;         // nucleus sampling (Holtzman et al. 2020)
   uint64_t seed = 0;        // sampling is a function of (seed, prompt's index, position): equal for any batch size
   bool ignore_end = false;  // go on to max_new_tokens: for timing
-  size_t max_batch = 16;    // sequences in flight; fewer where memory is short
+  size_t max_batch = 16;    // sequences in flight
   FormatId kv_type = FormatId::kF16;
   // Answers whose probability is measured while the prompts are computed: one for each prompt, or none at all.
   std::span<const std::vector<TokenId>> references = {};
@@ -35,7 +35,7 @@ struct Generated {
 
 // Prompts must not be empty; a common prefix is computed once where `share_prefix`.
 // Errors (kInput): a prompt plus max_new_tokens (or plus its reference) exceeds the model's positions (says which, and
-// by how much), or not one sequence fits into memory; (kNumeric): logits are NaN.
+// by how much), or the sequences in flight do not fit into memory; (kNumeric): logits are NaN.
 std::vector<Generated> Generate(Context& context, Transformer& model, const Tokenizer& tokenizer,
                                 std::span<const std::vector<TokenId>> prompts, const GenerateOptions& options,
                                 bool share_prefix = true);

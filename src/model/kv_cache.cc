@@ -57,34 +57,21 @@ FormatId ParseKvType(const std::string& name, const ModelConfig& config) {
   return format->id;
 }
 
-namespace {
-
-size_t BatchBytes(const ModelConfig& config, size_t sequences, size_t positions, FormatId type) {
-  return KvCache::Bytes(config, sequences, positions, type) + InferenceBytes(config, positions, sequences);
-}
-
-}  // namespace
-
-size_t SequencesThatFit(const ModelConfig& config, size_t most, size_t positions, FormatId type, uint64_t available) {
-  const auto fits = [&](size_t count) { return BatchBytes(config, count, positions, type) <= available; };
-  if (fits(most)) return most;
-  size_t low = 0, high = most;
-  while (high - low > 1) {
-    const size_t middle = low + (high - low) / 2;
-    (fits(middle) ? low : high) = middle;
-  }
-  return low;
-}
-
 void RequireRoom(const ModelConfig& config, size_t sequences, size_t positions, FormatId type, uint64_t available) {
-  const size_t fits = SequencesThatFit(config, sequences, positions, type, available);
-  if (fits == sequences) return;
-  const auto bytes = static_cast<double>(BatchBytes(config, sequences, positions, type));
-  FailInput("{} sequence{} of {} tokens need {} of {} cache and buffers, and {} of memory is left; {}", sequences,
-            sequences == 1 ? "" : "s", positions, FormatBytes(bytes), GetFormat(type).name,
-            FormatBytes(static_cast<double>(available)),
-            fits > 0 ? fmt::format("{} would fit: a smaller batch, or shorter ones", fits)
-                     : std::string("not one fits: fewer tokens, or a smaller KV type"));
+  const auto needed = [&](size_t count) {
+    return KvCache::Bytes(config, count, positions, type) + InferenceBytes(config, positions, count);
+  };
+  if (needed(sequences) <= available) return;
+  size_t fits = 0, over = sequences;
+  while (over - fits > 1) {
+    const size_t middle = fits + (over - fits) / 2;
+    (needed(middle) <= available ? fits : over) = middle;
+  }
+  FailInput("a {} cache of {} sequence{} of {} tokens takes {} with its buffers, and {} of memory is left; {}",
+            GetFormat(type).name, sequences, sequences == 1 ? "" : "s", positions,
+            FormatBytes(static_cast<double>(needed(sequences))), FormatBytes(static_cast<double>(available)),
+            fits > 0 ? fmt::format("{} would fit: free memory, or take a smaller batch or shorter sequences", fits)
+                     : std::string("not one fits: free memory, or take fewer tokens or a smaller KV type"));
 }
 
 KvCache::KvCache(const ModelConfig& config, size_t slots, size_t capacity, FormatId type)

@@ -17,10 +17,8 @@ namespace qad {
 // Errors (kUsage): not one of them, or its blocks do not divide the model's heads.
 FormatId ParseKvType(const std::string& name, const ModelConfig& config);
 
-// How many sequences of `positions` tokens at once, up to `most`, fit into `available` bytes with the buffers that go
-// with them.
-size_t SequencesThatFit(const ModelConfig& config, size_t most, size_t positions, FormatId type, uint64_t available);
-// Refuses a batch before anything of it is allocated. Errors (kInput): it does not fit; says how many would.
+// Refuses a batch before anything of it is allocated. Errors (kInput): sequences of `positions` tokens and the buffers
+// that go with them do not fit into `available` bytes; says how many would.
 void RequireRoom(const ModelConfig& config, size_t sequences, size_t positions, FormatId type, uint64_t available);
 
 class KvCache {

@@ -169,16 +169,6 @@ std::string MessageOf(const Call& call) {
   return "no error";
 }
 
-TEST(Room, AsManySequencesAsFitAreTaken) {
-  const ModelConfig config = ConfigWithHeads(64);
-  for (const size_t fits : {0, 1, 5}) {
-    const uint64_t bytes =
-        fits == 0 ? 1 : KvCache::Bytes(config, fits, 100, FormatId::kF16) + InferenceBytes(config, 100, fits);
-    EXPECT_EQ(SequencesThatFit(config, 16, 100, FormatId::kF16, bytes), fits);
-    EXPECT_EQ(SequencesThatFit(config, fits, 100, FormatId::kF16, bytes), fits);
-  }
-}
-
 TEST(Room, ABatchThatDoesNotFitIsRefusedWithTheNumberThatWould) {
   const ModelConfig config = ConfigWithHeads(64);
   const auto needed = [&](size_t count) {

@@ -1,8 +1,6 @@
 #include "model/load.h"
 
 #include "base/error.h"
-#include "base/process.h"
-#include "base/units.h"
 
 namespace qad {
 namespace fs = std::filesystem;
@@ -41,10 +39,6 @@ Model LoadModel(const std::string& model, WeightMode mode) {
   const ModelFiles files = OpenModel(path);
   Plan plan = PlanOf(files, mode);
   RequireRunnable(plan.config, ConfigPath(files).string());
-  const uint64_t needed = plan.weight_bytes(), available = AvailableMemoryBytes();
-  if (needed > available)
-    FailInput("{}: the weights take {} in memory, and {} is left; take a smaller format or model", path.string(),
-              FormatBytes(static_cast<double>(needed)), FormatBytes(static_cast<double>(available)));
   Tokenizer tokenizer = LoadTokenizer(files);
   if (static_cast<size_t>(tokenizer.vocab_size()) > plan.config.vocab)
     FailInput("{}: the tokenizer has {} tokens, the model {}; they do not belong together", path.string(),

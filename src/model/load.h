@@ -24,7 +24,7 @@ struct Model {
 };
 
 // Errors (kInput): as ResolveModel, OpenModel, PlanOf, Weights; a tokenizer that is missing or larger than the model's
-// vocabulary; a chat template that is not understood; weights that do not fit into the memory that is left.
+// vocabulary; a chat template that is not understood.
 Model LoadModel(const std::string& model, WeightMode mode);
 // The tokenizer of a folder (tokenizer.json, or gpt2.tiktoken where config.json says GPT-2) or of a GGUF's own fields.
 Tokenizer LoadTokenizer(const ModelFiles& files);

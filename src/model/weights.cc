@@ -10,6 +10,8 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/process.h"
+#include "base/units.h"
 #include "model/source.h"
 
 namespace qad {
@@ -75,7 +77,12 @@ Weights::Weights(Plan plan, const ModelFiles& files) : plan_(std::move(plan)) {
   // All tensors are found, with their shapes, before anything is allocated: a configuration may claim any size.
   std::vector<TensorSource> sources;
   for (const TensorSpec& spec : plan_.tensors) sources.push_back(FindSource(files, plan_.config, spec));
-  arena_ = Arena(plan_.weight_bytes());
+  const uint64_t needed = plan_.weight_bytes(), available = AvailableMemoryBytes();
+  if (needed > available)
+    FailInput("{}: the weights take {} in memory, and {} is left; free memory, or take a smaller format or model",
+              files.path.string(), FormatBytes(static_cast<double>(needed)),
+              FormatBytes(static_cast<double>(available)));
+  arena_ = Arena(needed);
   Lay();
   QAD_CHECK(arena_.used() == plan_.weight_bytes());
   std::exception_ptr failure;

@@ -29,7 +29,8 @@ class Arena {
 class Weights {
  public:
   // Finds every tensor, then allocates, reads and repacks in parallel, and drops the files' pages.
-  // Errors (kInput): a missing tensor, another shape than the plan's, a type this version cannot decode.
+  // Errors (kInput): a missing tensor, another shape than the plan's, a type this version cannot decode;
+  // weights that do not fit into the memory that is left, before any of them is allocated.
   Weights(Plan plan, const ModelFiles& files);
 
   const Plan& plan() const { return plan_; }

@@ -14,7 +14,8 @@ namespace qad {
 
 struct AttentionShape {
   size_t heads = 0, kv_heads = 0, head_dim = 0;
-  // Where tiles are multiplied in bf16, scores are f32 all the same: they are exponents, whose error is their size's.
+  // Where tiles are multiplied in bf16, scores are f32 all the same: a score is an exponent, and its
+  // rounding error grows with its size.
   bool fine_scores = false;
   size_t group() const { return heads / kv_heads; }
   float scale() const;  // 1/sqrt(head_dim)
