@@ -36,10 +36,9 @@ struct Fixture {
   void Exact(size_t count) { DotRows(matrix.view(), 0, kRows, x.data(), count, kCols, y.data(), kRows); }
   void Int8(size_t count) {
     constexpr size_t kBlocks = kCols / kBlock;
-    for (size_t m = 0; m < count; ++m)
-      QuantizeActivations(x.data() + m * kCols, kCols, codes.data() + m * kCols, pairs.data() + 2 * m * kBlocks,
-                          shifts.data() + 2 * m * kBlocks);
-    DotRowsInt8(matrix.view(), 0, kRows, {codes.data(), pairs.data(), shifts.data(), count, kBlocks}, y.data(), kRows);
+    const QuantizedRows rows{codes.data(), pairs.data(), shifts.data(), count, kBlocks};
+    for (size_t m = 0; m < count; ++m) QuantizeActivations(x.data() + m * kCols, kCols, rows, m);
+    DotRowsInt8(matrix.view(), 0, kRows, rows, y.data(), kRows);
   }
   // As ops/ multiplies many rows: panels decoded and used at once.
   void Panels(size_t count) {
@@ -91,7 +90,7 @@ void Time(benchmark::State& state, const std::shared_ptr<Fixture>& fixture, cons
     benchmark::ClobberMemory();
   }
   const MatrixView view = fixture->matrix.view();
-  const size_t bytes = kRows * (view.stride_bytes + LayoutScaleBytes(view.layout, kCols));
+  const size_t bytes = kRows * (view.stride_bytes + LayoutScaleBytes(view.layout, kCols, view.group_shift));
   state.SetBytesProcessed(static_cast<int64_t>(bytes) * state.iterations());
   state.counters["GFLOP/s"] =
       benchmark::Counter(static_cast<double>(2 * kRows * kCols * count), benchmark::Counter::kIsIterationInvariantRate,

@@ -61,8 +61,13 @@ void PlaceUnsigned(Layout layout, const std::byte* from, std::byte* to) {
   }
 }
 
-void PlacePairs(const MatrixView& matrix, size_t row, const std::byte* from) {
-  for (size_t b = 0; b < matrix.cols / kBlock; ++b, from += 2 * sizeof(uint16_t)) {
+// Each group's pair of f16, or of kNf4 its f32.
+void PlaceGroups(const MatrixView& matrix, size_t row, const std::byte* from) {
+  for (size_t b = 0; b < matrix.cols / kBlock; b += size_t{1} << matrix.group_shift, from += kGroupBytes / kTileRows) {
+    if (matrix.layout == Layout::kNf4) {
+      std::memcpy(const_cast<float*>(TileFloats(matrix, row, b)) + row % kTileRows, from, sizeof(float));
+      continue;
+    }
     auto* to = const_cast<uint16_t*>(TilePairs(matrix, row, b)) + row % kTileRows;
     std::memcpy(to, from, sizeof(uint16_t));
     std::memcpy(to + kTileRows, from + sizeof(uint16_t), sizeof(uint16_t));
@@ -107,13 +112,13 @@ void PlaceRow(const MatrixView& matrix, size_t row, const std::byte* codes, cons
   if (IsSuper(matrix.layout))
     PlaceSuperScales(matrix, row, scales);
   else if (scales != nullptr)
-    PlacePairs(matrix, row, scales);
+    PlaceGroups(matrix, row, scales);
 }
 
-size_t LayoutScaleBytes(Layout layout, size_t cols) {
+size_t LayoutScaleBytes(Layout layout, size_t cols, uint8_t group_shift) {
   if (layout == Layout::kInt8Row) return sizeof(float);
   if (IsSuper(layout)) return cols / (kBlock * kBlocksPerSuper) * SuperBytes(layout);
-  return IsInteger(layout) ? Blocks(cols) * 2 * sizeof(uint16_t) : 0;
+  return IsInteger(layout) ? Groups(Blocks(cols), group_shift) * (kGroupBytes / kTileRows) : 0;
 }
 
 const char* LayoutName(Layout layout) {
@@ -138,8 +143,12 @@ const char* LayoutName(Layout layout) {
       return "int5 affine by 32";
     case Layout::kInt4Block:
       return "int4 affine by 32";
-    case Layout::kInt8Super:
-      return "int8 by 16 in 256";
+    case Layout::kInt4Zero:
+      return "int4 with zeros";
+    case Layout::kNf4:
+      return "nf4";
+    case Layout::kInt6Super:
+      return "int6 affine by 16 in 256";
     case Layout::kInt5Super:
       return "int5 affine by 32 in 256";
     case Layout::kInt4Super:

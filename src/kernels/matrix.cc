@@ -204,7 +204,11 @@ HWY_INLINE void DecodeBlocks(const MatrixView& w, size_t row, bool codes_alone, 
     ReadBlock(w, row, b, codes);
     for (size_t part = 0; part < parts; ++part, out += size) {
       const Affine affine = codes_alone && w.layout == Layout::kInt8Row ? Affine{1, 0} : AffineOf(w, row, b, part);
-      DecodeInt8Block(codes + part * size, affine.scale, affine.offset, std::min(size, w.cols - b * kBlock), out);
+      const size_t n = std::min(size, w.cols - b * kBlock);
+      if (w.layout == Layout::kNf4)
+        for (size_t i = 0; i < n; ++i) out[i] = affine.scale * kNf4Values[codes[i]];
+      else
+        DecodeInt8Block(codes + part * size, affine.scale, affine.offset, n, out);
     }
   }
 }

@@ -21,8 +21,11 @@ enum class Layout : uint8_t {
   kInt8Block,  // int8 codes in blocks of 32, an f16 pair (scale, offset) a block: w = scale·q + offset
   kInt5Block,  // 5-bit codes 0…31 in blocks of 32, likewise
   kInt4Block,  // 4-bit codes 0…15 in blocks of 32, likewise
+  // 4-bit codes in groups of one, two or four blocks of 32 (MatrixView::group_shift), the last group perhaps shorter.
+  kInt4Zero,  // an f16 pair (scale, zero) a group, zero whole: w = scale·(q − zero)
+  kNf4,       // an f32 scale a group: w = scale·t[q], t the 16 values of NF4 (Dettmers et al. 2023, appendix E)
   // Super-blocks of 256 with an f16 pair (d, m): w = d·s·q + m·n, s and n small integers.
-  kInt8Super,  // int8 codes, s of int8 and n of uint8 for every 16
+  kInt6Super,  // codes −32 … 31, a byte each, s of int8 and n of uint8 for every 16
   kInt5Super,  // 5-bit codes, s and n of uint8 for every 32
   kInt4Super,  // 4-bit codes, likewise
 };
@@ -43,6 +46,7 @@ struct MatrixView {
   size_t stride_bytes = 0;
   const float* row_scales = nullptr;        // kInt8Row: (rows), filled up to whole tiles
   const std::byte* block_scales = nullptr;  // tiles of blocks: as kernels/tiles.h says
+  uint8_t group_shift = 0;                  // kInt4Zero, kNf4: log2 of the blocks that share a scale
 };
 
 // Rows as they are stored: whole tiles.
@@ -51,14 +55,14 @@ size_t LayoutRows(Layout layout, size_t rows);
 // Bytes of one row of codes, padded where the kernels want whole blocks.
 size_t LayoutRowBytes(Layout layout, size_t cols);
 // Bytes of scales and offsets beside the codes of one row.
-size_t LayoutScaleBytes(Layout layout, size_t cols);
+size_t LayoutScaleBytes(Layout layout, size_t cols, uint8_t group_shift = 0);
 const char* LayoutName(Layout layout);
 
 // Puts a row's codes and, for block layouts, its LayoutScaleBytes of scales into a matrix of tiles. Rows may be put at
 // the same time.
 // Codes of bf16: the row. Int8: one a byte. Int4: byte i of a block's 16 holds values i and, high, i+16. Int5: before
-// these a u32, whose bit i is the fifth of value i. Scales: (scale, offset) in f16 a block. Super-blocks: d and m in
-// f16, then of each block s and n; int8: s of its first and its second half, then the n of both.
+// these a u32, whose bit i is the fifth of value i. Scales: what the layout says of each block or group. Super-blocks:
+// d and m in f16, then of each block s and n; int6: s of its first and its second half, then the n of both.
 void PlaceRow(const MatrixView& matrix, size_t row, const std::byte* codes, const std::byte* scales);
 
 // Row `row` decoded to `cols` floats.
@@ -75,19 +79,29 @@ void DotRows(const MatrixView& matrix, size_t begin, size_t end, const float* x,
 void WeightedSums(const MatrixView& matrix, const float* weights, size_t count, size_t ldw, float* out, size_t ldo);
 
 // Activations as int8 in blocks of 32: x ≈ scale·q, scale = max|x|/127 per block; the last block is filled with zeros.
+// Rows go in groups of 16, the last one shorter; a group holds block after block, of each all its rows. So a kernel
+// that multiplies a group walks through it as it lies.
 struct QuantizedRows {
-  const int8_t* codes = nullptr;  // (count, blocks·32)
-  const float* pairs = nullptr;   // (count, blocks, 2): scale, and scale·Σq for the offsets
-  // (count, blocks, 2): −128·Σq of each half, which makes up for weights taken as unsigned
-  const int32_t* shifts = nullptr;
-  size_t count = 0, blocks = 0;
-  // scale·Σq of one half of block `at` = row·blocks + block.
+  static constexpr size_t kGroup = 16;
+  int8_t* codes = nullptr;  // (all blocks, 32)
+  float* pairs = nullptr;   // (all blocks, 2): scale, and scale·Σq for the offsets
+  // (all blocks, 2): −128·Σq of each half, which makes up for weights taken as unsigned
+  int32_t* shifts = nullptr;
+  size_t count = 0, blocks = 0;  // rows, and blocks of each
+  // Rows of the group of row m, which is how far block b + 1 of a row is behind its block b.
+  size_t GroupRows(size_t m) const {
+    const size_t left = count - m / kGroup * kGroup;
+    return left < kGroup ? left : kGroup;
+  }
+  // Where block b of row m is; that of row m + 1 of the same group is the next.
+  size_t At(size_t m, size_t b) const { return m / kGroup * kGroup * blocks + b * GroupRows(m) + m % kGroup; }
+  // scale·Σq of one half of the block at `at`.
   float HalfSum(size_t at, size_t half) const {
     return pairs[2 * at] * (static_cast<float>(shifts[2 * at + half]) * -0x1p-7f);
   }
 };
-// Writes ⌈cols/32⌉ blocks of one row of `cols` values. A value that is not finite makes its block's pair so.
-void QuantizeActivations(const float* x, size_t cols, int8_t* codes, float* pairs, int32_t* shifts);
+// Writes row m of `to` from `cols` values. A value that is not finite makes its block's pair so.
+void QuantizeActivations(const float* x, size_t cols, const QuantizedRows& to, size_t m);
 
 // As DotRows, for the integer layouts, by integer dot products; y of row r at y[m·ldy + r]. Quickest where begin and
 // end are multiples of kTileRows.

@@ -5,6 +5,7 @@
 
 #include "kernels/matrix.h"
 #include "kernels/tiles.h"
+#include "kernels/tiles_avx2.h"
 #include "kernels/tiles_vnni.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -19,14 +20,15 @@ namespace qad::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 using Wide = hn::ScalableTag<float>;
 
-void QuantizeActivations(const float* x, size_t cols, int8_t* codes, float* pairs, int32_t* shifts) {
+void QuantizeActivations(const float* x, size_t cols, const QuantizedRows& to, size_t m) {
   const Wide d;
   const hn::Rebind<int32_t, Wide> i32;
   const hn::Rebind<int16_t, Wide> i16;
   const hn::Rebind<int8_t, Wide> i8;
   const size_t step = hn::Lanes(d);
   for (size_t b = 0; b * kBlock < cols; ++b) {
-    const size_t n = std::min(kBlock, cols - b * kBlock);
+    const size_t n = std::min(kBlock, cols - b * kBlock), at = to.At(m, b);
+    int8_t* codes = to.codes + at * kBlock;
     HWY_ALIGN float padded[kBlock] = {};
     const float* block = x + b * kBlock;
     if (n < kBlock) {
@@ -49,13 +51,13 @@ void QuantizeActivations(const float* x, size_t cols, int8_t* codes, float* pair
       for (size_t i = half * kBlock / 2; i < (half + 1) * kBlock / 2; i += step) {
         const auto q = hn::NearestInt(hn::Mul(hn::LoadU(d, block + i), hn::Set(d, inverse)));
         total = hn::Add(total, q);
-        hn::StoreU(hn::DemoteTo(i8, hn::DemoteTo(i16, q)), i8, codes + b * kBlock + i);
+        hn::StoreU(hn::DemoteTo(i8, hn::DemoteTo(i16, q)), i8, codes + i);
       }
       sums[half] = static_cast<uint32_t>(hn::GetLane(hn::SumOfLanes(i32, total)));
-      shifts[2 * b + half] = static_cast<int32_t>(0u - 128u * sums[half]);
+      to.shifts[2 * at + half] = static_cast<int32_t>(0u - 128u * sums[half]);
     }
-    pairs[2 * b] = scale;
-    pairs[2 * b + 1] = scale * static_cast<float>(static_cast<int32_t>(sums[0] + sums[1]));
+    to.pairs[2 * at] = scale;
+    to.pairs[2 * at + 1] = scale * static_cast<float>(static_cast<int32_t>(sums[0] + sums[1]));
   }
 }
 
@@ -66,7 +68,17 @@ HWY_INLINE void BlockPairs(const MatrixView& w, size_t row, size_t block, size_t
     std::fill_n(pairs + kTileRows, kTileRows, 0.0f);
     return;
   }
-  if (!IsSuper(w.layout)) return ConvertFromF16(TilePairs(w, row, block), pairs, kTilePairs);
+  if (w.layout == Layout::kNf4) {
+    for (size_t r = 0; r < kTileRows; ++r) pairs[r] = kNf4Step * TileFloats(w, row, block)[r];
+    std::fill_n(pairs + kTileRows, kTileRows, 0.0f);
+    return;
+  }
+  if (!IsSuper(w.layout)) {
+    ConvertFromF16(TilePairs(w, row, block), pairs, kTilePairs);
+    if (w.layout == Layout::kInt4Zero)
+      for (size_t r = 0; r < kTileRows; ++r) pairs[kTileRows + r] *= -pairs[r];
+    return;
+  }
   const SuperScales scales = TileSuper(w, row, block);
   ConvertFromF16(scales.pairs, pairs, kTilePairs);
   const uint8_t *factors = scales.parts + part * kTileRows, *minimums = factors + ScaledParts(w.layout) * kTileRows;
@@ -76,21 +88,21 @@ HWY_INLINE void BlockPairs(const MatrixView& w, size_t row, size_t block, size_t
   }
 }
 
-#if HWY_TARGET == HWY_SCALAR
-
 // Σ of the products of columns begin … end of a block with each of the 16 rows, scaled.
-HWY_INLINE void AddColumns(const MatrixView& w, size_t row, size_t block, size_t begin, size_t end, const int8_t* x,
-                           const float* scales, float x_scale, float* sums) {
+HWY_INLINE void AddRows(const MatrixView& w, size_t row, size_t block, size_t begin, size_t end, const int8_t* x,
+                        const float* scales, float x_scale, float* sums) {
   for (size_t r = 0; r < kTileRows; ++r) {
     int8_t codes[kBlock];
     ReadBlock(w, row + r, block, codes);
+    if (w.layout == Layout::kNf4)
+      for (int8_t& code : codes) code = kNf4Bytes[static_cast<size_t>(code)];
     int32_t total = 0;
     for (size_t i = begin; i < end; ++i) total += static_cast<int32_t>(codes[i]) * x[i];
     sums[2 * r] += scales[r] * x_scale * static_cast<float>(total);
   }
 }
 
-#else
+#if HWY_TARGET != HWY_SCALAR
 
 // Vectors of int16 hold four values of each of several rows; products are added in pairs, so that each row has two sums
 // side by side.
@@ -125,6 +137,7 @@ HWY_INLINE void AddColumn(Layout layout, const uint8_t* block, int j, hn::Vec<I1
   }
 }
 
+// As AddRows, but of NF4.
 HWY_INLINE void AddColumns(const MatrixView& w, size_t row, size_t block, size_t begin, size_t end, const int8_t* x,
                            const float* scales, float x_scale, float* sums) {
   const auto* codes = reinterpret_cast<const uint8_t*>(TileBlock(w, row, block));
@@ -153,11 +166,17 @@ void DotTile(const MatrixView& w, size_t row, const QuantizedRows& x, size_t m, 
   HWY_ALIGN float sums[kTilePairs] = {}, offsets[kTileRows] = {};
   const size_t parts = ScaledParts(w.layout), size = kBlock / parts;
   for (size_t b = 0; b < x.blocks; ++b) {
-    const size_t at = m * x.blocks + b;
+    const size_t at = x.At(m, b);
     for (size_t part = 0; part < parts; ++part) {
       HWY_ALIGN float pairs[kTilePairs];
       BlockPairs(w, row, b, part, pairs);
-      AddColumns(w, row, b, part * size, (part + 1) * size, x.codes + at * kBlock, pairs, x.pairs[2 * at], sums);
+      const int8_t* codes = x.codes + at * kBlock;
+#if HWY_TARGET != HWY_SCALAR
+      if (w.layout != Layout::kNf4)
+        AddColumns(w, row, b, part * size, (part + 1) * size, codes, pairs, x.pairs[2 * at], sums);
+      else
+#endif
+        AddRows(w, row, b, part * size, (part + 1) * size, codes, pairs, x.pairs[2 * at], sums);
       const float sum = parts == 1 ? x.pairs[2 * at + 1] : x.HalfSum(at, part);
       for (size_t r = 0; r < kTileRows; ++r) offsets[r] += pairs[kTileRows + r] * sum;
     }
@@ -174,8 +193,8 @@ namespace qad {
 HWY_EXPORT(QuantizeActivations);
 HWY_EXPORT(DotTile);
 
-void QuantizeActivations(const float* x, size_t cols, int8_t* codes, float* pairs, int32_t* shifts) {
-  HWY_DYNAMIC_DISPATCH(QuantizeActivations)(x, cols, codes, pairs, shifts);
+void QuantizeActivations(const float* x, size_t cols, const QuantizedRows& to, size_t m) {
+  HWY_DYNAMIC_DISPATCH(QuantizeActivations)(x, cols, to, m);
 }
 
 namespace {
@@ -192,17 +211,21 @@ void DotTilePortable(const MatrixView& w, size_t row, const QuantizedRows& x, si
 }  // namespace
 
 void DotRowsInt8(const MatrixView& w, size_t begin, size_t end, const QuantizedRows& x, float* y, size_t ldy) {
-  const TileFunction dot = HasVnni() ? DotTileVnni : DotTilePortable;
-  for (size_t row = begin / kTileRows * kTileRows; row < end; row += kTileRows) {
-    if (row >= begin && row + kTileRows <= end) {
-      dot(w, row, x, 0, x.count, y + row, ldy);
-      continue;
-    }
-    const size_t from = std::max(row, begin), to = std::min(row + kTileRows, end);
-    for (size_t m = 0; m < x.count; ++m) {  // rows of the tile that nobody asked for
-      float all[kTileRows];
-      dot(w, row, x, m, 1, all, kTileRows);
-      std::copy(all + (from - row), all + (to - row), y + m * ldy + from);
+  const TileFunction dot = HasVnni() ? DotTileVnni : HasAvx2Tiles() ? DotTileAvx2 : DotTilePortable;
+  // A group of activations meets all tiles while it is in the cache.
+  for (size_t first = 0; first < x.count; first += QuantizedRows::kGroup) {
+    const size_t count = x.GroupRows(first);
+    float* out = y + first * ldy;
+    for (size_t row = begin / kTileRows * kTileRows; row < end; row += kTileRows) {
+      if (row >= begin && row + kTileRows <= end) {
+        dot(w, row, x, first, count, out + row, ldy);
+        continue;
+      }
+      const size_t from = std::max(row, begin), to = std::min(row + kTileRows, end);
+      float all[QuantizedRows::kGroup * kTileRows];  // rows of the tile that nobody asked for among them
+      dot(w, row, x, first, count, all, kTileRows);
+      for (size_t m = 0; m < count; ++m)
+        std::copy(all + m * kTileRows + (from - row), all + m * kTileRows + (to - row), out + m * ldy + from);
     }
   }
 }

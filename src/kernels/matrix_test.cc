@@ -196,16 +196,15 @@ struct Quantized {
   std::vector<float> pairs;
   std::vector<int32_t> shifts;
   QuantizedRows rows;
-  float scale(size_t m, size_t b) const { return pairs[2 * (m * rows.blocks + b)]; }
+  float scale(size_t m, size_t b) const { return pairs[2 * rows.At(m, b)]; }
+  int code(size_t m, size_t i) const { return codes[rows.At(m, i / kBlock) * kBlock + i % kBlock]; }
   Quantized(const float* x, size_t count, size_t cols) {
     const size_t blocks = (cols + kBlock - 1) / kBlock;
     codes.resize(count * blocks * kBlock);
     pairs.resize(2 * count * blocks);
     shifts.resize(2 * count * blocks);
-    for (size_t m = 0; m < count; ++m)
-      QuantizeActivations(x + m * cols, cols, codes.data() + m * blocks * kBlock, pairs.data() + 2 * m * blocks,
-                          shifts.data() + 2 * m * blocks);
     rows = {codes.data(), pairs.data(), shifts.data(), count, blocks};
+    for (size_t m = 0; m < count; ++m) QuantizeActivations(x + m * cols, cols, rows, m);
   }
 };
 
@@ -259,13 +258,13 @@ void ExpectIntegerProducts() {
     if (!IsInteger(layout)) continue;
     for (const size_t cols : WidthsOf(layout)) {
       const RandomMatrix w(layout, kRows, cols);
-      for (const size_t count : {1, 2, 4, 5, 13}) {
+      for (const size_t count : {1, 2, 4, 5, 13, 23}) {
         const auto x = Normals(count * cols, 1);
         const Quantized q(x.data(), count, cols);
         std::vector<float> decoded(count * cols);
         for (size_t m = 0; m < count; ++m)
           for (size_t i = 0; i < cols; ++i)
-            decoded[m * cols + i] = q.scale(m, i / kBlock) * q.codes[m * q.rows.blocks * kBlock + i];
+            decoded[m * cols + i] = q.scale(m, i / kBlock) * static_cast<float>(q.code(m, i));
         const size_t ldy = kRows + 1;
         std::vector<float> y(count * ldy, 9);
         DotRowsInt8(w.view(), kBegin, kEnd, q.rows, y.data(), ldy);
@@ -276,16 +275,18 @@ void ExpectIntegerProducts() {
               ASSERT_EQ(got, 9);
               continue;
             }
-            const auto [dot, size] = w.Product(r, decoded.data() + m * cols);
+            const auto [dot, size] = w.Product(r, decoded.data() + m * cols, true);
             // Rounding of up to cols/32 partial sums; with offsets the two parts may cancel, each is below 3·size.
             const double tolerance = kEps * size * (16 + static_cast<double>(cols) / 8);
             ASSERT_TRUE(std::fabs(static_cast<double>(got) - dot) <= tolerance)
                 << LayoutName(layout) << " " << cols << " got " << got << " want " << dot;
             const auto [exact, unused] = w.Product(r, x.data() + m * cols);
             double bound = tolerance;  // half a step of each block's activations, times the weights
-            for (size_t i = 0; i < cols; ++i)
-              bound +=
-                  static_cast<double>(q.scale(m, i / kBlock)) * 0.5001 * std::fabs(static_cast<double>(w.At(r, i)));
+            for (size_t i = 0; i < cols; ++i) {
+              const double rounded = w.IntegerAt(r, i), weight = static_cast<double>(w.At(r, i));
+              bound += static_cast<double>(q.scale(m, i / kBlock)) * 0.5001 * std::fabs(rounded) +
+                       std::fabs((rounded - weight) * static_cast<double>(x[m * cols + i]));
+            }
             ASSERT_TRUE(std::fabs(static_cast<double>(got) - exact) <= bound);
           }
         }
@@ -308,6 +309,18 @@ TEST_P(Matrix, IntegerProductsWithoutVnni) {
   AllowVnni(true);
 }
 
+// NF4's values rounded to bytes: half a step off at most, and the ends and zero exact.
+TEST(MatrixLayout, BytesOfNf4AreTheNearest) {
+  EXPECT_EQ(kNf4Bytes.front(), -127);
+  EXPECT_EQ(kNf4Bytes[7], 0);
+  EXPECT_EQ(kNf4Bytes.back(), 127);
+  for (size_t code = 0; code < 16; ++code) {
+    const float value = kNf4Values[code];
+    EXPECT_LE(std::fabs(127 * value - static_cast<float>(kNf4Bytes[code])), 0.5f) << code;
+    EXPECT_TRUE(code == 0 || value > kNf4Values[code - 1]);
+  }
+}
+
 TEST(MatrixLayout, RowsHoldWholeBlocks) {
   EXPECT_EQ(LayoutRowBytes(Layout::kF32, 33), 132u);
   EXPECT_EQ(LayoutRowBytes(Layout::kF16, 33), 66u);
@@ -323,6 +336,10 @@ TEST(MatrixLayout, RowsHoldWholeBlocks) {
   EXPECT_EQ(LayoutRowBytes(Layout::kInt4Block, 64), 32u);
   EXPECT_EQ(LayoutScaleBytes(Layout::kInt8Row, 33), 4u);
   EXPECT_EQ(LayoutScaleBytes(Layout::kInt4Block, 64), 8u);
+  EXPECT_EQ(LayoutRowBytes(Layout::kNf4, 160), 80u);
+  EXPECT_EQ(LayoutScaleBytes(Layout::kNf4, 160, 0), 20u);
+  EXPECT_EQ(LayoutScaleBytes(Layout::kNf4, 160, 1), 12u);
+  EXPECT_EQ(LayoutScaleBytes(Layout::kInt4Zero, 160, 2), 8u);
   EXPECT_EQ(LayoutScaleBytes(Layout::kBF16, 64), 0u);
 }
 

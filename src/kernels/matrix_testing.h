@@ -9,13 +9,14 @@
 #include "base/half.h"
 #include "base/random.h"
 #include "kernels/matrix.h"
+#include "kernels/tiles.h"
 
 namespace qad {
 
-inline constexpr Layout kAllLayouts[] = {Layout::kBF16Tile,  Layout::kF32,       Layout::kF16,       Layout::kBF16,
-                                         Layout::kQ8_0,      Layout::kQ4_0,      Layout::kInt8Row,   Layout::kInt8Block,
-                                         Layout::kInt5Block, Layout::kInt4Block, Layout::kInt8Super, Layout::kInt5Super,
-                                         Layout::kInt4Super};
+inline constexpr Layout kAllLayouts[] = {Layout::kBF16Tile,  Layout::kF32,       Layout::kF16,      Layout::kBF16,
+                                         Layout::kQ8_0,      Layout::kQ4_0,      Layout::kInt8Row,  Layout::kInt8Block,
+                                         Layout::kInt5Block, Layout::kInt4Block, Layout::kInt4Zero, Layout::kNf4,
+                                         Layout::kInt6Super, Layout::kInt5Super, Layout::kInt4Super};
 
 inline bool IsOfBlocks(Layout layout) {
   return layout >= Layout::kQ8_0 && layout != Layout::kBF16Tile && layout != Layout::kInt8Row;
@@ -27,21 +28,31 @@ inline std::vector<size_t> WidthsOf(Layout layout) {
   const bool blocks = IsOfBlocks(layout);
   if (!blocks)
     for (size_t n = 1; n <= 33; ++n) widths.push_back(n);
-  if (layout >= Layout::kInt8Super) return {256, 512, 1536};
+  if (layout >= Layout::kInt6Super) return {256, 512, 1536};
   for (const size_t n : {32, 64, 96, 160, 576, 1536, 2080}) widths.push_back(n);
   if (!blocks) widths.insert(widths.end(), {63, 65, 577, 1000});
   return widths;
 }
 
+// Groups of all sizes, whole and cut short: 64 + 32 columns, 128 + 32, …
+inline uint8_t GroupShiftOf(Layout layout, size_t cols) {
+  return layout == Layout::kInt4Zero || layout == Layout::kNf4 ? static_cast<uint8_t>(cols / kBlock % 3) : uint8_t{0};
+}
+
 class RandomMatrix {
  public:
   RandomMatrix(Layout layout, size_t rows, size_t cols, uint64_t seed = 1)
-      : layout_(layout), rows_(rows), cols_(cols), codes_(rows * LayoutRowBytes(layout, cols)), decoded_(rows * cols) {
+      : layout_(layout),
+        rows_(rows),
+        cols_(cols),
+        group_shift_(GroupShiftOf(layout, cols)),
+        codes_(rows * LayoutRowBytes(layout, cols)),
+        decoded_(rows * cols) {
     Random random(seed, cols);
     if (layout == Layout::kInt8Row)
       for (size_t r = 0; r < rows; ++r) row_scales_.push_back(static_cast<float>(0.001 + 0.02 * random.Uniform()));
     if (IsOfBlocks(layout))
-      for (size_t i = 0; i < rows * (cols / kBlock); ++i) AddScales(random, i % (cols / kBlock) % kBlocksPerSuper == 0);
+      for (size_t i = 0; i < rows * (cols / kBlock); ++i) AddScales(random, i % (cols / kBlock));
     for (size_t r = 0; r < rows; ++r)
       for (size_t i = 0; i < cols; ++i) Fill(random, r, i);
     if (IsTiled(layout)) Tile();
@@ -54,7 +65,8 @@ class RandomMatrix {
             .codes = tiles_.empty() ? codes_.data() : tiles_.data(),
             .stride_bytes = LayoutRowBytes(layout_, cols_),
             .row_scales = row_scales_.empty() ? nullptr : row_scales_.data(),
-            .block_scales = tile_scales_.empty() ? nullptr : tile_scales_.data()};
+            .block_scales = tile_scales_.empty() ? nullptr : tile_scales_.data(),
+            .group_shift = group_shift_};
   }
   std::vector<float> Row(size_t row) const {
     return {decoded_.begin() + static_cast<std::ptrdiff_t>(row * cols_),
@@ -63,11 +75,21 @@ class RandomMatrix {
   float At(size_t row, size_t i) const { return decoded_[row * cols_ + i]; }
   int Code(size_t row, size_t i) const { return static_cast<int8_t>(codes_[row * LayoutRowBytes(layout_, cols_) + i]); }
 
+  // What integer products take for a weight: of kNf4 its value rounded to 1/127 of the scale.
+  double IntegerAt(size_t row, size_t i) const {
+    if (layout_ != Layout::kNf4) return static_cast<double>(At(row, i));
+    const auto both =
+        std::to_integer<unsigned>(codes_[row * LayoutRowBytes(layout_, cols_) + i / kBlock * 16 + i % 16]);
+    const unsigned code = i % kBlock < 16 ? both & 15 : both >> 4;
+    return affine_[2 * (row * (cols_ / kBlock) + i / kBlock)].first * kNf4Bytes[code] / 127.0;
+  }
+
   // Σ w·x and Σ |w·x| in double.
-  std::pair<double, double> Product(size_t row, const float* x) const {
+  std::pair<double, double> Product(size_t row, const float* x, bool of_integers = false) const {
     double dot = 0, size = 0;
     for (size_t i = 0; i < cols_; ++i) {
-      const double term = static_cast<double>(decoded_[row * cols_ + i]) * static_cast<double>(x[i]);
+      const double weight = of_integers ? IntegerAt(row, i) : static_cast<double>(At(row, i));
+      const double term = weight * static_cast<double>(x[i]);
       dot += term;
       size += std::fabs(term);
     }
@@ -80,14 +102,15 @@ class RandomMatrix {
     tiles_.resize(rows * LayoutRowBytes(layout_, cols_));
     // Of whole tiles every byte must be written: weights begin as what the memory held before.
     if (rows == rows_) std::fill(tiles_.begin(), tiles_.end(), std::byte{0x7f});
-    tile_scales_.resize(rows * LayoutScaleBytes(layout_, cols_));
+    const size_t scale_bytes = LayoutScaleBytes(layout_, cols_, group_shift_);
+    tile_scales_.resize(rows * scale_bytes);
     row_scales_.resize(row_scales_.empty() ? 0 : rows);
     for (size_t r = 0; r < rows_; ++r)
       PlaceRow(view(), r, codes_.data() + r * LayoutRowBytes(layout_, cols_),
-               scales_.empty() ? nullptr : scales_.data() + r * LayoutScaleBytes(layout_, cols_));
+               scales_.empty() ? nullptr : scales_.data() + r * scale_bytes);
   }
 
-  bool super() const { return layout_ >= Layout::kInt8Super; }
+  bool super() const { return layout_ >= Layout::kInt6Super; }
 
   void AddHalf(double value) {
     const uint16_t bits = FloatToF16(static_cast<float>(value));
@@ -95,16 +118,21 @@ class RandomMatrix {
     scales_.insert(scales_.end(), bytes, bytes + sizeof(bits));
     halves_.push_back(F16ToFloat(bits));
   }
-  // Scale and offset of the next block of 32, of each of its halves, as (scale, offset) in affine_.
-  void AddScales(Random& random, bool first) {
-    if (!super() || first) {
+  // Scale and offset of block `b` of a row, of each of its halves, as (scale, offset) in affine_.
+  void AddScales(Random& random, size_t b) {
+    if (layout_ == Layout::kInt4Zero || layout_ == Layout::kNf4) {
+      if (b % (size_t{1} << group_shift_) == 0) AddGroup(random);
+      affine_.insert(affine_.end(), 2, group_);
+      return;
+    }
+    if (!super() || b % kBlocksPerSuper == 0) {
       AddHalf(0.05 * random.Normal() * (super() ? 0.1 : 1));
       AddHalf(IsInteger(layout_) ? 0.2 * random.Normal() * (super() ? 0.1 : 1) : 0);
     }
     const double d = static_cast<double>(halves_[halves_.size() - 2]), m = static_cast<double>(halves_.back());
     double s[2] = {1, 1}, n[2] = {1, 1};
     if (super()) {
-      const size_t parts = layout_ == Layout::kInt8Super ? 2 : 1;
+      const size_t parts = layout_ == Layout::kInt6Super ? 2 : 1;
       for (size_t part = 0; part < parts; ++part)
         s[part] = parts == 2 ? static_cast<double>(random.Below(256)) - 128 : static_cast<double>(random.Below(64));
       for (size_t part = 0; part < parts; ++part) n[part] = static_cast<double>(random.Below(parts == 2 ? 16 : 64));
@@ -114,6 +142,20 @@ class RandomMatrix {
       if (parts == 1) s[1] = s[0], n[1] = n[0];
     }
     for (const size_t half : {0, 1}) affine_.emplace_back(d * s[half], m * n[half]);
+  }
+
+  void AddGroup(Random& random) {
+    if (layout_ == Layout::kNf4) {
+      const auto scale = static_cast<float>(0.4 * random.Normal());  // the largest weight
+      const auto* bytes = reinterpret_cast<const std::byte*>(&scale);
+      scales_.insert(scales_.end(), bytes, bytes + sizeof(scale));
+      group_ = {scale, 0};
+      return;
+    }
+    AddHalf(0.05 * random.Normal());
+    AddHalf(static_cast<double>(random.Below(17)));
+    const auto scale = static_cast<double>(halves_[halves_.size() - 2]);
+    group_ = {scale, -scale * static_cast<double>(halves_.back())};
   }
 
   void Fill(Random& random, size_t row, size_t i) {
@@ -162,7 +204,7 @@ class RandomMatrix {
         at[i] = static_cast<std::byte>(code8);
         value = Value(half, code8);
         break;
-      case Layout::kInt8Super: {  // 6 bits, as Q6_K has them: scale·q then fits into f32
+      case Layout::kInt6Super: {  // 6 bits, as Q6_K has them: scale·q then fits into f32
         const auto code6 = static_cast<int>(random.Below(64)) - 32;
         at[i] = static_cast<std::byte>(code6);
         value = Value(half, code6);
@@ -177,9 +219,12 @@ class RandomMatrix {
         break;
       }
       case Layout::kInt4Block:
+      case Layout::kInt4Zero:
+      case Layout::kNf4:
       case Layout::kInt4Super:
         at[i / kBlock * 16 + inside % 16] |= static_cast<std::byte>(code4 << (inside < 16 ? 0 : 4));
-        value = Value(half, static_cast<int>(code4));
+        value = layout_ == Layout::kNf4 ? static_cast<float>(affine_[half].first) * kNf4Values[code4]
+                                        : Value(half, static_cast<int>(code4));
         break;
     }
   }
@@ -190,10 +235,12 @@ class RandomMatrix {
 
   Layout layout_;
   size_t rows_, cols_;
+  uint8_t group_shift_;
   std::vector<std::byte> codes_, scales_, tiles_, tile_scales_;  // row by row; as the kernels want them
   std::vector<float> row_scales_;
   std::vector<float> halves_;
   std::vector<std::pair<double, double>> affine_;  // scale and offset of each half of a block
+  std::pair<double, double> group_;                // of the last group
   std::vector<float> decoded_;
 };
 

@@ -34,21 +34,29 @@ QAD_BF16_INLINE __m512i RoundPairs(__m512 even, __m512 odd) {
   return _mm512_permutexvar_epi16(order, halves);
 }
 
-// Values 0 … 3 of a column of codes, one byte each.
-template <bool kSigned>
-QAD_BF16_INLINE void WidenFour(__m512i codes, __m512 scale, __m512 offset, __m512* values) {
+// Values 0 … 3 of column j of a block.
+template <Layout kLayout>
+QAD_BF16_INLINE void WidenFour(const std::byte* block, size_t j, __m512 scale, __m512 offset, __m512* values) {
+  __m512i codes;
+  if constexpr (IsUnsigned(kLayout))
+    codes = UnsignedCodes<kLayout>(block, static_cast<int>(j));
+  else
+    codes = _mm512_loadu_si512(block + j * kTileColumn);
   for (int i = 0; i < 4; ++i) {
     const __m512i up = _mm512_sllv_epi32(codes, _mm512_set1_epi32(24 - 8 * i));
-    const __m512i wide = kSigned ? _mm512_srai_epi32(up, 24) : _mm512_srli_epi32(up, 24);
-    values[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(wide), scale, offset);
+    const __m512i wide = IsUnsigned(kLayout) ? _mm512_srli_epi32(up, 24) : _mm512_srai_epi32(up, 24);
+    if constexpr (kLayout == Layout::kNf4)
+      values[i] = _mm512_mul_ps(_mm512_permutexvar_ps(wide, _mm512_load_ps(kNf4Values)), scale);
+    else
+      values[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(wide), scale, offset);
   }
 }
 
 // The same as two vectors of pairs.
-template <bool kSigned>
-QAD_BF16_INLINE void StoreFour(__m512i codes, __m512 scale, __m512 offset, uint16_t* out) {
+template <Layout kLayout>
+QAD_BF16_INLINE void StoreFour(const std::byte* block, size_t j, __m512 scale, __m512 offset, uint16_t* out) {
   __m512 values[4];
-  WidenFour<kSigned>(codes, scale, offset, values);
+  WidenFour<kLayout>(block, j, scale, offset, values);
   _mm512_storeu_si512(out, RoundPairs(values[0], values[1]));
   _mm512_storeu_si512(out + 2 * kTileRows, RoundPairs(values[2], values[3]));
 }
@@ -63,14 +71,10 @@ QAD_BF16 void DecodeTile(const MatrixView& w, size_t row, uint16_t* panel) {
     for (size_t i = 0; i < columns; i += 4) {
       const __m512 scale = of.scales[i * of.kParts / kBlock], offset = of.offsets[i * of.kParts / kBlock];
       uint16_t* out = panel + (b * kBlock + i) * kTileRows;
-      if constexpr (IsUnsigned(kLayout)) {
-        StoreFour<false>(UnsignedCodes<kLayout>(block, static_cast<int>(i / 4)), scale, offset, out);
-      } else {
-        uint16_t four[4 * kTileRows];  // the last two columns of a matrix whose width is no multiple of four
-        const bool whole = i + 4 <= columns;
-        StoreFour<true>(_mm512_loadu_si512(block + i / 4 * kTileColumn), scale, offset, whole ? out : four);
-        if (!whole) std::copy_n(four, 2 * kTileRows, out);
-      }
+      uint16_t four[4 * kTileRows];  // the last two columns of a matrix whose width is no multiple of four
+      const bool whole = IsUnsigned(kLayout) || i + 4 <= columns;
+      StoreFour<kLayout>(block, i / 4, scale, offset, whole ? out : four);
+      if (!whole) std::copy_n(four, 2 * kTileRows, out);
     }
   }
 }
@@ -214,13 +218,7 @@ QAD_BF16_INLINE void WidenHalf(const MatrixView& w, size_t row, size_t column, _
   of.Load(w, row, b);
   const size_t part = of.kParts == 2 && first > 0 ? 1 : 0;
   const __m512 scale = kLayout == Layout::kInt8Row ? _mm512_loadu_ps(w.row_scales + row) : of.scales[part];
-  for (size_t j = 0; j < 4; ++j) {
-    if constexpr (IsUnsigned(kLayout))
-      WidenFour<false>(UnsignedCodes<kLayout>(block, static_cast<int>(first + j)), scale, of.offsets[part],
-                       values + 4 * j);
-    else
-      WidenFour<true>(_mm512_loadu_si512(block + (first + j) * kTileColumn), scale, of.offsets[part], values + 4 * j);
-  }
+  for (size_t j = 0; j < 4; ++j) WidenFour<kLayout>(block, first + j, scale, of.offsets[part], values + 4 * j);
 }
 
 // The same of tiles that hold bf16 pairs of columns: pairs of rows of 16 columns.

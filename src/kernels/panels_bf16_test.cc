@@ -154,7 +154,7 @@ std::vector<uint16_t> Inputs(size_t count, size_t cols, std::vector<float>& exac
 
 TEST_F(Panels, ProductsEqualTheReference) {
   for (const Layout layout : kAllLayouts)
-    for (const size_t cols : layout >= Layout::kInt8Super
+    for (const size_t cols : layout >= Layout::kInt6Super
                                  ? std::vector<size_t>{256, 1536}
                                  : std::vector<size_t>{WidthsOf(layout).front(), 32, 64, 576}) {
       const RandomMatrix w(layout, kRows, cols);

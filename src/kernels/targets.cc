@@ -12,7 +12,9 @@ HWY_BEFORE_NAMESPACE();
 namespace qad::HWY_NAMESPACE {
 
 const char* NameOfThisTarget() { return hwy::TargetName(HWY_TARGET); }
-bool ThisTargetIsAvx512() { return HWY_TARGET <= HWY_AVX3; }  // smaller values are better targets
+// Smaller values are better targets.
+bool ThisTargetIsAvx2() { return HWY_TARGET <= HWY_AVX2; }
+bool ThisTargetIsAvx512() { return HWY_TARGET <= HWY_AVX3; }
 
 }  // namespace qad::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -21,6 +23,7 @@ HWY_AFTER_NAMESPACE();
 namespace qad {
 
 HWY_EXPORT(NameOfThisTarget);
+HWY_EXPORT(ThisTargetIsAvx2);
 HWY_EXPORT(ThisTargetIsAvx512);
 
 std::vector<std::string> SupportedTargets() {
@@ -34,6 +37,7 @@ std::vector<std::string> SupportedTargets() {
 std::string CurrentTarget() { return HWY_DYNAMIC_DISPATCH(NameOfThisTarget)(); }
 
 // Not hwy::SupportedTargets(), which asks the CPU anew: in a virtual machine that takes microseconds.
+bool TargetIsAvx2() { return HWY_DYNAMIC_DISPATCH(ThisTargetIsAvx2)(); }
 bool TargetIsAvx512() { return HWY_DYNAMIC_DISPATCH(ThisTargetIsAvx512)(); }
 
 void ForceTarget(std::string_view name) {

@@ -10,7 +10,9 @@ namespace qad {
 // Names of the targets this build has and this CPU supports, best first ("AVX3", "AVX2", "SSE4", "SSSE3", "SCALAR").
 std::vector<std::string> SupportedTargets();
 std::string CurrentTarget();
-// Whether that is one with AVX-512: code outside of Highway that needs it asks here, so that a forced target holds.
+// Whether that is one with AVX2, or AVX-512: code outside of Highway that needs it asks here, so that a forced target
+// holds.
+bool TargetIsAvx2();
 bool TargetIsAvx512();
 
 // Restricts every later kernel call to `name`; "auto" lifts the restriction.

@@ -9,11 +9,13 @@
 // … 8j+7 in the high ones. Int5: likewise, then a column of fifth bits: that of value 4j+t is bit (j+4) % 8 of byte t,
 // from where one shift brings it above the other four.
 //
-// Beside the codes each block has 16 scales and 16 offsets in f16 (kInt8Row: one f32 scale a row). A super-block has 16
+// Beside the codes each block has 16 scales and 16 offsets in f16 (kInt8Row: one f32 scale a row); each group of
+// kInt4Zero 16 scales and 16 zeros in f16, of kNf4 16 scales in f32. A super-block has 16
 // d and 16 m in f16, and then each of its blocks 16 s and 16 n; int8: 16 s of the first halves, 16 of the second, and
 // likewise n.
 #pragma once
 
+#include <array>
 #include <cstring>
 
 #include "base/half.h"
@@ -33,15 +35,16 @@ inline const std::byte* PairAt(const MatrixView& w, size_t row, size_t i) {
 
 // Of one row of a block.
 constexpr size_t CodeBytes(Layout layout) {
-  if (layout == Layout::kInt4Block || layout == Layout::kInt4Super) return kBlock / 2;
+  if (layout >= Layout::kInt4Block && layout <= Layout::kNf4) return kBlock / 2;
+  if (layout == Layout::kInt4Super) return kBlock / 2;
   return layout == Layout::kInt5Block || layout == Layout::kInt5Super ? kBlock * 5 / 8 : kBlock;
 }
-// Codes 0 … 15 or 31, not signed bytes.
+// Codes 0 … 15 or 31 packed to four or five bits, not signed bytes.
 constexpr bool IsUnsigned(Layout layout) { return CodeBytes(layout) < kBlock; }
 constexpr bool HasFifth(Layout layout) { return CodeBytes(layout) == kBlock * 5 / 8; }
-constexpr bool IsSuper(Layout layout) { return layout >= Layout::kInt8Super; }
+constexpr bool IsSuper(Layout layout) { return layout >= Layout::kInt6Super; }
 // Parts of a block that have scales of their own.
-constexpr size_t ScaledParts(Layout layout) { return layout == Layout::kInt8Super ? 2 : 1; }
+constexpr size_t ScaledParts(Layout layout) { return layout == Layout::kInt6Super ? 2 : 1; }
 // Of a row's super-block: d, m, and s and n of each part.
 constexpr size_t SuperBytes(Layout layout) { return 4 + kBlocksPerSuper * 2 * ScaledParts(layout); }
 
@@ -49,9 +52,47 @@ constexpr size_t SuperBytes(Layout layout) { return 4 + kBlocksPerSuper * 2 * Sc
 inline const std::byte* TileBlock(const MatrixView& w, size_t row, size_t block) {
   return w.codes + row / kTileRows * kTileRows * w.stride_bytes + block * kTileRows * CodeBytes(w.layout);
 }
-inline const uint16_t* TilePairs(const MatrixView& w, size_t row, size_t block) {
-  return reinterpret_cast<const uint16_t*>(w.block_scales) + (row / kTileRows * (w.cols / kBlock) + block) * kTilePairs;
+
+inline constexpr size_t kGroupBytes = kTilePairs * sizeof(uint16_t);  // scales of a group, of all its rows
+constexpr size_t Groups(size_t blocks, uint8_t shift) { return (blocks + (size_t{1} << shift) - 1) >> shift; }
+// Of the group of a block.
+inline const std::byte* TileGroup(const MatrixView& w, size_t row, size_t block) {
+  const size_t tile = row / kTileRows * Groups(w.cols / kBlock, w.group_shift);
+  return w.block_scales + (tile + (block >> w.group_shift)) * kGroupBytes;
 }
+inline const uint16_t* TilePairs(const MatrixView& w, size_t row, size_t block) {
+  return reinterpret_cast<const uint16_t*>(TileGroup(w, row, block));
+}
+inline const float* TileFloats(const MatrixView& w, size_t row, size_t block) {
+  return reinterpret_cast<const float*>(TileGroup(w, row, block));
+}
+
+// The values of NF4's codes, and what integer products take for them: kNf4Step·kNf4Bytes[q].
+alignas(64) inline constexpr float kNf4Values[16] = {-1.0f,
+                                                     -0.6961928009986877f,
+                                                     -0.5250730514526367f,
+                                                     -0.39491748809814453f,
+                                                     -0.28444138169288635f,
+                                                     -0.18477343022823334f,
+                                                     -0.09105003625154495f,
+                                                     0.0f,
+                                                     0.07958029955625534f,
+                                                     0.16093020141124725f,
+                                                     0.24611230194568634f,
+                                                     0.33791524171829224f,
+                                                     0.44070982933044434f,
+                                                     0.5626170039176941f,
+                                                     0.7229568362236023f,
+                                                     1.0f};
+inline constexpr float kNf4Step = 1.0f / 127;
+inline constexpr std::array<int8_t, 16> kNf4Bytes = [] {
+  std::array<int8_t, 16> bytes{};
+  for (size_t i = 0; i < bytes.size(); ++i)
+    bytes[i] = static_cast<int8_t>(127 * kNf4Values[i] + (kNf4Values[i] < 0 ? -0.5f : 0.5f));
+  return bytes;
+}();
+// Whether integer products take codes as signed bytes, which kernels for unsigned ones add 128 to.
+constexpr bool IsCentred(Layout layout) { return !IsUnsigned(layout) || layout == Layout::kNf4; }
 
 // Where the scales of a block of a super-block layout lie.
 struct SuperScales {
@@ -69,16 +110,18 @@ inline int SuperFactor(Layout layout, uint8_t byte) {
   return IsUnsigned(layout) ? byte : static_cast<int>(static_cast<int8_t>(byte));
 }
 
-// Values of a part of a row's block are scale·q + offset.
+// Values of a part of a row's block are scale·q + offset, or of kNf4 scale·t[q].
 struct Affine {
   float scale, offset;
 };
 inline Affine AffineOf(const MatrixView& w, size_t row, size_t block, size_t part) {
   const size_t r = row % kTileRows;
   if (w.layout == Layout::kInt8Row) return {w.row_scales[row], 0};
+  if (w.layout == Layout::kNf4) return {TileFloats(w, row, block)[r], 0};
   if (!IsSuper(w.layout)) {
     const uint16_t* pairs = TilePairs(w, row, block);
-    return {F16ToFloat(pairs[r]), F16ToFloat(pairs[kTileRows + r])};
+    const float scale = F16ToFloat(pairs[r]), second = F16ToFloat(pairs[kTileRows + r]);
+    return {scale, w.layout == Layout::kInt4Zero ? -scale * second : second};
   }
   const SuperScales scales = TileSuper(w, row, block);
   const uint8_t* at = scales.parts + part * kTileRows + r;

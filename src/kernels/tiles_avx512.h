@@ -24,7 +24,7 @@ QAD_TILES __m512 BytesAt(const uint8_t* at, bool is_signed) {
   return _mm512_cvtepi32_ps(is_signed ? _mm512_cvtepi8_epi32(bytes) : _mm512_cvtepu8_epi32(bytes));
 }
 
-// Scales and offsets of the parts of a block, of 16 rows; of kInt8Row one and zero.
+// Scales and offsets of the parts of a block, of 16 rows; of kInt8Row one and zero, of kNf4 offsets of zero.
 template <Layout kLayout>
 struct TileScales {
   static constexpr size_t kParts = ScaledParts(kLayout);
@@ -42,9 +42,14 @@ struct TileScales {
         scales[part] = _mm512_mul_ps(d, BytesAt(factors, !IsUnsigned(kLayout)));
         offsets[part] = _mm512_mul_ps(m, BytesAt(factors + kParts * kTileRows, false));
       }
+    } else if constexpr (kLayout == Layout::kNf4) {
+      scales[0] = _mm512_loadu_ps(TileFloats(w, row, block));
+      offsets[0] = _mm512_setzero_ps();
     } else {
       scales[0] = HalvesAt(TilePairs(w, row, block));
       offsets[0] = HalvesAt(TilePairs(w, row, block) + kTileRows);
+      if constexpr (kLayout == Layout::kInt4Zero)
+        offsets[0] = _mm512_fnmadd_ps(scales[0], offsets[0], _mm512_setzero_ps());
     }
   }
 };

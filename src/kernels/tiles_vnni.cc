@@ -15,12 +15,18 @@ namespace {
 
 constexpr size_t kColumns = kBlock / 4;  // vectors of a block, four values of each row in each
 constexpr size_t kAtOnce = 8;            // rows of activations: their sums and the block's codes fill the registers
+static_assert(QuantizedRows::kGroup % kAtOnce == 0);
 constexpr size_t kPrefetchBytes = 2048;  // ahead of the codes being read
 
-// The block's codes as unsigned bytes: int4 and int5 as they are, int8 plus 128.
+// The block's codes as unsigned bytes: int4 and int5 as they are, int8 and what NF4's stand for plus 128.
 template <Layout kLayout>
 QAD_VNNI_INLINE void LoadBlock(const std::byte* block, __m512i* codes) {
-  if constexpr (IsUnsigned(kLayout)) {
+  if constexpr (kLayout == Layout::kNf4) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(kNf4Bytes.data()));
+    const __m512i table = _mm512_xor_si512(_mm512_broadcast_i32x4(bytes), _mm512_set1_epi8(-128));
+    for (int j = 0; j < static_cast<int>(kColumns); ++j)
+      codes[j] = _mm512_shuffle_epi8(table, UnsignedCodes<kLayout>(block, j));
+  } else if constexpr (IsUnsigned(kLayout)) {
     for (int j = 0; j < static_cast<int>(kColumns); ++j) codes[j] = UnsignedCodes<kLayout>(block, j);
   } else {
     const __m512i sign = _mm512_set1_epi8(static_cast<char>(0x80));
@@ -35,6 +41,7 @@ QAD_VNNI_INLINE void DotTileOf(const MatrixView& w, size_t row, const QuantizedR
   constexpr size_t kBytes = kTileRows * CodeBytes(kLayout);
   constexpr bool kHalves = ScaledParts(kLayout) == 2;
   const std::byte* block = TileBlock(w, row, 0);
+  const size_t start = x.At(first, 0), next = x.GroupRows(first);
   __m512 sums[kCount];
   for (__m512& sum : sums) sum = _mm512_setzero_ps();
   for (size_t b = 0; b < x.blocks; ++b, block += kBytes) {
@@ -45,11 +52,11 @@ QAD_VNNI_INLINE void DotTileOf(const MatrixView& w, size_t row, const QuantizedR
     TileScales<kLayout> w_scales;
     w_scales.Load(w, row, b);
     for (size_t m = 0; m < kCount; ++m) {
-      const size_t at = (first + m) * x.blocks + b;
+      const size_t at = start + b * next + m;
       const int8_t* four = x.codes + at * kBlock;
       // Two sums, so that products need not wait for each other: the block's halves where these have own scales.
       __m512i products[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
-      if constexpr (!IsUnsigned(kLayout))
+      if constexpr (IsCentred(kLayout))
         for (size_t half = 0; half < 2; ++half) products[half] = _mm512_set1_epi32(x.shifts[2 * at + half]);
       for (size_t j = 0; j < kColumns; ++j) {
         int32_t a;
@@ -58,11 +65,11 @@ QAD_VNNI_INLINE void DotTileOf(const MatrixView& w, size_t row, const QuantizedR
         sum = _mm512_dpbusd_epi32(sum, codes[j], _mm512_set1_epi32(a));
       }
       if constexpr (!kHalves) products[0] = _mm512_add_epi32(products[0], products[1]);
-      const __m512 x_scale = _mm512_set1_ps(x.pairs[2 * at]);
+      const __m512 x_scale = _mm512_set1_ps(x.pairs[2 * at] * (kLayout == Layout::kNf4 ? kNf4Step : 1));
       for (size_t part = 0; part < w_scales.kParts; ++part) {
         const __m512 scale = _mm512_mul_ps(w_scales.scales[part], x_scale);
         sums[m] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(products[part]), scale, sums[m]);
-        if constexpr (kLayout != Layout::kInt8Row) {
+        if constexpr (kLayout != Layout::kInt8Row && kLayout != Layout::kNf4) {
           const float sum = kHalves ? x.HalfSum(at, part) : x.pairs[2 * at + 1];
           sums[m] = _mm512_fmadd_ps(w_scales.offsets[part], _mm512_set1_ps(sum), sums[m]);
         }

@@ -33,8 +33,12 @@ void WithLayout(Layout layout, const Use& use) {
       return of.template operator()<Layout::kInt5Block>();
     case Layout::kInt4Block:
       return of.template operator()<Layout::kInt4Block>();
-    case Layout::kInt8Super:
-      return of.template operator()<Layout::kInt8Super>();
+    case Layout::kInt4Zero:
+      return of.template operator()<Layout::kInt4Zero>();
+    case Layout::kNf4:
+      return of.template operator()<Layout::kNf4>();
+    case Layout::kInt6Super:
+      return of.template operator()<Layout::kInt6Super>();
     case Layout::kInt5Super:
       return of.template operator()<Layout::kInt5Super>();
     case Layout::kInt4Super:

@@ -111,7 +111,7 @@ Layout LayoutFor(FormatId stored) {
     case FormatId::kQ2_K:  // its scales of 4 bits serve 16 values each, as those of Q3 and Q6
     case FormatId::kQ3_K:
     case FormatId::kQ6_K:
-      return Layout::kInt8Super;
+      return Layout::kInt6Super;
     case FormatId::kQ5_K:
       return Layout::kInt5Super;
     case FormatId::kQ4_K:

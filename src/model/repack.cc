@@ -64,7 +64,7 @@ void RepackSuperBlock(Layout layout, const SuperBlock& block, std::byte* codes, 
   const uint16_t pair[] = {block.d, static_cast<uint16_t>(block.m ^ 0x8000)};
   std::memcpy(scales, pair, sizeof(pair));
   scales += sizeof(pair);
-  const bool halves = layout == Layout::kInt8Super;
+  const bool halves = layout == Layout::kInt6Super;
   const size_t code_bytes = LayoutRowBytes(layout, kBlock);
   for (size_t b = 0; b < kBlocksPerSuper; ++b, codes += code_bytes) {
     const int8_t* values = block.codes.data() + b * kBlock;

@@ -198,6 +198,7 @@ double TrainingPass::Loss(Context& context, const PackedBatch& batch, const Opti
 
 double TrainingPass::Run(Context& context, const PackedBatch& batch, const Options& options) {
   QAD_CHECK(!batch.tokens.empty() && batch.tokens.size() == batch.labels.size());
+  const ScopedDecodedWeights decoded(context);  // gradients are those of the decoded weights
   rows_ = TrainingRows(batch.tokens.size());
   std::vector<size_t> lengths = batch.lengths;
   if (rows_ > batch.tokens.size()) lengths.push_back(rows_ - batch.tokens.size());

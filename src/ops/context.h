@@ -15,8 +15,9 @@
 
 namespace qad {
 
-// exact: f32 activations and accumulation. fast, the default: bf16 for dense products and for attention of many rows
-// (scores in f32 where weights are not quantized), int8 activations where quantized weights meet a few rows.
+// exact: f32 activations and accumulation. fast, the default: where the CPU has it, bf16 for dense products and for
+// attention of many rows (scores in f32 where weights are not quantized); int8 activations where quantized weights meet
+// a few rows, or any number without bf16.
 enum class Numerics : uint8_t { kExact, kFast };
 
 enum class Timed : uint8_t { kEmbed, kNorm, kLinear, kAdapter, kRope, kAttention, kActivation, kHead, kLoss, kCount };
@@ -35,7 +36,8 @@ class Context {
 
   Numerics numerics;
   int threads;
-  bool has_bf16;  // whether the CPU multiplies bf16 (AVX-512); without it fast dense products are f32
+  bool int8_activations = true;  // in fast mode, where weights are quantized
+  bool has_bf16;                 // whether the CPU multiplies bf16 (AVX-512); without it fast dense products are f32
   // Whether our own bf16 kernels run now: in fast mode, where the CPU has what they need.
   bool own_bf16() const { return numerics == Numerics::kFast && has_bf16 && HasBF16Dot(); }
   MatmulEngine& matmul() { return *matmul_; }
@@ -70,6 +72,21 @@ class ScopedTimer {
   Context& context_;
   Timed what_;
   Clock::time_point start_;
+};
+
+// While it lives, quantized weights are decoded for every product.
+class ScopedDecodedWeights {
+ public:
+  explicit ScopedDecodedWeights(Context& context) : context_(context), before_(context.int8_activations) {
+    context.int8_activations = false;
+  }
+  ~ScopedDecodedWeights() { context_.int8_activations = before_; }
+  ScopedDecodedWeights(const ScopedDecodedWeights&) = delete;
+  ScopedDecodedWeights& operator=(const ScopedDecodedWeights&) = delete;
+
+ private:
+  Context& context_;
+  bool before_;
 };
 
 }  // namespace qad

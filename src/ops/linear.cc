@@ -4,6 +4,9 @@
 
 #include "base/error.h"
 #include "kernels/elementwise.h"
+#include "kernels/tiles.h"
+#include "kernels/tiles_avx2.h"
+#include "kernels/tiles_vnni.h"
 #include "ops/low_rank.h"
 #include "ops/many_rows.h"
 
@@ -13,18 +16,20 @@ namespace {
 // Up to this many rows the weights are streamed once by our own dot products; beyond, a dense product pays.
 constexpr size_t kFewRows = 8;
 // In fast mode dot products with integer weights go on up to here, with activations as int8; prompts are longer, and
-// are multiplied in bf16, whose error is far smaller (docs/performance.md).
+// are multiplied in bf16 where the CPU can, whose error is far smaller (docs/performance.md).
 constexpr size_t kFewFastRows = 16;
-constexpr size_t kRowsPerTask = kTileRows;  // outputs a thread takes at a time: work is cut by shape
+constexpr size_t kRowsPerTask = kTileRows;          // outputs a thread takes at a time: work is cut by shape
+constexpr size_t kRowsPerLongTask = 4 * kTileRows;  // where activations do not stay in the cache from one to the next
 
 // Calls dot(begin, end) for pieces of the weights' rows, in parallel where that pays.
 template <typename Dot>
 void ForRowTasks(const MatrixView& w, size_t count, const Dot& dot) {
-  const auto tasks = static_cast<int64_t>((w.rows + kRowsPerTask - 1) / kRowsPerTask);
+  const size_t rows = count <= QuantizedRows::kGroup ? kRowsPerTask : kRowsPerLongTask;
+  const auto tasks = static_cast<int64_t>((w.rows + rows - 1) / rows);
 #pragma omp parallel for schedule(static) if (Pays(w.rows, w.cols, count))
   for (int64_t task = 0; task < tasks; ++task) {
-    const size_t begin = static_cast<size_t>(task) * kRowsPerTask;
-    dot(begin, std::min(w.rows, begin + kRowsPerTask));
+    const size_t begin = static_cast<size_t>(task) * rows;
+    dot(begin, std::min(w.rows, begin + rows));
   }
 }
 
@@ -35,27 +40,34 @@ void FewRowsExact(const MatrixView& w, const Rows& x, float* y, size_t ldy) {
 QuantizedRows Quantize(Context& context, const Rows& x, size_t cols) {
   const size_t blocks = (cols + kBlock - 1) / kBlock, all = x.count * blocks;
   float* pairs = context.Scratch(Context::Slot::kQuantized, all * (4 + kBlock / sizeof(float)));
-  auto* shifts = reinterpret_cast<int32_t*>(pairs + 2 * all);
-  auto* codes = reinterpret_cast<int8_t*>(pairs + 4 * all);
+  const QuantizedRows rows = {.codes = reinterpret_cast<int8_t*>(pairs + 4 * all),
+                              .pairs = pairs,
+                              .shifts = reinterpret_cast<int32_t*>(pairs + 2 * all),
+                              .count = x.count,
+                              .blocks = blocks};
 #pragma omp parallel for schedule(static) if (Pays(x.count, cols, 1))
   for (int64_t row = 0; row < static_cast<int64_t>(x.count); ++row) {
     const size_t m = static_cast<size_t>(row);
-    QuantizeActivations(x.data + m * x.stride, cols, codes + m * blocks * kBlock, pairs + 2 * m * blocks,
-                        shifts + 2 * m * blocks);
+    QuantizeActivations(x.data + m * x.stride, cols, rows, m);
   }
-  return {codes, pairs, shifts, x.count, blocks};
+  return rows;
 }
 
-void FewRowsInt8(const MatrixView& w, const QuantizedRows& x, float* y, size_t ldy) {
+void IntegerRows(const MatrixView& w, const QuantizedRows& x, float* y, size_t ldy) {
   ForRowTasks(w, x.count, [&](size_t begin, size_t end) { DotRowsInt8(w, begin, end, x, y, ldy); });
 }
 
+// Whether dot products of int8 activations with these codes outrun dense products in f32.
+bool IntegersBeatF32(Layout layout) { return HasVnni() || (HasAvx2Tiles() && !IsCentred(layout)); }
+
 // The rule of which product a part is multiplied by.
-enum class Path : uint8_t { kFewExact, kFewInteger, kPanels };
+enum class Path : uint8_t { kFewExact, kInteger, kPanels };
 
 Path PathOf(const Context& context, const MatrixView& part, size_t count) {
   const bool fast = context.numerics == Numerics::kFast;
-  if (fast && IsInteger(part.layout)) return count <= kFewFastRows ? Path::kFewInteger : Path::kPanels;
+  if (fast && context.int8_activations && IsInteger(part.layout) &&
+      (count <= kFewFastRows || (!context.own_bf16() && IntegersBeatF32(part.layout))))
+    return Path::kInteger;
   // Panels in place are as good for one row as for many, but not worth rounding activations for where they are narrow.
   if (context.own_bf16() && part.layout == Layout::kBF16Tile && part.cols >= kBlock) return Path::kPanels;
   return count <= kFewRows ? Path::kFewExact : Path::kPanels;
@@ -79,9 +91,9 @@ void BaseForward(Context& context, const Linear& linear, const Rows& x, float* y
       case Path::kFewExact:
         FewRowsExact(part, x, out, ldy);
         break;
-      case Path::kFewInteger:
+      case Path::kInteger:
         if (quantized.codes == nullptr) quantized = Quantize(context, x, linear.in);
-        FewRowsInt8(part, quantized, out, ldy);
+        IntegerRows(part, quantized, out, ldy);
         break;
       case Path::kPanels:
         ManyRows(context, part, many, out, ldy, accumulate);

@@ -98,7 +98,7 @@ struct Case {
 std::vector<Case> Cases() {
   std::vector<Case> cases;
   for (const Layout layout : kAllLayouts) {
-    const bool super = layout >= Layout::kInt8Super;
+    const bool super = layout >= Layout::kInt6Super;
     cases.push_back({{layout}, super ? size_t{256} : 64, 33, false, false});
     cases.push_back({{layout}, super ? size_t{512} : 96, 17, true, true});
   }
