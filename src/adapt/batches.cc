@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "base/error.h"
 #include "base/random.h"
@@ -27,27 +28,70 @@ std::vector<size_t> StepPlan::ExamplesOf(int64_t step) {
   return {order_.begin() + static_cast<std::ptrdiff_t>(begin), order_.begin() + static_cast<std::ptrdiff_t>(end)};
 }
 
-std::vector<PackedBatch> Pack(const std::vector<TrainExample>& examples, const std::vector<size_t>& chosen,
-                              size_t limit) {
-  std::vector<PackedBatch> passes;
-  for (const size_t index : chosen) {
+namespace {
+
+constexpr size_t kLeastShared = 16;  // tokens; fewer are not worth copying keys for
+
+// Sequences of one pass, and what all begin with alike, unsupervised.
+struct Pass {
+  std::vector<size_t> chosen;
+  size_t whole = 0;  // tokens of all sequences
+  size_t common = 0;
+
+  size_t prefix() const { return chosen.size() > 1 && common >= kLeastShared ? common : 0; }
+  size_t tokens() const { return whole - (chosen.empty() ? 0 : (chosen.size() - 1) * prefix()); }
+
+  // With one more sequence.
+  Pass With(const std::vector<TrainExample>& examples, size_t index) const {
     const TrainExample& example = examples[index];
-    if (passes.empty() || passes.back().tokens.size() + example.tokens.size() > limit) passes.emplace_back();
-    PackedBatch& pass = passes.back();
-    pass.tokens.insert(pass.tokens.end(), example.tokens.begin(), example.tokens.end());
-    pass.labels.insert(pass.labels.end(), example.labels.begin(), example.labels.end());
-    pass.lengths.push_back(example.tokens.size());
+    const TrainExample& first = chosen.empty() ? example : examples[chosen.front()];
+    Pass more = *this;
+    more.chosen.push_back(index);
+    more.whole += example.tokens.size();
+    const size_t most = std::min(chosen.empty() ? example.tokens.size() : common, example.tokens.size() - 1);
+    size_t t = 0;
+    while (t < most && example.labels[t] == kNotSupervised && example.tokens[t] == first.tokens[t]) ++t;
+    more.common = t;
+    return more;
+  }
+};
+
+std::vector<Pass> CutIntoPasses(const std::vector<TrainExample>& examples, const std::vector<size_t>& chosen,
+                                size_t limit) {
+  std::vector<Pass> passes;
+  for (const size_t index : chosen) {
+    if (!passes.empty())
+      if (Pass more = passes.back().With(examples, index); more.tokens() <= limit) {
+        passes.back() = std::move(more);
+        continue;
+      }
+    passes.push_back(Pass().With(examples, index));
   }
   return passes;
 }
 
-size_t LargestPass(const std::vector<TrainExample>& examples, const std::vector<size_t>& chosen, size_t limit) {
-  size_t largest = 0, pass = 0;
-  for (const size_t index : chosen) {
-    const size_t tokens = examples[index].tokens.size();
-    pass = pass > 0 && pass + tokens <= limit ? pass + tokens : tokens;
-    largest = std::max(largest, pass);
+}  // namespace
+
+std::vector<PackedBatch> Pack(const std::vector<TrainExample>& examples, const std::vector<size_t>& chosen,
+                              size_t limit) {
+  std::vector<PackedBatch> packed;
+  for (const Pass& pass : CutIntoPasses(examples, chosen, limit)) {
+    PackedBatch& batch = packed.emplace_back();
+    batch.prefix = pass.prefix();
+    for (const size_t index : pass.chosen) {
+      const TrainExample& example = examples[index];
+      const auto from = static_cast<std::ptrdiff_t>(batch.tokens.empty() ? 0 : batch.prefix);
+      batch.tokens.insert(batch.tokens.end(), example.tokens.begin() + from, example.tokens.end());
+      batch.labels.insert(batch.labels.end(), example.labels.begin() + from, example.labels.end());
+      batch.lengths.push_back(example.tokens.size() - batch.prefix);
+    }
   }
+  return packed;
+}
+
+size_t LargestPass(const std::vector<TrainExample>& examples, const std::vector<size_t>& chosen, size_t limit) {
+  size_t largest = 0;
+  for (const Pass& pass : CutIntoPasses(examples, chosen, limit)) largest = std::max(largest, pass.tokens());
   return largest;
 }
 

@@ -49,6 +49,42 @@ TEST(StepPlan, PartsOfEpochsRoundUpToSteps) {
   EXPECT_TRUE(plan.EndsEpoch(4)) << "the end of training counts";
 }
 
+TrainExample Prompted(size_t prompt, size_t own, TokenId mark) {
+  TrainExample example;
+  for (size_t t = 0; t < prompt; ++t) example.tokens.push_back(static_cast<TokenId>(t));
+  example.tokens.insert(example.tokens.end(), own, mark);
+  example.labels.assign(prompt + own, kNotSupervised);
+  example.labels.back() = mark;
+  return example;
+}
+
+TEST(Pack, SharesWhatAllBeginWithUntilItIsTrainedOn) {
+  std::vector<TrainExample> examples = {Prompted(30, 5, 100), Prompted(30, 7, 101), Prompted(40, 4, 102)};
+  std::vector<PackedBatch> passes = Pack(examples, {0, 1, 2}, 1000);
+  ASSERT_EQ(passes.size(), 1u);
+  EXPECT_EQ(passes[0].prefix, 30u);
+  EXPECT_EQ(passes[0].lengths, (std::vector<size_t>{5, 7, 14}));
+  EXPECT_EQ(passes[0].tokens.size(), 56u);
+  EXPECT_EQ(passes[0].sequence_tokens(), 35u + 37 + 44);
+  EXPECT_EQ(passes[0].tokens[30 + 5 + 7], 30) << "the third one's own prompt goes on";
+  EXPECT_EQ(LargestPass(examples, {0, 1, 2}, 1000), 56u);
+  // As many as fit together: 35, then 30 + 5 + 7, then one by itself.
+  passes = Pack(examples, {0, 1, 2}, 42);
+  ASSERT_EQ(passes.size(), 2u);
+  EXPECT_EQ(passes[0].tokens.size(), 42u);
+  EXPECT_EQ(passes[1].prefix, 0u) << "alone";
+  EXPECT_EQ(passes[1].tokens.size(), 44u);
+  EXPECT_EQ(LargestPass(examples, {0, 1, 2}, 42), 44u);
+  // A supervised token is each example's own.
+  examples[1].labels[20] = 21;
+  EXPECT_EQ(Pack(examples, {0, 1}, 1000)[0].prefix, 20u);
+  examples[1].labels[10] = 11;
+  EXPECT_EQ(Pack(examples, {0, 1}, 1000)[0].prefix, 0u) << "too short to be worth it";
+  // Equal examples keep a token of their own.
+  examples[0] = Prompted(30, 0, 0);
+  EXPECT_EQ(Pack(examples, {0, 0}, 1000)[0].lengths, (std::vector<size_t>{1, 1}));
+}
+
 TEST(Pack, KeepsOrderAndNeverCuts) {
   const ExampleSet set = RandomExamples(12, 50, 3);  // 4 … 15 tokens each
   std::vector<size_t> chosen = {5, 0, 11, 3, 8, 1, 2};

@@ -168,7 +168,7 @@ TrainProgress Trainer::Step() {
   size_t supervised = 0, tokens = 0;
   for (const PackedBatch& pass : passes) {
     supervised += pass.supervised();
-    tokens += pass.tokens.size();
+    tokens += pass.sequence_tokens();
   }
   QAD_CHECK(supervised > 0 && passes.size() < kMaxPasses);
   std::ranges::fill(adapter_.gradients(), 0.0f);

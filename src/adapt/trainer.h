@@ -43,7 +43,7 @@ struct TrainResult {
   std::vector<double> validation_scores;  // of hooks.score; empty without it
   int64_t best_step = 0;                  // whose adapter was kept; the last where there is no dev set
   int64_t steps = 0, resumed_from = 0;
-  int64_t tokens = 0, supervised_tokens = 0;
+  int64_t tokens = 0, supervised_tokens = 0;  // of the examples, whether or not a shared prefix was computed once
   double seconds = 0, tokens_per_second = 0;  // of all steps, before a resumption too; validation and saving left out
   double validation_seconds = 0;
   size_t trainable_parameters = 0;

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "kernels/elementwise.h"
 #include "model/footprint.h"
 #include "ops/loss.h"
 #include "ops/rows.h"
@@ -76,6 +77,88 @@ Dropout TrainingPass::DropoutOf(const Options& options, size_t layer, size_t kin
   return {.p = options.dropout, .seed = options.seed, .stream = (options.step * layers_.size() + layer) * 4 + kind};
 }
 
+void TrainingPass::CutIntoItems(const PackedBatch& batch) {
+  const size_t prefix = batch.prefix;
+  positions_.clear();
+  items_.clear();
+  shared_rows_ = 0;
+  const auto add = [&](size_t start, size_t count) {
+    if (count == 0) return;
+    AttentionItem& item = items_.emplace_back();
+    item.start = start;
+    item.count = count;
+    if (start > 0) shared_rows_ += start + count;
+    for (size_t p = 0; p < count; ++p) positions_.push_back(start + p);
+  };
+  add(0, prefix);
+  for (const size_t length : batch.lengths) add(prefix, length);
+  QAD_CHECK(positions_.size() == batch.tokens.size());
+  add(0, rows_ - batch.tokens.size());
+}
+
+// Where a layer's attention finds its operands. Items behind a prefix get its keys and values and their own together.
+void TrainingPass::PlaceItems(Context& context, const Layer& t) {
+  const ModelConfig& c = model_.config();
+  const size_t width = c.qkv_outputs(), q_width = c.heads * c.head_dim, kv_width = c.kv_heads * c.head_dim;
+  float* shared = context.Scratch(Context::Slot::kSharedKeys, 2 * shared_rows_ * 2 * kv_width);
+  const auto copy = [&](size_t first, size_t count) {
+    for (size_t row = first; row < first + count; ++row, shared += 2 * kv_width)
+      std::memcpy(shared, t.qkv + row * width + q_width, 2 * kv_width * sizeof(float));
+  };
+  size_t first = 0;
+  for (AttentionItem& item : items_) {
+    const float* keys = t.qkv + first * width + q_width;
+    size_t stride = width;
+    if (item.start > 0) {
+      keys = shared;
+      stride = 2 * kv_width;
+      copy(0, item.start);
+      copy(first, item.count);
+    }
+    item.q = t.qkv + first * width;
+    item.ldq = width;
+    item.k = KvView::Packed(keys, c.head_dim, stride);
+    item.v = KvView::Packed(keys + kv_width, c.head_dim, stride);
+    item.out = t.attention + first * q_width;
+    item.ldo = q_width;
+    item.log_sum_exp = t.log_sum_exp + first * c.heads;
+    first += item.count;
+  }
+}
+
+// From d_attention_ to the gradients of q, k and v in d_wide_.
+void TrainingPass::AttendBackward(Context& context) {
+  const ModelConfig& c = model_.config();
+  const size_t width = c.qkv_outputs(), q_width = c.heads * c.head_dim, kv_width = c.kv_heads * c.head_dim;
+  float* shared = context.Scratch(Context::Slot::kSharedKeys, 2 * shared_rows_ * 2 * kv_width);
+  shared += shared_rows_ * 2 * kv_width;  // behind the keys themselves
+  std::vector<AttentionGradients> gradients;
+  size_t first = 0;
+  for (const AttentionItem& item : items_) {
+    float* d_row = d_wide_ + first * width;
+    float* dk = item.start > 0 ? shared : d_row + q_width;
+    gradients.push_back({.d_out = d_attention_ + first * q_width,
+                         .ld_out = q_width,
+                         .dq = d_row,
+                         .ld_q = width,
+                         .dk = dk,
+                         .dv = dk + kv_width,
+                         .ld_kv = item.start > 0 ? 2 * kv_width : width});
+    if (item.start > 0) shared += (item.start + item.count) * 2 * kv_width;
+    first += item.count;
+  }
+  AttentionBackward(context, {c.heads, c.kv_heads, c.head_dim}, items_, gradients);
+  first = 0;
+  for (size_t s = 0; s < items_.size(); first += items_[s].count, ++s) {
+    const float* from = gradients[s].dk;
+    if (items_[s].start == 0) continue;
+    for (size_t row = 0; row < items_[s].start; ++row, from += 2 * kv_width)
+      Add(from, d_wide_ + row * width + q_width, 2 * kv_width);
+    for (size_t row = first; row < first + items_[s].count; ++row, from += 2 * kv_width)
+      std::memcpy(d_wide_ + row * width + q_width, from, 2 * kv_width * sizeof(float));
+  }
+}
+
 void TrainingPass::ForwardLayer(Context& context, size_t index, const Options& options) {
   const ModelConfig& c = model_.config();
   const Layer& t = layers_[index];
@@ -87,20 +170,7 @@ void TrainingPass::ForwardLayer(Context& context, size_t index, const Options& o
   NormForward(context, model_.NormOf(Role::kAttentionNorm, index), t.x, rows_, normed_, t.stats1);
   linear(Transformer::kQkv, normed_, c.hidden, t.qkv, c.qkv_outputs(), false);
   if (model_.rotary_) RotaryForward(context, *model_.rotary_, positions_, c.heads + c.kv_heads, t.qkv, c.qkv_outputs());
-  size_t first = 0;
-  for (AttentionItem& item : items_) {
-    const float* row = t.qkv + first * c.qkv_outputs();
-    item = {.q = row,
-            .ldq = c.qkv_outputs(),
-            .count = item.count,
-            .start = 0,
-            .k = KvView::Packed(row + q_width, c.head_dim, c.qkv_outputs()),
-            .v = KvView::Packed(row + q_width + c.kv_heads * c.head_dim, c.head_dim, c.qkv_outputs()),
-            .out = t.attention + first * q_width,
-            .ldo = q_width,
-            .log_sum_exp = t.log_sum_exp + first * c.heads};
-    first += item.count;
-  }
+  PlaceItems(context, t);
   AttentionForward(context, {c.heads, c.kv_heads, c.head_dim}, items_);
   std::memcpy(t.mid, t.x, rows_ * c.hidden * sizeof(float));
   linear(Transformer::kOutput, t.attention, q_width, t.mid, c.hidden, true);
@@ -131,26 +201,8 @@ void TrainingPass::BackwardLayer(Context& context, size_t index, const Options& 
   NormBackward(context, mlp_norm, t.mid, t.stats2, d_normed_, rows_, dx_.data());
 
   linear(Transformer::kOutput, t.attention, q_width, dx_.data(), c.hidden, d_attention_);
-  std::vector<AttentionGradients> gradients(items_.size());
-  size_t first = 0;
-  for (size_t s = 0; s < items_.size(); ++s) {
-    AttentionItem& item = items_[s];
-    const float* row = t.qkv + first * c.qkv_outputs();
-    item.q = row;
-    item.k = KvView::Packed(row + q_width, c.head_dim, c.qkv_outputs());
-    item.v = KvView::Packed(row + q_width + c.kv_heads * c.head_dim, c.head_dim, c.qkv_outputs());
-    item.out = t.attention + first * q_width;
-    item.log_sum_exp = t.log_sum_exp + first * c.heads;
-    float* d_row = d_wide_ + first * c.qkv_outputs();
-    gradients[s] = {.d_out = d_attention_ + first * q_width,
-                    .ld_out = q_width,
-                    .dq = d_row,
-                    .dk = d_row + q_width,
-                    .dv = d_row + q_width + c.kv_heads * c.head_dim,
-                    .ld_gradient = c.qkv_outputs()};
-    first += item.count;
-  }
-  AttentionBackward(context, {c.heads, c.kv_heads, c.head_dim}, items_, gradients);
+  PlaceItems(context, t);
+  AttendBackward(context);
   if (model_.rotary_)
     RotaryBackward(context, *model_.rotary_, positions_, c.heads + c.kv_heads, d_wide_, c.qkv_outputs());
   const NormWeights& attention_norm = model_.NormOf(Role::kAttentionNorm, index);
@@ -200,16 +252,8 @@ double TrainingPass::Run(Context& context, const PackedBatch& batch, const Optio
   QAD_CHECK(!batch.tokens.empty() && batch.tokens.size() == batch.labels.size());
   const ScopedDecodedWeights decoded(context);  // gradients are those of the decoded weights
   rows_ = TrainingRows(batch.tokens.size());
-  std::vector<size_t> lengths = batch.lengths;
-  if (rows_ > batch.tokens.size()) lengths.push_back(rows_ - batch.tokens.size());
-  positions_.clear();
-  items_.assign(lengths.size(), {});
-  for (size_t s = 0; s < lengths.size(); ++s) {
-    items_[s].count = lengths[s];
-    for (size_t p = 0; p < lengths[s]; ++p) positions_.push_back(p);
-  }
-  QAD_CHECK(positions_.size() == rows_);
-  if (model_.rotary_) model_.rotary_->Extend(*std::max_element(lengths.begin(), lengths.end()));
+  CutIntoItems(batch);
+  if (model_.rotary_) model_.rotary_->Extend(1 + *std::max_element(positions_.begin(), positions_.end()));
   Place(rows_);
   for (size_t row = 0; row < rows_; ++row)
     model_.EmbedToken(row < batch.tokens.size() ? batch.tokens[row] : 0, positions_[row],

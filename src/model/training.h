@@ -1,5 +1,6 @@
 // Forward with a tape, and backward, for training adapters on a frozen base. Sequences are packed without padding
-// between them; attention stays inside each. Logits exist a chunk of supervised rows at a time.
+// between them; attention stays inside each. What they all begin with may be packed once: gradients are the same, but
+// dropout then draws one mask for it. Logits exist a chunk of supervised rows at a time.
 #pragma once
 
 #include <cstdint>
@@ -15,9 +16,12 @@ inline constexpr TokenId kNotSupervised = -1;
 struct PackedBatch {
   std::vector<TokenId> tokens;
   std::vector<TokenId> labels;  // labels[t]: the token to predict after tokens[t], or kNotSupervised
-  std::vector<size_t> lengths;  // of the sequences, in order; their sum is tokens.size()
+  std::vector<size_t> lengths;  // of the sequences, in order, without the prefix
+  size_t prefix = 0;            // the first tokens, which every sequence has before its own; none is supervised
+  // tokens.size() is prefix and all lengths.
 
   size_t supervised() const;
+  size_t sequence_tokens() const { return tokens.size() - prefix + lengths.size() * prefix; }  // of all sequences whole
 };
 
 class TrainingPass {
@@ -48,6 +52,9 @@ class TrainingPass {
     float* low_rank[4];
   };
   void Place(size_t rows);
+  void CutIntoItems(const PackedBatch& batch);
+  void PlaceItems(Context& context, const Layer& layer);
+  void AttendBackward(Context& context);
   void ForwardLayer(Context& context, size_t layer, const Options& options);
   void BackwardLayer(Context& context, size_t layer, const Options& options);
   double Loss(Context& context, const PackedBatch& batch, const Options& options);
@@ -56,7 +63,8 @@ class TrainingPass {
   Transformer& model_;
   size_t rows_ = 0;
   std::vector<size_t> positions_;
-  std::vector<AttentionItem> items_;
+  std::vector<AttentionItem> items_;  // a shared prefix, the sequences, and what rows are filled up with
+  size_t shared_rows_ = 0;            // keys of the items behind a prefix, which are copied together for each
   std::vector<Layer> layers_;
   std::vector<float> tape_, buffers_, dx_;
   float *final_ = nullptr, *wide_ = nullptr, *normed_ = nullptr, *d_wide_ = nullptr, *d_normed_ = nullptr,

@@ -114,6 +114,44 @@ TEST_P(TinyTraining, GradientsAreTheSlopeOfTheLoss) {
   }
 }
 
+// What all sequences begin with, packed once or with each of them.
+TEST_P(TinyTraining, ASharedPrefixChangesNothing) {
+  const auto token = [&](size_t i) { return static_cast<TokenId>(7 * i * i % model_.config().vocab); };
+  PackedBatch whole, shared{.tokens = {}, .labels = {}, .lengths = {}, .prefix = 19};
+  for (size_t p = 0; p < shared.prefix; ++p) shared.tokens.push_back(token(p));
+  shared.labels.assign(shared.prefix, kNotSupervised);
+  for (const size_t length : {1, 9, 40, 3}) {
+    whole.tokens.insert(whole.tokens.end(), shared.tokens.begin(), shared.tokens.begin() + 19);
+    whole.labels.insert(whole.labels.end(), 19, kNotSupervised);
+    for (size_t p = 0; p < length; ++p)
+      for (PackedBatch* batch : {&whole, &shared}) {
+        batch->tokens.push_back(token(length + p));
+        batch->labels.push_back(token(length + p + 1));
+      }
+    whole.lengths.push_back(19 + length);
+    shared.lengths.push_back(length);
+  }
+  EXPECT_EQ(shared.sequence_tokens(), whole.tokens.size());
+  const auto run = [&](Context& context, const PackedBatch& batch) {
+    adapter_.ZeroGradients();
+    TrainingPass pass(model_);
+    const double loss = pass.Run(context, batch, {.loss_weight = 0.1});
+    auto gradients = adapter_.a_gradients;
+    gradients.insert(gradients.end(), adapter_.b_gradients.begin(), adapter_.b_gradients.end());
+    return std::pair(loss, gradients);
+  };
+  const auto [want_loss, want] = run(context_, whole);
+  const auto [loss, got] = run(context_, shared);
+  EXPECT_NEAR(loss, want_loss, 1e-6 * want_loss);
+  for (size_t i = 0; i < want.size(); ++i) {
+    double largest = 0;
+    for (const float v : want[i]) largest = std::max(largest, static_cast<double>(std::fabs(v)));
+    EXPECT_TRUE(AllClose(got[i], want[i], 1e-5 * largest));
+  }
+  Context fast(Numerics::kFast, 1), threaded(Numerics::kFast, 3);
+  EXPECT_EQ(run(fast, shared), run(threaded, shared));
+}
+
 TEST_P(TinyTraining, EmptyLabelsGiveNoLossAndNoGradient) {
   PackedBatch batch = golden_.batch;
   std::fill(batch.labels.begin(), batch.labels.end(), kNotSupervised);

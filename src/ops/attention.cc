@@ -176,7 +176,7 @@ void BackwardTile(const AttentionShape& shape, const AttentionItem& item, const 
                   const AttentionTask& task, const BackwardBuffers& tile) {
   const size_t dim = shape.head_dim, group = shape.group();
   const size_t rows = task.Rows(shape);
-  const size_t context = task.end;
+  const size_t context = task.Context(item);
   const auto [keys, ldk] = AsFloats(item.k, task.kv_head, context, dim, nullptr);
   const auto [values, ldv] = AsFloats(item.v, task.kv_head, context, dim, nullptr);
   float* dk = g.dk + task.kv_head * dim;
@@ -186,7 +186,7 @@ void BackwardTile(const AttentionShape& shape, const AttentionItem& item, const 
   Gemm(false, true, rows, context, dim, 1, tile.q, dim, keys, ldk, 0, tile.p, context);
   Gemm(false, true, rows, context, dim, 1, tile.d_out, dim, values, ldv, 0, tile.ds, context);
   for (size_t row = 0; row < rows; ++row) {
-    const size_t position = task.begin + row / group, visible = position + 1;
+    const size_t position = task.begin + row / group, visible = task.Visible(shape, item, row, 0, context);
     const size_t head = task.kv_head * group + row % group;
     float* p = tile.p + row * context;
     float* ds = tile.ds + row * context;
@@ -197,9 +197,9 @@ void BackwardTile(const AttentionShape& shape, const AttentionItem& item, const 
     std::fill(ds + visible, ds + context, 0.0f);
   }
   Gemm(false, false, rows, dim, context, shape.scale(), tile.ds, context, keys, ldk, 0, tile.dq, dim);
-  Gemm(true, false, context, dim, rows, shape.scale(), tile.ds, context, tile.q, dim, 1, dk, g.ld_gradient);
-  Gemm(true, false, context, dim, rows, 1, tile.p, context, tile.d_out, dim, 1, dv, g.ld_gradient);
-  Scatter(shape, task, tile.dq, g.dq, g.ld_gradient);
+  Gemm(true, false, context, dim, rows, shape.scale(), tile.ds, context, tile.q, dim, 1, dk, g.ld_kv);
+  Gemm(true, false, context, dim, rows, 1, tile.p, context, tile.d_out, dim, 1, dv, g.ld_kv);
+  Scatter(shape, task, tile.dq, g.dq, g.ld_q);
 }
 
 }  // namespace
@@ -218,15 +218,15 @@ void AttentionBackward(Context& context, const AttentionShape& shape, std::span<
     const size_t item = static_cast<size_t>(i) / shape.kv_heads, head = static_cast<size_t>(i) % shape.kv_heads;
     const AttentionItem& x = items[item];
     const AttentionGradients& g = gradients[item];
-    QAD_CHECK(x.start == 0 && x.k.layout == Layout::kF32 && x.v.layout == Layout::kF32 && x.log_sum_exp != nullptr);
-    for (size_t t = 0; t < x.count; ++t) {
-      std::fill_n(g.dk + t * g.ld_gradient + head * shape.head_dim, shape.head_dim, 0.0f);
-      std::fill_n(g.dv + t * g.ld_gradient + head * shape.head_dim, shape.head_dim, 0.0f);
+    QAD_CHECK(x.k.layout == Layout::kF32 && x.v.layout == Layout::kF32 && x.log_sum_exp != nullptr);
+    for (size_t t = 0; t < x.start + x.count; ++t) {
+      std::fill_n(g.dk + t * g.ld_kv + head * shape.head_dim, shape.head_dim, 0.0f);
+      std::fill_n(g.dv + t * g.ld_kv + head * shape.head_dim, shape.head_dim, 0.0f);
     }
     const BackwardBuffers tile(scratch + floats * static_cast<size_t>(omp_get_thread_num()), shape, longest);
     for (size_t begin = 0; begin < x.count; begin += kTilePositions) {
       const size_t end = std::min(x.count, begin + kTilePositions);
-      BackwardTile(shape, x, g, {item, head, begin, end, 0, end}, tile);
+      BackwardTile(shape, x, g, {item, head, begin, end, 0, x.start + end}, tile);
     }
   }
 }

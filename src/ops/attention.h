@@ -47,14 +47,15 @@ struct AttentionItem {
 
 void AttentionForward(Context& context, const AttentionShape& shape, std::span<const AttentionItem> items);
 
-// Gradients of one item whose sequence is whole (start = 0, f32 keys): dq, dk, dv are overwritten.
+// Gradients of one item with f32 keys: dq, dk, dv are overwritten, those of the keys before `start` included.
 struct AttentionGradients {
   const float* d_out = nullptr;  // (count, heads·head_dim)
   size_t ld_out = 0;
   float* dq = nullptr;  // (count, heads·head_dim)
-  float* dk = nullptr;  // (count, kv_heads·head_dim)
+  size_t ld_q = 0;
+  float* dk = nullptr;  // (start + count, kv_heads·head_dim)
   float* dv = nullptr;
-  size_t ld_gradient = 0;
+  size_t ld_kv = 0;
 };
 void AttentionBackward(Context& context, const AttentionShape& shape, std::span<const AttentionItem> items,
                        std::span<const AttentionGradients> gradients);
