@@ -32,42 +32,75 @@ namespace {
 
 constexpr size_t kLeastShared = 16;  // tokens; fewer are not worth copying keys for
 
-// Sequences of one pass, and what all begin with alike, unsupervised.
-struct Pass {
-  std::vector<size_t> chosen;
-  size_t whole = 0;  // tokens of all sequences
-  size_t common = 0;
+// Sequences that begin alike, as far as none of them is trained on it.
+struct Group {
+  std::vector<size_t> members;
+  size_t whole = 0;   // tokens of all sequences
+  size_t common = 0;  // of what they begin with
 
-  size_t prefix() const { return chosen.size() > 1 && common >= kLeastShared ? common : 0; }
-  size_t tokens() const { return whole - (chosen.empty() ? 0 : (chosen.size() - 1) * prefix()); }
-
-  // With one more sequence.
-  Pass With(const std::vector<TrainExample>& examples, size_t index) const {
-    const TrainExample& example = examples[index];
-    const TrainExample& first = chosen.empty() ? example : examples[chosen.front()];
-    Pass more = *this;
-    more.chosen.push_back(index);
-    more.whole += example.tokens.size();
-    const size_t most = std::min(chosen.empty() ? example.tokens.size() : common, example.tokens.size() - 1);
-    size_t t = 0;
-    while (t < most && example.labels[t] == kNotSupervised && example.tokens[t] == first.tokens[t]) ++t;
-    more.common = t;
-    return more;
-  }
+  size_t prefix() const { return members.size() > 1 && common >= kLeastShared ? common : 0; }
+  size_t tokens() const { return whole - (members.size() - 1) * prefix(); }
 };
 
-std::vector<Pass> CutIntoPasses(const std::vector<TrainExample>& examples, const std::vector<size_t>& chosen,
-                                size_t limit) {
+Group Alone(const std::vector<TrainExample>& examples, size_t index) {
+  const TrainExample& example = examples[index];
+  const auto first = std::ranges::find_if(example.labels, [](TokenId label) { return label != kNotSupervised; });
+  const auto common = std::min(static_cast<size_t>(first - example.labels.begin()), example.tokens.size() - 1);
+  return {.members = {index}, .whole = example.tokens.size(), .common = common};
+}
+
+Group Joined(const std::vector<TrainExample>& examples, const Group& group, const Group& alone) {
+  const std::vector<TokenId>&a = examples[group.members.front()].tokens, &b = examples[alone.members.front()].tokens;
+  const size_t most = std::min(group.common, alone.common);
+  Group joined = group;
+  joined.members.push_back(alone.members.front());
+  joined.whole += alone.whole;
+  joined.common = static_cast<size_t>(
+      std::mismatch(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(most), b.begin()).first - a.begin());
+  return joined;
+}
+
+struct Pass {
+  std::vector<Group> groups;
+  size_t tokens = 0;
+};
+
+// Sequences that begin alike are made neighbours; each joins the group before it where that saves tokens.
+std::vector<Pass> CutIntoPasses(const std::vector<TrainExample>& examples, std::vector<size_t> chosen, size_t limit) {
+  std::ranges::stable_sort(chosen, {}, [&](size_t i) -> const std::vector<TokenId>& { return examples[i].tokens; });
   std::vector<Pass> passes;
   for (const size_t index : chosen) {
-    if (!passes.empty())
-      if (Pass more = passes.back().With(examples, index); more.tokens() <= limit) {
-        passes.back() = std::move(more);
+    const Group alone = Alone(examples, index);
+    if (!passes.empty()) {
+      Pass& pass = passes.back();
+      Group& last = pass.groups.back();
+      Group joined = Joined(examples, last, alone);
+      const size_t with = pass.tokens - last.tokens() + joined.tokens(), beside = pass.tokens + alone.tokens();
+      if (with < beside && with <= limit) {
+        last = std::move(joined);
+        pass.tokens = with;
         continue;
       }
-    passes.push_back(Pass().With(examples, index));
+      if (beside <= limit) {
+        pass.groups.push_back(alone);
+        pass.tokens = beside;
+        continue;
+      }
+    }
+    passes.push_back({.groups = {alone}, .tokens = alone.tokens()});
   }
   return passes;
+}
+
+void Append(const TrainExample& example, size_t begin, size_t end, size_t continues, PackedBatch& batch) {
+  const auto add = [&](const std::vector<TokenId>& from, std::vector<TokenId>& to) {
+    to.insert(to.end(), from.begin() + static_cast<std::ptrdiff_t>(begin),
+              from.begin() + static_cast<std::ptrdiff_t>(end));
+  };
+  add(example.tokens, batch.tokens);
+  add(example.labels, batch.labels);
+  batch.lengths.push_back(end - begin);
+  batch.continues.push_back(continues);
 }
 
 }  // namespace
@@ -77,13 +110,12 @@ std::vector<PackedBatch> Pack(const std::vector<TrainExample>& examples, const s
   std::vector<PackedBatch> packed;
   for (const Pass& pass : CutIntoPasses(examples, chosen, limit)) {
     PackedBatch& batch = packed.emplace_back();
-    batch.prefix = pass.prefix();
-    for (const size_t index : pass.chosen) {
-      const TrainExample& example = examples[index];
-      const auto from = static_cast<std::ptrdiff_t>(batch.tokens.empty() ? 0 : batch.prefix);
-      batch.tokens.insert(batch.tokens.end(), example.tokens.begin() + from, example.tokens.end());
-      batch.labels.insert(batch.labels.end(), example.labels.begin() + from, example.labels.end());
-      batch.lengths.push_back(example.tokens.size() - batch.prefix);
+    for (const Group& group : pass.groups) {
+      const size_t prefix = group.prefix(), first = batch.lengths.size();
+      if (prefix > 0) Append(examples[group.members.front()], 0, prefix, PackedBatch::kNoSegment, batch);
+      for (const size_t index : group.members)
+        Append(examples[index], prefix, examples[index].tokens.size(), prefix > 0 ? first : PackedBatch::kNoSegment,
+               batch);
     }
   }
   return packed;
@@ -91,7 +123,7 @@ std::vector<PackedBatch> Pack(const std::vector<TrainExample>& examples, const s
 
 size_t LargestPass(const std::vector<TrainExample>& examples, const std::vector<size_t>& chosen, size_t limit) {
   size_t largest = 0;
-  for (const Pass& pass : CutIntoPasses(examples, chosen, limit)) largest = std::max(largest, pass.tokens());
+  for (const Pass& pass : CutIntoPasses(examples, chosen, limit)) largest = std::max(largest, pass.tokens);
   return largest;
 }
 

@@ -30,8 +30,8 @@ class StepPlan {
   int64_t steps_per_epoch_, total_steps_;
 };
 
-// Sequences in the given order, as many to a pass as fit in `limit` tokens; a longer one has a pass of its own. What
-// the sequences of a pass all begin with, as far as none of them is trained on it, such as a system prompt, is packed
+// As many sequences to a pass as fit in `limit` tokens; a longer one has a pass of its own. They are ordered by their
+// tokens, and what neighbours begin with, as far as none of them is trained on it, such as a system prompt, is packed
 // once.
 std::vector<PackedBatch> Pack(const std::vector<TrainExample>& examples, const std::vector<size_t>& chosen,
                               size_t limit);

@@ -58,34 +58,43 @@ TrainExample Prompted(size_t prompt, size_t own, TokenId mark) {
   return example;
 }
 
-TEST(Pack, SharesWhatAllBeginWithUntilItIsTrainedOn) {
+TEST(Pack, SharesWhatSomeBeginWithUntilItIsTrainedOn) {
+  constexpr size_t kNone = PackedBatch::kNoSegment;
   std::vector<TrainExample> examples = {Prompted(30, 5, 100), Prompted(30, 7, 101), Prompted(40, 4, 102)};
   std::vector<PackedBatch> passes = Pack(examples, {0, 1, 2}, 1000);
   ASSERT_EQ(passes.size(), 1u);
-  EXPECT_EQ(passes[0].prefix, 30u);
-  EXPECT_EQ(passes[0].lengths, (std::vector<size_t>{5, 7, 14}));
+  EXPECT_EQ(passes[0].lengths, (std::vector<size_t>{30, 14, 5, 7})) << "in the order of their tokens";
+  EXPECT_EQ(passes[0].continues, (std::vector<size_t>{kNone, 0, 0, 0}));
   EXPECT_EQ(passes[0].tokens.size(), 56u);
   EXPECT_EQ(passes[0].sequence_tokens(), 35u + 37 + 44);
-  EXPECT_EQ(passes[0].tokens[30 + 5 + 7], 30) << "the third one's own prompt goes on";
+  EXPECT_EQ(passes[0].tokens[30], 30) << "the third one's own prompt goes on";
   EXPECT_EQ(LargestPass(examples, {0, 1, 2}, 1000), 56u);
-  // As many as fit together: 35, then 30 + 5 + 7, then one by itself.
-  passes = Pack(examples, {0, 1, 2}, 42);
+  // As many as fit together: 44 and 5, then one by itself.
+  passes = Pack(examples, {0, 1, 2}, 49);
   ASSERT_EQ(passes.size(), 2u);
-  EXPECT_EQ(passes[0].tokens.size(), 42u);
-  EXPECT_EQ(passes[1].prefix, 0u) << "alone";
-  EXPECT_EQ(passes[1].tokens.size(), 44u);
-  EXPECT_EQ(LargestPass(examples, {0, 1, 2}, 42), 44u);
+  EXPECT_EQ(passes[0].tokens.size(), 49u);
+  EXPECT_EQ(passes[1].lengths, (std::vector<size_t>{37}));
+  EXPECT_EQ(LargestPass(examples, {0, 1, 2}, 49), 49u);
+  // Two ways to begin are two groups of one pass.
+  for (const size_t own : {2, 3}) {
+    examples.push_back(Prompted(25, own, 50));
+    examples.back().tokens[0] = 90;
+  }
+  passes = Pack(examples, {3, 0, 4, 1}, 1000);
+  ASSERT_EQ(passes.size(), 1u);
+  EXPECT_EQ(passes[0].lengths, (std::vector<size_t>{30, 5, 7, 26, 1, 2}));
+  EXPECT_EQ(passes[0].continues, (std::vector<size_t>{kNone, 0, 0, kNone, 3, 3}));
   // A supervised token is each example's own.
   examples[1].labels[20] = 21;
-  EXPECT_EQ(Pack(examples, {0, 1}, 1000)[0].prefix, 20u);
+  EXPECT_EQ(Pack(examples, {0, 1}, 1000)[0].lengths, (std::vector<size_t>{20, 15, 17}));
   examples[1].labels[10] = 11;
-  EXPECT_EQ(Pack(examples, {0, 1}, 1000)[0].prefix, 0u) << "too short to be worth it";
+  EXPECT_EQ(Pack(examples, {0, 1}, 1000)[0].lengths, (std::vector<size_t>{35, 37})) << "too short to be worth it";
   // Equal examples keep a token of their own.
   examples[0] = Prompted(30, 0, 0);
-  EXPECT_EQ(Pack(examples, {0, 0}, 1000)[0].lengths, (std::vector<size_t>{1, 1}));
+  EXPECT_EQ(Pack(examples, {0, 0}, 1000)[0].lengths, (std::vector<size_t>{29, 1, 1}));
 }
 
-TEST(Pack, KeepsOrderAndNeverCuts) {
+TEST(Pack, TakesEachOnceAndNeverCuts) {
   const ExampleSet set = RandomExamples(12, 50, 3);  // 4 … 15 tokens each
   std::vector<size_t> chosen = {5, 0, 11, 3, 8, 1, 2};
   for (const size_t limit : {size_t{1}, size_t{20}, size_t{1000}}) {
@@ -100,7 +109,9 @@ TEST(Pack, KeepsOrderAndNeverCuts) {
       sequences += pass.lengths.size();
     }
     std::vector<TokenId> want, want_labels;
-    for (const size_t index : chosen) {
+    std::vector<size_t> ordered = chosen;
+    std::ranges::sort(ordered, {}, [&](size_t index) { return set.examples[index].tokens; });
+    for (const size_t index : ordered) {
       want.insert(want.end(), set.examples[index].tokens.begin(), set.examples[index].tokens.end());
       want_labels.insert(want_labels.end(), set.examples[index].labels.begin(), set.examples[index].labels.end());
     }

@@ -27,6 +27,22 @@ size_t PackedBatch::supervised() const {
   return labels.size() - static_cast<size_t>(std::count(labels.begin(), labels.end(), kNotSupervised));
 }
 
+size_t PackedBatch::before(size_t segment) const {
+  const bool whole = continues.empty() || continues[segment] == kNoSegment;
+  return whole ? 0 : lengths[continues[segment]];
+}
+
+size_t PackedBatch::sequence_tokens() const {
+  size_t sum = tokens.size();
+  std::vector<bool> counted(lengths.size());  // with the first that continues it
+  for (size_t s = 0; s < lengths.size(); ++s) {
+    if (before(s) == 0) continue;
+    if (counted[continues[s]]) sum += before(s);
+    counted[continues[s]] = true;
+  }
+  return sum;
+}
+
 size_t TrainingPass::Bytes(size_t tokens) const {
   size_t ranks = 0;
   for (const Linear& linear : model_.linears_) ranks += LowRankTapeFloats(linear, 1);
@@ -78,25 +94,28 @@ Dropout TrainingPass::DropoutOf(const Options& options, size_t layer, size_t kin
 }
 
 void TrainingPass::CutIntoItems(const PackedBatch& batch) {
-  const size_t prefix = batch.prefix;
   positions_.clear();
+  segments_.clear();
   items_.clear();
   shared_rows_ = 0;
-  const auto add = [&](size_t start, size_t count) {
-    if (count == 0) return;
+  const auto add = [&](size_t before, size_t start, size_t count) {
+    segments_.push_back({.first = positions_.size(), .before = before});
     AttentionItem& item = items_.emplace_back();
     item.start = start;
     item.count = count;
     if (start > 0) shared_rows_ += start + count;
     for (size_t p = 0; p < count; ++p) positions_.push_back(start + p);
   };
-  add(0, prefix);
-  for (const size_t length : batch.lengths) add(prefix, length);
+  for (size_t s = 0; s < batch.lengths.size(); ++s) {
+    const size_t start = batch.before(s);
+    add(start > 0 ? segments_[batch.continues[s]].first : 0, start, batch.lengths[s]);
+  }
   QAD_CHECK(positions_.size() == batch.tokens.size());
-  add(0, rows_ - batch.tokens.size());
+  if (rows_ > batch.tokens.size()) add(0, 0, rows_ - batch.tokens.size());
 }
 
-// Where a layer's attention finds its operands. Items behind a prefix get its keys and values and their own together.
+// Where a layer's attention finds its operands. Items that continue another get its keys and values and their own
+// together.
 void TrainingPass::PlaceItems(Context& context, const Layer& t) {
   const ModelConfig& c = model_.config();
   const size_t width = c.qkv_outputs(), q_width = c.heads * c.head_dim, kv_width = c.kv_heads * c.head_dim;
@@ -105,14 +124,15 @@ void TrainingPass::PlaceItems(Context& context, const Layer& t) {
     for (size_t row = first; row < first + count; ++row, shared += 2 * kv_width)
       std::memcpy(shared, t.qkv + row * width + q_width, 2 * kv_width * sizeof(float));
   };
-  size_t first = 0;
-  for (AttentionItem& item : items_) {
+  for (size_t s = 0; s < items_.size(); ++s) {
+    AttentionItem& item = items_[s];
+    const size_t first = segments_[s].first;
     const float* keys = t.qkv + first * width + q_width;
     size_t stride = width;
     if (item.start > 0) {
       keys = shared;
       stride = 2 * kv_width;
-      copy(0, item.start);
+      copy(segments_[s].before, item.start);
       copy(first, item.count);
     }
     item.q = t.qkv + first * width;
@@ -122,7 +142,6 @@ void TrainingPass::PlaceItems(Context& context, const Layer& t) {
     item.out = t.attention + first * q_width;
     item.ldo = q_width;
     item.log_sum_exp = t.log_sum_exp + first * c.heads;
-    first += item.count;
   }
 }
 
@@ -133,29 +152,28 @@ void TrainingPass::AttendBackward(Context& context) {
   float* shared = context.Scratch(Context::Slot::kSharedKeys, 2 * shared_rows_ * 2 * kv_width);
   shared += shared_rows_ * 2 * kv_width;  // behind the keys themselves
   std::vector<AttentionGradients> gradients;
-  size_t first = 0;
-  for (const AttentionItem& item : items_) {
-    float* d_row = d_wide_ + first * width;
-    float* dk = item.start > 0 ? shared : d_row + q_width;
-    gradients.push_back({.d_out = d_attention_ + first * q_width,
+  for (size_t s = 0; s < items_.size(); ++s) {
+    const bool continues = items_[s].start > 0;
+    float* d_row = d_wide_ + segments_[s].first * width;
+    float* dk = continues ? shared : d_row + q_width;
+    gradients.push_back({.d_out = d_attention_ + segments_[s].first * q_width,
                          .ld_out = q_width,
                          .dq = d_row,
                          .ld_q = width,
                          .dk = dk,
                          .dv = dk + kv_width,
-                         .ld_kv = item.start > 0 ? 2 * kv_width : width});
-    if (item.start > 0) shared += (item.start + item.count) * 2 * kv_width;
-    first += item.count;
+                         .ld_kv = continues ? 2 * kv_width : width});
+    if (continues) shared += (items_[s].start + items_[s].count) * 2 * kv_width;
   }
   AttentionBackward(context, {c.heads, c.kv_heads, c.head_dim}, items_, gradients);
-  first = 0;
-  for (size_t s = 0; s < items_.size(); first += items_[s].count, ++s) {
-    const float* from = gradients[s].dk;
+  for (size_t s = 0; s < items_.size(); ++s) {
     if (items_[s].start == 0) continue;
-    for (size_t row = 0; row < items_[s].start; ++row, from += 2 * kv_width)
-      Add(from, d_wide_ + row * width + q_width, 2 * kv_width);
-    for (size_t row = first; row < first + items_[s].count; ++row, from += 2 * kv_width)
-      std::memcpy(d_wide_ + row * width + q_width, from, 2 * kv_width * sizeof(float));
+    const float* from = gradients[s].dk;
+    float* to = d_wide_ + segments_[s].before * width + q_width;
+    for (size_t row = 0; row < items_[s].start; ++row, from += 2 * kv_width, to += width) Add(from, to, 2 * kv_width);
+    to = d_wide_ + segments_[s].first * width + q_width;
+    for (size_t row = 0; row < items_[s].count; ++row, from += 2 * kv_width, to += width)
+      std::memcpy(to, from, 2 * kv_width * sizeof(float));
   }
 }
 

@@ -1,5 +1,5 @@
 // Forward with a tape, and backward, for training adapters on a frozen base. Sequences are packed without padding
-// between them; attention stays inside each. What they all begin with may be packed once: gradients are the same, but
+// between them; attention stays inside each. What several begin with may be packed once: gradients are the same, but
 // dropout then draws one mask for it. Logits exist a chunk of supervised rows at a time.
 #pragma once
 
@@ -16,12 +16,15 @@ inline constexpr TokenId kNotSupervised = -1;
 struct PackedBatch {
   std::vector<TokenId> tokens;
   std::vector<TokenId> labels;  // labels[t]: the token to predict after tokens[t], or kNotSupervised
-  std::vector<size_t> lengths;  // of the sequences, in order, without the prefix
-  size_t prefix = 0;            // the first tokens, which every sequence has before its own; none is supervised
-  // tokens.size() is prefix and all lengths.
+  std::vector<size_t> lengths;  // of the segments, in order; their sum is tokens.size()
+  // For each segment the earlier one that it continues, or kNoSegment; none where this is empty. One that is continued
+  // does not continue another, and is not a sequence of its own.
+  std::vector<size_t> continues;
+  static constexpr size_t kNoSegment = ~size_t{0};
 
   size_t supervised() const;
-  size_t sequence_tokens() const { return tokens.size() - prefix + lengths.size() * prefix; }  // of all sequences whole
+  size_t before(size_t segment) const;  // tokens of what it continues
+  size_t sequence_tokens() const;       // of all sequences, whole
 };
 
 class TrainingPass {
@@ -63,8 +66,13 @@ class TrainingPass {
   Transformer& model_;
   size_t rows_ = 0;
   std::vector<size_t> positions_;
-  std::vector<AttentionItem> items_;  // a shared prefix, the sequences, and what rows are filled up with
-  size_t shared_rows_ = 0;            // keys of the items behind a prefix, which are copied together for each
+  // A segment each, and what rows are filled up with: its first row, and that of what it continues.
+  struct Segment {
+    size_t first, before;
+  };
+  std::vector<Segment> segments_;
+  std::vector<AttentionItem> items_;
+  size_t shared_rows_ = 0;  // keys of items that continue another, which are copied together for each
   std::vector<Layer> layers_;
   std::vector<float> tape_, buffers_, dx_;
   float *final_ = nullptr, *wide_ = nullptr, *normed_ = nullptr, *d_wide_ = nullptr, *d_normed_ = nullptr,

@@ -114,22 +114,35 @@ TEST_P(TinyTraining, GradientsAreTheSlopeOfTheLoss) {
   }
 }
 
-// What all sequences begin with, packed once or with each of them.
+// What sequences begin with, packed once or with each of them; beside others that stand alone.
 TEST_P(TinyTraining, ASharedPrefixChangesNothing) {
   const auto token = [&](size_t i) { return static_cast<TokenId>(7 * i * i % model_.config().vocab); };
-  PackedBatch whole, shared{.tokens = {}, .labels = {}, .lengths = {}, .prefix = 19};
-  for (size_t p = 0; p < shared.prefix; ++p) shared.tokens.push_back(token(p));
-  shared.labels.assign(shared.prefix, kNotSupervised);
-  for (const size_t length : {1, 9, 40, 3}) {
-    whole.tokens.insert(whole.tokens.end(), shared.tokens.begin(), shared.tokens.begin() + 19);
-    whole.labels.insert(whole.labels.end(), 19, kNotSupervised);
-    for (size_t p = 0; p < length; ++p)
-      for (PackedBatch* batch : {&whole, &shared}) {
-        batch->tokens.push_back(token(length + p));
-        batch->labels.push_back(token(length + p + 1));
-      }
-    whole.lengths.push_back(19 + length);
+  constexpr size_t kPrefix = 19;
+  PackedBatch whole, shared;
+  const auto append = [&](PackedBatch& batch, size_t from, size_t count, bool supervised) {
+    for (size_t p = from; p < from + count; ++p) {
+      batch.tokens.push_back(token(p));
+      batch.labels.push_back(supervised ? token(p + 1) : kNotSupervised);
+    }
+  };
+  const auto segment = [&](size_t length, size_t continues) {
     shared.lengths.push_back(length);
+    shared.continues.push_back(continues);
+  };
+  for (const size_t seed : {0, 100}) {
+    append(shared, seed, 5, true);  // alone
+    append(whole, seed, 5, true);
+    whole.lengths.push_back(5);
+    segment(5, PackedBatch::kNoSegment);
+    const size_t prefix = shared.lengths.size();
+    append(shared, seed, kPrefix, false);
+    segment(kPrefix, PackedBatch::kNoSegment);
+    for (const size_t length : {1, 9, 40, 3}) {
+      append(whole, seed, kPrefix, false);
+      for (PackedBatch* batch : {&whole, &shared}) append(*batch, seed + length, length, true);
+      whole.lengths.push_back(kPrefix + length);
+      segment(length, prefix);
+    }
   }
   EXPECT_EQ(shared.sequence_tokens(), whole.tokens.size());
   const auto run = [&](Context& context, const PackedBatch& batch) {
