@@ -43,4 +43,24 @@ inline ExampleSet RandomExamples(size_t count, TokenId vocab, uint64_t seed) {
   return set;
 }
 
+// `prompt` tokens 0, 1, 2 … that nothing is trained on, then `own` times `mark`, of which the last is.
+inline TrainExample Prompted(size_t prompt, size_t own, TokenId mark) {
+  TrainExample example;
+  for (size_t t = 0; t < prompt; ++t) example.tokens.push_back(static_cast<TokenId>(t));
+  example.tokens.insert(example.tokens.end(), own, mark);
+  example.labels.assign(prompt + own, kNotSupervised);
+  example.labels.back() = mark;
+  return example;
+}
+
+// Two ways to begin, which half of the examples share each.
+inline ExampleSet PromptedExamples(size_t count) {
+  ExampleSet set;
+  for (size_t i = 0; i < count; ++i) {
+    set.examples.push_back(Prompted(20 + i % 2 * 5, 1 + i % 5, static_cast<TokenId>(40 + i)));
+    set.examples.back().tokens[0] += static_cast<TokenId>(i % 2);
+  }
+  return set;
+}
+
 }  // namespace qad

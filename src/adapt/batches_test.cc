@@ -49,15 +49,6 @@ TEST(StepPlan, PartsOfEpochsRoundUpToSteps) {
   EXPECT_TRUE(plan.EndsEpoch(4)) << "the end of training counts";
 }
 
-TrainExample Prompted(size_t prompt, size_t own, TokenId mark) {
-  TrainExample example;
-  for (size_t t = 0; t < prompt; ++t) example.tokens.push_back(static_cast<TokenId>(t));
-  example.tokens.insert(example.tokens.end(), own, mark);
-  example.labels.assign(prompt + own, kNotSupervised);
-  example.labels.back() = mark;
-  return example;
-}
-
 TEST(Pack, SharesWhatSomeBeginWithUntilItIsTrainedOn) {
   constexpr size_t kNone = PackedBatch::kNoSegment;
   std::vector<TrainExample> examples = {Prompted(30, 5, 100), Prompted(30, 7, 101), Prompted(40, 4, 102)};
@@ -66,7 +57,6 @@ TEST(Pack, SharesWhatSomeBeginWithUntilItIsTrainedOn) {
   EXPECT_EQ(passes[0].lengths, (std::vector<size_t>{30, 14, 5, 7})) << "in the order of their tokens";
   EXPECT_EQ(passes[0].continues, (std::vector<size_t>{kNone, 0, 0, 0}));
   EXPECT_EQ(passes[0].tokens.size(), 56u);
-  EXPECT_EQ(passes[0].sequence_tokens(), 35u + 37 + 44);
   EXPECT_EQ(passes[0].tokens[30], 30) << "the third one's own prompt goes on";
   EXPECT_EQ(LargestPass(examples, {0, 1, 2}, 1000), 56u);
   // As many as fit together: 44 and 5, then one by itself.

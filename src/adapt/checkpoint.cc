@@ -16,7 +16,7 @@ namespace {
 
 constexpr const char* kStateFile = "trainer.json";
 constexpr const char* kTensorFile = "trainer.safetensors";
-constexpr int64_t kVersion = 2;
+constexpr int64_t kVersion = 3;
 constexpr int64_t kMaxSteps = int64_t{1} << 40, kMaxTokens = int64_t{1} << 60;
 
 template <typename T>

@@ -34,20 +34,6 @@ std::vector<size_t> Everything(const ExampleSet& set) {
   return all;
 }
 
-class NumericsScope {
- public:
-  NumericsScope(Context& context, Numerics numerics) : context_(context), before_(context.numerics) {
-    context.numerics = numerics;
-  }
-  ~NumericsScope() { context_.numerics = before_; }
-  NumericsScope(const NumericsScope&) = delete;
-  NumericsScope& operator=(const NumericsScope&) = delete;
-
- private:
-  Context& context_;
-  Numerics before_;
-};
-
 double LossOver(Context& context, TrainingPass& pass, const ExampleSet& set, size_t limit) {
   double total = 0;
   size_t supervised = 0;
@@ -92,6 +78,7 @@ class Trainer {
   bool IsBest(double score, double loss) const;  // of all epochs so far
   void SaveCheckpoint();
   void Finish();
+  size_t TokensOf(const std::vector<size_t>& examples) const;
   double TokensAhead();
   std::string Note(const TrainProgress& done) const;
   fs::path CheckpointFolder() const { return hooks_.output / "checkpoint"; }
@@ -141,10 +128,15 @@ void Trainer::Resume() {
   saved_step_ = result_.resumed_from = state_.step;
 }
 
+size_t Trainer::TokensOf(const std::vector<size_t>& examples) const {
+  size_t tokens = 0;
+  for (const size_t index : examples) tokens += train_.examples[index].tokens.size();
+  return tokens;
+}
+
 double Trainer::TokensAhead() {
   size_t tokens = 0;
-  for (int64_t step = state_.step; step < plan_.total_steps(); ++step)
-    for (const size_t index : plan_.ExamplesOf(step)) tokens += train_.examples[index].tokens.size();
+  for (int64_t step = state_.step; step < plan_.total_steps(); ++step) tokens += TokensOf(plan_.ExamplesOf(step));
   return static_cast<double>(tokens);
 }
 
@@ -164,12 +156,10 @@ void Trainer::RequireFinite(double value, const char* what) {
 // One optimizer step: gradients of Σ −log p / (supervised tokens of the step), accumulated over packed passes.
 TrainProgress Trainer::Step() {
   const auto start = std::chrono::steady_clock::now();
-  const std::vector<PackedBatch> passes = Pack(train_.examples, plan_.ExamplesOf(state_.step), limit_);
-  size_t supervised = 0, tokens = 0;
-  for (const PackedBatch& pass : passes) {
-    supervised += pass.supervised();
-    tokens += pass.sequence_tokens();
-  }
+  const std::vector<size_t> examples = plan_.ExamplesOf(state_.step);
+  const std::vector<PackedBatch> passes = Pack(train_.examples, examples, limit_);
+  size_t supervised = 0;
+  for (const PackedBatch& pass : passes) supervised += pass.supervised();
   QAD_CHECK(supervised > 0 && passes.size() < kMaxPasses);
   std::ranges::fill(adapter_.gradients(), 0.0f);
   TrainingPass::Options run{.loss_weight = 1.0 / static_cast<double>(supervised),
@@ -188,7 +178,7 @@ TrainProgress Trainer::Step() {
   optimizer_.Step(adapter_, rate, options_.weight_decay, ClipFactor(norm, options_.max_grad_norm));
   ++state_.step;
   state_.losses.push_back(total / static_cast<double>(supervised));
-  state_.tokens += static_cast<int64_t>(tokens);
+  state_.tokens += static_cast<int64_t>(TokensOf(examples));
   state_.supervised_tokens += static_cast<int64_t>(supervised);
   state_.seconds += SecondsSince(start);
   return {.step = state_.step,
@@ -321,7 +311,7 @@ TrainResult Train(Context& context, Transformer& model, LoraAdapter& adapter, co
   if (options.batch_size < 1 || options.epochs <= 0)
     Fail(ErrorKind::kUsage, "train.batch_size ({}) and train.epochs ({}) must be positive", options.batch_size,
          options.epochs);
-  const NumericsScope numerics(context, options.exact ? Numerics::kExact : Numerics::kFast);
+  const ScopedSetting numerics(context.numerics, options.exact ? Numerics::kExact : Numerics::kFast);
   return Trainer(context, model, adapter, train, dev, options, seed, hooks).Run();
 }
 

@@ -73,29 +73,34 @@ TEST_P(TrainGoldens, TenLossesEqualPefts) {
   }
 }
 
+// A pass for each sequence shares nothing: of prompted examples this compares shared with unshared beginnings, too.
 TEST(Train, GradientAccumulationEqualsOneBigBatch) {
-  const ExampleSet train = RandomExamples(12, 96, 2);
-  TrainOptions one = TinyOptions(), many = TinyOptions();
-  one.micro_batch_tokens = 10000;
-  many.micro_batch_tokens = 1;           // a pass for each sequence
-  const LoraOptions lora{.dropout = 0};  // masks go by pass
-  const Trained a = TrainTiny(train, {}, one, Quiet(), lora), b = TrainTiny(train, {}, many, Quiet(), lora);
-  const std::vector<float> x(a.result.losses.begin(), a.result.losses.end()),
-      y(b.result.losses.begin(), b.result.losses.end());
-  // The same sum in another order: f32 rounding of gradients, carried through nine steps.
-  EXPECT_TRUE(AllClose(y, x, 0, 1e-4));
-  EXPECT_EQ(a.result.supervised_tokens, b.result.supervised_tokens);
+  for (const ExampleSet& train : {RandomExamples(12, 96, 2), PromptedExamples(12)}) {
+    TrainOptions one = TinyOptions(), many = TinyOptions();
+    one.micro_batch_tokens = 10000;
+    many.micro_batch_tokens = 1;
+    const LoraOptions lora{.dropout = 0};  // masks go by pass
+    const Trained a = TrainTiny(train, {}, one, Quiet(), lora), b = TrainTiny(train, {}, many, Quiet(), lora);
+    const std::vector<float> x(a.result.losses.begin(), a.result.losses.end()),
+        y(b.result.losses.begin(), b.result.losses.end());
+    // The same sum in another order: f32 rounding of gradients, carried through nine steps.
+    EXPECT_TRUE(AllClose(y, x, 0, 1e-4));
+    EXPECT_EQ(a.result.supervised_tokens, b.result.supervised_tokens);
+    EXPECT_EQ(a.result.tokens, b.result.tokens) << "those of the examples, shared or not";
+  }
 }
 
 TEST(Train, SameSeedSameBitsForAnyNumberOfThreads) {
-  const ExampleSet train = RandomExamples(12, 96, 2), dev = RandomExamples(3, 96, 9);
-  const LoraOptions lora{.dropout = 0.1};
-  const Trained one = TrainTiny(train, dev, TinyOptions(), Quiet(), lora, 1),
-                two = TrainTiny(train, dev, TinyOptions(), Quiet(), lora, 2);
-  EXPECT_EQ(one.values, two.values);
-  EXPECT_EQ(one.result.losses, two.result.losses);
-  EXPECT_EQ(one.result.validation_losses, two.result.validation_losses);
-  EXPECT_NE(TrainTiny(train, dev, TinyOptions(), Quiet(), lora, 2, 5).result.losses, one.result.losses);
+  for (const ExampleSet& train : {RandomExamples(12, 96, 2), PromptedExamples(12)}) {
+    const ExampleSet dev = RandomExamples(3, 96, 9);
+    const LoraOptions lora{.dropout = 0.1};
+    const Trained one = TrainTiny(train, dev, TinyOptions(), Quiet(), lora, 1),
+                  two = TrainTiny(train, dev, TinyOptions(), Quiet(), lora, 2);
+    EXPECT_EQ(one.values, two.values);
+    EXPECT_EQ(one.result.losses, two.result.losses);
+    EXPECT_EQ(one.result.validation_losses, two.result.validation_losses);
+    EXPECT_NE(TrainTiny(train, dev, TinyOptions(), Quiet(), lora, 2, 5).result.losses, one.result.losses);
+  }
 }
 
 TEST(Train, OverfitsAFewExamples) {
@@ -361,16 +366,16 @@ TEST(Train, BadRequestsAreErrors) {
 }
 
 TEST(Train, PredictsTheBytesItAllocates) {
-  const ExampleSet train = RandomExamples(14, 96, 2);
-  for (const int limit : {0, 24, 1}) {
-    TrainOptions options = TinyOptions();
-    options.epochs = 1;
-    options.micro_batch_tokens = limit;
-    const TrainResult result = TrainTiny(train, {}, options, Quiet()).result;
-    EXPECT_EQ(result.tape_bytes, result.tape_bytes_allocated);
-    EXPECT_EQ(result.adapter_bytes, result.trainable_parameters * 4);
-    EXPECT_EQ(result.moment_bytes, result.trainable_parameters * 8);
-  }
+  for (const ExampleSet& train : {RandomExamples(14, 96, 2), PromptedExamples(14)})
+    for (const int limit : {0, 24, 1}) {
+      TrainOptions options = TinyOptions();
+      options.epochs = 1;
+      options.micro_batch_tokens = limit;
+      const TrainResult result = TrainTiny(train, {}, options, Quiet()).result;
+      EXPECT_EQ(result.tape_bytes, result.tape_bytes_allocated);
+      EXPECT_EQ(result.adapter_bytes, result.trainable_parameters * 4);
+      EXPECT_EQ(result.moment_bytes, result.trainable_parameters * 8);
+    }
 }
 
 // --- Dropout.

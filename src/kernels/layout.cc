@@ -61,6 +61,13 @@ void PlaceUnsigned(Layout layout, const std::byte* from, std::byte* to) {
   }
 }
 
+bool HoldsSixBits(const std::byte* codes) {
+  return std::all_of(codes, codes + kBlock, [](std::byte code) {
+    const auto value = std::to_integer<int8_t>(code);
+    return value >= -32 && value < 32;
+  });
+}
+
 // Each group's pair of f16, or of kNf4 its f32.
 void PlaceGroups(const MatrixView& matrix, size_t row, const std::byte* from) {
   for (size_t b = 0; b < matrix.cols / kBlock; b += size_t{1} << matrix.group_shift, from += kGroupBytes / kTileRows) {
@@ -103,6 +110,7 @@ void PlaceRow(const MatrixView& matrix, size_t row, const std::byte* codes, cons
   const size_t bytes = CodeBytes(matrix.layout);
   for (size_t b = 0; b * kBlock < matrix.cols; ++b) {
     const std::byte* from = codes + b * bytes;
+    QAD_CHECK(matrix.layout != Layout::kInt6Super || HoldsSixBits(from));
     auto* to = const_cast<std::byte*>(TileBlock(matrix, row, b)) + 4 * (row % kTileRows);
     if (IsUnsigned(matrix.layout))
       PlaceUnsigned(matrix.layout, from, to);
@@ -118,7 +126,7 @@ void PlaceRow(const MatrixView& matrix, size_t row, const std::byte* codes, cons
 size_t LayoutScaleBytes(Layout layout, size_t cols, uint8_t group_shift) {
   if (layout == Layout::kInt8Row) return sizeof(float);
   if (IsSuper(layout)) return cols / (kBlock * kBlocksPerSuper) * SuperBytes(layout);
-  return IsInteger(layout) ? Groups(Blocks(cols), group_shift) * (kGroupBytes / kTileRows) : 0;
+  return IsInteger(layout) ? Groups(cols / kBlock, group_shift) * (kGroupBytes / kTileRows) : 0;
 }
 
 const char* LayoutName(Layout layout) {

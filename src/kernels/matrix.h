@@ -23,7 +23,9 @@ enum class Layout : uint8_t {
   kInt4Block,  // 4-bit codes 0…15 in blocks of 32, likewise
   // 4-bit codes in groups of one, two or four blocks of 32 (MatrixView::group_shift), the last group perhaps shorter.
   kInt4Zero,  // an f16 pair (scale, zero) a group, zero whole: w = scale·(q − zero)
-  kNf4,       // an f32 scale a group: w = scale·t[q], t the 16 values of NF4 (Dettmers et al. 2023, appendix E)
+  // An f32 scale a group: w = scale·t[q], t the 16 values of NF4 (Dettmers et al. 2023, appendix E), which DotRowsInt8
+  // rounds to 1/127.
+  kNf4,
   // Super-blocks of 256 with an f16 pair (d, m): w = d·s·q + m·n, s and n small integers.
   kInt6Super,  // codes −32 … 31, a byte each, s of int8 and n of uint8 for every 16
   kInt5Super,  // 5-bit codes, s and n of uint8 for every 32
@@ -55,7 +57,7 @@ size_t LayoutRows(Layout layout, size_t rows);
 // Bytes of one row of codes, padded where the kernels want whole blocks.
 size_t LayoutRowBytes(Layout layout, size_t cols);
 // Bytes of scales and offsets beside the codes of one row.
-size_t LayoutScaleBytes(Layout layout, size_t cols, uint8_t group_shift = 0);
+size_t LayoutScaleBytes(Layout layout, size_t cols, uint8_t group_shift);
 const char* LayoutName(Layout layout);
 
 // Puts a row's codes and, for block layouts, its LayoutScaleBytes of scales into a matrix of tiles. Rows may be put at
@@ -106,6 +108,9 @@ void QuantizeActivations(const float* x, size_t cols, const QuantizedRows& to, s
 // As DotRows, for the integer layouts, by integer dot products; y of row r at y[m·ldy + r]. Quickest where begin and
 // end are multiples of kTileRows.
 void DotRowsInt8(const MatrixView& matrix, size_t begin, size_t end, const QuantizedRows& x, float* y, size_t ldy);
+
+// Whether DotRowsInt8 outruns products of decoded weights in f32 on this CPU, however many rows are multiplied.
+bool Int8OutrunsF32(Layout layout);
 
 void ConvertToBF16(const float* in, uint16_t* out, size_t n);
 void ConvertFromBF16(const uint16_t* in, float* out, size_t n);

@@ -137,7 +137,7 @@ HWY_INLINE void AddColumn(Layout layout, const uint8_t* block, int j, hn::Vec<I1
   }
 }
 
-// As AddRows, but of NF4.
+// As AddRows, of any layout but NF4.
 HWY_INLINE void AddColumns(const MatrixView& w, size_t row, size_t block, size_t begin, size_t end, const int8_t* x,
                            const float* scales, float x_scale, float* sums) {
   const auto* codes = reinterpret_cast<const uint8_t*>(TileBlock(w, row, block));
@@ -228,6 +228,10 @@ void DotRowsInt8(const MatrixView& w, size_t begin, size_t end, const QuantizedR
         std::copy(all + m * kTileRows + (from - row), all + m * kTileRows + (to - row), out + m * ldy + from);
     }
   }
+}
+
+bool Int8OutrunsF32(Layout layout) {
+  return IsInteger(layout) && (HasVnni() || (HasAvx2Tiles() && !TakesSignedBytes(layout)));
 }
 
 }  // namespace qad

@@ -251,7 +251,8 @@ TEST_P(Matrix, ActivationsOfZerosAndOfNan) {
   }
 }
 
-// The integer product is exact: it equals the product of the decoded weights with the decoded activations.
+// The integer product is exact: it equals the product of the decoded weights, of kNf4 rounded, with the decoded
+// activations.
 void ExpectIntegerProducts() {
   constexpr size_t kRows = 53, kBegin = 1, kEnd = 51;  // parts of the first and the last tile, two whole ones
   for (const Layout layout : kAllLayouts) {
@@ -334,13 +335,13 @@ TEST(MatrixLayout, RowsHoldWholeBlocks) {
   EXPECT_EQ(LayoutRowBytes(Layout::kInt8Block, 64), 64u);
   EXPECT_EQ(LayoutRowBytes(Layout::kInt5Block, 64), 40u);
   EXPECT_EQ(LayoutRowBytes(Layout::kInt4Block, 64), 32u);
-  EXPECT_EQ(LayoutScaleBytes(Layout::kInt8Row, 33), 4u);
-  EXPECT_EQ(LayoutScaleBytes(Layout::kInt4Block, 64), 8u);
+  EXPECT_EQ(LayoutScaleBytes(Layout::kInt8Row, 33, 0), 4u);
+  EXPECT_EQ(LayoutScaleBytes(Layout::kInt4Block, 64, 0), 8u);
   EXPECT_EQ(LayoutRowBytes(Layout::kNf4, 160), 80u);
   EXPECT_EQ(LayoutScaleBytes(Layout::kNf4, 160, 0), 20u);
   EXPECT_EQ(LayoutScaleBytes(Layout::kNf4, 160, 1), 12u);
   EXPECT_EQ(LayoutScaleBytes(Layout::kInt4Zero, 160, 2), 8u);
-  EXPECT_EQ(LayoutScaleBytes(Layout::kBF16, 64), 0u);
+  EXPECT_EQ(LayoutScaleBytes(Layout::kBF16, 64, 0), 0u);
 }
 
 }  // namespace

@@ -34,9 +34,11 @@ inline std::vector<size_t> WidthsOf(Layout layout) {
   return widths;
 }
 
-// Groups of all sizes, whole and cut short: 64 + 32 columns, 128 + 32, …
+// Groups of all sizes, whole and cut short: 64 and 64 + 32 columns, 128 + 32, 18 groups of 32, 65 blocks in groups
+// of 4.
 inline uint8_t GroupShiftOf(Layout layout, size_t cols) {
-  return layout == Layout::kInt4Zero || layout == Layout::kNf4 ? static_cast<uint8_t>(cols / kBlock % 3) : uint8_t{0};
+  const bool groups = layout == Layout::kInt4Zero || layout == Layout::kNf4;
+  return groups ? static_cast<uint8_t>(cols / (2 * kBlock) % 3) : uint8_t{0};
 }
 
 class RandomMatrix {

@@ -6,6 +6,8 @@
 #include "base/testing.h"
 #include "kernels/matrix_testing.h"
 #include "kernels/targets_testing.h"
+#include "kernels/tiles_avx2.h"
+#include "kernels/tiles_vnni.h"
 
 namespace qad {
 namespace {
@@ -39,6 +41,8 @@ TEST(PanelsTarget, AForcedTargetHolds) {
   for (const std::string& target : SupportedTargets()) {
     ForceTarget(target);
     EXPECT_TRUE(TargetIsAvx512() || !HasBF16Dot()) << target;
+    EXPECT_TRUE(TargetIsAvx512() || !HasVnni()) << target;
+    EXPECT_EQ(HasAvx2Tiles(), TargetIsAvx2()) << target;
   }
   ForceTarget("auto");
 }
@@ -156,7 +160,7 @@ TEST_F(Panels, ProductsEqualTheReference) {
   for (const Layout layout : kAllLayouts)
     for (const size_t cols : layout >= Layout::kInt6Super
                                  ? std::vector<size_t>{256, 1536}
-                                 : std::vector<size_t>{WidthsOf(layout).front(), 32, 64, 576}) {
+                                 : std::vector<size_t>{WidthsOf(layout).front(), 32, 64, 96, 160, 576}) {
       const RandomMatrix w(layout, kRows, cols);
       const Decoded panels(w.view());
       for (size_t count = 1; count <= 33; ++count) {

@@ -11,7 +11,7 @@
 //
 // Beside the codes each block has 16 scales and 16 offsets in f16 (kInt8Row: one f32 scale a row); each group of
 // kInt4Zero 16 scales and 16 zeros in f16, of kNf4 16 scales in f32. A super-block has 16
-// d and 16 m in f16, and then each of its blocks 16 s and 16 n; int8: 16 s of the first halves, 16 of the second, and
+// d and 16 m in f16, and then each of its blocks 16 s and 16 n; int6: 16 s of the first halves, 16 of the second, and
 // likewise n.
 #pragma once
 
@@ -91,8 +91,8 @@ inline constexpr std::array<int8_t, 16> kNf4Bytes = [] {
     bytes[i] = static_cast<int8_t>(127 * kNf4Values[i] + (kNf4Values[i] < 0 ? -0.5f : 0.5f));
   return bytes;
 }();
-// Whether integer products take codes as signed bytes, which kernels for unsigned ones add 128 to.
-constexpr bool IsCentred(Layout layout) { return !IsUnsigned(layout) || layout == Layout::kNf4; }
+// Whether integer products take codes as signed bytes, which kernels for unsigned ones add something to.
+constexpr bool TakesSignedBytes(Layout layout) { return !IsUnsigned(layout) || layout == Layout::kNf4; }
 
 // Where the scales of a block of a super-block layout lie.
 struct SuperScales {

@@ -28,8 +28,8 @@ constexpr size_t kPrefetchBytes = 1024;          // ahead of the codes being rea
 template <Layout kLayout>
 struct Pass {
   // Signed bytes plus 128 are two digits of four bits.
-  static constexpr size_t kDigits = IsCentred(kLayout) && kLayout != Layout::kInt6Super ? 2 : 1;
-  static constexpr size_t kPasses = IsCentred(kLayout) ? 2 : 1;
+  static constexpr size_t kDigits = TakesSignedBytes(kLayout) && kLayout != Layout::kInt6Super ? 2 : 1;
+  static constexpr size_t kPasses = TakesSignedBytes(kLayout) ? 2 : 1;
   static constexpr size_t kCount = kColumns / kPasses;
   // Products added up in int16: 2·127·8·15 = 30480, 2·127·4·31 = 31496, 2·127·2·63 = 32004 for 6-bit codes plus 32.
   static constexpr size_t kAdded = HasFifth(kLayout) ? 4 : kLayout == Layout::kInt6Super ? 2 : kCount;
@@ -144,7 +144,7 @@ QAD_AVX2_INLINE void AddBlock(const MatrixView& w, size_t row, size_t b, const s
     for (size_t m = 0; m < count; ++m) {
       const float* pair = x.pairs + 2 * (at + m);
       __m256i total = Multiply<kLayout>(digits, x.codes + (at + m) * kBlock + pass * Of::kCount * 4);
-      if constexpr (IsCentred(kLayout))
+      if constexpr (TakesSignedBytes(kLayout))
         total = _mm256_add_epi32(total, _mm256_set1_epi32(x.shifts[2 * (at + m) + pass] >> Of::kShift));
       const __m256 scale = _mm256_mul_ps(of.scales[part], _mm256_set1_ps(pair[0]));
       sums[m] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(total), scale, sums[m]);
@@ -198,8 +198,7 @@ void DotTileAvx2(const MatrixView& w, size_t row, const QuantizedRows& x, size_t
 }
 
 bool HasAvx2Tiles() {
-  static const bool has =
-      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  static const bool has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");  // F16C came before both
   return has && TargetIsAvx2();
 }
 

@@ -56,7 +56,7 @@ QAD_VNNI_INLINE void DotTileOf(const MatrixView& w, size_t row, const QuantizedR
       const int8_t* four = x.codes + at * kBlock;
       // Two sums, so that products need not wait for each other: the block's halves where these have own scales.
       __m512i products[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
-      if constexpr (IsCentred(kLayout))
+      if constexpr (TakesSignedBytes(kLayout))
         for (size_t half = 0; half < 2; ++half) products[half] = _mm512_set1_epi32(x.shifts[2 * at + half]);
       for (size_t j = 0; j < kColumns; ++j) {
         int32_t a;

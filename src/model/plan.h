@@ -27,7 +27,7 @@ struct TensorSpec {
   size_t elements() const { return rows * cols; }
   size_t stored_bytes() const { return rows * GetFormat(stored).RowBytes(cols); }
   size_t code_bytes() const { return LayoutRows(layout, rows) * LayoutRowBytes(layout, cols); }
-  size_t scale_bytes() const { return LayoutRows(layout, rows) * LayoutScaleBytes(layout, cols); }
+  size_t scale_bytes() const { return LayoutRows(layout, rows) * LayoutScaleBytes(layout, cols, 0); }
   size_t bytes() const { return code_bytes() + scale_bytes(); }
 };
 

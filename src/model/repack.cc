@@ -84,7 +84,7 @@ void RepackRow(FormatId format, const std::byte* row, size_t cols, std::byte* co
   const Layout layout = LayoutFor(format);
   const auto block = static_cast<size_t>(GetFormat(format).block),
              bytes = static_cast<size_t>(GetFormat(format).block_bytes);
-  const size_t code_bytes = LayoutRowBytes(layout, block), scale_bytes = LayoutScaleBytes(layout, block);
+  const size_t code_bytes = LayoutRowBytes(layout, block), scale_bytes = LayoutScaleBytes(layout, block, 0);
   for (size_t b = 0; b < cols / block; ++b, row += bytes, codes += code_bytes, scales += scale_bytes) {
     if (IsSuperBlock(format)) {
       RepackSuperBlock(layout, UnpackSuperBlock(format, row), codes, scales);

@@ -55,7 +55,7 @@ TEST_P(Repack, DecodesToTheSameValues) {
         }
       std::vector<float> want(cols), got(cols);
       format.decode_row(row.data(), want.data(), cols);
-      std::vector<std::byte> codes(LayoutRowBytes(layout, cols)), scales(LayoutScaleBytes(layout, cols));
+      std::vector<std::byte> codes(LayoutRowBytes(layout, cols)), scales(LayoutScaleBytes(layout, cols, 0));
       RepackRow(GetParam(), row.data(), cols, codes.data(), scales.data());
       std::vector<std::byte> tile(codes.size() * kTileRows), tile_scales(scales.size() * kTileRows);
       const MatrixView view{.layout = layout,

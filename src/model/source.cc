@@ -132,7 +132,7 @@ void TensorSource::PlaceIntegerRow(size_t row, const MatrixView& view) const {
     std::memcpy(const_cast<float*>(view.row_scales) + row, scales + row * sizeof(float), sizeof(float));
     return PlaceRow(view, row, codes.data(), nullptr);
   }
-  block_scales.resize(LayoutScaleBytes(view.layout, cols));
+  block_scales.resize(LayoutScaleBytes(view.layout, cols, view.group_shift));
   RepackRow(format, data + StoredRow(row) * GetFormat(format).RowBytes(cols), cols, codes.data(), block_scales.data());
   PlaceRow(view, row, codes.data(), block_scales.data());
 }

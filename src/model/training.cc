@@ -6,7 +6,6 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "kernels/elementwise.h"
 #include "model/footprint.h"
 #include "ops/loss.h"
 #include "ops/rows.h"
@@ -25,22 +24,6 @@ void Grow(std::vector<float>& buffer, size_t floats) {
 
 size_t PackedBatch::supervised() const {
   return labels.size() - static_cast<size_t>(std::count(labels.begin(), labels.end(), kNotSupervised));
-}
-
-size_t PackedBatch::before(size_t segment) const {
-  const bool whole = continues.empty() || continues[segment] == kNoSegment;
-  return whole ? 0 : lengths[continues[segment]];
-}
-
-size_t PackedBatch::sequence_tokens() const {
-  size_t sum = tokens.size();
-  std::vector<bool> counted(lengths.size());  // with the first that continues it
-  for (size_t s = 0; s < lengths.size(); ++s) {
-    if (before(s) == 0) continue;
-    if (counted[continues[s]]) sum += before(s);
-    counted[continues[s]] = true;
-  }
-  return sum;
 }
 
 size_t TrainingPass::Bytes(size_t tokens) const {
@@ -94,87 +77,61 @@ Dropout TrainingPass::DropoutOf(const Options& options, size_t layer, size_t kin
 }
 
 void TrainingPass::CutIntoItems(const PackedBatch& batch) {
+  QAD_CHECK(batch.continues.empty() || batch.continues.size() == batch.lengths.size());
   positions_.clear();
-  segments_.clear();
   items_.clear();
-  shared_rows_ = 0;
-  const auto add = [&](size_t before, size_t start, size_t count) {
-    segments_.push_back({.first = positions_.size(), .before = before});
+  const auto add = [&](size_t prefix, size_t count) {
+    const size_t start = prefix == AttentionItem::kNoPrefix ? 0 : items_[prefix].count;
     AttentionItem& item = items_.emplace_back();
     item.start = start;
     item.count = count;
-    if (start > 0) shared_rows_ += start + count;
+    item.prefix = prefix;
     for (size_t p = 0; p < count; ++p) positions_.push_back(start + p);
   };
   for (size_t s = 0; s < batch.lengths.size(); ++s) {
-    const size_t start = batch.before(s);
-    add(start > 0 ? segments_[batch.continues[s]].first : 0, start, batch.lengths[s]);
+    const size_t prefix = batch.continues.empty() ? PackedBatch::kNoSegment : batch.continues[s];
+    QAD_CHECK(prefix == PackedBatch::kNoSegment || (prefix < s && items_[prefix].start == 0));
+    add(prefix, batch.lengths[s]);
   }
   QAD_CHECK(positions_.size() == batch.tokens.size());
-  if (rows_ > batch.tokens.size()) add(0, 0, rows_ - batch.tokens.size());
+  if (rows_ > batch.tokens.size()) add(AttentionItem::kNoPrefix, rows_ - batch.tokens.size());
 }
 
-// Where a layer's attention finds its operands. Items that continue another get its keys and values and their own
-// together.
-void TrainingPass::PlaceItems(Context& context, const Layer& t) {
+// Where a layer's attention finds its operands.
+void TrainingPass::PlaceItems(const Layer& t) {
   const ModelConfig& c = model_.config();
-  const size_t width = c.qkv_outputs(), q_width = c.heads * c.head_dim, kv_width = c.kv_heads * c.head_dim;
-  float* shared = context.Scratch(Context::Slot::kSharedKeys, 2 * shared_rows_ * 2 * kv_width);
-  const auto copy = [&](size_t first, size_t count) {
-    for (size_t row = first; row < first + count; ++row, shared += 2 * kv_width)
-      std::memcpy(shared, t.qkv + row * width + q_width, 2 * kv_width * sizeof(float));
-  };
-  for (size_t s = 0; s < items_.size(); ++s) {
-    AttentionItem& item = items_[s];
-    const size_t first = segments_[s].first;
-    const float* keys = t.qkv + first * width + q_width;
-    size_t stride = width;
-    if (item.start > 0) {
-      keys = shared;
-      stride = 2 * kv_width;
-      copy(segments_[s].before, item.start);
-      copy(first, item.count);
-    }
-    item.q = t.qkv + first * width;
+  const size_t width = c.qkv_outputs(), q_width = c.heads * c.head_dim;
+  size_t first = 0;
+  for (AttentionItem& item : items_) {
+    const float* row = t.qkv + first * width;
+    item.q = row;
     item.ldq = width;
-    item.k = KvView::Packed(keys, c.head_dim, stride);
-    item.v = KvView::Packed(keys + kv_width, c.head_dim, stride);
+    item.k = KvView::Packed(row + q_width, c.head_dim, width);
+    item.v = KvView::Packed(row + q_width + c.kv_heads * c.head_dim, c.head_dim, width);
     item.out = t.attention + first * q_width;
     item.ldo = q_width;
     item.log_sum_exp = t.log_sum_exp + first * c.heads;
+    first += item.count;
   }
 }
 
 // From d_attention_ to the gradients of q, k and v in d_wide_.
 void TrainingPass::AttendBackward(Context& context) {
   const ModelConfig& c = model_.config();
-  const size_t width = c.qkv_outputs(), q_width = c.heads * c.head_dim, kv_width = c.kv_heads * c.head_dim;
-  float* shared = context.Scratch(Context::Slot::kSharedKeys, 2 * shared_rows_ * 2 * kv_width);
-  shared += shared_rows_ * 2 * kv_width;  // behind the keys themselves
+  const size_t width = c.qkv_outputs(), q_width = c.heads * c.head_dim;
   std::vector<AttentionGradients> gradients;
-  for (size_t s = 0; s < items_.size(); ++s) {
-    const bool continues = items_[s].start > 0;
-    float* d_row = d_wide_ + segments_[s].first * width;
-    float* dk = continues ? shared : d_row + q_width;
-    gradients.push_back({.d_out = d_attention_ + segments_[s].first * q_width,
+  size_t first = 0;
+  for (const AttentionItem& item : items_) {
+    float* row = d_wide_ + first * width;
+    gradients.push_back({.d_out = d_attention_ + first * q_width,
                          .ld_out = q_width,
-                         .dq = d_row,
-                         .ld_q = width,
-                         .dk = dk,
-                         .dv = dk + kv_width,
-                         .ld_kv = continues ? 2 * kv_width : width});
-    if (continues) shared += (items_[s].start + items_[s].count) * 2 * kv_width;
+                         .dq = row,
+                         .dk = row + q_width,
+                         .dv = row + q_width + c.kv_heads * c.head_dim,
+                         .ld_gradient = width});
+    first += item.count;
   }
   AttentionBackward(context, {c.heads, c.kv_heads, c.head_dim}, items_, gradients);
-  for (size_t s = 0; s < items_.size(); ++s) {
-    if (items_[s].start == 0) continue;
-    const float* from = gradients[s].dk;
-    float* to = d_wide_ + segments_[s].before * width + q_width;
-    for (size_t row = 0; row < items_[s].start; ++row, from += 2 * kv_width, to += width) Add(from, to, 2 * kv_width);
-    to = d_wide_ + segments_[s].first * width + q_width;
-    for (size_t row = 0; row < items_[s].count; ++row, from += 2 * kv_width, to += width)
-      std::memcpy(to, from, 2 * kv_width * sizeof(float));
-  }
 }
 
 void TrainingPass::ForwardLayer(Context& context, size_t index, const Options& options) {
@@ -188,7 +145,7 @@ void TrainingPass::ForwardLayer(Context& context, size_t index, const Options& o
   NormForward(context, model_.NormOf(Role::kAttentionNorm, index), t.x, rows_, normed_, t.stats1);
   linear(Transformer::kQkv, normed_, c.hidden, t.qkv, c.qkv_outputs(), false);
   if (model_.rotary_) RotaryForward(context, *model_.rotary_, positions_, c.heads + c.kv_heads, t.qkv, c.qkv_outputs());
-  PlaceItems(context, t);
+  PlaceItems(t);
   AttentionForward(context, {c.heads, c.kv_heads, c.head_dim}, items_);
   std::memcpy(t.mid, t.x, rows_ * c.hidden * sizeof(float));
   linear(Transformer::kOutput, t.attention, q_width, t.mid, c.hidden, true);
@@ -219,7 +176,7 @@ void TrainingPass::BackwardLayer(Context& context, size_t index, const Options& 
   NormBackward(context, mlp_norm, t.mid, t.stats2, d_normed_, rows_, dx_.data());
 
   linear(Transformer::kOutput, t.attention, q_width, dx_.data(), c.hidden, d_attention_);
-  PlaceItems(context, t);
+  PlaceItems(t);
   AttendBackward(context);
   if (model_.rotary_)
     RotaryBackward(context, *model_.rotary_, positions_, c.heads + c.kv_heads, d_wide_, c.qkv_outputs());
@@ -268,7 +225,7 @@ double TrainingPass::Loss(Context& context, const PackedBatch& batch, const Opti
 
 double TrainingPass::Run(Context& context, const PackedBatch& batch, const Options& options) {
   QAD_CHECK(!batch.tokens.empty() && batch.tokens.size() == batch.labels.size());
-  const ScopedDecodedWeights decoded(context);  // gradients are those of the decoded weights
+  const ScopedSetting decoded(context.int8_activations, false);  // gradients are those of the decoded weights
   rows_ = TrainingRows(batch.tokens.size());
   CutIntoItems(batch);
   if (model_.rotary_) model_.rotary_->Extend(1 + *std::max_element(positions_.begin(), positions_.end()));

@@ -23,8 +23,6 @@ struct PackedBatch {
   static constexpr size_t kNoSegment = ~size_t{0};
 
   size_t supervised() const;
-  size_t before(size_t segment) const;  // tokens of what it continues
-  size_t sequence_tokens() const;       // of all sequences, whole
 };
 
 class TrainingPass {
@@ -56,7 +54,7 @@ class TrainingPass {
   };
   void Place(size_t rows);
   void CutIntoItems(const PackedBatch& batch);
-  void PlaceItems(Context& context, const Layer& layer);
+  void PlaceItems(const Layer& layer);
   void AttendBackward(Context& context);
   void ForwardLayer(Context& context, size_t layer, const Options& options);
   void BackwardLayer(Context& context, size_t layer, const Options& options);
@@ -66,13 +64,7 @@ class TrainingPass {
   Transformer& model_;
   size_t rows_ = 0;
   std::vector<size_t> positions_;
-  // A segment each, and what rows are filled up with: its first row, and that of what it continues.
-  struct Segment {
-    size_t first, before;
-  };
-  std::vector<Segment> segments_;
-  std::vector<AttentionItem> items_;
-  size_t shared_rows_ = 0;  // keys of items that continue another, which are copied together for each
+  std::vector<AttentionItem> items_;  // a segment each, and what rows are filled up with
   std::vector<Layer> layers_;
   std::vector<float> tape_, buffers_, dx_;
   float *final_ = nullptr, *wide_ = nullptr, *normed_ = nullptr, *d_wide_ = nullptr, *d_normed_ = nullptr,

@@ -144,7 +144,6 @@ TEST_P(TinyTraining, ASharedPrefixChangesNothing) {
       segment(length, prefix);
     }
   }
-  EXPECT_EQ(shared.sequence_tokens(), whole.tokens.size());
   const auto run = [&](Context& context, const PackedBatch& batch) {
     adapter_.ZeroGradients();
     TrainingPass pass(model_);
@@ -155,14 +154,22 @@ TEST_P(TinyTraining, ASharedPrefixChangesNothing) {
   };
   const auto [want_loss, want] = run(context_, whole);
   const auto [loss, got] = run(context_, shared);
+  // The same products in other tiles: f32 rounding of a sum over a hundred tokens, as against PEFT above.
   EXPECT_NEAR(loss, want_loss, 1e-6 * want_loss);
   for (size_t i = 0; i < want.size(); ++i) {
     double largest = 0;
     for (const float v : want[i]) largest = std::max(largest, static_cast<double>(std::fabs(v)));
+    EXPECT_GT(largest, 0);
     EXPECT_TRUE(AllClose(got[i], want[i], 1e-5 * largest));
   }
-  Context fast(Numerics::kFast, 1), threaded(Numerics::kFast, 3);
-  EXPECT_EQ(run(fast, shared), run(threaded, shared));
+  std::vector<std::pair<double, std::vector<std::vector<float>>>> of_threads;
+  for (const int threads : {1, 2, 3}) {
+    Context fast(Numerics::kFast, threads);  // one at a time: the number of threads is the process's
+    // Without AVX-512 oneDNN may share out the inner dimension of f32 products among threads (ops/matmul.h).
+    if (!fast.has_bf16) continue;
+    of_threads.push_back(run(fast, shared));
+    EXPECT_TRUE(of_threads.back() == of_threads.front()) << threads;
+  }
 }
 
 TEST_P(TinyTraining, EmptyLabelsGiveNoLossAndNoGradient) {

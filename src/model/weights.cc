@@ -133,12 +133,13 @@ namespace {
 
 // Whether `next` lies right behind `last` in memory, so that both are one matrix.
 bool Adjoins(const MatrixView& last, const MatrixView& next) {
-  if (last.layout != next.layout || last.cols != next.cols) return false;
+  if (last.layout != next.layout || last.cols != next.cols || last.group_shift != next.group_shift) return false;
   if (LayoutRows(last.layout, last.rows) != last.rows) return false;  // its last tile is filled up with zeros
   if (last.codes + last.rows * last.stride_bytes != next.codes) return false;
   if (last.row_scales != nullptr && last.row_scales + last.rows != next.row_scales) return false;
   return last.block_scales == nullptr ||
-         last.block_scales + last.rows * LayoutScaleBytes(last.layout, last.cols) == next.block_scales;
+         last.block_scales + last.rows * LayoutScaleBytes(last.layout, last.cols, last.group_shift) ==
+             next.block_scales;
 }
 
 }  // namespace

@@ -35,11 +35,11 @@ Cut CutIntoTasks(const AttentionShape& shape, std::span<const AttentionItem> ite
                            .first = 0,
                            .last = 0};
         const size_t context = task.Context(items[i]);
-        const size_t piece = task.IsFew(shape) ? kFewAttentionPiece : context;
+        const size_t piece = task.IsFew(shape, items[i]) ? kFewAttentionPiece : context;
         for (; task.first < context; task.first += piece) {
           task.last = std::min(context, task.first + piece);
           task.result = all.results;
-          if (task.IsFew(shape)) all.results += AttentionPieceFloats(shape, task.Rows(shape));
+          if (task.IsFew(shape, items[i])) all.results += AttentionPieceFloats(shape, task.Rows(shape));
           all.tasks.push_back(task);
         }
         all.cut = all.cut || piece < context;
@@ -62,13 +62,22 @@ size_t LongestContext(std::span<const AttentionItem> items) {
   return longest;
 }
 
-// Keys or values of one head as f32 with their row stride: in place, or converted into `scratch`.
-std::pair<const float*, size_t> AsFloats(const KvView& view, size_t head, size_t positions, size_t dim,
-                                         float* scratch) {
-  const MatrixView rows = AsMatrix(view, head, 0, positions, dim);
-  if (view.layout == Layout::kF32)
+using Items = std::span<const AttentionItem>;
+
+// Keys (or values) of one head as f32 with their row stride: in place, or converted into `scratch`, or copied there
+// behind those of the prefix.
+std::pair<const float*, size_t> AsFloats(Items items, const AttentionItem& item, KvView AttentionItem::*which,
+                                         size_t head, size_t positions, size_t dim, float* scratch) {
+  const bool continues = item.prefix != AttentionItem::kNoPrefix;
+  const MatrixView rows = AsMatrix(item.*which, head, 0, positions, dim);
+  if (rows.layout == Layout::kF32 && !continues)
     return {reinterpret_cast<const float*>(rows.codes), rows.stride_bytes / sizeof(float)};
-  for (size_t p = 0; p < positions; ++p) DecodeRow(rows, p, scratch + p * dim);
+  const size_t before = continues ? item.start : 0;
+  if (continues) {
+    const MatrixView first = AsMatrix(items[item.prefix].*which, head, 0, before, dim);
+    for (size_t p = 0; p < before; ++p) DecodeRow(first, p, scratch + p * dim);
+  }
+  for (size_t p = before; p < positions; ++p) DecodeRow(rows, p - before, scratch + p * dim);
   return {scratch, dim};
 }
 
@@ -97,12 +106,12 @@ void SoftmaxRow(const AttentionShape& shape, const AttentionItem& item, const At
   if (item.log_sum_exp != nullptr) task.LogSumExp(shape, item, row) = lse;
 }
 
-void ForwardTile(const AttentionShape& shape, const AttentionItem& item, const AttentionTask& task,
-                 const TileBuffers& tile) {
+void ForwardTile(const AttentionShape& shape, Items items, const AttentionTask& task, const TileBuffers& tile) {
+  const AttentionItem& item = items[task.item];
   const size_t dim = shape.head_dim, rows = task.Rows(shape);
   const size_t context = task.Context(item);
-  const auto [keys, ldk] = AsFloats(item.k, task.kv_head, context, dim, tile.keys);
-  const auto [values, ldv] = AsFloats(item.v, task.kv_head, context, dim, tile.values);
+  const auto [keys, ldk] = AsFloats(items, item, &AttentionItem::k, task.kv_head, context, dim, tile.keys);
+  const auto [values, ldv] = AsFloats(items, item, &AttentionItem::v, task.kv_head, context, dim, tile.values);
   Gather(shape, task, item.q, item.ldq, tile.q);
   Gemm(false, true, rows, context, dim, 1, tile.q, dim, keys, ldk, 0, tile.scores, context);
   for (size_t row = 0; row < rows; ++row) SoftmaxRow(shape, item, task, row, tile.scores + row * context);
@@ -119,8 +128,9 @@ void AttentionForward(Context& context, const AttentionShape& shape, std::span<c
   const Cut all = CutIntoTasks(shape, items);
   const size_t longest = LongestContext(items);
   // What backward will read must be of the same products as its own.
-  const bool bf16 =
-      context.own_bf16() && std::ranges::all_of(items, [](const auto& item) { return item.log_sum_exp == nullptr; });
+  const bool bf16 = context.own_bf16() && std::ranges::all_of(items, [](const AttentionItem& item) {
+                      return item.log_sum_exp == nullptr && item.prefix == AttentionItem::kNoPrefix;
+                    });
   const size_t of_tile = bf16 ? AttentionTileBF16Floats(shape) : TileBuffers::Floats(shape, longest);
   // A thread's buffers, whole cache lines of them, and behind those of all threads what tasks of few rows leave behind.
   const size_t floats = (std::max(all.results > 0 ? AttentionFewRowsFloats(shape) : 0, of_tile) + 15) / 16 * 16;
@@ -135,12 +145,12 @@ void AttentionForward(Context& context, const AttentionShape& shape, std::span<c
     for (int64_t i = 0; i < count; ++i) {
       const AttentionTask& task = all.tasks[static_cast<size_t>(i)];
       const AttentionItem& item = items[task.item];
-      if (task.IsFew(shape))
+      if (task.IsFew(shape, item))
         AttentionFewRows(shape, item, task, mine, results + task.result);
       else if (bf16)
         AttentionTileBF16(shape, item, task, mine);
       else
-        ForwardTile(shape, item, task, TileBuffers(mine, shape, longest));
+        ForwardTile(shape, items, task, TileBuffers(mine, shape, longest));
     }
     if (all.cut) {
 #pragma omp for schedule(static)
@@ -156,10 +166,10 @@ void AttentionForward(Context& context, const AttentionShape& shape, std::span<c
 namespace {
 
 struct BackwardBuffers {
-  float *q, *d_out, *dq, *p, *ds;
+  float *q, *d_out, *dq, *p, *ds, *keys, *values;
   static size_t Floats(const AttentionShape& shape, size_t context) {
     const size_t rows = kTilePositions * shape.group();
-    return 3 * rows * shape.head_dim + 2 * rows * context;
+    return 3 * rows * shape.head_dim + 2 * rows * context + 2 * context * shape.head_dim;
   }
   BackwardBuffers(float* base, const AttentionShape& shape, size_t context) {
     const size_t rows = kTilePositions * shape.group();
@@ -168,19 +178,20 @@ struct BackwardBuffers {
     dq = d_out + rows * shape.head_dim;
     p = dq + rows * shape.head_dim;
     ds = p + rows * context;
+    keys = ds + rows * context;
+    values = keys + context * shape.head_dim;
   }
 };
 
 // P from its log-sum-exp, dP = dO Vᵀ, dS = P ∘ (dP − rowsum(dO ∘ O)); dQ = s·dS K, dK += s·dSᵀ Q, dV += Pᵀ dO.
-void BackwardTile(const AttentionShape& shape, const AttentionItem& item, const AttentionGradients& g,
+void BackwardTile(const AttentionShape& shape, Items items, std::span<const AttentionGradients> gradients,
                   const AttentionTask& task, const BackwardBuffers& tile) {
+  const AttentionItem& item = items[task.item];
+  const AttentionGradients& g = gradients[task.item];
   const size_t dim = shape.head_dim, group = shape.group();
-  const size_t rows = task.Rows(shape);
-  const size_t context = task.Context(item);
-  const auto [keys, ldk] = AsFloats(item.k, task.kv_head, context, dim, nullptr);
-  const auto [values, ldv] = AsFloats(item.v, task.kv_head, context, dim, nullptr);
-  float* dk = g.dk + task.kv_head * dim;
-  float* dv = g.dv + task.kv_head * dim;
+  const size_t rows = task.Rows(shape), context = task.Context(item);
+  const auto [keys, ldk] = AsFloats(items, item, &AttentionItem::k, task.kv_head, context, dim, tile.keys);
+  const auto [values, ldv] = AsFloats(items, item, &AttentionItem::v, task.kv_head, context, dim, tile.values);
   Gather(shape, task, item.q, item.ldq, tile.q);
   Gather(shape, task, g.d_out, g.ld_out, tile.d_out);
   Gemm(false, true, rows, context, dim, 1, tile.q, dim, keys, ldk, 0, tile.p, context);
@@ -190,16 +201,36 @@ void BackwardTile(const AttentionShape& shape, const AttentionItem& item, const 
     const size_t head = task.kv_head * group + row % group;
     float* p = tile.p + row * context;
     float* ds = tile.ds + row * context;
-    ExpMinus(p, shape.scale(), item.log_sum_exp[head * item.count + position], p, visible);
+    ExpMinus(p, shape.scale(), task.LogSumExp(shape, item, row), p, visible);
     const float delta = Dot(tile.d_out + row * dim, item.out + position * item.ldo + head * dim, dim);
     for (size_t k = 0; k < visible; ++k) ds[k] = p[k] * (ds[k] - delta);
     std::fill(p + visible, p + context, 0.0f);
     std::fill(ds + visible, ds + context, 0.0f);
   }
   Gemm(false, false, rows, dim, context, shape.scale(), tile.ds, context, keys, ldk, 0, tile.dq, dim);
-  Gemm(true, false, context, dim, rows, shape.scale(), tile.ds, context, tile.q, dim, 1, dk, g.ld_kv);
-  Gemm(true, false, context, dim, rows, 1, tile.p, context, tile.d_out, dim, 1, dv, g.ld_kv);
-  Scatter(shape, task, tile.dq, g.dq, g.ld_q);
+  Scatter(shape, task, tile.dq, g.dq, g.ld_gradient);
+  const auto add = [&](const AttentionGradients& to, size_t first, size_t count) {
+    const size_t head = task.kv_head * dim;
+    Gemm(true, false, count, dim, rows, shape.scale(), tile.ds + first, context, tile.q, dim, 1, to.dk + head,
+         to.ld_gradient);
+    Gemm(true, false, count, dim, rows, 1, tile.p + first, context, tile.d_out, dim, 1, to.dv + head, to.ld_gradient);
+  };
+  if (item.start > 0) add(gradients[item.prefix], 0, item.start);
+  add(g, item.start, context - item.start);
+}
+
+void BackwardItem(const AttentionShape& shape, Items items, std::span<const AttentionGradients> gradients, size_t index,
+                  size_t head, const BackwardBuffers& tile) {
+  const AttentionItem& item = items[index];
+  const AttentionGradients& g = gradients[index];
+  for (size_t t = 0; t < item.count; ++t) {
+    std::fill_n(g.dk + t * g.ld_gradient + head * shape.head_dim, shape.head_dim, 0.0f);
+    std::fill_n(g.dv + t * g.ld_gradient + head * shape.head_dim, shape.head_dim, 0.0f);
+  }
+  for (size_t begin = 0; begin < item.count; begin += kTilePositions) {
+    const size_t end = std::min(item.count, begin + kTilePositions);
+    BackwardTile(shape, items, gradients, {index, head, begin, end, 0, item.start + end}, tile);
+  }
 }
 
 }  // namespace
@@ -208,26 +239,29 @@ void AttentionBackward(Context& context, const AttentionShape& shape, std::span<
                        std::span<const AttentionGradients> gradients) {
   const ScopedTimer timer(context, Timed::kAttention);
   QAD_CHECK(items.size() == gradients.size());
+  // Items that add to the same dk and dv, one after another: the first of each family, and those it is the prefix of.
+  std::vector<std::vector<size_t>> families;
+  std::vector<size_t> family_of(items.size());
+  for (size_t i = 0; i < items.size(); ++i) {
+    const AttentionItem& x = items[i];
+    QAD_CHECK(x.k.layout == Layout::kF32 && x.v.layout == Layout::kF32 && x.log_sum_exp != nullptr);
+    const bool continues = x.prefix != AttentionItem::kNoPrefix;
+    QAD_CHECK(continues ? x.prefix < i && items[x.prefix].start == 0 && x.start == items[x.prefix].count
+                        : x.start == 0);
+    family_of[i] = continues ? family_of[x.prefix] : families.size();
+    if (!continues) families.emplace_back();
+    families[family_of[i]].push_back(i);
+  }
   const size_t longest = LongestContext(items);
   const size_t floats = BackwardBuffers::Floats(shape, longest);
   float* scratch = context.Scratch(Context::Slot::kScores, floats * static_cast<size_t>(omp_get_max_threads()));
-  // One task per item and kv head: its tiles add to the same dk and dv, in order, so sums do not depend on threads.
-  const auto tasks = static_cast<int64_t>(items.size() * shape.kv_heads);
+  // One task per family and kv head: sums do not depend on threads.
+  const auto tasks = static_cast<int64_t>(families.size() * shape.kv_heads);
 #pragma omp parallel for schedule(dynamic) if (WorkOf(shape, items) >= kMinParallelWork)
   for (int64_t i = 0; i < tasks; ++i) {
-    const size_t item = static_cast<size_t>(i) / shape.kv_heads, head = static_cast<size_t>(i) % shape.kv_heads;
-    const AttentionItem& x = items[item];
-    const AttentionGradients& g = gradients[item];
-    QAD_CHECK(x.k.layout == Layout::kF32 && x.v.layout == Layout::kF32 && x.log_sum_exp != nullptr);
-    for (size_t t = 0; t < x.start + x.count; ++t) {
-      std::fill_n(g.dk + t * g.ld_kv + head * shape.head_dim, shape.head_dim, 0.0f);
-      std::fill_n(g.dv + t * g.ld_kv + head * shape.head_dim, shape.head_dim, 0.0f);
-    }
+    const size_t family = static_cast<size_t>(i) / shape.kv_heads, head = static_cast<size_t>(i) % shape.kv_heads;
     const BackwardBuffers tile(scratch + floats * static_cast<size_t>(omp_get_thread_num()), shape, longest);
-    for (size_t begin = 0; begin < x.count; begin += kTilePositions) {
-      const size_t end = std::min(x.count, begin + kTilePositions);
-      BackwardTile(shape, x, g, {item, head, begin, end, 0, x.start + end}, tile);
-    }
+    for (const size_t item : families[family]) BackwardItem(shape, items, gradients, item, head, tile);
   }
 }
 

@@ -43,19 +43,23 @@ struct AttentionItem {
   float* out = nullptr;
   size_t ldo = 0;
   float* log_sum_exp = nullptr;  // (heads, count), for backward; may be null
+  // In training: which earlier item of the same call, itself without a prefix, has the positions before `start`. k and
+  // v then begin with position `start`.
+  static constexpr size_t kNoPrefix = ~size_t{0};
+  size_t prefix = kNoPrefix;
 };
 
 void AttentionForward(Context& context, const AttentionShape& shape, std::span<const AttentionItem> items);
 
-// Gradients of one item with f32 keys: dq, dk, dv are overwritten, those of the keys before `start` included.
+// Gradients of one item with f32 keys, either whole (start = 0) or behind a prefix, whose dk and dv then hold its share
+// too. dq, dk, dv are overwritten.
 struct AttentionGradients {
   const float* d_out = nullptr;  // (count, heads·head_dim)
   size_t ld_out = 0;
   float* dq = nullptr;  // (count, heads·head_dim)
-  size_t ld_q = 0;
-  float* dk = nullptr;  // (start + count, kv_heads·head_dim)
+  float* dk = nullptr;  // (count, kv_heads·head_dim)
   float* dv = nullptr;
-  size_t ld_kv = 0;
+  size_t ld_gradient = 0;
 };
 void AttentionBackward(Context& context, const AttentionShape& shape, std::span<const AttentionItem> items,
                        std::span<const AttentionGradients> gradients);

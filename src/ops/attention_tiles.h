@@ -24,7 +24,9 @@ struct AttentionTask {
   size_t Rows(const AttentionShape& shape) const { return (end - begin) * shape.group(); }
   size_t Context(const AttentionItem& of) const { return of.start + end; }
   bool IsCut(const AttentionItem& of) const { return last - first < Context(of); }
-  bool IsFew(const AttentionShape& shape) const { return Rows(shape) <= kFewAttentionRows; }
+  bool IsFew(const AttentionShape& shape, const AttentionItem& of) const {
+    return Rows(shape) <= kFewAttentionRows && of.prefix == AttentionItem::kNoPrefix;
+  }
   // Of the positions from `from` on, `count` of them, how many a row of the tile may see.
   size_t Visible(const AttentionShape& shape, const AttentionItem& of, size_t row, size_t from, size_t count) const {
     const size_t seen = of.start + begin + row / shape.group() + 1;

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "kernels/panels_bf16.h"
@@ -17,7 +18,7 @@ namespace qad {
 
 // exact: f32 activations and accumulation. fast, the default: where the CPU has it, bf16 for dense products and for
 // attention of many rows (scores in f32 where weights are not quantized); int8 activations where quantized weights meet
-// a few rows, or any number without bf16.
+// a few rows, or more where there is no bf16 and that outruns f32 (Int8OutrunsF32).
 enum class Numerics : uint8_t { kExact, kFast };
 
 enum class Timed : uint8_t { kEmbed, kNorm, kLinear, kAdapter, kRope, kAttention, kActivation, kHead, kLoss, kCount };
@@ -36,7 +37,7 @@ class Context {
 
   Numerics numerics;
   int threads;
-  bool int8_activations = true;  // in fast mode, where weights are quantized
+  bool int8_activations = true;  // in fast mode, where weights are quantized; else they are decoded for every product
   bool has_bf16;                 // whether the CPU multiplies bf16 (AVX-512); without it fast dense products are f32
   // Whether our own bf16 kernels run now: in fast mode, where the CPU has what they need.
   bool own_bf16() const { return numerics == Numerics::kFast && has_bf16 && HasBF16Dot(); }
@@ -44,7 +45,7 @@ class Context {
 
   // A scratch buffer of at least `floats`, aligned to a cache line, valid until the next call with the same slot. Never
   // shrinks.
-  enum class Slot : uint8_t { kPanel, kActivations, kQuantized, kAdapter, kScores, kSharedKeys, kLogits, kCount };
+  enum class Slot : uint8_t { kPanel, kActivations, kQuantized, kAdapter, kScores, kLogits, kCount };
   float* Scratch(Slot slot, size_t floats);
   size_t scratch_bytes() const;
 
@@ -74,19 +75,18 @@ class ScopedTimer {
   Clock::time_point start_;
 };
 
-// While it lives, quantized weights are decoded for every product.
-class ScopedDecodedWeights {
+// A setting of a context that has another value while this lives.
+template <typename Value>
+class ScopedSetting {
  public:
-  explicit ScopedDecodedWeights(Context& context) : context_(context), before_(context.int8_activations) {
-    context.int8_activations = false;
-  }
-  ~ScopedDecodedWeights() { context_.int8_activations = before_; }
-  ScopedDecodedWeights(const ScopedDecodedWeights&) = delete;
-  ScopedDecodedWeights& operator=(const ScopedDecodedWeights&) = delete;
+  ScopedSetting(Value& setting, Value value) : setting_(setting), before_(std::exchange(setting, value)) {}
+  ~ScopedSetting() { setting_ = before_; }
+  ScopedSetting(const ScopedSetting&) = delete;
+  ScopedSetting& operator=(const ScopedSetting&) = delete;
 
  private:
-  Context& context_;
-  bool before_;
+  Value& setting_;
+  Value before_;
 };
 
 }  // namespace qad

@@ -4,9 +4,6 @@
 
 #include "base/error.h"
 #include "kernels/elementwise.h"
-#include "kernels/tiles.h"
-#include "kernels/tiles_avx2.h"
-#include "kernels/tiles_vnni.h"
 #include "ops/low_rank.h"
 #include "ops/many_rows.h"
 
@@ -16,7 +13,7 @@ namespace {
 // Up to this many rows the weights are streamed once by our own dot products; beyond, a dense product pays.
 constexpr size_t kFewRows = 8;
 // In fast mode dot products with integer weights go on up to here, with activations as int8; prompts are longer, and
-// are multiplied in bf16 where the CPU can, whose error is far smaller (docs/performance.md).
+// are multiplied in bf16 where the CPU can, whose error is far smaller, and else as is quickest (docs/performance.md).
 constexpr size_t kFewFastRows = 16;
 constexpr size_t kRowsPerTask = kTileRows;          // outputs a thread takes at a time: work is cut by shape
 constexpr size_t kRowsPerLongTask = 4 * kTileRows;  // where activations do not stay in the cache from one to the next
@@ -57,16 +54,13 @@ void IntegerRows(const MatrixView& w, const QuantizedRows& x, float* y, size_t l
   ForRowTasks(w, x.count, [&](size_t begin, size_t end) { DotRowsInt8(w, begin, end, x, y, ldy); });
 }
 
-// Whether dot products of int8 activations with these codes outrun dense products in f32.
-bool IntegersBeatF32(Layout layout) { return HasVnni() || (HasAvx2Tiles() && !IsCentred(layout)); }
-
 // The rule of which product a part is multiplied by.
 enum class Path : uint8_t { kFewExact, kInteger, kPanels };
 
 Path PathOf(const Context& context, const MatrixView& part, size_t count) {
   const bool fast = context.numerics == Numerics::kFast;
   if (fast && context.int8_activations && IsInteger(part.layout) &&
-      (count <= kFewFastRows || (!context.own_bf16() && IntegersBeatF32(part.layout))))
+      (count <= kFewFastRows || (!context.own_bf16() && Int8OutrunsF32(part.layout))))
     return Path::kInteger;
   // Panels in place are as good for one row as for many, but not worth rounding activations for where they are narrow.
   if (context.own_bf16() && part.layout == Layout::kBF16Tile && part.cols >= kBlock) return Path::kPanels;

@@ -188,6 +188,25 @@ TEST(Linear, FastKeepsItsErrorBoundForAnyThreads) {
   }
 }
 
+// As training multiplies: quantized weights are decoded, and activations never int8.
+TEST(Linear, WithoutInt8ActivationsErrorsAreThoseOfBF16) {
+  for (const Case& c : Cases()) {
+    if (c.in < 32 || !IsInteger(c.layouts[0])) continue;
+    const Layer layer(c.layouts, c.in, c.rows, c.bias, c.adapted);
+    for (const size_t m : {1, 8, 9, 16, 33}) {
+      const auto x = Normals(m * c.in, m);
+      const Doubles want = layer.Forward(Doubles(x.begin(), x.end()), m, {});
+      Context context(Numerics::kFast, 2);
+      context.int8_activations = false;
+      std::vector<float> tape;
+      const auto got = RunForward(context, layer, x, m, false, {}, &tape);
+      // As above, 5e-6 of two roundings to bf16, and more where offsets cancel; int8 activations cost 3.2e-5 alone.
+      EXPECT_TRUE(NormalizedMeanSquaredError(got, Strided(want, layer.linear.out, 0)) <= 2e-5)
+          << LayoutName(c.layouts[0]) << " " << m;
+    }
+  }
+}
+
 // y is linear in x, in A and in B: a difference of any width is the exact slope.
 TEST(Linear, BackwardIsTheSlopeOfForward) {
   for (const Case& c : Cases()) {
