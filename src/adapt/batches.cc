@@ -30,7 +30,7 @@ std::vector<size_t> StepPlan::ExamplesOf(int64_t step) {
 
 namespace {
 
-constexpr size_t kLeastShared = 16;  // tokens; fewer are not worth copying keys for
+constexpr size_t kLeastShared = 16;  // tokens; fewer are not worth segments of their own
 
 // Sequences that begin alike, as far as none of them is trained on it.
 struct Group {

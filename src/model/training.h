@@ -19,8 +19,8 @@ struct PackedBatch {
   std::vector<size_t> lengths;  // of the segments, in order; their sum is tokens.size()
   // For each segment the earlier one that it continues, or kNoSegment; none where this is empty. One that is continued
   // does not continue another, and is not a sequence of its own.
-  std::vector<size_t> continues;
-  static constexpr size_t kNoSegment = ~size_t{0};
+  std::vector<size_t> continues = {};
+  static constexpr size_t kNoSegment = AttentionItem::kNoPrefix;
 
   size_t supervised() const;
 };
