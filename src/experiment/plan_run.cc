@@ -11,7 +11,7 @@ namespace {
 
 // Training goes at about this share of prefill's tokens per second, or quicker where sequences begin alike.
 constexpr double kTrainingShare = 0.3;
-constexpr double kBatchGain = 4;        // batched decode over single-stream decode
+constexpr double kBatchGain = 4;  // batched decode over single-stream decode
 
 struct Rates {
   double prefill, decode;
