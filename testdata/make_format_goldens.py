@@ -56,8 +56,9 @@ def make_blocks(folder):
         quants.dequantize(stored, kind).astype(np.float32).tofile(folder / f"odd.{name.lower()}.f32")
 
 
-# Super-blocks: bytes in a block, and where its f16 scales lie. gguf writes none of them, so codes are random bytes.
-SUPER_BLOCKS = {"Q2_K": (84, [80, 82]), "Q3_K": (110, [108]), "Q4_K": (144, [0, 2]), "Q5_K": (176, [0, 2]), "Q6_K": (210, [208])}
+# Blocks that gguf only reads: their bytes, and where their f16 scales lie. Codes are random bytes.
+SUPER_BLOCKS = {"Q2_K": (84, [80, 82]), "Q3_K": (110, [108]), "Q4_K": (144, [0, 2]), "Q5_K": (176, [0, 2]), "Q6_K": (210, [208]),
+                "IQ4_NL": (18, [0])}
 
 
 def make_super_blocks(folder):

@@ -1,6 +1,7 @@
 """llama.cpp through the low-level bindings of llama-cpp-python: files by its quantizer, speed, and distance from f32."""
 
 import contextlib
+import ctypes
 import functools
 import os
 import time
@@ -30,18 +31,37 @@ def backend():
     llama.llama_backend_init()
 
 
+def importance_of(path):
+    """An importance matrix (GGUF) as the quantizer takes it; what must stay alive comes with it."""
+    import gguf
+    tensors = {tensor.name: tensor.data for tensor in gguf.GGUFReader(path).tensors}
+    names = [name.removesuffix(".in_sum2") for name in tensors if name.endswith(".in_sum2")]
+    values = [(tensors[f"{name}.in_sum2"].reshape(-1) / tensors[f"{name}.counts"].reshape(-1)[0]).astype(np.float32)
+              for name in names]
+    rows = [llama.llama_model_imatrix_data(name=name.encode(), data=value.ctypes.data_as(ctypes.POINTER(ctypes.c_float)),
+                                           size=value.size) for name, value in zip(names, values)]
+    rows.append(llama.llama_model_imatrix_data())  # the end
+    return (llama.llama_model_imatrix_data * len(rows))(*rows), values
+
+
+def quantize(source, path, name, imatrix=None, threads=0):
+    backend()
+    options = llama.llama_model_quantize_default_params()
+    options.ftype, options.allow_requantize, options.nthread = TYPES[name], True, threads or os.cpu_count()
+    if imatrix is not None:
+        options.imatrix, alive = importance_of(imatrix)
+    with quiet():
+        failed = llama.llama_model_quantize(str(source).encode(), str(path).encode(), options)
+    if failed:
+        raise RuntimeError(f"llama.cpp cannot make {path}")
+
+
 def quantized(source, folder, name):
     """A GGUF of this type, made from `source` by llama.cpp and kept in `folder`."""
     path = folder / f"smollm2-{name}.gguf"
     if not path.exists():
-        backend()
         unfinished = path.with_suffix(".unfinished")
-        options = llama.llama_model_quantize_default_params()
-        options.ftype, options.allow_requantize, options.nthread = TYPES[name], True, os.cpu_count()
-        with quiet():
-            failed = llama.llama_model_quantize(str(source).encode(), str(unfinished).encode(), options)
-        if failed:
-            raise RuntimeError(f"llama.cpp cannot make {path}")
+        quantize(source, unfinished, name)
         unfinished.rename(path)
     return path
 

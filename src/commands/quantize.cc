@@ -1,11 +1,18 @@
-// qad quantize MODEL --method int8 --output PATH.
+// qad quantize MODEL --method int8|gguf|gptq|awq|awq+gptq|rtn --output PATH.
 #include <fmt/format.h>
 
+#include <map>
 #include <memory>
+#include <optional>
 
+#include "base/error.h"
 #include "base/progress.h"
 #include "commands/command.h"
 #include "io/model_files.h"
+#include "ops/context.h"
+#include "quantize/calibration.h"
+#include "quantize/gguf_model.h"
+#include "quantize/group_model.h"
 #include "quantize/rtn_int8.h"
 
 namespace qad {
@@ -14,7 +21,18 @@ namespace {
 struct Options {
   std::string model, method, output;
   Int8Options int8;
+  std::string type = "Q4_K_M", importance, calibration, save_importance;
+  CalibrationOptions chosen;
+  GroupModelOptions groups;
+  int group_size = 64;
+  bool asymmetric = false;
 };
+
+// Methods that write codes in groups.
+const std::map<std::string, GroupMethod> kGroupMethods = {{"rtn", GroupMethod::kRtn},
+                                                          {"gptq", GroupMethod::kGptq},
+                                                          {"awq", GroupMethod::kAwq},
+                                                          {"awq+gptq", GroupMethod::kAwqGptq}};
 
 Json ToJson(const QuantizeReport& report, const std::string& method) {
   Json errors = Json::array();
@@ -29,10 +47,53 @@ Json ToJson(const QuantizeReport& report, const std::string& method) {
           {"errors", errors}};
 }
 
+// From a file, or measured on calibration texts; none where neither is named.
+std::optional<Importance> FindImportance(const Options& options, const std::filesystem::path& model,
+                                         const GlobalFlags& flags) {
+  if (!options.importance.empty()) return ReadImportance(options.importance);
+  if (options.calibration.empty()) return std::nullopt;
+  const ModelFiles files = OpenModel(model);
+  const Calibration calibration = ReadCalibration(options.calibration, files, options.chosen);
+  Context context(Numerics::kFast, flags.threads);
+  Importance importance = MeasureImportance(files, calibration.samples, context, flags.json);
+  if (!options.save_importance.empty())
+    WriteImportance(options.save_importance, importance, calibration.tokens(), options.chosen.length,
+                    calibration.source);
+  return importance;
+}
+
+QuantizeReport QuantizeInGroups(Options& options, const std::filesystem::path& model, const GlobalFlags& flags) {
+  GroupModelOptions& groups = options.groups;
+  groups.method = kGroupMethods.at(options.method);
+  groups.packing = groups.method == GroupMethod::kAwq ? Packing::kAwq : Packing::kGptq;
+  groups.groups.symmetric = groups.packing == Packing::kGptq && !options.asymmetric;
+  groups.groups.group_size = options.group_size < 0 ? 0 : static_cast<size_t>(options.group_size);
+  groups.quiet = flags.json;
+  groups.threads = flags.threads;
+  if (options.calibration.empty())
+    Fail(ErrorKind::kUsage, "--method {}: --calibration must name texts", options.method);
+  const Calibration calibration = ReadCalibration(options.calibration, OpenModel(model), options.chosen);
+  return QuantizeGroups(model, options.output, calibration, groups);
+}
+
+QuantizeReport Quantize(Options& options, const GlobalFlags& flags) {
+  const std::filesystem::path model = ResolveModel(options.model);
+  if (options.method == "int8") {
+    options.int8.quiet = flags.json;
+    options.int8.threads = flags.threads;
+    return QuantizeInt8(model, options.output, options.int8);
+  }
+  if (kGroupMethods.contains(options.method)) return QuantizeInGroups(options, model, flags);
+  const std::optional<Importance> importance = FindImportance(options, model, flags);
+  return QuantizeGguf(model, options.output,
+                      {.type = FindGgufFileType(options.type),
+                       .importance = importance ? &*importance : nullptr,
+                       .quiet = flags.json,
+                       .threads = flags.threads});
+}
+
 void RunQuantize(Options options, const GlobalFlags& flags) {
-  options.int8.quiet = flags.json;
-  options.int8.threads = flags.threads;
-  const QuantizeReport report = QuantizeInt8(ResolveModel(options.model), options.output, options.int8);
+  const QuantizeReport report = Quantize(options, flags);
   if (flags.json) return PrintJson(ToJson(report, options.method));
   fmt::print("{}\n  weights   {} (source {})\n  time      {}\n  peak RSS  {}\n\n  {:<20} {:>8} {:>14} {:>11} {:>11}\n",
              report.output.string(), FormatBytes(static_cast<double>(report.bytes)),
@@ -49,10 +110,42 @@ void RunQuantize(Options options, const GlobalFlags& flags) {
 std::function<void()> AddQuantizeCommand(CLI::App& app, const GlobalFlags& flags) {
   auto options = std::make_shared<Options>();
   app.add_option("model", options->model, "model: folder, .gguf file, hub id in the local cache, or name")->required();
-  app.add_option("--method", options->method, "int8: symmetric rounding to nearest")
+  app.add_option("--method", options->method,
+                 "int8: symmetric rounding to nearest; gguf: one of llama.cpp's file types; gptq, awq, awq+gptq, rtn: "
+                 "codes in groups")
       ->required()
-      ->check(CLI::IsMember({"int8"}));
-  app.add_option("--output", options->output, "folder to write")->required();
+      ->check(CLI::IsMember({"int8", "gguf", "gptq", "awq", "awq+gptq", "rtn"}));
+  app.add_option("--output", options->output, "folder to write; gguf: file")->required();
+  std::vector<std::string> types;
+  for (const GgufFileType& type : GgufFileTypes()) types.emplace_back(type.name);
+  app.add_option("--type", options->type, "gguf: file type")
+      ->check(CLI::IsMember(types, CLI::ignore_case))
+      ->capture_default_str();
+  app.add_option("--imatrix", options->importance,
+                 "gguf: importance matrix, as llama-imatrix or --save-imatrix wrote it");
+  app.add_option("--calibration", options->calibration,
+                 "gguf: texts to measure an importance matrix on: .jsonl dataset, or text");
+  app.add_option("--calibration-samples", options->chosen.samples, "at most so many")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--calibration-length", options->chosen.length, "tokens of a sample at most")
+      ->check(CLI::Range(16, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--bits", options->groups.groups.bits, "groups: of a code")
+      ->check(CLI::IsMember({2, 3, 4, 8}))
+      ->capture_default_str();
+  app.add_option("--group-size", options->group_size, "groups: inputs that share a scale, −1 for a whole row")
+      ->check(CLI::IsMember({-1, 32, 64, 128}))
+      ->capture_default_str();
+  app.add_flag("--asymmetric", options->asymmetric, "groups: with zeros (AWQ always has them)");
+  app.add_flag("--act-order,!--no-act-order", options->groups.act_order,
+               "gptq: inputs of large moments first, groups as they lie (the default)");
+  app.add_option("--damping", options->groups.damping, "gptq: share of the mean moment that is added to all")
+      ->check(CLI::Range(1e-6, 1.0))
+      ->capture_default_str();
+  app.add_option("--seed", options->chosen.seed, "which samples are chosen where there are more")
+      ->capture_default_str();
+  app.add_option("--save-imatrix", options->save_importance, "file to keep what --calibration measured in");
   app.add_flag("--per-tensor", options->int8.per_tensor,
                "one scale for a whole matrix instead of one an output channel");
   app.add_flag("--embeddings", options->int8.embeddings, "embeddings and an untied head too");

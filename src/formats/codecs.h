@@ -24,6 +24,7 @@ void DecodeQ3_K(const std::byte* row, float* out, size_t cols);
 void DecodeQ4_K(const std::byte* row, float* out, size_t cols);
 void DecodeQ5_K(const std::byte* row, float* out, size_t cols);
 void DecodeQ6_K(const std::byte* row, float* out, size_t cols);
+void DecodeIQ4_NL(const std::byte* row, float* out, size_t cols);
 
 // GGML type numbers: ggml.h, enum ggml_type.
 inline constexpr Format kFormatF32{FormatId::kF32, "f32", 1, 4, 0, 0, DecodeF32, EncodeF32};
@@ -40,5 +41,9 @@ inline constexpr Format kFormatQ3_K{FormatId::kQ3_K, "q3_k", 256, 110, 0, 11, De
 inline constexpr Format kFormatQ4_K{FormatId::kQ4_K, "q4_k", 256, 144, 0, 12, DecodeQ4_K, nullptr};
 inline constexpr Format kFormatQ5_K{FormatId::kQ5_K, "q5_k", 256, 176, 0, 13, DecodeQ5_K, nullptr};
 inline constexpr Format kFormatQ6_K{FormatId::kQ6_K, "q6_k", 256, 210, 0, 14, DecodeQ6_K, nullptr};
+inline constexpr Format kFormatIQ4_NL{FormatId::kIQ4_NL, "iq4_nl", 32, 18, 0, 20, DecodeIQ4_NL, nullptr};
+// Bytes as the tensor says, not the format: TensorSpec::stored_bytes.
+inline constexpr Format kFormatGptq{FormatId::kGptq, "gptq", 1, 0, 0, -1, nullptr, nullptr};
+inline constexpr Format kFormatAwq{FormatId::kAwq, "awq", 1, 0, 0, -1, nullptr, nullptr};
 
 }  // namespace qad

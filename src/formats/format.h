@@ -28,7 +28,10 @@ enum class FormatId : uint8_t {
   kQ3_K,
   kQ4_K,
   kQ5_K,
-  kQ6_K
+  kQ6_K,
+  kIQ4_NL,
+  kGptq,
+  kAwq
 };
 
 struct Format {
@@ -38,6 +41,7 @@ struct Format {
   int block_bytes;
   int row_extra_bytes;  // bytes per row beside the blocks (int8: the row's f32 scale, after the codes)
   int gguf_type;        // GGML type number, or -1
+  // Null: no format of rows (GPTQ, AWQ: formats/grouped.h).
   void (*decode_row)(const std::byte* row, float* out, size_t cols);
   void (*encode_row)(const float* in, std::byte* row, size_t cols);  // null: only read (K-quants)
 

@@ -73,11 +73,25 @@ TEST_P(SuperBlocks, DecodeToTheSameValuesAsGguf) {
   std::vector<std::byte> bytes(stored.size());
   std::memcpy(bytes.data(), stored.data(), stored.size());
   const std::vector<float> want = Floats(std::string("super.") + GetParam() + ".f32");
-  ASSERT_EQ(want.size(), 24u * kSuperBlock);
-  EXPECT_TRUE(AllClose(Decode(format, bytes, kSuperBlock), want, 0));
+  const auto block = static_cast<size_t>(format.block);
+  ASSERT_EQ(want.size(), 24u * block);
+  EXPECT_TRUE(AllClose(Decode(format, bytes, block), want, 0));
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, SuperBlocks, ::testing::Values("q2_k", "q3_k", "q4_k", "q5_k", "q6_k"),
+TEST_P(SuperBlocks, PackToTheSameBytes) {
+  const Format& format = *FindFormat(GetParam());
+  if (!IsSuperBlock(format.id)) return;
+  const std::string stored = FileBytes(TestData(std::string("formats/super.") + GetParam()));
+  const auto size = static_cast<size_t>(format.block_bytes);
+  for (size_t at = 0; at < stored.size(); at += size) {
+    std::vector<std::byte> packed(size, std::byte{0xff});
+    PackSuperBlock(format.id, UnpackSuperBlock(format.id, reinterpret_cast<const std::byte*>(stored.data() + at)),
+                   packed.data());
+    ASSERT_EQ(std::memcmp(packed.data(), stored.data() + at, size), 0) << "block at " << at;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, SuperBlocks, ::testing::Values("q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl"),
                          [](const auto& row) { return std::string(row.param); });
 
 // Those that can be written.

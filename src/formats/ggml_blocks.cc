@@ -1,10 +1,12 @@
-// GGML's blocks of 32: Q8_0, Q4_0, Q4_1, Q5_0, Q5_1. Source: ggml-quants; bytes equal to the PyPI package `gguf`.
+// GGML's blocks of 32: Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL. Source: ggml-quants; bytes equal to the PyPI package
+// `gguf`.
 //
 //   q8_0  f16 d, 32 × i8                        w = d·q
 //   q4_0  f16 d, 16 bytes of nibbles            w = d·(q − 8)
 //   q4_1  f16 d, f16 m, 16 bytes                w = d·q + m
 //   q5_0  f16 d, u32 fifth bits, 16 bytes       w = d·(q − 16)
 //   q5_1  f16 d, f16 m, u32 fifth bits, 16 bytes  w = d·q + m
+//   iq4_nl  f16 d, 16 bytes of nibbles          w = d·t[q], t = kIq4Table
 // Byte i of the nibbles holds values i (low) and i + 16 (high); bit i of the fifth bits belongs to value i.
 #include <algorithm>
 #include <array>
@@ -13,6 +15,7 @@
 
 #include "base/half.h"
 #include "formats/codecs.h"
+#include "kernels/tiles.h"
 
 namespace qad {
 namespace {
@@ -138,6 +141,15 @@ void EncodeQ8_0(const float* in, std::byte* row, size_t cols) {
       const float code = std::isfinite(inverse) ? std::round(in[i] * inverse) : 0.0f;
       row[2 + i] = static_cast<std::byte>(static_cast<int8_t>(code));
     }
+  }
+}
+
+void DecodeIQ4_NL(const std::byte* row, float* out, size_t cols) {
+  Codes codes;
+  for (size_t b = 0; b < cols / kBlockValues; ++b, row += 18, out += kBlockValues) {
+    const float d = LoadHalf(row);
+    UnpackNibbles(row + 2, codes);
+    for (size_t i = 0; i < kBlockValues; ++i) out[i] = d * kIq4Table.values[codes[i]];
   }
 }
 

@@ -81,6 +81,83 @@ void Unpack6(const std::byte* block, SuperBlock& out) {
   out.d = LoadF16Bits(block + 208);
 }
 
+// The reverse of each, onto zeroed bytes.
+void Put(std::byte* bytes, size_t i, unsigned bits) { bytes[i] |= static_cast<std::byte>(bits); }
+
+void PutTwoBits(std::byte* bytes, size_t i, unsigned two) {
+  Put(bytes, i / 128 * 32 + i % 32, two << (2 * (i / 32 % 4)));
+}
+
+void PutNibble(std::byte* bytes, size_t i, unsigned nibble) {
+  Put(bytes, i / 64 * 32 + i % 32, nibble << (i / 32 % 2 * 4));
+}
+
+void PutHalf(uint16_t bits, std::byte* at) { std::memcpy(at, &bits, sizeof(bits)); }
+
+void PackSixBits(const SuperBlock& block, std::byte* bytes) {
+  for (size_t j = 0; j < 8; ++j) {
+    const auto scale = static_cast<unsigned>(block.scales[2 * j]), minimum = unsigned{block.minimums[2 * j]};
+    if (j < 4) {
+      Put(bytes, j, scale);
+      Put(bytes, j + 4, minimum);
+    } else {
+      Put(bytes, j + 4, (scale & 15) | (minimum & 15) << 4);
+      Put(bytes, j - 4, scale >> 4 << 6);
+      Put(bytes, j, minimum >> 4 << 6);
+    }
+  }
+}
+
+void Pack2(const SuperBlock& block, std::byte* out) {
+  for (size_t i = 0; i < kSuperBlock; ++i) PutTwoBits(out + 16, i, static_cast<unsigned>(block.codes[i]));
+  for (size_t j = 0; j < block.scales.size(); ++j)
+    Put(out, j, static_cast<unsigned>(block.scales[j]) | unsigned{block.minimums[j]} << 4);
+  PutHalf(block.d, out + 80);
+  PutHalf(block.m, out + 82);
+}
+
+void Pack3(const SuperBlock& block, std::byte* out) {
+  for (size_t i = 0; i < kSuperBlock; ++i) {
+    const auto code = static_cast<unsigned>(block.codes[i] + 4);
+    PutTwoBits(out + 32, i, code & 3);
+    Put(out, i % 32, code >> 2 << (i / 32));
+  }
+  for (size_t j = 0; j < block.scales.size(); ++j) {
+    const auto scale = static_cast<unsigned>(block.scales[j] + 32);
+    Put(out + 96, j % 8, (scale & 15) << (j / 8 * 4));
+    Put(out + 96, 8 + j % 4, scale >> 4 << (j / 4 * 2));
+  }
+  PutHalf(block.d, out + 108);
+}
+
+void Pack4(const SuperBlock& block, std::byte* out) {
+  for (size_t i = 0; i < kSuperBlock; ++i) PutNibble(out + 16, i, static_cast<unsigned>(block.codes[i]));
+  PackSixBits(block, out + 4);
+  PutHalf(block.d, out);
+  PutHalf(block.m, out + 2);
+}
+
+void Pack5(const SuperBlock& block, std::byte* out) {
+  for (size_t i = 0; i < kSuperBlock; ++i) {
+    const auto code = static_cast<unsigned>(block.codes[i]);
+    PutNibble(out + 48, i, code & 15);
+    Put(out + 16, i % 32, code >> 4 << (i / 32));
+  }
+  PackSixBits(block, out + 4);
+  PutHalf(block.d, out);
+  PutHalf(block.m, out + 2);
+}
+
+void Pack6(const SuperBlock& block, std::byte* out) {
+  for (size_t i = 0; i < kSuperBlock; ++i) {
+    const auto code = static_cast<unsigned>(block.codes[i] + 32);
+    Put(out, i / 128 * 64 + i % 64, (code & 15) << (i / 64 % 2 * 4));
+    PutTwoBits(out + 128, i, code >> 4);
+  }
+  std::memcpy(out + 192, block.scales.data(), block.scales.size());
+  PutHalf(block.d, out + 208);
+}
+
 void DecodeRow(FormatId format, const std::byte* row, float* out, size_t cols) {
   const auto bytes = static_cast<size_t>(GetFormat(format).block_bytes);
   for (size_t b = 0; b < cols / kSuperBlock; ++b, row += bytes, out += kSuperBlock) {
@@ -120,6 +197,24 @@ SuperBlock UnpackSuperBlock(FormatId format, const std::byte* block) {
       QAD_CHECK(false);
   }
   return out;
+}
+
+void PackSuperBlock(FormatId format, const SuperBlock& block, std::byte* out) {
+  std::memset(out, 0, static_cast<size_t>(GetFormat(format).block_bytes));
+  switch (format) {
+    case FormatId::kQ2_K:
+      return Pack2(block, out);
+    case FormatId::kQ3_K:
+      return Pack3(block, out);
+    case FormatId::kQ4_K:
+      return Pack4(block, out);
+    case FormatId::kQ5_K:
+      return Pack5(block, out);
+    case FormatId::kQ6_K:
+      return Pack6(block, out);
+    default:
+      QAD_CHECK(false);
+  }
 }
 
 void DecodeQ2_K(const std::byte* row, float* out, size_t cols) { DecodeRow(FormatId::kQ2_K, row, out, cols); }

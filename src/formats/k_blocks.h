@@ -30,5 +30,7 @@ struct SuperBlock {
 bool IsSuperBlock(FormatId format);
 // One block of a format for which IsSuperBlock.
 SuperBlock UnpackSuperBlock(FormatId format, const std::byte* block);
+// The reverse; of q4_K and q5_K scales and minimums come in equal pairs. Codes, scales and minimums are in range.
+void PackSuperBlock(FormatId format, const SuperBlock& block, std::byte* out);
 
 }  // namespace qad

@@ -261,7 +261,9 @@ GgufFile::GgufFile(const std::filesystem::path& path) : file_(path) {
   for (uint64_t i = 0; i < key_count; ++i) {
     const std::string key = header.String("a key", kMaxKey);
     if (key.empty()) header.Wrong("an empty key");
+    const uint64_t begin = in.offset();
     if (!metadata_.emplace(key, header.Value(key)).second) header.Wrong(fmt::format("duplicate key \"{}\"", key));
+    keys_.push_back({key, file_.bytes().subspan(begin, in.offset() - begin)});
   }
   const uint64_t alignment = ReadAlignment(*this, where);
   std::vector<Declared> declared;

@@ -28,6 +28,12 @@ struct GgufTensor {
   uint64_t offset = 0;  // from the start of the file
 };
 
+// A key's value as it lies in the file, its type before it.
+struct GgufKey {
+  std::string name;
+  std::span<const std::byte> value;
+};
+
 // One mapped file, checked whole before anything is handed out: each declared count and length against the bytes that
 // remain *before* allocation, alignment a power of two, no duplicate or empty keys, no duplicate tensors, ≤ 4 dims,
 // products with overflow checks, tensors inside the file, aligned, without overlaps. Errors (kInput): file, field,
@@ -38,7 +44,8 @@ class GgufFile {
 
   uint32_t version() const { return version_; }
   const std::map<std::string, GgufValue>& metadata() const { return metadata_; }
-  const std::vector<GgufTensor>& tensors() const { return tensors_; }  // in file order
+  const std::vector<GgufKey>& keys() const { return keys_; }           // in file order
+  const std::vector<GgufTensor>& tensors() const { return tensors_; }  // likewise
   const GgufTensor* Find(std::string_view name) const;
 
   bool Has(const std::string& key) const { return metadata_.contains(key); }
@@ -59,6 +66,7 @@ class GgufFile {
   MappedFile file_;
   uint32_t version_ = 0;
   std::map<std::string, GgufValue> metadata_;
+  std::vector<GgufKey> keys_;
   std::vector<GgufTensor> tensors_;
 };
 

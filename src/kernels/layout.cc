@@ -68,10 +68,10 @@ bool HoldsSixBits(const std::byte* codes) {
   });
 }
 
-// Each group's pair of f16, or of kNf4 its f32.
+// Each group's pair of f16, or of tables its f32.
 void PlaceGroups(const MatrixView& matrix, size_t row, const std::byte* from) {
   for (size_t b = 0; b < matrix.cols / kBlock; b += size_t{1} << matrix.group_shift, from += kGroupBytes / kTileRows) {
-    if (matrix.layout == Layout::kNf4) {
+    if (IsTable(matrix.layout)) {
       std::memcpy(const_cast<float*>(TileFloats(matrix, row, b)) + row % kTileRows, from, sizeof(float));
       continue;
     }
@@ -155,6 +155,8 @@ const char* LayoutName(Layout layout) {
       return "int4 with zeros";
     case Layout::kNf4:
       return "nf4";
+    case Layout::kIq4Block:
+      return "iq4_nl";
     case Layout::kInt6Super:
       return "int6 affine by 16 in 256";
     case Layout::kInt5Super:

@@ -23,9 +23,9 @@ enum class Layout : uint8_t {
   kInt4Block,  // 4-bit codes 0…15 in blocks of 32, likewise
   // 4-bit codes in groups of one, two or four blocks of 32 (MatrixView::group_shift), the last group perhaps shorter.
   kInt4Zero,  // an f16 pair (scale, zero) a group, zero whole: w = scale·(q − zero)
-  // An f32 scale a group: w = scale·t[q], t the 16 values of NF4 (Dettmers et al. 2023, appendix E), which DotRowsInt8
-  // rounds to 1/127.
-  kNf4,
+  // An f32 scale a group: w = scale·t[q], t a table of 16 values.
+  kNf4,       // those of Dettmers et al. 2023, appendix E, which DotRowsInt8 rounds to 1/127
+  kIq4Block,  // the whole numbers of GGUF's IQ4_NL
   // Super-blocks of 256 with an f16 pair (d, m): w = d·s·q + m·n, s and n small integers.
   kInt6Super,  // codes −32 … 31, a byte each, s of int8 and n of uint8 for every 16
   kInt5Super,  // 5-bit codes, s and n of uint8 for every 32
@@ -48,7 +48,7 @@ struct MatrixView {
   size_t stride_bytes = 0;
   const float* row_scales = nullptr;        // kInt8Row: (rows), filled up to whole tiles
   const std::byte* block_scales = nullptr;  // tiles of blocks: as kernels/tiles.h says
-  uint8_t group_shift = 0;                  // kInt4Zero, kNf4: log2 of the blocks that share a scale
+  uint8_t group_shift = 0;                  // kInt4Zero, tables: log2 of the blocks that share a scale
 };
 
 // Rows as they are stored: whole tiles.
@@ -81,22 +81,22 @@ void DotRows(const MatrixView& matrix, size_t begin, size_t end, const float* x,
 void WeightedSums(const MatrixView& matrix, const float* weights, size_t count, size_t ldw, float* out, size_t ldo);
 
 // Activations as int8 in blocks of 32: x ≈ scale·q, scale = max|x|/127 per block; the last block is filled with zeros.
-// Rows go in groups of 16, the last one shorter; a group holds block after block, of each all its rows. So a kernel
-// that multiplies a group walks through it as it lies.
+// Rows go in strips of 16, the last one shorter; a strip holds block after block, of each all its rows. So a kernel
+// that multiplies a strip walks through it as it lies.
 struct QuantizedRows {
-  static constexpr size_t kGroup = 16;
+  static constexpr size_t kStrip = 16;
   int8_t* codes = nullptr;  // (all blocks, 32)
   float* pairs = nullptr;   // (all blocks, 2): scale, and scale·Σq for the offsets
   // (all blocks, 2): −128·Σq of each half, which makes up for weights taken as unsigned
   int32_t* shifts = nullptr;
   size_t count = 0, blocks = 0;  // rows, and blocks of each
-  // Rows of the group of row m, which is how far block b + 1 of a row is behind its block b.
-  size_t GroupRows(size_t m) const {
-    const size_t left = count - m / kGroup * kGroup;
-    return left < kGroup ? left : kGroup;
+  // Rows of the strip of row m, which is how far block b + 1 of a row is behind its block b.
+  size_t StripRows(size_t m) const {
+    const size_t left = count - m / kStrip * kStrip;
+    return left < kStrip ? left : kStrip;
   }
-  // Where block b of row m is; that of row m + 1 of the same group is the next.
-  size_t At(size_t m, size_t b) const { return m / kGroup * kGroup * blocks + b * GroupRows(m) + m % kGroup; }
+  // Where block b of row m is; that of row m + 1 of the same strip is the next.
+  size_t At(size_t m, size_t b) const { return m / kStrip * kStrip * blocks + b * StripRows(m) + m % kStrip; }
   // scale·Σq of one half of the block at `at`.
   float HalfSum(size_t at, size_t half) const {
     return pairs[2 * at] * (static_cast<float>(shifts[2 * at + half]) * -0x1p-7f);

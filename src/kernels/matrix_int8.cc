@@ -68,8 +68,8 @@ HWY_INLINE void BlockPairs(const MatrixView& w, size_t row, size_t block, size_t
     std::fill_n(pairs + kTileRows, kTileRows, 0.0f);
     return;
   }
-  if (w.layout == Layout::kNf4) {
-    for (size_t r = 0; r < kTileRows; ++r) pairs[r] = kNf4Step * TileFloats(w, row, block)[r];
+  if (IsTable(w.layout)) {
+    for (size_t r = 0; r < kTileRows; ++r) pairs[r] = TableOf(w.layout).step * TileFloats(w, row, block)[r];
     std::fill_n(pairs + kTileRows, kTileRows, 0.0f);
     return;
   }
@@ -94,8 +94,8 @@ HWY_INLINE void AddRows(const MatrixView& w, size_t row, size_t block, size_t be
   for (size_t r = 0; r < kTileRows; ++r) {
     int8_t codes[kBlock];
     ReadBlock(w, row + r, block, codes);
-    if (w.layout == Layout::kNf4)
-      for (int8_t& code : codes) code = kNf4Bytes[static_cast<size_t>(code)];
+    if (IsTable(w.layout))
+      for (int8_t& code : codes) code = TableOf(w.layout).bytes[static_cast<size_t>(code)];
     int32_t total = 0;
     for (size_t i = begin; i < end; ++i) total += static_cast<int32_t>(codes[i]) * x[i];
     sums[2 * r] += scales[r] * x_scale * static_cast<float>(total);
@@ -137,7 +137,7 @@ HWY_INLINE void AddColumn(Layout layout, const uint8_t* block, int j, hn::Vec<I1
   }
 }
 
-// As AddRows, of any layout but NF4.
+// As AddRows, of any layout but tables.
 HWY_INLINE void AddColumns(const MatrixView& w, size_t row, size_t block, size_t begin, size_t end, const int8_t* x,
                            const float* scales, float x_scale, float* sums) {
   const auto* codes = reinterpret_cast<const uint8_t*>(TileBlock(w, row, block));
@@ -172,7 +172,7 @@ void DotTile(const MatrixView& w, size_t row, const QuantizedRows& x, size_t m, 
       BlockPairs(w, row, b, part, pairs);
       const int8_t* codes = x.codes + at * kBlock;
 #if HWY_TARGET != HWY_SCALAR
-      if (w.layout != Layout::kNf4)
+      if (!IsTable(w.layout))
         AddColumns(w, row, b, part * size, (part + 1) * size, codes, pairs, x.pairs[2 * at], sums);
       else
 #endif
@@ -212,9 +212,9 @@ void DotTilePortable(const MatrixView& w, size_t row, const QuantizedRows& x, si
 
 void DotRowsInt8(const MatrixView& w, size_t begin, size_t end, const QuantizedRows& x, float* y, size_t ldy) {
   const TileFunction dot = HasVnni() ? DotTileVnni : HasAvx2Tiles() ? DotTileAvx2 : DotTilePortable;
-  // A group of activations meets all tiles while it is in the cache.
-  for (size_t first = 0; first < x.count; first += QuantizedRows::kGroup) {
-    const size_t count = x.GroupRows(first);
+  // A strip of activations meets all tiles while it is in the cache.
+  for (size_t first = 0; first < x.count; first += QuantizedRows::kStrip) {
+    const size_t count = x.StripRows(first);
     float* out = y + first * ldy;
     for (size_t row = begin / kTileRows * kTileRows; row < end; row += kTileRows) {
       if (row >= begin && row + kTileRows <= end) {
@@ -222,7 +222,7 @@ void DotRowsInt8(const MatrixView& w, size_t begin, size_t end, const QuantizedR
         continue;
       }
       const size_t from = std::max(row, begin), to = std::min(row + kTileRows, end);
-      float all[QuantizedRows::kGroup * kTileRows];  // rows of the tile that nobody asked for among them
+      float all[QuantizedRows::kStrip * kTileRows];  // rows of the tile that nobody asked for among them
       dot(w, row, x, first, count, all, kTileRows);
       for (size_t m = 0; m < count; ++m)
         std::copy(all + m * kTileRows + (from - row), all + m * kTileRows + (to - row), out + m * ldy + from);

@@ -251,7 +251,7 @@ TEST_P(Matrix, ActivationsOfZerosAndOfNan) {
   }
 }
 
-// The integer product is exact: it equals the product of the decoded weights, of kNf4 rounded, with the decoded
+// The integer product is exact: it equals the product of the decoded weights, of tables rounded, with the decoded
 // activations.
 void ExpectIntegerProducts() {
   constexpr size_t kRows = 53, kBegin = 1, kEnd = 51;  // parts of the first and the last tile, two whole ones
@@ -312,14 +312,20 @@ TEST_P(Matrix, IntegerProductsWithoutVnni) {
 
 // NF4's values rounded to bytes: half a step off at most, and the ends and zero exact.
 TEST(MatrixLayout, BytesOfNf4AreTheNearest) {
-  EXPECT_EQ(kNf4Bytes.front(), -127);
-  EXPECT_EQ(kNf4Bytes[7], 0);
-  EXPECT_EQ(kNf4Bytes.back(), 127);
+  EXPECT_EQ(kNf4Table.bytes[0], -127);
+  EXPECT_EQ(kNf4Table.bytes[7], 0);
+  EXPECT_EQ(kNf4Table.bytes[15], 127);
   for (size_t code = 0; code < 16; ++code) {
-    const float value = kNf4Values[code];
-    EXPECT_LE(std::fabs(127 * value - static_cast<float>(kNf4Bytes[code])), 0.5f) << code;
-    EXPECT_TRUE(code == 0 || value > kNf4Values[code - 1]);
+    const float value = kNf4Table.values[code];
+    EXPECT_LE(std::fabs(127 * value - static_cast<float>(kNf4Table.bytes[code])), 0.5f) << code;
+    EXPECT_TRUE(code == 0 || value > kNf4Table.values[code - 1]);
   }
+}
+
+// IQ4_NL's values are whole numbers: integer products take them as they are.
+TEST(MatrixLayout, BytesOfIq4AreItsValues) {
+  for (size_t code = 0; code < 16; ++code)
+    EXPECT_EQ(static_cast<float>(kIq4Table.bytes[code]) * kIq4Table.step, kIq4Table.values[code]);
 }
 
 TEST(MatrixLayout, RowsHoldWholeBlocks) {

@@ -13,10 +13,10 @@
 
 namespace qad {
 
-inline constexpr Layout kAllLayouts[] = {Layout::kBF16Tile,  Layout::kF32,       Layout::kF16,      Layout::kBF16,
-                                         Layout::kQ8_0,      Layout::kQ4_0,      Layout::kInt8Row,  Layout::kInt8Block,
-                                         Layout::kInt5Block, Layout::kInt4Block, Layout::kInt4Zero, Layout::kNf4,
-                                         Layout::kInt6Super, Layout::kInt5Super, Layout::kInt4Super};
+inline constexpr Layout kAllLayouts[] = {
+    Layout::kBF16Tile, Layout::kF32,       Layout::kF16,       Layout::kBF16,      Layout::kQ8_0,     Layout::kQ4_0,
+    Layout::kInt8Row,  Layout::kInt8Block, Layout::kInt5Block, Layout::kInt4Block, Layout::kInt4Zero, Layout::kNf4,
+    Layout::kIq4Block, Layout::kInt6Super, Layout::kInt5Super, Layout::kInt4Super};
 
 inline bool IsOfBlocks(Layout layout) {
   return layout >= Layout::kQ8_0 && layout != Layout::kBF16Tile && layout != Layout::kInt8Row;
@@ -37,7 +37,7 @@ inline std::vector<size_t> WidthsOf(Layout layout) {
 // Groups of all sizes, whole and cut short: 64 and 64 + 32 columns, 128 + 32, 18 groups of 32, 65 blocks in groups
 // of 4.
 inline uint8_t GroupShiftOf(Layout layout, size_t cols) {
-  const bool groups = layout == Layout::kInt4Zero || layout == Layout::kNf4;
+  const bool groups = layout == Layout::kInt4Zero || IsTable(layout);
   return groups ? static_cast<uint8_t>(cols / (2 * kBlock) % 3) : uint8_t{0};
 }
 
@@ -77,13 +77,15 @@ class RandomMatrix {
   float At(size_t row, size_t i) const { return decoded_[row * cols_ + i]; }
   int Code(size_t row, size_t i) const { return static_cast<int8_t>(codes_[row * LayoutRowBytes(layout_, cols_) + i]); }
 
-  // What integer products take for a weight: of kNf4 its value rounded to 1/127 of the scale.
+  // What integer products take for a weight: of tables step·bytes[q], which of kNf4 is its value rounded.
   double IntegerAt(size_t row, size_t i) const {
-    if (layout_ != Layout::kNf4) return static_cast<double>(At(row, i));
+    if (!IsTable(layout_)) return static_cast<double>(At(row, i));
     const auto both =
         std::to_integer<unsigned>(codes_[row * LayoutRowBytes(layout_, cols_) + i / kBlock * 16 + i % 16]);
     const unsigned code = i % kBlock < 16 ? both & 15 : both >> 4;
-    return affine_[2 * (row * (cols_ / kBlock) + i / kBlock)].first * kNf4Bytes[code] / 127.0;
+    const CodeTable& table = TableOf(layout_);
+    const double value = table.bytes[code] * (layout_ == Layout::kNf4 ? 1 / 127.0 : 1);
+    return affine_[2 * (row * (cols_ / kBlock) + i / kBlock)].first * value;
   }
 
   // Σ w·x and Σ |w·x| in double.
@@ -122,7 +124,7 @@ class RandomMatrix {
   }
   // Scale and offset of block `b` of a row, of each of its halves, as (scale, offset) in affine_.
   void AddScales(Random& random, size_t b) {
-    if (layout_ == Layout::kInt4Zero || layout_ == Layout::kNf4) {
+    if (layout_ == Layout::kInt4Zero || IsTable(layout_)) {
       if (b % (size_t{1} << group_shift_) == 0) AddGroup(random);
       affine_.insert(affine_.end(), 2, group_);
       return;
@@ -147,8 +149,8 @@ class RandomMatrix {
   }
 
   void AddGroup(Random& random) {
-    if (layout_ == Layout::kNf4) {
-      const auto scale = static_cast<float>(0.4 * random.Normal());  // the largest weight
+    if (IsTable(layout_)) {
+      const auto scale = static_cast<float>(0.4 * random.Normal() / static_cast<double>(TableOf(layout_).values[15]));
       const auto* bytes = reinterpret_cast<const std::byte*>(&scale);
       scales_.insert(scales_.end(), bytes, bytes + sizeof(scale));
       group_ = {scale, 0};
@@ -223,10 +225,11 @@ class RandomMatrix {
       case Layout::kInt4Block:
       case Layout::kInt4Zero:
       case Layout::kNf4:
+      case Layout::kIq4Block:
       case Layout::kInt4Super:
         at[i / kBlock * 16 + inside % 16] |= static_cast<std::byte>(code4 << (inside < 16 ? 0 : 4));
-        value = layout_ == Layout::kNf4 ? static_cast<float>(affine_[half].first) * kNf4Values[code4]
-                                        : Value(half, static_cast<int>(code4));
+        value = IsTable(layout_) ? static_cast<float>(affine_[half].first) * TableOf(layout_).values[code4]
+                                 : Value(half, static_cast<int>(code4));
         break;
     }
   }

@@ -10,12 +10,11 @@
 // from where one shift brings it above the other four.
 //
 // Beside the codes each block has 16 scales and 16 offsets in f16 (kInt8Row: one f32 scale a row); each group of
-// kInt4Zero 16 scales and 16 zeros in f16, of kNf4 16 scales in f32. A super-block has 16
+// kInt4Zero 16 scales and 16 zeros in f16, of tables 16 scales in f32. A super-block has 16
 // d and 16 m in f16, and then each of its blocks 16 s and 16 n; int6: 16 s of the first halves, 16 of the second, and
 // likewise n.
 #pragma once
 
-#include <array>
 #include <cstring>
 
 #include "base/half.h"
@@ -35,7 +34,7 @@ inline const std::byte* PairAt(const MatrixView& w, size_t row, size_t i) {
 
 // Of one row of a block.
 constexpr size_t CodeBytes(Layout layout) {
-  if (layout >= Layout::kInt4Block && layout <= Layout::kNf4) return kBlock / 2;
+  if (layout >= Layout::kInt4Block && layout <= Layout::kIq4Block) return kBlock / 2;
   if (layout == Layout::kInt4Super) return kBlock / 2;
   return layout == Layout::kInt5Block || layout == Layout::kInt5Super ? kBlock * 5 / 8 : kBlock;
 }
@@ -67,32 +66,32 @@ inline const float* TileFloats(const MatrixView& w, size_t row, size_t block) {
   return reinterpret_cast<const float*>(TileGroup(w, row, block));
 }
 
-// The values of NF4's codes, and what integer products take for them: kNf4Step·kNf4Bytes[q].
-alignas(64) inline constexpr float kNf4Values[16] = {-1.0f,
-                                                     -0.6961928009986877f,
-                                                     -0.5250730514526367f,
-                                                     -0.39491748809814453f,
-                                                     -0.28444138169288635f,
-                                                     -0.18477343022823334f,
-                                                     -0.09105003625154495f,
-                                                     0.0f,
-                                                     0.07958029955625534f,
-                                                     0.16093020141124725f,
-                                                     0.24611230194568634f,
-                                                     0.33791524171829224f,
-                                                     0.44070982933044434f,
-                                                     0.5626170039176941f,
-                                                     0.7229568362236023f,
-                                                     1.0f};
-inline constexpr float kNf4Step = 1.0f / 127;
-inline constexpr std::array<int8_t, 16> kNf4Bytes = [] {
-  std::array<int8_t, 16> bytes{};
-  for (size_t i = 0; i < bytes.size(); ++i)
-    bytes[i] = static_cast<int8_t>(127 * kNf4Values[i] + (kNf4Values[i] < 0 ? -0.5f : 0.5f));
-  return bytes;
-}();
+// What the codes of a table stand for, as it is and as integer products take it: step·bytes[q].
+struct CodeTable {
+  alignas(64) float values[16];
+  alignas(16) int8_t bytes[16];
+  float step;
+};
+constexpr CodeTable MakeTable(const float (&values)[16], float step) {
+  CodeTable table{};
+  for (size_t i = 0; i < 16; ++i) {
+    table.values[i] = values[i];
+    table.bytes[i] = static_cast<int8_t>(values[i] / step + (values[i] < 0 ? -0.5f : 0.5f));
+  }
+  table.step = step;
+  return table;
+}
+inline constexpr CodeTable kNf4Table = MakeTable(
+    {-1.0f, -0.6961928009986877f, -0.5250730514526367f, -0.39491748809814453f, -0.28444138169288635f,
+     -0.18477343022823334f, -0.09105003625154495f, 0.0f, 0.07958029955625534f, 0.16093020141124725f,
+     0.24611230194568634f, 0.33791524171829224f, 0.44070982933044434f, 0.5626170039176941f, 0.7229568362236023f, 1.0f},
+    1.0f / 127);
+inline constexpr CodeTable kIq4Table =
+    MakeTable({-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}, 1);
+constexpr bool IsTable(Layout layout) { return layout == Layout::kNf4 || layout == Layout::kIq4Block; }
+constexpr const CodeTable& TableOf(Layout layout) { return layout == Layout::kNf4 ? kNf4Table : kIq4Table; }
 // Whether integer products take codes as signed bytes, which kernels for unsigned ones add something to.
-constexpr bool TakesSignedBytes(Layout layout) { return !IsUnsigned(layout) || layout == Layout::kNf4; }
+constexpr bool TakesSignedBytes(Layout layout) { return !IsUnsigned(layout) || IsTable(layout); }
 
 // Where the scales of a block of a super-block layout lie.
 struct SuperScales {
@@ -110,14 +109,14 @@ inline int SuperFactor(Layout layout, uint8_t byte) {
   return IsUnsigned(layout) ? byte : static_cast<int>(static_cast<int8_t>(byte));
 }
 
-// Values of a part of a row's block are scale·q + offset, or of kNf4 scale·t[q].
+// Values of a part of a row's block are scale·q + offset, or of tables scale·t[q].
 struct Affine {
   float scale, offset;
 };
 inline Affine AffineOf(const MatrixView& w, size_t row, size_t block, size_t part) {
   const size_t r = row % kTileRows;
   if (w.layout == Layout::kInt8Row) return {w.row_scales[row], 0};
-  if (w.layout == Layout::kNf4) return {TileFloats(w, row, block)[r], 0};
+  if (IsTable(w.layout)) return {TileFloats(w, row, block)[r], 0};
   if (!IsSuper(w.layout)) {
     const uint16_t* pairs = TilePairs(w, row, block);
     const float scale = F16ToFloat(pairs[r]), second = F16ToFloat(pairs[kTileRows + r]);

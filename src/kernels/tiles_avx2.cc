@@ -51,8 +51,8 @@ QAD_AVX2_INLINE void LoadDigits(const std::byte* block, size_t j, __m256i* digit
   } else {
     const __m256i both = _mm256_loadu_si256(columns + j / 2 * 2);
     digits[0] = _mm256_and_si256(j % 2 == 0 ? both : _mm256_srli_epi16(both, 4), low);
-    if constexpr (kLayout == Layout::kNf4) {
-      const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(kNf4Bytes.data()));
+    if constexpr (IsTable(kLayout)) {
+      const __m128i bytes = _mm_load_si128(reinterpret_cast<const __m128i*>(TableOf(kLayout).bytes));
       const __m256i table = _mm256_xor_si256(_mm256_broadcastsi128_si256(bytes), _mm256_set1_epi8(-128));
       digits[1] = _mm256_shuffle_epi8(_mm256_and_si256(_mm256_srli_epi16(table, 4), low), digits[0]);
       digits[0] = _mm256_shuffle_epi8(_mm256_and_si256(table, low), digits[0]);
@@ -75,7 +75,7 @@ QAD_AVX2_INLINE __m256 BytesAt(const uint8_t* at, bool is_signed) {
   return _mm256_cvtepi32_ps(is_signed ? _mm256_cvtepi8_epi32(bytes) : _mm256_cvtepu8_epi32(bytes));
 }
 
-// Scales and offsets of the parts of a block, of 8 rows; of kInt8Row one and zero, of kNf4 offsets of zero.
+// Scales and offsets of the parts of a block, of 8 rows; of kInt8Row one and zero, of tables offsets of zero.
 template <Layout kLayout>
 struct HalfScales {
   static constexpr size_t kParts = ScaledParts(kLayout);
@@ -94,8 +94,9 @@ struct HalfScales {
         scales[part] = _mm256_mul_ps(d, BytesAt(factors, !IsUnsigned(kLayout)));
         offsets[part] = _mm256_mul_ps(m, BytesAt(factors + kParts * kTileRows, false));
       }
-    } else if constexpr (kLayout == Layout::kNf4) {
-      scales[0] = _mm256_mul_ps(_mm256_loadu_ps(TileFloats(w, row, block) + first), _mm256_set1_ps(kNf4Step));
+    } else if constexpr (IsTable(kLayout)) {
+      scales[0] =
+          _mm256_mul_ps(_mm256_loadu_ps(TileFloats(w, row, block) + first), _mm256_set1_ps(TableOf(kLayout).step));
       offsets[0] = _mm256_setzero_ps();
     } else {
       scales[0] = HalvesAt(TilePairs(w, row, block) + first);
@@ -148,22 +149,22 @@ QAD_AVX2_INLINE void AddBlock(const MatrixView& w, size_t row, size_t b, const s
         total = _mm256_add_epi32(total, _mm256_set1_epi32(x.shifts[2 * (at + m) + pass] >> Of::kShift));
       const __m256 scale = _mm256_mul_ps(of.scales[part], _mm256_set1_ps(pair[0]));
       sums[m] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(total), scale, sums[m]);
-      if (kLayout == Layout::kInt8Row || kLayout == Layout::kNf4 || (kParts == 1 && pass > 0)) continue;
+      if (kLayout == Layout::kInt8Row || IsTable(kLayout) || (kParts == 1 && pass > 0)) continue;
       const float sum = kParts == 2 ? x.HalfSum(at + m, part) : pair[1];
       sums[m] = _mm256_fmadd_ps(of.offsets[part], _mm256_set1_ps(sum), sums[m]);
     }
   }
 }
 
-// Rows of activations `first` … `first + count` lie in one group; count is at most kMost.
+// Rows of activations `first` … `first + count` lie in one strip; count is at most kMost.
 template <Layout kLayout, size_t kMost>
-QAD_AVX2 void DotGroup(const MatrixView& w, size_t row, const QuantizedRows& x, size_t first, size_t count, float* y,
+QAD_AVX2 void DotStrip(const MatrixView& w, size_t row, const QuantizedRows& x, size_t first, size_t count, float* y,
                        size_t ldy) {
   constexpr size_t kBytes = kTileRows * CodeBytes(kLayout);
   if (kMost == 1) count = 1;  // known to the compiler: sums stay in registers
   const std::byte* block = TileBlock(w, row, 0);
   size_t at = x.At(first, 0);
-  const size_t next = x.GroupRows(first);
+  const size_t next = x.StripRows(first);
   __m256 sums[2][kMost];
   for (auto& half : sums)
     for (__m256& sum : half) sum = _mm256_setzero_ps();
@@ -190,9 +191,9 @@ void DotTileAvx2(const MatrixView& w, size_t row, const QuantizedRows& x, size_t
   WithLayout(w.layout, [&](auto layout) {
     if constexpr (IsInteger(layout)) {
       if (count == 1)
-        DotGroup<layout, 1>(w, row, x, first, 1, y, ldy);
+        DotStrip<layout, 1>(w, row, x, first, 1, y, ldy);
       else
-        DotGroup<layout, QuantizedRows::kGroup>(w, row, x, first, count, y, ldy);
+        DotStrip<layout, QuantizedRows::kStrip>(w, row, x, first, count, y, ldy);
     }
   });
 }

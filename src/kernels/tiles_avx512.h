@@ -15,6 +15,14 @@ namespace qad {
 // The least that all of them run on; inlined into functions with more.
 #define QAD_TILES __attribute__((target("avx512f,avx512bw,avx512vl,f16c"), always_inline)) inline
 
+// Of the kernels in bf16.
+#define QAD_BF16 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,f16c")))
+#define QAD_BF16_INLINE \
+  __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,f16c"), always_inline)) inline
+
+// The first `n` lanes of 16.
+inline __mmask16 FirstLanes(size_t n) { return static_cast<__mmask16>(n >= 16 ? 0xffffu : (1u << n) - 1); }
+
 QAD_TILES __m512 HalvesAt(const uint16_t* at) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
 }
@@ -24,7 +32,7 @@ QAD_TILES __m512 BytesAt(const uint8_t* at, bool is_signed) {
   return _mm512_cvtepi32_ps(is_signed ? _mm512_cvtepi8_epi32(bytes) : _mm512_cvtepu8_epi32(bytes));
 }
 
-// Scales and offsets of the parts of a block, of 16 rows; of kInt8Row one and zero, of kNf4 offsets of zero.
+// Scales and offsets of the parts of a block, of 16 rows; of kInt8Row one and zero, of tables offsets of zero.
 template <Layout kLayout>
 struct TileScales {
   static constexpr size_t kParts = ScaledParts(kLayout);
@@ -42,7 +50,7 @@ struct TileScales {
         scales[part] = _mm512_mul_ps(d, BytesAt(factors, !IsUnsigned(kLayout)));
         offsets[part] = _mm512_mul_ps(m, BytesAt(factors + kParts * kTileRows, false));
       }
-    } else if constexpr (kLayout == Layout::kNf4) {
+    } else if constexpr (IsTable(kLayout)) {
       scales[0] = _mm512_loadu_ps(TileFloats(w, row, block));
       offsets[0] = _mm512_setzero_ps();
     } else {

@@ -15,14 +15,14 @@ namespace {
 
 constexpr size_t kColumns = kBlock / 4;  // vectors of a block, four values of each row in each
 constexpr size_t kAtOnce = 8;            // rows of activations: their sums and the block's codes fill the registers
-static_assert(QuantizedRows::kGroup % kAtOnce == 0);
+static_assert(QuantizedRows::kStrip % kAtOnce == 0);
 constexpr size_t kPrefetchBytes = 2048;  // ahead of the codes being read
 
-// The block's codes as unsigned bytes: int4 and int5 as they are, int8 and what NF4's stand for plus 128.
+// The block's codes as unsigned bytes: int4 and int5 as they are, int8 and what tables hold plus 128.
 template <Layout kLayout>
 QAD_VNNI_INLINE void LoadBlock(const std::byte* block, __m512i* codes) {
-  if constexpr (kLayout == Layout::kNf4) {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(kNf4Bytes.data()));
+  if constexpr (IsTable(kLayout)) {
+    const __m128i bytes = _mm_load_si128(reinterpret_cast<const __m128i*>(TableOf(kLayout).bytes));
     const __m512i table = _mm512_xor_si512(_mm512_broadcast_i32x4(bytes), _mm512_set1_epi8(-128));
     for (int j = 0; j < static_cast<int>(kColumns); ++j)
       codes[j] = _mm512_shuffle_epi8(table, UnsignedCodes<kLayout>(block, j));
@@ -41,7 +41,7 @@ QAD_VNNI_INLINE void DotTileOf(const MatrixView& w, size_t row, const QuantizedR
   constexpr size_t kBytes = kTileRows * CodeBytes(kLayout);
   constexpr bool kHalves = ScaledParts(kLayout) == 2;
   const std::byte* block = TileBlock(w, row, 0);
-  const size_t start = x.At(first, 0), next = x.GroupRows(first);
+  const size_t start = x.At(first, 0), next = x.StripRows(first);
   __m512 sums[kCount];
   for (__m512& sum : sums) sum = _mm512_setzero_ps();
   for (size_t b = 0; b < x.blocks; ++b, block += kBytes) {
@@ -65,11 +65,11 @@ QAD_VNNI_INLINE void DotTileOf(const MatrixView& w, size_t row, const QuantizedR
         sum = _mm512_dpbusd_epi32(sum, codes[j], _mm512_set1_epi32(a));
       }
       if constexpr (!kHalves) products[0] = _mm512_add_epi32(products[0], products[1]);
-      const __m512 x_scale = _mm512_set1_ps(x.pairs[2 * at] * (kLayout == Layout::kNf4 ? kNf4Step : 1));
+      const __m512 x_scale = _mm512_set1_ps(x.pairs[2 * at] * (IsTable(kLayout) ? TableOf(kLayout).step : 1));
       for (size_t part = 0; part < w_scales.kParts; ++part) {
         const __m512 scale = _mm512_mul_ps(w_scales.scales[part], x_scale);
         sums[m] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(products[part]), scale, sums[m]);
-        if constexpr (kLayout != Layout::kInt8Row && kLayout != Layout::kNf4) {
+        if constexpr (kLayout != Layout::kInt8Row && !IsTable(kLayout)) {
           const float sum = kHalves ? x.HalfSum(at, part) : x.pairs[2 * at + 1];
           sums[m] = _mm512_fmadd_ps(w_scales.offsets[part], _mm512_set1_ps(sum), sums[m]);
         }

@@ -9,7 +9,7 @@ namespace qad {
 bool HasVnni();
 
 // y[m·ldy + r] for the 16 rows r of the tile that begins at `row` and activations first ≤ m < first + count of one
-// group; y is that of the first of both.
+// strip; y is that of the first of both.
 void DotTileVnni(const MatrixView& w, size_t row, const QuantizedRows& x, size_t first, size_t count, float* y,
                  size_t ldy);
 

@@ -37,6 +37,8 @@ void WithLayout(Layout layout, const Use& use) {
       return of.template operator()<Layout::kInt4Zero>();
     case Layout::kNf4:
       return of.template operator()<Layout::kNf4>();
+    case Layout::kIq4Block:
+      return of.template operator()<Layout::kIq4Block>();
     case Layout::kInt6Super:
       return of.template operator()<Layout::kInt6Super>();
     case Layout::kInt5Super:

@@ -40,12 +40,15 @@ class Builder {
                     .stored = FormatId::kF32,
                     .layout = Layout::kF32,
                     .group = group};
-    spec.stored = stored_(spec).value_or(FormatId::kF32);
+    const StoredAs stored = stored_(spec).value_or(FormatId::kF32);
+    spec.stored = stored.format;
+    spec.grouped_bytes = stored.bytes;
     const bool matrix = !bias && !IsNorm(role);
     if (matrix) {
       spec.layout = mode_ == WeightMode::kF32    ? Layout::kF32
                     : mode_ == WeightMode::kBF16 ? Layout::kBF16Tile
-                                                 : LayoutFor(spec.stored);
+                                                 : LayoutFor(stored);
+      if (spec.layout == Layout::kInt4Zero) spec.group_shift = GroupShiftFor(stored);
     }
     tensors_.push_back(std::move(spec));
   }
@@ -116,8 +119,27 @@ Layout LayoutFor(FormatId stored) {
       return Layout::kInt5Super;
     case FormatId::kQ4_K:
       return Layout::kInt4Super;
+    case FormatId::kIQ4_NL:
+      return Layout::kIq4Block;
+    case FormatId::kGptq:
+    case FormatId::kAwq:
+      break;
   }
   return Layout::kF32;
+}
+
+Layout LayoutFor(const StoredAs& stored) {
+  if (stored.group == 0) return LayoutFor(stored.format);
+  if (!stored.in_order || stored.group % kBlock != 0) return Layout::kF32;
+  if (stored.bits == 8) return stored.symmetric ? Layout::kInt8Block : Layout::kF32;  // −s·z of 8 bits is no f16
+  return Layout::kInt4Zero;
+}
+
+uint8_t GroupShiftFor(const StoredAs& stored) {
+  constexpr size_t kMost = 2;  // blocks of 128
+  size_t shift = 0;
+  while (shift < kMost && stored.group % (kBlock << (shift + 1)) == 0) ++shift;
+  return static_cast<uint8_t>(shift);
 }
 
 Plan MakePlan(const ModelConfig& config, WeightMode mode, const StoredFormatOf& stored_format) {

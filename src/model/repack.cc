@@ -90,6 +90,12 @@ void RepackRow(FormatId format, const std::byte* row, size_t cols, std::byte* co
       RepackSuperBlock(layout, UnpackSuperBlock(format, row), codes, scales);
       continue;
     }
+    if (layout == Layout::kIq4Block) {
+      const float scale = F16ToFloat(LoadF16Bits(row));
+      std::memcpy(scales, &scale, sizeof(scale));
+      std::memcpy(codes, row + 2, 16);
+      continue;
+    }
     uint16_t pair[2];
     RepackBlock(format, row, codes, pair);
     std::memcpy(scales, pair, sizeof(pair));

@@ -13,7 +13,7 @@ class Repack : public ::testing::TestWithParam<FormatId> {};
 INSTANTIATE_TEST_SUITE_P(Formats, Repack,
                          ::testing::Values(FormatId::kQ4_0, FormatId::kQ4_1, FormatId::kQ5_0, FormatId::kQ5_1,
                                            FormatId::kQ8_0, FormatId::kQ2_K, FormatId::kQ3_K, FormatId::kQ4_K,
-                                           FormatId::kQ5_K, FormatId::kQ6_K),
+                                           FormatId::kQ5_K, FormatId::kQ6_K, FormatId::kIQ4_NL),
                          [](const auto& row) { return std::string(GetFormat(row.param).name); });
 
 // Where the f16 scales of a block lie.

@@ -1,9 +1,12 @@
 #include "model/source.h"
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
 #include "base/error.h"
+#include "base/half.h"
+#include "base/json.h"
 #include "model/repack.h"
 
 namespace qad {
@@ -37,8 +40,98 @@ std::optional<FormatId> FormatOf(DType dtype) {
   }
 }
 
+// The four tensors of a matrix in groups, by the name of its module; null where there is none.
+const SafetensorsEntry* FindPart(const ModelFiles& files, const TensorSpec& spec, const char* part) {
+  return spec.bias ? nullptr : FindEntry(files, spec.name.substr(0, spec.name.rfind('.') + 1) + part);
+}
+
+// What quantization_config says of a folder.
+struct Quantization {
+  std::string method;
+  unsigned zero_offset = 0;
+};
+Quantization QuantizationOf(const ModelFiles& files) {
+  const std::filesystem::path path = files.path / "config.json";
+  const Json config = ReadJsonFile(path);
+  Quantization out;
+  if (!config.contains("quantization_config")) return out;
+  const JsonObject json(config["quantization_config"], path.string() + ": quantization_config");
+  out.method = json.StringOr("quant_method", "");
+  // Without a word of it the first version is meant, which holds zeros less one.
+  if (out.method == "gptq") out.zero_offset = json.StringOr("checkpoint_format", "gptq") == "gptq_v2" ? 0 : 1;
+  if (const std::string version = json.StringOr("version", "gemm");
+      out.method == "awq" && version != "gemm" && version != "GEMM")
+    FailInput("{}: version \"{}\" of AWQ is not read by this version, which knows gemm", json.where(),
+              json.String("version"));
+  return out;
+}
+
+void RequireShape(const SafetensorsEntry* entry, DType dtype, const std::vector<int64_t>& shape, const char* part,
+                  const std::string& what) {
+  if (entry == nullptr) FailInput("{}: \"{}\" is missing; is the model complete?", what, part);
+  if (entry->dtype != dtype || entry->shape != shape)
+    FailInput("{}: \"{}\" is {} {}, expected {} {}", what, part, DTypeName(entry->dtype), ShapeText(entry->shape),
+              DTypeName(dtype), ShapeText(shape));
+}
+
+// Sizes are taken from the tensors and held against each other.
+std::optional<GroupedView> FindGrouped(const ModelFiles& files, const TensorSpec& spec) {
+  const SafetensorsEntry* codes = FindPart(files, spec, "qweight");
+  if (codes == nullptr) return std::nullopt;
+  const std::string what = fmt::format("{}: tensor \"{}\"", files.path.string(), spec.name);
+  const Quantization quantization = QuantizationOf(files);
+  if (quantization.method != "gptq" && quantization.method != "awq")
+    FailInput("{}: has a \"qweight\", but config.json's quant_method is \"{}\"; this version reads gptq and awq", what,
+              quantization.method);
+  const SafetensorsEntry *zeros = FindPart(files, spec, "qzeros"), *scales = FindPart(files, spec, "scales"),
+                         *group_of = FindPart(files, spec, "g_idx");
+  const auto rows = static_cast<int64_t>(spec.rows), cols = static_cast<int64_t>(spec.cols);
+  if (scales == nullptr || scales->shape.size() != 2 || scales->shape[0] <= 0 || cols % scales->shape[0] != 0)
+    FailInput("{}: \"scales\" is missing or not ({} outputs) wide in groups that divide {} inputs", what, rows, cols);
+  GroupedView view{.packing = quantization.method == "awq" ? Packing::kAwq : Packing::kGptq,
+                   .rows = spec.rows,
+                   .cols = spec.cols,
+                   .group = static_cast<size_t>(cols / scales->shape[0]),
+                   .zero_offset = quantization.zero_offset};
+  const bool gptq = view.packing == Packing::kGptq;
+  if (gptq && codes->shape.size() == 2) view.bits = static_cast<int>(codes->shape[0] * 32 / std::max<int64_t>(cols, 1));
+  if (view.bits != 2 && view.bits != 3 && view.bits != 4 && view.bits != 8)
+    FailInput("{}: \"qweight\" of shape {} holds codes of {} bits, this version reads 2, 3, 4 and 8", what,
+              ShapeText(codes->shape), view.bits);
+  if (!CanPack(view.packing, view.bits, spec.rows, spec.cols))
+    FailInput("{}: codes of {} bits do not fill whole words", what, view.bits);
+  const int64_t groups = scales->shape[0], words = static_cast<int64_t>(PackedWords(spec.rows, view.bits));
+  RequireShape(codes, DType::kI32, {gptq ? cols * view.bits / 32 : cols, gptq ? rows : rows / 8}, "qweight", what);
+  RequireShape(zeros, DType::kI32, {groups, gptq ? words : rows / 8}, "qzeros", what);
+  RequireShape(scales, DType::kF16, {groups, rows}, "scales", what);
+  view.codes = codes->bytes.data();
+  view.zeros = zeros->bytes.data();
+  view.scales = scales->bytes.data();
+  if (gptq && group_of != nullptr) {
+    RequireShape(group_of, DType::kI32, {cols}, "g_idx", what);
+    view.group_of = group_of->bytes.data();
+    for (size_t col = 0; col < spec.cols; ++col)
+      if (view.GroupOf(col) >= view.groups())
+        FailInput("{}: \"g_idx\" puts input {} into group {} of {}", what, col, static_cast<int32_t>(view.GroupOf(col)),
+                  view.groups());
+  }
+  return view;
+}
+
+StoredAs StoredGrouped(const GroupedView& view) {
+  StoredAs stored(view.packing == Packing::kGptq ? FormatId::kGptq : FormatId::kAwq);
+  stored.bits = static_cast<uint8_t>(view.bits);
+  stored.group = view.group;
+  stored.in_order = view.InOrder();
+  stored.symmetric = view.bits == 8 && view.Symmetric();
+  stored.bytes = view.bytes();
+  return stored;
+}
+
 TensorSource FromSafetensors(const ModelFiles& files, const ModelConfig& config, const TensorSpec& spec) {
   const std::string where = files.path.string();
+  if (const std::optional<GroupedView> view = FindGrouped(files, spec))
+    return {.format = StoredGrouped(*view).format, .rows = spec.rows, .cols = spec.cols, .grouped = *view};
   const SafetensorsEntry* entry = FindEntry(files, spec.name);
   if (entry == nullptr) FailInput("{}: tensor \"{}\" is missing; is the model complete?", where, spec.name);
   const std::optional<FormatId> format = FormatOf(entry->dtype);
@@ -87,27 +180,22 @@ TensorSource FromGguf(const ModelFiles& files, const ModelConfig& config, const 
 
 }  // namespace
 
-std::optional<FormatId> StoredFormatIn(const ModelFiles& files, const TensorSpec& spec) {
+std::optional<StoredAs> StoredFormatIn(const ModelFiles& files, const TensorSpec& spec) {
   if (files.gguf != nullptr) {
     const GgufTensor* tensor = files.gguf->Find(spec.gguf_name);
-    return tensor == nullptr || tensor->format == nullptr ? std::nullopt : std::optional(tensor->format->id);
+    return tensor == nullptr || tensor->format == nullptr ? std::nullopt : std::optional<StoredAs>(tensor->format->id);
   }
+  if (const std::optional<GroupedView> view = FindGrouped(files, spec)) return StoredGrouped(*view);
   const SafetensorsEntry* entry = FindEntry(files, spec.name);
-  return entry == nullptr ? std::nullopt : FormatOf(entry->dtype);
+  return entry == nullptr ? std::nullopt : std::optional<StoredAs>(FormatOf(entry->dtype));
 }
 
 TensorSource FindSource(const ModelFiles& files, const ModelConfig& config, const TensorSpec& spec) {
   return files.gguf != nullptr ? FromGguf(files, config, spec) : FromSafetensors(files, config, spec);
 }
 
-// The converter stores value (half s, pair j) of a head at 2j + s.
-size_t TensorSource::StoredRow(size_t row) const {
-  if (rotary_head_dim == 0) return row;
-  const size_t half = rotary_head_dim / 2, head = row / rotary_head_dim, inside = row % rotary_head_dim;
-  return head * rotary_head_dim + 2 * (inside % half) + inside / half;
-}
-
 void TensorSource::ReadRow(size_t row, float* out) const {
+  if (grouped.codes != nullptr) return grouped.DecodeRow(row, out);
   const Format& codec = GetFormat(format);
   if (transposed) {
     const size_t bytes = static_cast<size_t>(codec.block_bytes);
@@ -122,6 +210,30 @@ void TensorSource::ReadRow(size_t row, float* out) const {
     return;
   }
   codec.decode_row(data + StoredRow(row) * codec.RowBytes(cols), out, cols);
+}
+
+// Codes of 4 bits or less as they are, with the scale and zero of each group; of 8 bits less the zero, which is 128.
+void TensorSource::PlaceGroupedRow(size_t row, const MatrixView& view) const {
+  static thread_local std::vector<std::byte> codes, pairs;
+  codes.assign(view.stride_bytes, std::byte{0});
+  pairs.assign(LayoutScaleBytes(view.layout, cols, view.group_shift), std::byte{0});
+  const bool bytes = view.layout == Layout::kInt8Block;
+  for (size_t i = 0; i < cols; ++i) {
+    const unsigned code = grouped.Code(row, i);
+    if (bytes)
+      codes[i] = static_cast<std::byte>(code ^ 0x80);
+    else
+      codes[i / kBlock * 16 + i % 16] |= static_cast<std::byte>(code << (i % kBlock < 16 ? 0 : 4));
+  }
+  std::byte* at = pairs.data();
+  for (size_t i = 0; i < cols; i += kBlock << view.group_shift) {
+    const size_t group = grouped.GroupOf(i);
+    const auto zero = static_cast<float>(bytes ? 0 : grouped.Zero(row, group));
+    const uint16_t pair[] = {grouped.ScaleBits(row, group), FloatToF16(zero)};
+    std::memcpy(at, pair, sizeof(pair));
+    at += sizeof(pair);
+  }
+  PlaceRow(view, row, codes.data(), pairs.data());
 }
 
 void TensorSource::PlaceIntegerRow(size_t row, const MatrixView& view) const {
@@ -149,9 +261,9 @@ void PlaceBF16Row(const std::vector<float>& values, size_t row, const MatrixView
 }  // namespace
 
 void TensorSource::CopyRow(size_t row, const MatrixView& view) const {
-  if (IsInteger(view.layout)) return PlaceIntegerRow(row, view);
+  if (IsInteger(view.layout)) return grouped.codes != nullptr ? PlaceGroupedRow(row, view) : PlaceIntegerRow(row, view);
   auto* codes = const_cast<std::byte*>(view.codes) + row * view.stride_bytes;
-  if (view.layout == Layout::kF16 && !transposed) {
+  if (view.layout == Layout::kF16 && !transposed && grouped.codes == nullptr) {
     std::memcpy(codes, data + StoredRow(row) * cols * 2, cols * 2);
     return;
   }

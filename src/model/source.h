@@ -4,16 +4,24 @@
 
 #include <optional>
 
+#include "formats/grouped.h"
 #include "io/model_files.h"
 #include "model/plan.h"
 
 namespace qad {
+
+// Where the converter of architecture llama puts a row of Q or K: value (half s, pair j) of a head at 2j + s.
+constexpr size_t InterleavedRow(size_t row, size_t head_dim) {
+  const size_t half = head_dim / 2, head = row / head_dim, inside = row % head_dim;
+  return head * head_dim + 2 * (inside % half) + inside / half;
+}
 
 struct TensorSource {
   FormatId format = FormatId::kF32;
   size_t rows = 0, cols = 0;  // of the planned tensor
   const std::byte* data = nullptr;
   const std::byte* scales = nullptr;  // int8: (rows) f32 in a tensor of its own
+  GroupedView grouped{};              // GPTQ, AWQ
   bool transposed = false;            // the file holds (cols, rows)
   size_t rotary_head_dim = 0;         // > 0: rows of each head are interleaved in the file
 
@@ -23,10 +31,11 @@ struct TensorSource {
 
  private:
   void PlaceIntegerRow(size_t row, const MatrixView& view) const;
-  size_t StoredRow(size_t row) const;
+  void PlaceGroupedRow(size_t row, const MatrixView& view) const;
+  size_t StoredRow(size_t row) const { return rotary_head_dim == 0 ? row : InterleavedRow(row, rotary_head_dim); }
 };
 
-std::optional<FormatId> StoredFormatIn(const ModelFiles& files, const TensorSpec& spec);
+std::optional<StoredAs> StoredFormatIn(const ModelFiles& files, const TensorSpec& spec);
 
 // Errors (kInput): missing, another shape, a type that cannot be decoded.
 TensorSource FindSource(const ModelFiles& files, const ModelConfig& config, const TensorSpec& spec);

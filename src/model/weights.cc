@@ -58,7 +58,10 @@ void Weights::Lay() {
               .rows = spec.rows,
               .cols = spec.cols,
               .codes = code_at,
-              .stride_bytes = LayoutRowBytes(spec.layout, spec.cols)};
+              .stride_bytes = LayoutRowBytes(spec.layout, spec.cols),
+              .row_scales = nullptr,
+              .block_scales = nullptr,
+              .group_shift = spec.group_shift};
       if (spec.layout == Layout::kInt8Row)
         view.row_scales = reinterpret_cast<const float*>(scale_at);
       else if (spec.scale_bytes() > 0)

@@ -21,7 +21,7 @@ constexpr size_t kRowsPerLongTask = 4 * kTileRows;  // where activations do not 
 // Calls dot(begin, end) for pieces of the weights' rows, in parallel where that pays.
 template <typename Dot>
 void ForRowTasks(const MatrixView& w, size_t count, const Dot& dot) {
-  const size_t rows = count <= QuantizedRows::kGroup ? kRowsPerTask : kRowsPerLongTask;
+  const size_t rows = count <= QuantizedRows::kStrip ? kRowsPerTask : kRowsPerLongTask;
   const auto tasks = static_cast<int64_t>((w.rows + rows - 1) / rows);
 #pragma omp parallel for schedule(static) if (Pays(w.rows, w.cols, count))
   for (int64_t task = 0; task < tasks; ++task) {

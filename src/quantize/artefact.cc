@@ -35,6 +35,15 @@ std::string QuantMethod(const Json& config) {
   return config["quantization_config"].value("quant_method", "unknown");
 }
 
+// Whether qad wrote it: a method of its own, or its name among what a foreign layout says of its maker.
+bool IsOurs(const Json& config) {
+  if (QuantMethod(config).starts_with(kMethodPrefix)) return true;
+  const Json meta =
+      config.is_object() && !QuantMethod(config).empty() ? config["quantization_config"].value("meta", Json()) : Json();
+  const Json quantizer = meta.is_object() ? meta.value("quantizer", Json()) : Json();
+  return quantizer.is_array() && !quantizer.empty() && quantizer[0] == "qad";
+}
+
 bool SameTensors(const ModelConfig& a, const ModelConfig& b) {
   const auto plan = [](const ModelConfig& config) {
     return MakePlan(config, WeightMode::kF32, [](const TensorSpec&) { return FormatId::kF32; });
@@ -129,7 +138,7 @@ void RequireReplaceable(const fs::path& output, const fs::path& source) {
     Fail(ErrorKind::kUsage, "{}: exists and is no folder; choose another --output", output.string());
   if (fs::is_empty(output, ignored)) return;
   const fs::path config = output / "config.json";
-  if (!fs::exists(config) || !QuantMethod(ReadJsonFile(config)).starts_with(kMethodPrefix))
+  if (!fs::exists(config) || !IsOurs(ReadJsonFile(config)))
     Fail(ErrorKind::kUsage,
          "{}: exists and is no quantized model of qad's, so it is not replaced; choose another --output",
          output.string());

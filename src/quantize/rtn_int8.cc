@@ -7,7 +7,6 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <map>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -57,53 +56,6 @@ float LargestMagnitude(std::span<const float> row) {
   }
   return largest;
 }
-
-struct RowError {
-  double squares = 0, norm = 0;
-  float largest = 0;
-};
-
-RowError Measure(std::span<const float> row, float scale, const int8_t* codes) {
-  RowError error;
-  for (size_t i = 0; i < row.size(); ++i) {
-    const float difference = row[i] - scale * static_cast<float>(codes[i]);
-    error.squares += static_cast<double>(difference) * difference;
-    error.norm += static_cast<double>(row[i]) * row[i];
-    error.largest = std::max(error.largest, std::fabs(difference));
-  }
-  return error;
-}
-
-// Errors of many tensors, summed in the order of their rows whatever the number of threads.
-class Errors {
- public:
-  void Add(Role role, const std::vector<RowError>& rows, size_t values) {
-    Sum& sum = sums_[role];
-    ++sum.error.tensors;
-    sum.error.values += values;
-    for (const RowError& row : rows) {
-      sum.squares += row.squares;
-      sum.norm += row.norm;
-      sum.error.max_error = std::max(sum.error.max_error, static_cast<double>(row.largest));
-    }
-  }
-  std::vector<RoleError> Take() const {
-    std::vector<RoleError> out;
-    for (const auto& [role, sum] : sums_) {
-      out.push_back(sum.error);
-      out.back().role = role;
-      out.back().nmse = sum.norm > 0 ? sum.squares / sum.norm : 0;
-    }
-    return out;
-  }
-
- private:
-  struct Sum {
-    RoleError error{};
-    double squares = 0, norm = 0;
-  };
-  std::map<Role, Sum> sums_;
-};
 
 // One artefact in the making. Scales come first in the file, so a first pass finds them; codes are made as they are
 // written, one tensor at a time.
@@ -164,7 +116,9 @@ class Writer {
     ForEachRow(source, [&](size_t row, std::span<const float> values) {
       auto* codes = reinterpret_cast<int8_t*>(buffer_.data()) + row * spec.cols;
       RoundToInt8(values, scales[row], codes);
-      errors[row] = Measure(values, scales[row], codes);
+      std::vector<float> decoded(values.size());
+      for (size_t i = 0; i < values.size(); ++i) decoded[i] = scales[row] * static_cast<float>(codes[i]);
+      errors[row] = CompareRows(values, decoded);
     });
     errors_.Add(spec.role, errors, spec.elements());
     Finish(spec);

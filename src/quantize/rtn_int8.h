@@ -6,9 +6,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
-#include <vector>
 
-#include "model/families.h"
+#include "quantize/report.h"
 
 namespace qad {
 
@@ -17,23 +16,6 @@ struct Int8Options {
   bool embeddings = false;  // embeddings and an untied head as well
   bool quiet = false;       // no progress
   int threads = 0;          // 0: all cores
-};
-
-// Of all tensors of one role, against the values they were made from.
-struct RoleError {
-  Role role;
-  uint64_t tensors = 0, values = 0;
-  double nmse = 0;       // Σ(w − ŵ)² / Σw²
-  double max_error = 0;  // max |w − ŵ|
-};
-
-struct QuantizeReport {
-  std::filesystem::path output;
-  double seconds = 0;
-  uint64_t bytes = 0;           // of the weights' file
-  uint64_t source_bytes = 0;    // of the tensors it was made from
-  uint64_t peak_rss_bytes = 0;  // during this call where the system can tell, else of the process so far
-  std::vector<RoleError> errors;
 };
 
 // codes[i] = round-half-even(values[i] / scale), as formats/int8's encoder.

@@ -1,0 +1,88 @@
+#include "quantize/calibration.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/hash.h"
+#include "base/random.h"
+#include "model/load.h"
+#include "model/weights.h"
+#include "text/chat.h"
+#include "text/dataset.h"
+#include "text/prompt.h"
+
+namespace qad {
+namespace {
+
+using Samples = std::vector<std::vector<TokenId>>;
+
+// A conversation with its answer, as the model would have seen it.
+std::vector<TokenId> SampleOf(const Item& item, const Tokenizer& tokenizer, const ChatTemplate& chat) {
+  if (item.plain_text) return tokenizer.Encode(item.completion);
+  std::vector<TokenId> tokens = chat.Encode(tokenizer, BuildMessages(item, ""), true);
+  for (const auto& more : {tokenizer.Encode(item.completion), tokenizer.EncodeWithSpecial(chat.end_of_turn())})
+    tokens.insert(tokens.end(), more.begin(), more.end());
+  return tokens;
+}
+
+Samples OfDataset(const std::filesystem::path& path, const Tokenizer& tokenizer, size_t length) {
+  const ChatTemplate chat = ChatTemplate::FromSource(tokenizer.chat_template(), path.string());
+  Samples samples;
+  for (const Item& item : LoadDataset(path)) {
+    samples.push_back(SampleOf(item, tokenizer, chat));
+    if (samples.back().size() > length) samples.back().resize(length);
+  }
+  return samples;
+}
+
+// The text cut into pieces of `length` tokens, a last one of less than half left out where there are others.
+Samples OfText(const std::string& text, const Tokenizer& tokenizer, size_t length) {
+  const std::vector<TokenId> tokens = tokenizer.Encode(text);
+  Samples samples;
+  for (size_t begin = 0; begin < tokens.size(); begin += length) {
+    const size_t end = std::min(tokens.size(), begin + length);
+    if (begin > 0 && end - begin < length / 2) break;
+    samples.emplace_back(tokens.begin() + static_cast<std::ptrdiff_t>(begin),
+                         tokens.begin() + static_cast<std::ptrdiff_t>(end));
+  }
+  return samples;
+}
+
+Samples Choose(Samples all, size_t count, uint64_t seed) {
+  if (all.size() <= count) return all;
+  std::vector<size_t> order(all.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  Random random(seed);
+  for (size_t i = 0; i < count; ++i) std::swap(order[i], order[i + random.Below(order.size() - i)]);
+  order.resize(count);
+  std::ranges::sort(order);
+  Samples chosen;
+  for (const size_t i : order) chosen.push_back(std::move(all[i]));
+  return chosen;
+}
+
+}  // namespace
+
+size_t Calibration::tokens() const {
+  size_t sum = 0;
+  for (const auto& sample : samples) sum += sample.size();
+  return sum;
+}
+
+Calibration ReadCalibration(const std::filesystem::path& path, const ModelFiles& files,
+                            const CalibrationOptions& options) {
+  const Tokenizer tokenizer = LoadTokenizer(files);
+  const size_t length = std::min(options.length, ConfigOf(files).max_positions);
+  Samples samples =
+      path.extension() == ".jsonl" ? OfDataset(path, tokenizer, length) : OfText(ReadTextFile(path), tokenizer, length);
+  std::erase_if(samples, [](const auto& sample) { return sample.empty(); });
+  Calibration out{Choose(std::move(samples), options.samples, options.seed), path.string(), Sha256File(path)};
+  if (out.tokens() < kLeastCalibrationTokens)
+    FailInput("{}: {} tokens are too few to calibrate with; at least {} are wanted, and thousands are better",
+              path.string(), out.tokens(), kLeastCalibrationTokens);
+  return out;
+}
+
+}  // namespace qad

@@ -1,0 +1,34 @@
+// Texts that quantizers look at the activations of: a dataset (one sample an item, in the model's own chat template),
+// or a text file cut into pieces.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "io/model_files.h"
+#include "text/tokenizer.h"
+
+namespace qad {
+
+struct CalibrationOptions {
+  size_t samples = 128;  // at most so many, chosen by the seed where there are more
+  size_t length = 512;   // tokens of a sample at most
+  uint64_t seed = 0;
+};
+
+struct Calibration {
+  std::vector<std::vector<TokenId>> samples;
+  std::string source;  // the file's name
+  std::string sha256;  // of the file
+  size_t tokens() const;
+};
+
+// `path`: .jsonl is a dataset (text/dataset.h), anything else UTF-8 text. Samples are in the order of the file, none of
+// them empty. Errors (kInput): as LoadDataset, LoadTokenizer, ChatTemplate; fewer than kLeastCalibrationTokens.
+inline constexpr size_t kLeastCalibrationTokens = 64;
+Calibration ReadCalibration(const std::filesystem::path& path, const ModelFiles& files,
+                            const CalibrationOptions& options);
+
+}  // namespace qad

@@ -1,0 +1,185 @@
+#include "quantize/gguf_model.h"
+
+#include <omp.h>
+
+#include <chrono>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/interrupt.h"
+#include "base/process.h"
+#include "base/progress.h"
+#include "io/gguf_writer.h"
+#include "io/model_files.h"
+#include "kernels/elementwise.h"
+#include "model/source.h"
+#include "model/weights.h"
+#include "quantize/ggml_grid.h"
+#include "quantize/gguf_metadata.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kMadeBy = "qad.method";  // the key that says that a file may be replaced
+
+void RequireReplaceableFile(const fs::path& output, const fs::path& source) {
+  std::error_code ignored;
+  if (output.empty()) Fail(ErrorKind::kUsage, "--output: a file must be named");
+  if (!fs::exists(output)) return;
+  if (fs::equivalent(output, source, ignored))
+    Fail(ErrorKind::kUsage, "{}: is the source itself; choose another --output", output.string());
+  bool ours = false;
+  if (fs::is_regular_file(output)) {
+    try {
+      ours = GgufFile(output).Has(kMadeBy);
+    } catch (const Error&) {
+      ours = false;  // whatever it is
+    }
+  }
+  if (!ours)
+    Fail(ErrorKind::kUsage, "{}: exists and is no GGUF file of qad's, so it is not replaced; choose another --output",
+         output.string());
+}
+
+double Millions(size_t count) { return static_cast<double>(count) * 1e-6; }
+
+class Writer {
+ public:
+  Writer(const ModelFiles& files, const GgufOptions& options)
+      : files_(files),
+        options_(options),
+        plan_(PlanOf(files, WeightMode::kAsStored)),
+        formats_(AssignFormats(*options.type, plan_, options.importance != nullptr)),
+        progress_(fmt::format("quantize to {}", options.type->name), Millions(plan_.parameters()), "M weights",
+                  options.quiet) {}
+
+  void Write(const fs::path& path) {
+    GgufMetadata metadata = MetadataFor(files_, plan_.config);
+    metadata.SetU32("general.file_type", options_.type->number);
+    metadata.SetU32("general.quantization_version", 2);
+    metadata.SetString(
+        kMadeBy, options_.importance != nullptr ? "scales searched, inputs weighted by importance" : "scales searched");
+    std::vector<GgufTensorToWrite> tensors;
+    for (size_t i = 0; i < plan_.tensors.size(); ++i) {
+      const TensorSpec& spec = plan_.tensors[i];
+      std::vector<int64_t> shape = {static_cast<int64_t>(spec.rows), static_cast<int64_t>(spec.cols)};
+      if (spec.bias || IsNorm(spec.role)) shape.erase(shape.begin());
+      tensors.push_back({spec.gguf_name, formats_[i], shape, [this, i] { return Make(i); }});
+    }
+    CopyOthers(tensors);
+    WriteGguf(path, metadata, tensors);
+  }
+
+  const Plan& plan() const { return plan_; }
+  std::vector<RoleError> errors() const { return errors_.Take(); }
+
+ private:
+  // Tensors of the source that the plan does not know, such as factors of rotary scaling.
+  void CopyOthers(std::vector<GgufTensorToWrite>& tensors) const {
+    if (files_.gguf == nullptr) return;
+    for (const GgufTensor& tensor : files_.gguf->tensors()) {
+      const auto same = [&](const TensorSpec& spec) { return spec.gguf_name == tensor.name; };
+      if (std::ranges::any_of(plan_.tensors, same) || tensor.format == nullptr) continue;
+      tensors.push_back({tensor.name, tensor.format->id, tensor.shape, [&tensor] { return tensor.bytes; }});
+    }
+  }
+
+  std::vector<float> WeightsOf(const TensorSpec& spec) const {
+    std::vector<float> weights(spec.cols, 1.0f);
+    if (options_.importance == nullptr) return weights;
+    const auto found = options_.importance->find(spec.gguf_name);
+    if (found == options_.importance->end()) return weights;
+    if (found->second.size() != spec.cols)
+      FailInput("{}: the importance of \"{}\" is for {} inputs, it has {}; is it of another model?",
+                files_.path.string(), spec.gguf_name, found->second.size(), spec.cols);
+    double mean = 0;
+    for (const float value : found->second) mean += static_cast<double>(value) / static_cast<double>(spec.cols);
+    if (!(mean > 0) || !std::isfinite(mean)) return weights;
+    // Inputs that calibration never saw are not worthless.
+    for (size_t i = 0; i < spec.cols; ++i) weights[i] = found->second[i] + static_cast<float>(kLeast * mean);
+    return weights;
+  }
+
+  // A bias of a folder, as the converter lays its values.
+  std::vector<float> Interleaved(const std::vector<float>& values) const {
+    std::vector<float> out(values.size());
+    for (size_t i = 0; i < values.size(); ++i) out[InterleavedRow(i, plan_.config.head_dim)] = values[i];
+    return out;
+  }
+
+  std::span<const std::byte> Make(size_t index) {
+    ThrowIfInterrupted();
+    const TensorSpec& spec = plan_.tensors[index];
+    const Format& format = GetFormat(formats_[index]);
+    const TensorSource source = FindSource(files_, plan_.config, spec);
+    const std::vector<float> weights = WeightsOf(spec);
+    // A permuted bias is many rows of one value.
+    const size_t row_bytes = format.RowBytes(source.cols);
+    const bool interleaved =
+        (spec.role == Role::kQ || spec.role == Role::kK) && plan_.config.family->traits.gguf_permutes_qk;
+    buffer_.resize(source.rows * row_bytes);
+    std::vector<RowError> errors(source.rows);
+    bool finite = true, in_range = true;
+#pragma omp parallel for schedule(dynamic, 16) reduction(&& : finite, in_range)
+    for (int64_t r = 0; r < static_cast<int64_t>(source.rows); ++r) {
+      const auto row = static_cast<size_t>(r);
+      std::vector<float> values(source.cols), decoded(source.cols);
+      source.ReadRow(row, values.data());
+      if (interleaved && source.rows == 1) values = Interleaved(values);
+      finite = std::isfinite(SumOfSquares(values.data(), values.size())) && finite;
+      if (!finite) continue;
+      std::byte* out = buffer_.data() +
+                       (interleaved && source.rows > 1 ? InterleavedRow(row, plan_.config.head_dim) : row) * row_bytes;
+      if (GgmlGrid::Has(format.id))
+        in_range =
+            std::isfinite(EncodeGgmlRow(format.id, values.data(), weights.data(), values.size(), out)) && in_range;
+      else
+        format.encode_row(values.data(), out, values.size());
+      format.decode_row(out, decoded.data(), decoded.size());
+      errors[row] = CompareRows(values, decoded);
+    }
+    if (!finite) Fail(ErrorKind::kNumeric, "{}: tensor \"{}\" holds NaN or infinity", files_.path.string(), spec.name);
+    if (!in_range)
+      Fail(ErrorKind::kNumeric, "{}: tensor \"{}\": a scale is beyond f16 (65504); choose a dense type",
+           files_.path.string(), spec.name);
+    if (GgmlGrid::Has(format.id)) errors_.Add(spec.role, errors, spec.elements());
+    files_.DropPages();
+    progress_.Advance(Millions(spec.elements()));
+    return buffer_;
+  }
+
+  static constexpr double kLeast = 1e-3;  // of the mean importance
+
+  const ModelFiles& files_;
+  const GgufOptions& options_;
+  Plan plan_;
+  std::vector<FormatId> formats_;
+  Progress progress_;
+  std::vector<std::byte> buffer_;  // of the tensor being written
+  Errors errors_;
+};
+
+}  // namespace
+
+QuantizeReport QuantizeGguf(const fs::path& source, const fs::path& output, const GgufOptions& options) {
+  RequireReplaceableFile(output, source);
+  const auto start = std::chrono::steady_clock::now();
+  omp_set_num_threads(options.threads > 0 ? options.threads : omp_get_num_procs());
+  (void)ResetPeakRss();
+  const ModelFiles files = OpenModel(source);
+  Writer writer(files, options);
+  writer.Write(output);
+  QuantizeReport report;
+  report.output = output;
+  report.bytes = fs::file_size(output);
+  report.source_bytes = writer.plan().stored_bytes();
+  report.errors = writer.errors();
+  report.peak_rss_bytes = PeakRssBytes();
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return report;
+}
+
+}  // namespace qad

@@ -1,0 +1,26 @@
+// A model written as a GGUF file of one of llama.cpp's file types.
+#pragma once
+
+#include <filesystem>
+
+#include "quantize/gguf_types.h"
+#include "quantize/importance.h"
+#include "quantize/report.h"
+
+namespace qad {
+
+struct GgufOptions {
+  const GgufFileType* type = nullptr;
+  const Importance* importance = nullptr;  // null: all inputs alike
+  bool quiet = false;                      // no progress
+  int threads = 0;                         // 0: all cores
+};
+
+// Reads any model that the plan describes. Scales are searched (quantize/ggml_grid.h), with each input weighted by its
+// importance. The file carries a vocabulary where the source has one, and is replaced whole or not at all.
+// Errors: kInput (as FindSource, MetadataFor; an importance of another width), kUsage (`output` exists and is no GGUF
+// file of qad's), kNumeric (NaN or infinity among the weights; a scale beyond f16), kFailed, kInterrupted.
+QuantizeReport QuantizeGguf(const std::filesystem::path& source, const std::filesystem::path& output,
+                            const GgufOptions& options);
+
+}  // namespace qad

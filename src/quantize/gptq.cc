@@ -1,0 +1,249 @@
+#include "quantize/gptq.h"
+
+#include <cblas.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/half.h"
+#include "kernels/elementwise.h"
+#include "kernels/fit_codes.h"
+#include "quantize/ggml_grid.h"
+
+namespace qad {
+namespace {
+
+constexpr size_t kLazyColumns = 256;  // errors of so many columns are kept before those that follow hear of them
+
+// What an error in an input costs once the inputs after it have taken up what they can: 1/U_jj².
+std::vector<float> CostsOf(const Feedback& feedback) {
+  std::vector<float> costs(feedback.width);
+  for (size_t i = 0; i < feedback.width; ++i) {
+    const float diagonal = feedback.upper[i * feedback.width + i];
+    costs[i] = 1 / (diagonal * diagonal);
+  }
+  return costs;
+}
+
+// The walk along the columns. `place(row, column, weights of the row)` returns what the weight there becomes.
+template <typename Place>
+double FeedBack(std::span<float> weights, size_t rows, const Feedback& feedback, const Place& place) {
+  const size_t cols = feedback.width;
+  const float* upper = feedback.upper.data();
+  std::vector<float> errors(rows * kLazyColumns);
+  std::vector<double> sums(rows);
+  for (size_t begin = 0; begin < cols; begin += kLazyColumns) {
+    const size_t end = std::min(cols, begin + kLazyColumns), count = end - begin;
+#pragma omp parallel for schedule(static)
+    for (int64_t r = 0; r < static_cast<int64_t>(rows); ++r) {
+      const auto row = static_cast<size_t>(r);
+      float *w = weights.data() + row * cols, *error = errors.data() + row * kLazyColumns;
+      for (size_t j = begin; j < end; ++j) {
+        const float placed = place(row, j, w);
+        const float e = (w[j] - placed) / upper[j * cols + j];
+        w[j] = placed;
+        error[j - begin] = e;
+        sums[row] += static_cast<double>(e) * static_cast<double>(e);
+        AddScaled(upper + j * cols + j + 1, -e, w + j + 1, end - j - 1);
+      }
+    }
+    if (end < cols)
+      cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, static_cast<blasint>(rows),
+                  static_cast<blasint>(cols - end), static_cast<blasint>(count), -1.0f, errors.data(),
+                  static_cast<blasint>(kLazyColumns), upper + begin * cols + end, static_cast<blasint>(cols), 1.0f,
+                  weights.data() + end, static_cast<blasint>(cols));
+  }
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
+
+// Runs are filled up to whole vectors with values that weigh nothing.
+struct Padded {
+  std::vector<float> x, w;
+  Padded(const float* values, const float* weights, size_t n) {
+    const size_t size = (n + kFitStep - 1) / kFitStep * kFitStep;
+    x.assign(values, values + n);
+    x.resize(size, values[0]);
+    w.assign(weights, weights + n);
+    w.resize(size, 0.0f);
+  }
+};
+
+// The scale for codes 0 … top with the zero given, and its error: the largest code may not be reached on both sides.
+Fit FitWithZero(const Padded& run, int top, int zero) {
+  return FitScale(run.x.data(), run.w.data(), run.x.size(), {-zero, top - zero}, false);
+}
+
+}  // namespace
+
+GroupFit FitGroup(const float* x, const float* w, size_t n, const GroupOptions& options) {
+  const Padded run(x, w, n);
+  const int top = options.top();
+  GroupFit out{1, (top + 1) / 2};
+  if (options.symmetric) {
+    if (const Fit fit = FitWithZero(run, top, out.zero); fit.scale > 0) out.scale = fit.scale;
+    return out;
+  }
+  const Fit affine = FitAffine(run.x.data(), run.w.data(), run.x.size(), top, true);
+  if (!(affine.scale > 0)) {  // all alike
+    const float value = x[0];
+    if (value == 0) return out;
+    return {std::fabs(value), value > 0 ? 0 : 1};
+  }
+  const int nearest =
+      static_cast<int>(std::lround(std::clamp(-affine.offset / affine.scale, 0.0f, static_cast<float>(top))));
+  float best = HUGE_VALF;
+  for (int zero = std::max(0, nearest - 1); zero <= std::min(top, nearest + 1); ++zero)
+    if (const Fit fit = FitWithZero(run, top, zero); fit.scale > 0 && fit.error < best) {
+      best = fit.error;
+      out = {fit.scale, zero};
+    }
+  return out;
+}
+
+namespace {
+
+// The codes of all rows as they are placed.
+class GroupPlacer {
+ public:
+  GroupPlacer(size_t rows, size_t cols, const GroupOptions& options, GroupCodes* out)
+      : options_(options), group_(options.GroupOf(cols)), out_(*out) {
+    QAD_CHECK(cols % group_ == 0);
+    out_ = {.bits = options.bits, .rows = rows, .cols = cols, .group = group_};
+    out_.codes.resize(rows * cols);
+    out_.scales.resize(rows * out_.groups());
+    out_.zeros.resize(rows * out_.groups());
+  }
+
+  size_t group() const { return group_; }
+
+  void Start(size_t row, size_t group, const float* x, const float* w) {
+    const GroupFit fit = FitGroup(x, w, group_, options_);
+    out_.scales[row * out_.groups() + group] = FloatToF16(fit.scale);
+    out_.zeros[row * out_.groups() + group] = static_cast<uint8_t>(fit.zero);
+  }
+
+  float Place(size_t row, size_t column, float value) {
+    const size_t g = row * out_.groups() + column / group_;
+    const float scale = F16ToFloat(out_.scales[g]), inverse = scale > 0 ? 1 / scale : 0.0f;
+    const auto zero = static_cast<float>(out_.zeros[g]), top = static_cast<float>(options_.top());
+    const float code = std::nearbyint(std::clamp(value * inverse + zero, 0.0f, top));
+    out_.codes[row * out_.cols + column] = static_cast<uint8_t>(code);
+    return scale * (code - zero);
+  }
+
+  void RequireFinite() const {
+    for (const uint16_t bits : out_.scales)
+      if (!std::isfinite(F16ToFloat(bits)))
+        Fail(ErrorKind::kNumeric, "a scale is beyond f16 (65504): the weights are out of range for this format");
+  }
+
+ private:
+  const GroupOptions& options_;
+  size_t group_;
+  GroupCodes& out_;
+};
+
+double SolveInOrder(std::span<float> weights, size_t rows, const Feedback& feedback, GroupPlacer& placer) {
+  const size_t cols = feedback.width, group = placer.group();
+  const std::vector<size_t>& order = feedback.order;
+  std::vector<float> moments(cols), ordered(rows * cols);
+  for (size_t i = 0; i < cols; ++i) moments[i] = feedback.gram[i * cols + i];
+#pragma omp parallel for schedule(static)
+  for (int64_t r = 0; r < static_cast<int64_t>(rows); ++r) {
+    const auto row = static_cast<size_t>(r);
+    const float* w = weights.data() + row * cols;
+    for (size_t i = 0; i < cols; i += group) placer.Start(row, i / group, w + i, moments.data() + i);
+    for (size_t i = 0; i < cols; ++i) ordered[row * cols + i] = w[order[i]];
+  }
+  const double change = FeedBack(ordered, rows, feedback, [&](size_t row, size_t column, const float* w) {
+    return placer.Place(row, order[column], w[column]);
+  });
+  for (size_t row = 0; row < rows; ++row)
+    for (size_t i = 0; i < cols; ++i) weights[row * cols + order[i]] = ordered[row * cols + i];
+  return change;
+}
+
+}  // namespace
+
+SolveError SolveGroups(std::span<float> weights, size_t rows, const Feedback& feedback, const GroupOptions& options,
+                       GroupCodes* out) {
+  const size_t cols = feedback.width;
+  GroupPlacer placer(rows, cols, options, out);
+  SolveError error;
+  error.size = QuadraticForm(weights, rows, cols, feedback.gram);
+  if (feedback.order.empty()) {
+    const std::vector<float> costs = CostsOf(feedback);
+    error.change = FeedBack(weights, rows, feedback, [&](size_t row, size_t column, const float* w) {
+      if (column % placer.group() == 0) placer.Start(row, column / placer.group(), w + column, costs.data() + column);
+      return placer.Place(row, column, w[column]);
+    });
+  } else {
+    error.change = SolveInOrder(weights, rows, feedback, placer);
+  }
+  placer.RequireFinite();
+  return error;
+}
+
+void RoundGroups(std::span<float> weights, size_t rows, size_t cols, std::span<const float> importance,
+                 const GroupOptions& options, GroupCodes* out) {
+  GroupPlacer placer(rows, cols, options, out);
+  const std::vector<float> alike(importance.empty() ? cols : 0, 1.0f);
+  const float* costs = importance.empty() ? alike.data() : importance.data();
+#pragma omp parallel for schedule(static)
+  for (int64_t r = 0; r < static_cast<int64_t>(rows); ++r) {
+    const auto row = static_cast<size_t>(r);
+    float* w = weights.data() + row * cols;
+    for (size_t i = 0; i < cols; ++i) {
+      if (i % placer.group() == 0) placer.Start(row, i / placer.group(), w + i, costs + i);
+      w[i] = placer.Place(row, i, w[i]);
+    }
+  }
+  placer.RequireFinite();
+}
+
+SolveError SolveGgml(std::span<float> weights, size_t rows, const Feedback& feedback, FormatId format,
+                     std::span<std::byte> out) {
+  const Format& codec = GetFormat(format);
+  const size_t cols = feedback.width, row_bytes = codec.RowBytes(cols);
+  QAD_CHECK(feedback.order.empty() && codec.Divides(cols) && out.size() == rows * row_bytes);
+  SolveError error;
+  error.size = QuadraticForm(weights, rows, cols, feedback.gram);
+  const std::vector<float> costs = CostsOf(feedback);
+  std::vector<GgmlGrid> grids(rows, GgmlGrid(format));
+  const size_t block = grids.front().block(), part = grids.front().part();
+  error.change = FeedBack(weights, rows, feedback, [&](size_t row, size_t column, const float* w) {
+    GgmlGrid& grid = grids[row];
+    const size_t inside = column % block;
+    if (inside == 0)
+      grid.Start(w + column, costs.data() + column);
+    else if (inside % part == 0)
+      grid.StartPart(inside / part, w + column, costs.data() + column);
+    const float placed = grid.Place(inside, w[column]);
+    if (inside + 1 == block)
+      grid.Write(out.data() + row * row_bytes + column / block * static_cast<size_t>(codec.block_bytes));
+    return placed;
+  });
+  return error;
+}
+
+double QuadraticForm(std::span<const float> matrix, size_t rows, size_t cols, std::span<const float> gram) {
+  constexpr size_t kRowsAtOnce = 256;
+  std::vector<float> product(std::min(rows, kRowsAtOnce) * cols);
+  double sum = 0;
+  for (size_t begin = 0; begin < rows; begin += kRowsAtOnce) {
+    const size_t count = std::min(kRowsAtOnce, rows - begin);
+    const float* part = matrix.data() + begin * cols;
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, static_cast<blasint>(count), static_cast<blasint>(cols),
+                static_cast<blasint>(cols), 1.0f, part, static_cast<blasint>(cols), gram.data(),
+                static_cast<blasint>(cols), 0.0f, product.data(), static_cast<blasint>(cols));
+    for (size_t row = 0; row < count; ++row)
+      sum += static_cast<double>(Dot(part + row * cols, product.data() + row * cols, cols));
+  }
+  return sum;
+}
+
+}  // namespace qad

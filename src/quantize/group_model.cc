@@ -1,0 +1,421 @@
+#include "quantize/group_model.h"
+
+#include <omp.h>
+
+#include <chrono>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/interrupt.h"
+#include "base/process.h"
+#include "base/progress.h"
+#include "model/source.h"
+#include "model/weights.h"
+#include "quantize/artefact.h"
+#include "quantize/awq.h"
+#include "quantize/block_walk.h"
+#include "quantize/layer_store.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+
+namespace {
+
+bool Feeds(GroupMethod method) { return method == GroupMethod::kGptq || method == GroupMethod::kAwqGptq; }
+
+std::string MethodName(GroupMethod method) {
+  switch (method) {
+    case GroupMethod::kRtn:
+      return "rtn";
+    case GroupMethod::kGptq:
+      return "gptq";
+    case GroupMethod::kAwq:
+      return "awq";
+    case GroupMethod::kAwqGptq:
+      return "awq+gptq";
+  }
+  QAD_CHECK(false);
+}
+
+// GPTQ's first version holds zeros less one, which only symmetric codes can.
+unsigned ZeroOffset(const GroupModelOptions& options) {
+  return options.packing == Packing::kGptq && options.groups.symmetric ? 1 : 0;
+}
+
+Json QuantizationConfig(const GroupModelOptions& options) {
+  const GroupOptions& groups = options.groups;
+  const int group_size = groups.group_size == 0 ? -1 : static_cast<int>(groups.group_size);
+  Json meta{{"quantizer", {"qad"}}, {"method", MethodName(options.method)}};
+  if (options.packing == Packing::kAwq)
+    return {{"quant_method", "awq"}, {"bits", groups.bits}, {"group_size", group_size},
+            {"zero_point", true},    {"version", "gemm"},   {"modules_to_not_convert", nullptr},
+            {"meta", meta}};
+  return {{"quant_method", "gptq"},
+          {"bits", groups.bits},
+          {"group_size", group_size},
+          {"sym", groups.symmetric},
+          {"desc_act", options.act_order},
+          {"static_groups", options.act_order},
+          {"true_sequential", true},
+          {"damp_percent", options.damping},
+          {"lm_head", false},
+          {"checkpoint_format", ZeroOffset(options) == 1 ? "gptq" : "gptq_v2"},
+          {"meta", meta}};
+}
+
+void RequireFits(const Plan& plan, const GroupModelOptions& options) {
+  for (const TensorSpec& spec : plan.tensors) {
+    if (!IsLinear(spec.role) || spec.role == Role::kHead || spec.bias) continue;
+    const size_t group = options.groups.GroupOf(spec.cols);
+    if (spec.cols % group != 0)
+      FailInput(
+          "group size {} does not divide the {} inputs of \"{}\"; sizes that do: a divisor such as 32, or −1 for "
+          "a whole row",
+          group, spec.cols, spec.name);
+    if (!CanPack(options.packing, options.groups.bits, spec.rows, spec.cols))
+      FailInput("\"{}\" is ({}, {}): codes of {} bits do not fill whole words of 32", spec.name, spec.rows, spec.cols,
+                options.groups.bits);
+  }
+}
+
+std::string BaseName(const TensorSpec& spec) { return spec.name.substr(0, spec.name.rfind('.')); }
+
+// What is written for one tensor, with the memory it lies in.
+struct Packed {
+  const TensorSpec* spec;
+  PackedGroups groups;
+};
+
+class Solver {
+ public:
+  Solver(const ModelFiles& files, const Calibration& calibration, const GroupModelOptions& options, LayerStore& store)
+      : files_(files),
+        options_(options),
+        store_(store),
+        plan_(PlanOf(files, WeightMode::kF32)),
+        context_(Numerics::kFast, options.threads),
+        walk_(files, plan_, calibration.samples, context_),
+        progress_(fmt::format("quantize by {}", MethodName(options.method)), static_cast<double>(walk_.layers()),
+                  "layers", options.quiet) {}
+
+  void Run() {
+    for (size_t layer = 0; layer < walk_.layers(); ++layer) {
+      ThrowIfInterrupted();
+      walk_.Load(layer);
+      layer < store_.done() ? Replay(layer) : Solve(layer);
+    }
+  }
+
+  const Plan& plan() const { return plan_; }
+  std::vector<RoleError> errors() const { return errors_.Take(); }
+
+ private:
+  const TensorSpec& Spec(Role role, size_t layer, bool bias = false) const {
+    return *plan_.Find(role, static_cast<int>(layer), bias);
+  }
+
+  static std::vector<float> MomentsOf(std::span<const float> gram, size_t width) {
+    std::vector<float> moments(width);
+    for (size_t i = 0; i < width; ++i) moments[i] = gram[i * width + i];
+    return moments;
+  }
+
+  void Solve(size_t layer) {
+    for (const TensorSpec& spec : plan_.tensors)
+      if (spec.layer == static_cast<int>(layer)) RequireFinite(walk_.Vector(spec.role, spec.bias), spec);
+    std::vector<Packed> packed;
+    SolveError total;
+    if (options_.method == GroupMethod::kAwq) {
+      // Scaling leaves the block's outputs as they are; these are the next one's inputs, unquantized.
+      std::vector<std::vector<float>> grams = FindScales(layer, true);
+      for (const BlockWalk::Input input : BlockWalk::kInputs) {
+        const std::vector<float>& gram = grams[static_cast<size_t>(input)];
+        const auto width = static_cast<size_t>(std::sqrt(static_cast<double>(gram.size())));
+        for (const Role role : walk_.Readers(input)) packed.push_back(Round(Spec(role, layer), MomentsOf(gram, width)));
+      }
+    } else {
+      if (options_.method == GroupMethod::kAwqGptq) {
+        (void)FindScales(layer, false);
+        walk_.Restart();
+      }
+      for (const BlockWalk::Input input : BlockWalk::kInputs) SolveInput(layer, input, packed, total);
+      walk_.Finish();
+    }
+    Save(layer, packed, total);
+    progress_.Advance(1, Feeds(options_.method)
+                             ? fmt::format("layer {}: outputs change by {:.4f}", layer, std::sqrt(total.relative()))
+                             : fmt::format("layer {}", layer));
+  }
+
+  // The operations that read one input, on what the operations before them, rounded already, give.
+  void SolveInput(size_t layer, BlockWalk::Input input, std::vector<Packed>& packed, SolveError& total) {
+    ThrowIfInterrupted();
+    const BlockInput rows = walk_.Compute(input);
+    std::vector<float> gram = GramOf(rows);
+    const std::vector<Role> readers = walk_.Readers(input);
+    if (!Feeds(options_.method)) {
+      for (const Role role : readers) packed.push_back(Round(Spec(role, layer), MomentsOf(gram, rows.width)));
+      return;
+    }
+    const std::string where = fmt::format("{}: \"{}\"", files_.path.string(), Spec(readers.front(), layer).name);
+    const Feedback feedback = MakeFeedback(std::move(gram), rows.width, options_.damping, options_.act_order, where);
+    for (const Role role : readers) {
+      const TensorSpec& spec = Spec(role, layer);
+      const std::span<float> weights = walk_.Matrix(role);
+      const std::vector<float> before(weights.begin(), weights.end());
+      GroupCodes codes;
+      const SolveError error = SolveGroups(weights, spec.rows, feedback, options_.groups, &codes);
+      total.change += error.change;
+      total.size += error.size;
+      AddErrors(spec, before, weights);
+      packed.push_back({&spec, PackGroups(codes, options_.packing, ZeroOffset(options_))});
+    }
+  }
+
+  Packed Round(const TensorSpec& spec, const std::vector<float>& moments) {
+    const std::span<float> weights = walk_.Matrix(spec.role);
+    const std::vector<float> before(weights.begin(), weights.end());
+    GroupCodes codes;
+    RoundGroups(weights, spec.rows, spec.cols, moments, options_.groups, &codes);
+    AddErrors(spec, before, weights);
+    return {&spec, PackGroups(codes, options_.packing, ZeroOffset(options_))};
+  }
+
+  // Scales the inputs of the block's operations where something before them can take the inverse, and returns the
+  // second moments of the scaled inputs. `finish`: the walk goes on to the next block first, as if nothing had
+  // happened.
+  std::vector<std::vector<float>> FindScales(size_t layer, bool finish) {
+    std::vector<std::vector<float>> grams, factors;
+    for (const BlockWalk::Input input : BlockWalk::kInputs) {
+      ThrowIfInterrupted();
+      const BlockInput rows = walk_.Compute(input);
+      std::vector<float>& gram = grams.emplace_back(GramOf(rows));
+      std::vector<Reader> readers;
+      for (const Role role : walk_.Readers(input)) readers.push_back({walk_.Matrix(role), Spec(role, layer).rows});
+      factors.emplace_back(rows.width, 1.0f);
+      if (!CanFold(input)) continue;
+      factors.back() = SearchScales(readers, rows.width, gram, SharesOf(input), options_.groups);
+      DivideMoments(gram, factors.back());
+    }
+    if (finish) walk_.Finish();
+    for (const BlockWalk::Input input : BlockWalk::kInputs) Fold(input, factors[static_cast<size_t>(input)]);
+    return grams;
+  }
+
+  // Between the two products of an MLP without a gate stands a function that no factor passes.
+  bool CanFold(BlockWalk::Input input) const {
+    return input != BlockWalk::Input::kDown || plan_.config.family->traits.activation == Activation::kSwiGlu;
+  }
+
+  // An output of v feeds as many inputs of o as query heads share its head.
+  std::vector<size_t> SharesOf(BlockWalk::Input input) const {
+    std::vector<size_t> shares;
+    if (input != BlockWalk::Input::kOutput) return shares;
+    const ModelConfig& c = plan_.config;
+    for (size_t head = 0; head < c.heads; ++head)
+      for (size_t i = 0; i < c.head_dim; ++i) shares.push_back(head / (c.heads / c.kv_heads) * c.head_dim + i);
+    return shares;
+  }
+
+  void Fold(BlockWalk::Input input, const std::vector<float>& factors) {
+    for (const Role role : walk_.Readers(input)) ScaleColumns(walk_.Matrix(role), factors);
+    const ModelConfig& c = plan_.config;
+    switch (input) {
+      case BlockWalk::Input::kAttention:
+        return DivideVector(Role::kAttentionNorm, factors);
+      case BlockWalk::Input::kMlp:
+        return DivideVector(Role::kMlpNorm, factors);
+      case BlockWalk::Input::kOutput: {
+        const std::vector<size_t> shares = SharesOf(input);
+        std::vector<float> of_value(c.kv_heads * c.head_dim);
+        for (size_t i = 0; i < shares.size(); ++i) of_value[shares[i]] = factors[i];
+        return c.family->traits.fused_qkv ? DivideRows(Role::kQkv, (c.heads + c.kv_heads) * c.head_dim, of_value)
+                                          : DivideRows(Role::kV, 0, of_value);
+      }
+      case BlockWalk::Input::kDown:
+        return c.family->traits.fused_gate_up ? DivideRows(Role::kGateUp, c.intermediate, factors)
+                                              : DivideRows(Role::kUp, 0, factors);
+    }
+  }
+
+  void DivideVector(Role role, const std::vector<float>& factors) {
+    for (const bool bias : {false, true}) {
+      const std::span<float> values = walk_.Vector(role, bias);
+      for (size_t i = 0; i < values.size(); ++i) values[i] /= factors[i];
+    }
+  }
+
+  // Outputs from `first` on, with their biases.
+  void DivideRows(Role role, size_t first, const std::vector<float>& factors) {
+    const std::span<float> matrix = walk_.Matrix(role), bias = walk_.Vector(role, true);
+    const size_t cols = plan_.Find(role, static_cast<int>(walk_.layer()))->cols;
+    for (size_t i = 0; i < factors.size(); ++i) {
+      for (float& w : matrix.subspan((first + i) * cols, cols)) w /= factors[i];
+      if (!bias.empty()) bias[first + i] /= factors[i];
+    }
+  }
+
+  void RequireFinite(std::span<const float> weights, const TensorSpec& spec) const {
+    if (!std::ranges::all_of(weights, [](float w) { return std::isfinite(w); }))
+      Fail(ErrorKind::kNumeric, "{}: tensor \"{}\" holds NaN or infinity", files_.path.string(), spec.name);
+  }
+
+  void AddErrors(const TensorSpec& spec, const std::vector<float>& before, std::span<const float> after) {
+    std::vector<RowError> errors(spec.rows);
+    for (size_t row = 0; row < spec.rows; ++row)
+      errors[row] =
+          CompareRows(std::span(before).subspan(row * spec.cols, spec.cols), after.subspan(row * spec.cols, spec.cols));
+    errors_.Add(spec.role, errors, spec.elements());
+  }
+
+  void Save(size_t layer, const std::vector<Packed>& packed, const SolveError& total) {
+    std::vector<TensorToWrite> tensors;
+    for (const Packed& one : packed) {
+      const auto rows = static_cast<int64_t>(one.spec->rows), cols = static_cast<int64_t>(one.spec->cols);
+      const auto groups = static_cast<int64_t>(one.groups.scales.size()) / rows;
+      const auto words = static_cast<int64_t>(PackedWords(one.spec->rows, options_.groups.bits));
+      const std::string base = BaseName(*one.spec);
+      const bool gptq = options_.packing == Packing::kGptq;
+      const int64_t code_rows = gptq ? static_cast<int64_t>(one.groups.codes.size()) / rows : cols;
+      tensors.push_back({base + ".qweight",
+                         DType::kI32,
+                         {code_rows, gptq ? rows : rows / 8},
+                         std::as_bytes(std::span(one.groups.codes))});
+      tensors.push_back({base + ".qzeros",
+                         DType::kI32,
+                         {groups, gptq ? words : rows / 8},
+                         std::as_bytes(std::span(one.groups.zeros))});
+      tensors.push_back({base + ".scales", DType::kF16, {groups, rows}, std::as_bytes(std::span(one.groups.scales))});
+      if (gptq)
+        tensors.push_back({base + ".g_idx", DType::kI32, {cols}, std::as_bytes(std::span(one.groups.group_of))});
+    }
+    for (const TensorSpec& spec : plan_.tensors)
+      if (spec.layer == static_cast<int>(layer) && (spec.bias || IsNorm(spec.role)))
+        tensors.push_back({spec.name,
+                           DType::kF32,
+                           {static_cast<int64_t>(spec.cols)},
+                           std::as_bytes(std::span<const float>(walk_.Vector(spec.role, spec.bias)))});
+    store_.Save(layer, std::move(tensors), {{"change", total.change}, {"size", total.size}});
+  }
+
+  // The weights that an earlier run came to.
+  void Replay(size_t layer) {
+    const std::unique_ptr<SafetensorsFile> file = store_.Open(layer);
+    if (options_.method == GroupMethod::kAwq) walk_.Finish();
+    for (const TensorSpec& spec : plan_.tensors) {
+      if (spec.layer != static_cast<int>(layer)) continue;
+      const std::span<float> values = walk_.Vector(spec.role, spec.bias);
+      if (spec.bias || IsNorm(spec.role)) {
+        std::ranges::copy(ToFloats(file->At(spec.name)), values.begin());
+        continue;
+      }
+      const std::vector<float> before(values.begin(), values.end());
+      const std::string base = BaseName(spec);
+      const GroupedView view{.packing = options_.packing,
+                             .bits = options_.groups.bits,
+                             .rows = spec.rows,
+                             .cols = spec.cols,
+                             .group = options_.groups.GroupOf(spec.cols),
+                             .zero_offset = ZeroOffset(options_),
+                             .codes = file->At(base + ".qweight").bytes.data(),
+                             .zeros = file->At(base + ".qzeros").bytes.data(),
+                             .scales = file->At(base + ".scales").bytes.data()};
+#pragma omp parallel for schedule(static)
+      for (int64_t row = 0; row < static_cast<int64_t>(spec.rows); ++row)
+        view.DecodeRow(static_cast<size_t>(row), values.data() + static_cast<size_t>(row) * spec.cols);
+      AddErrors(spec, before, values);
+    }
+    if (options_.method != GroupMethod::kAwq) walk_.Finish();
+    progress_.Advance(1, fmt::format("layer {}: done before", layer));
+  }
+
+  const ModelFiles& files_;
+  const GroupModelOptions& options_;
+  LayerStore& store_;
+  Plan plan_;
+  Context context_;
+  BlockWalk walk_;
+  Progress progress_;
+  Errors errors_;
+};
+
+Json KeyOf(const ModelFiles& files, const Calibration& calibration, const GroupModelOptions& options) {
+  return {{"source", files.Hash()},
+          {"calibration", calibration.sha256},
+          {"samples", calibration.samples.size()},
+          {"tokens", calibration.tokens()},
+          {"quantization", QuantizationConfig(options)}};
+}
+
+// All layers, and what is outside of them.
+void WriteWeights(const fs::path& path, const ModelFiles& files, const Plan& plan, const LayerStore& store) {
+  std::vector<TensorToWrite> tensors;
+  std::vector<std::unique_ptr<SafetensorsFile>> layers;
+  for (size_t layer = 0; layer < plan.config.layers; ++layer) {
+    layers.push_back(store.Open(layer));
+    for (const auto& [name, entry] : layers.back()->tensors())
+      tensors.push_back({name, entry.dtype, entry.shape, entry.bytes});
+  }
+  std::vector<std::byte> buffer;
+  for (const TensorSpec& spec : plan.tensors) {
+    if (spec.layer >= 0) continue;
+    const bool vector = spec.bias || IsNorm(spec.role);
+    const FormatId format = vector ? FormatId::kF32 : FormatId::kF16;
+    std::vector<int64_t> shape = {static_cast<int64_t>(spec.rows), static_cast<int64_t>(spec.cols)};
+    if (vector) shape.erase(shape.begin());
+    tensors.push_back(
+        {spec.name, vector ? DType::kF32 : DType::kF16, shape, {}, [&files, &plan, &spec, &buffer, format] {
+           const TensorSource source = FindSource(files, plan.config, spec);
+           const size_t bytes = GetFormat(format).RowBytes(spec.cols);
+           buffer.resize(spec.rows * bytes);
+#pragma omp parallel for schedule(static)
+           for (int64_t r = 0; r < static_cast<int64_t>(spec.rows); ++r) {
+             const auto row = static_cast<size_t>(r);
+             std::vector<float> values(spec.cols);
+             source.ReadRow(row, values.data());
+             GetFormat(format).encode_row(values.data(), buffer.data() + row * bytes, spec.cols);
+           }
+           return std::span<const std::byte>(buffer);
+         }});
+  }
+  WriteSafetensors(path, std::move(tensors));
+}
+
+}  // namespace
+
+QuantizeReport QuantizeGroups(const fs::path& source, const fs::path& output, const Calibration& calibration,
+                              const GroupModelOptions& options) {
+  RequireReplaceable(output, source);
+  const auto start = std::chrono::steady_clock::now();
+  (void)ResetPeakRss();
+  const ModelFiles files = OpenModel(source);
+  RequireRunnable(ConfigOf(files), files.path.string());
+  const Json quantization = QuantizationConfig(options);
+  Json config = ArtefactConfig(files, quantization);
+  config["torch_dtype"] = "float16";
+  RequireFits(PlanOf(files, WeightMode::kF32), options);
+  LayerStore store(output, KeyOf(files, calibration, options));
+  QuantizeReport report;
+  {
+    Solver solver(files, calibration, options, store);
+    solver.Run();
+    report.source_bytes = PlanOf(files, WeightMode::kAsStored).stored_bytes();
+    report.errors = solver.errors();
+  }
+  FolderSwap swap(output);
+  WriteFileAtomic(swap.path() / "config.json", DumpJson(config));
+  WriteFileAtomic(swap.path() / "quantize_config.json", DumpJson(quantization));
+  WriteTokenizerFiles(files, swap.path());
+  const fs::path weights = swap.path() / "model.safetensors";
+  WriteWeights(weights, files, PlanOf(files, WeightMode::kF32), store);
+  report.bytes = fs::file_size(weights);
+  swap.Commit();
+  store.Remove();
+  report.output = output;
+  report.peak_rss_bytes = PeakRssBytes();
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return report;
+}
+
+}  // namespace qad

@@ -1,0 +1,91 @@
+#include "quantize/hessian.h"
+
+#include <cblas.h>
+#include <lapacke.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "base/error.h"
+
+namespace qad {
+namespace {
+
+constexpr size_t kRowsAtOnce = 4096;  // f32 sums of so many products, then added up
+
+void MirrorUpper(float* a, size_t n) {
+  for (size_t i = 0; i < n; ++i)
+    for (size_t j = i + 1; j < n; ++j) a[j * n + i] = a[i * n + j];
+}
+
+// The upper factor of the inverse, in place; false where the matrix is not positive definite.
+bool Factor(float* a, size_t n) {
+  const auto size = static_cast<lapack_int>(n);
+  // Row-major upper is column-major lower: LAPACKE would transpose.
+  if (LAPACKE_spotrf_work(LAPACK_COL_MAJOR, 'L', size, a, size) != 0) return false;
+  if (LAPACKE_spotri_work(LAPACK_COL_MAJOR, 'L', size, a, size) != 0) return false;
+  // a's upper triangle, row-major, now holds the inverse A. Uᵀ U = A with U upper is in column-major terms L Lᵀ = A.
+  return LAPACKE_spotrf_work(LAPACK_COL_MAJOR, 'L', size, a, size) == 0;
+}
+
+}  // namespace
+
+std::vector<float> GramOf(const BlockInput& input) {
+  const auto n = static_cast<blasint>(input.width);
+  std::vector<float> gram(input.width * input.width);
+  for (size_t row = 0; row < input.rows; row += kRowsAtOnce)
+    cblas_ssyrk(CblasRowMajor, CblasUpper, CblasTrans, n, static_cast<blasint>(std::min(kRowsAtOnce, input.rows - row)),
+                1.0f, input.data + row * input.width, n, 1.0f, gram.data(), n);
+  MirrorUpper(gram.data(), input.width);
+  return gram;
+}
+
+std::vector<double> SumsOfSquares(const BlockInput& input) {
+  std::vector<double> sums(input.width);
+#pragma omp parallel for schedule(static)
+  for (int64_t begin = 0; begin < static_cast<int64_t>(input.width); begin += 64) {
+    const size_t end = std::min(input.width, static_cast<size_t>(begin) + 64);
+    for (size_t row = 0; row < input.rows; ++row)
+      for (size_t i = static_cast<size_t>(begin); i < end; ++i) {
+        const auto x = static_cast<double>(input.data[row * input.width + i]);
+        sums[i] += x * x;
+      }
+  }
+  return sums;
+}
+
+Feedback MakeFeedback(std::vector<float> gram, size_t width, double damping, bool by_moment, const std::string& where) {
+  double mean = 0;
+  for (size_t i = 0; i < width; ++i) mean += static_cast<double>(gram[i * width + i]) / static_cast<double>(width);
+  if (!std::isfinite(mean))
+    Fail(ErrorKind::kNumeric, "{}: its inputs hold NaN or infinity on the calibration texts", where);
+  if (mean == 0) mean = 1;  // nothing ever comes in
+  for (size_t i = 0; i < width; ++i)
+    if (gram[i * width + i] == 0) gram[i * width + i] = static_cast<float>(mean);
+  Feedback out;
+  out.width = width;
+  if (by_moment) {
+    out.order.resize(width);
+    std::iota(out.order.begin(), out.order.end(), size_t{0});
+    std::ranges::stable_sort(out.order, std::ranges::greater(), [&](size_t i) { return gram[i * width + i]; });
+  }
+  const auto at = [&](size_t i) { return by_moment ? out.order[i] : i; };
+  out.upper.resize(width * width);
+  for (out.damping = damping; out.damping <= 1; out.damping *= 10) {
+    for (size_t i = 0; i < width; ++i) {
+      for (size_t j = 0; j < width; ++j) out.upper[i * width + j] = gram[at(i) * width + at(j)];
+      out.upper[i * width + i] += static_cast<float>(out.damping * mean);
+    }
+    if (!Factor(out.upper.data(), width)) continue;
+    for (size_t i = 0; i < width; ++i) std::fill_n(out.upper.data() + i * width, i, 0.0f);
+    out.gram = std::move(gram);
+    return out;
+  }
+  Fail(ErrorKind::kNumeric,
+       "{}: the second moments of its inputs are not positive definite even with a damping of their mean; calibrate "
+       "with more text",
+       where);
+}
+
+}  // namespace qad

@@ -1,0 +1,32 @@
+// Second moments of a linear operation's inputs, and the factor of their inverse that error feedback walks along.
+// Source: Frantar et al. 2022 (GPTQ), section 3.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "quantize/block_walk.h"
+
+namespace qad {
+
+// H = Σ x xᵀ over all rows, (width, width), both triangles.
+std::vector<float> GramOf(const BlockInput& input);
+// Its diagonal alone: what an importance matrix holds.
+std::vector<double> SumsOfSquares(const BlockInput& input);
+
+// What error feedback needs, once for all operations that read the same input.
+struct Feedback {
+  size_t width = 0;
+  std::vector<float> gram;  // H, as the inputs lie
+  std::vector<float> upper;  // U with Uᵀ U = (H + λ I)⁻¹, in `order`, row-major (width, width), zero below the diagonal
+  std::vector<size_t> order;  // the input that is rounded first, second …; empty: as they lie
+  double damping = 0;         // λ as it was at last, in means of the diagonal
+};
+// λ = damping · mean(diag H), ten times more as long as the factorization fails. Inputs that are always zero (dead)
+// get a diagonal of one mean. `by_moment`: inputs of large moments come first. Errors (kNumeric): NaN or infinity, or
+// not positive definite with λ of a whole mean; `where` names the operation.
+Feedback MakeFeedback(std::vector<float> gram, size_t width, double damping, bool by_moment, const std::string& where);
+
+}  // namespace qad

@@ -1,0 +1,49 @@
+#include "quantize/layer_store.h"
+
+#include "base/error.h"
+#include "base/files.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+
+LayerStore::LayerStore(const fs::path& output, const Json& key) : folder_(output.string() + ".layers") {
+  const fs::path key_file = folder_ / "key.json";
+  const std::string text = DumpJson(key);
+  if (fs::exists(folder_)) {
+    if (!fs::exists(key_file) && !fs::is_empty(folder_))
+      Fail(ErrorKind::kUsage, "{}: is where unfinished layers go, and holds something else; move it away",
+           folder_.string());
+    if (!fs::exists(key_file) || ReadTextFile(key_file) != text) Remove();
+  }
+  MakeFolders(folder_);
+  if (!fs::exists(key_file)) WriteFileAtomic(key_file, text);
+  while (fs::exists(PathOf(done_))) {
+    const SafetensorsFile file(PathOf(done_));
+    const auto found = file.metadata().find("summary");
+    if (found == file.metadata().end()) break;
+    summaries_.push_back(ParseJson(found->second, PathOf(done_).string()));
+    ++done_;
+  }
+}
+
+fs::path LayerStore::PathOf(size_t layer) const { return folder_ / fmt::format("layer-{}.safetensors", layer); }
+
+std::unique_ptr<SafetensorsFile> LayerStore::Open(size_t layer) const {
+  QAD_CHECK(layer < done_);
+  return std::make_unique<SafetensorsFile>(PathOf(layer));
+}
+
+void LayerStore::Save(size_t layer, std::vector<TensorToWrite> tensors, const Json& summary) {
+  QAD_CHECK(layer == done_);
+  WriteSafetensors(PathOf(layer), std::move(tensors), {{"summary", summary.dump()}});
+  summaries_.push_back(summary);
+  ++done_;
+}
+
+void LayerStore::Remove() {
+  std::error_code error;
+  fs::remove_all(folder_, error);
+  if (error) Fail(ErrorKind::kFailed, "{}: cannot be removed: {}", folder_.string(), error.message());
+}
+
+}  // namespace qad

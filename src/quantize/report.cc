@@ -1,0 +1,39 @@
+#include "quantize/report.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/elementwise.h"
+
+namespace qad {
+
+RowError CompareRows(std::span<const float> row, std::span<const float> decoded) {
+  static thread_local std::vector<float> distances;
+  distances.resize(row.size());
+  for (size_t i = 0; i < row.size(); ++i) distances[i] = std::fabs(row[i] - decoded[i]);
+  return {SumOfSquares(distances.data(), row.size()), SumOfSquares(row.data(), row.size()),
+          Largest(distances.data(), row.size())};
+}
+
+void Errors::Add(Role role, const std::vector<RowError>& rows, size_t values) {
+  Sum& sum = sums_[role];
+  ++sum.error.tensors;
+  sum.error.values += values;
+  for (const RowError& row : rows) {
+    sum.squares += row.squares;
+    sum.norm += row.norm;
+    sum.error.max_error = std::max(sum.error.max_error, static_cast<double>(row.largest));
+  }
+}
+
+std::vector<RoleError> Errors::Take() const {
+  std::vector<RoleError> out;
+  for (const auto& [role, sum] : sums_) {
+    out.push_back(sum.error);
+    out.back().role = role;
+    out.back().nmse = sum.norm > 0 ? sum.squares / sum.norm : 0;
+  }
+  return out;
+}
+
+}  // namespace qad

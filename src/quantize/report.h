@@ -1,0 +1,51 @@
+// What quantizing a model came to.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <vector>
+
+#include "model/families.h"
+
+namespace qad {
+
+// Of all tensors of one role, against the values they were made from.
+struct RoleError {
+  Role role;
+  uint64_t tensors = 0, values = 0;
+  double nmse = 0;       // Σ(w − ŵ)² / Σw²
+  double max_error = 0;  // max |w − ŵ|
+};
+
+struct QuantizeReport {
+  std::filesystem::path output;
+  double seconds = 0;
+  uint64_t bytes = 0;           // of the weights' file
+  uint64_t source_bytes = 0;    // of the tensors it was made from
+  uint64_t peak_rss_bytes = 0;  // during this call where the system can tell, else of the process so far
+  std::vector<RoleError> errors;
+};
+
+struct RowError {
+  double squares = 0, norm = 0;
+  float largest = 0;
+};
+RowError CompareRows(std::span<const float> row, std::span<const float> decoded);
+
+// Errors of many tensors, summed in the order of their rows whatever the number of threads.
+class Errors {
+ public:
+  void Add(Role role, const std::vector<RowError>& rows, size_t values);
+  std::vector<RoleError> Take() const;
+
+ private:
+  struct Sum {
+    RoleError error{};
+    double squares = 0, norm = 0;
+  };
+  std::map<Role, Sum> sums_;
+};
+
+}  // namespace qad
