@@ -86,6 +86,21 @@ PYTHON
   say "$output"
 }
 
+# peers_venv: a virtual environment of the heavier peers on top of python_venv's; prints its interpreter.
+peers_venv() {
+  local base venv=$QAD_CACHE/venv-peers requirements=scripts/interop-peers-requirements.txt
+  base=$(python_venv)
+  if ! cmp -s "$requirements" "$venv/requirements.txt"; then
+    need_packages python3-venv python3-pip
+    say "installing $(grep -c '^[a-zA-Z]' "$requirements") more pinned Python packages into $venv (minutes)"
+    [[ -x $venv/bin/python ]] || python3 -m venv "$venv"
+    "$base" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' >"$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth"
+    "$venv/bin/python" -m pip install --quiet --no-deps -r "$requirements" >&2
+    cp "$requirements" "$venv/requirements.txt"
+  fi
+  printf '%s\n' "$venv/bin/python"
+}
+
 # python_venv: the virtual environment of the reference libraries, made or brought up to date; prints its interpreter.
 python_venv() {
   local venv=$QAD_CACHE/venv requirements=scripts/interop-requirements.txt
