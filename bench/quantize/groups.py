@@ -4,7 +4,7 @@
 
 Calibration for all: 32 pieces of 2,000 characters from the beginning of the licences in /usr/share/common-licenses, cut at
 512 tokens. Scored by `qad perplexity --exact` against f32 on the last 8 × 512 tokens of the same text, every position.
-`scripts/interop --all` makes the environment; bench/quantize/gguf.py makes the models.
+`scripts/interop --all` makes the environment; bench/quantize/gguf_types.py makes the models.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "bench" / "quantize"))
-import gguf as common  # noqa: E402
+import gguf_types as common  # noqa: E402
 
 PEER = """
 import os, sys

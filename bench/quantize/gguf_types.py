@@ -1,11 +1,11 @@
 """Files of qad's quantizers beside those of llama.cpp's, of the same type: size, seconds, KL divergence.
 
-    ~/.cache/qad/venv/bin/python bench/quantize/gguf.py [--types Q4_0,Q4_K_M …] [--base smollm2|twin] [--their-score] [--threads N]
+    ~/.cache/qad/venv/bin/python bench/quantize/gguf_types.py [--types Q4_0,Q4_K_M …] [--base smollm2|twin] [--their-score] [--threads N]
 
 Needs what bench/peers/run.py needs. Both make each type from the same f32 GGUF, without and with an importance matrix
 (qad's, on the first 60,000 characters of the licences in /usr/share/common-licenses; llama.cpp gets the same one), in
 turn. All files are scored by `qad perplexity` against f32 on the last 17,000 characters by llama-perplexity's protocol;
---their-score scores them by llama.cpp as well. `twin` is the off-grid twin (off_grid.py), where no format starts with an
+--their-score scores them by llama.cpp as well. `twin` is the off-grid twin (bench/quantize/off_grid.py), where no format starts with an
 advantage.
 """
 
