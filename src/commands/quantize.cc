@@ -50,6 +50,10 @@ Json ToJson(const QuantizeReport& report, const std::string& method) {
 // From a file, or measured on calibration texts; none where neither is named.
 std::optional<Importance> FindImportance(const Options& options, const std::filesystem::path& model,
                                          const GlobalFlags& flags) {
+  if (!options.importance.empty() && !options.calibration.empty())
+    Fail(ErrorKind::kUsage, "--imatrix and --calibration: name one of them");
+  if (!options.save_importance.empty() && options.calibration.empty())
+    Fail(ErrorKind::kUsage, "--save-imatrix: --calibration must name the texts to measure it on");
   if (!options.importance.empty()) return ReadImportance(options.importance);
   if (options.calibration.empty()) return std::nullopt;
   const ModelFiles files = OpenModel(model);
@@ -72,6 +76,9 @@ QuantizeReport QuantizeInGroups(Options& options, const std::filesystem::path& m
   groups.threads = flags.threads;
   if (options.calibration.empty())
     Fail(ErrorKind::kUsage, "--method {}: --calibration must name texts", options.method);
+  if (groups.packing == Packing::kAwq && groups.groups.bits != 4)
+    Fail(ErrorKind::kUsage, "--method awq: its layout has 4 bits; --method awq+gptq writes {} in GPTQ's",
+         groups.groups.bits);
   const Calibration calibration = ReadCalibration(options.calibration, OpenModel(model), options.chosen);
   return QuantizeGroups(model, options.output, calibration, groups);
 }

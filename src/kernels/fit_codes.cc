@@ -234,8 +234,8 @@ template <class To>
 HWY_INLINE Fit SearchScale(const Run& run, const To& to, float unit, bool negative, bool both_ends, int rounds) {
   const auto [least, most] = ExtentOf(run.x, run.n);
   float extreme = -least > most ? least : most;
-  if (!negative && to.low == 0) extreme = most;  // all that codes can reach
-  if (!negative && to.high == 0) extreme = least;
+  if (!negative && to.low == 0) extreme = std::max(most, 0.0f);  // all that codes can reach
+  if (!negative && to.high == 0) extreme = std::min(least, 0.0f);
   if (!(std::fabs(extreme) > kSmallest)) return {};
   // The longer side for the extreme, whatever its sign, where scales may be negative.
   const bool low_side = negative ? -to.low >= to.high : extreme < 0;

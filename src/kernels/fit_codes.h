@@ -1,6 +1,6 @@
 // The scale, or scale and offset, with which small whole numbers stand for a run of values best: the inner loop of
 // every quantizer. Σ wᵢ(xᵢ − (scale·qᵢ + offset))² is made small over candidates of the scale, for each of which the
-// codes are rounded and scale and offset then solved by least squares, until nothing improves.
+// codes are rounded and scale and offset then solved by least squares, twice.
 //
 // All take n > 0 values, a multiple of kFitStep, with weights w ≥ 0; what fills a run up has weight zero and repeats a
 // value of the run. Values are finite. Equal on all targets up to the rounding of sums.

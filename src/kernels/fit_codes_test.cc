@@ -139,7 +139,8 @@ TEST_P(FitCodes, SurviveOddRuns) {
     for (const auto* w : {&ones, &nothing}) {
       const std::vector<float> x(n, value);
       for (const Fit& fit :
-           {FitScale(x.data(), w->data(), n, {-8, 7}, true), FitScale(x.data(), w->data(), n, {-8, 7}, false),
+           {FitScale(x.data(), w->data(), n, {0, 15}, false), FitScale(x.data(), w->data(), n, {-15, 0}, false),
+            FitScale(x.data(), w->data(), n, {-8, 7}, true), FitScale(x.data(), w->data(), n, {-8, 7}, false),
             FitAffine(x.data(), w->data(), n, 15, true), FitAffine(x.data(), w->data(), n, 15, false),
             FitTable(x.data(), w->data(), n, kIq4Table.values)}) {
         EXPECT_TRUE(std::isfinite(fit.scale) && std::isfinite(fit.offset)) << value;

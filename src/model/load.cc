@@ -34,15 +34,19 @@ Tokenizer LoadTokenizer(const ModelFiles& files) {
   FailInput("{}: no tokenizer.json or gpt2.tiktoken; fetch the model's tokenizer files too", files.path.string());
 }
 
+void RequireTogether(const Tokenizer& tokenizer, const ModelConfig& config, const std::string& where) {
+  if (static_cast<size_t>(tokenizer.vocab_size()) > config.vocab)
+    FailInput("{}: the tokenizer has {} tokens, the model {}; they do not belong together", where,
+              tokenizer.vocab_size(), config.vocab);
+}
+
 Model LoadModel(const std::string& model, WeightMode mode) {
   const fs::path path = ResolveModel(model);
   const ModelFiles files = OpenModel(path);
   Plan plan = PlanOf(files, mode);
   RequireRunnable(plan.config, ConfigPath(files).string());
   Tokenizer tokenizer = LoadTokenizer(files);
-  if (static_cast<size_t>(tokenizer.vocab_size()) > plan.config.vocab)
-    FailInput("{}: the tokenizer has {} tokens, the model {}; they do not belong together", path.string(),
-              tokenizer.vocab_size(), plan.config.vocab);
+  RequireTogether(tokenizer, plan.config, path.string());
   const ChatTemplate chat = ChatTemplate::FromSource(tokenizer.chat_template(), path.string());
   return {.name = model,
           .path = path,

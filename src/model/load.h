@@ -26,6 +26,8 @@ struct Model {
 // Errors (kInput): as ResolveModel, OpenModel, PlanOf, Weights; a tokenizer that is missing or larger than the model's
 // vocabulary; a chat template that is not understood.
 Model LoadModel(const std::string& model, WeightMode mode);
+// Errors (kInput): the tokenizer has more tokens than the model.
+void RequireTogether(const Tokenizer& tokenizer, const ModelConfig& config, const std::string& where);
 // The tokenizer of a folder (tokenizer.json, or gpt2.tiktoken where config.json says GPT-2) or of a GGUF's own fields.
 Tokenizer LoadTokenizer(const ModelFiles& files);
 

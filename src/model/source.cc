@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -48,17 +49,32 @@ const SafetensorsEntry* FindPart(const ModelFiles& files, const TensorSpec& spec
 // What quantization_config says of a folder.
 struct Quantization {
   std::string method;
+  bool symmetric = false;
   unsigned zero_offset = 0;
+  int64_t group_size = 0;  // −1: a whole row; 0: not said
 };
 Quantization QuantizationOf(const ModelFiles& files) {
-  const std::filesystem::path path = files.path / "config.json";
-  const Json config = ReadJsonFile(path);
+  std::filesystem::path path = files.path / "config.json";
+  Json config = ReadJsonFile(path);
+  if (config.contains("quantization_config")) {
+    config = Json(config["quantization_config"]);
+  } else {  // older folders of GPTQ have a file of their own
+    path = files.path / "quantize_config.json";
+    if (!std::filesystem::exists(path)) return {};
+    config = ReadJsonFile(path);
+    if (config.is_object() && !config.contains("quant_method")) config["quant_method"] = "gptq";
+  }
+  const JsonObject json(config, path.string());
   Quantization out;
-  if (!config.contains("quantization_config")) return out;
-  const JsonObject json(config["quantization_config"], path.string() + ": quantization_config");
   out.method = json.StringOr("quant_method", "");
+  out.symmetric = json.BoolOr("sym", false);
+  out.group_size = json.IntOr("group_size", -1, 1 << 20, 0);
   // Without a word of it the first version is meant, which holds zeros less one.
-  if (out.method == "gptq") out.zero_offset = json.StringOr("checkpoint_format", "gptq") == "gptq_v2" ? 0 : 1;
+  const std::string format = json.StringOr("checkpoint_format", "gptq");
+  if (out.method == "gptq" && format != "gptq" && format != "gptq_v2")
+    FailInput("{}: checkpoint_format \"{}\" is not read by this version, which knows gptq and gptq_v2", json.where(),
+              format);
+  if (out.method == "gptq") out.zero_offset = format == "gptq_v2" ? 0 : 1;
   if (const std::string version = json.StringOr("version", "gemm");
       out.method == "awq" && version != "gemm" && version != "GEMM")
     FailInput("{}: version \"{}\" of AWQ is not read by this version, which knows gemm", json.where(),
@@ -104,9 +120,17 @@ std::optional<GroupedView> FindGrouped(const ModelFiles& files, const TensorSpec
   RequireShape(codes, DType::kI32, {gptq ? cols * view.bits / 32 : cols, gptq ? rows : rows / 8}, "qweight", what);
   RequireShape(zeros, DType::kI32, {groups, gptq ? words : rows / 8}, "qzeros", what);
   RequireShape(scales, DType::kF16, {groups, rows}, "scales", what);
+  if (quantization.group_size > 0 && static_cast<size_t>(quantization.group_size) != view.group)
+    FailInput("{}: its scales are of groups of {}, the configuration says group_size {}", what, view.group,
+              quantization.group_size);
   view.codes = codes->bytes.data();
   view.zeros = zeros->bytes.data();
   view.scales = scales->bytes.data();
+  // The label lies in some published files: symmetric zeros tell by themselves.
+  if (gptq && quantization.symmetric) {
+    const unsigned middle = 1u << (view.bits - 1), offset = std::exchange(view.zero_offset, 0u), stored = view.Zero(0, 0);
+    view.zero_offset = stored == middle ? 0 : stored + 1 == middle ? 1 : offset;
+  }
   if (gptq && group_of != nullptr) {
     RequireShape(group_of, DType::kI32, {cols}, "g_idx", what);
     view.group_of = group_of->bytes.data();
@@ -131,7 +155,7 @@ StoredAs StoredGrouped(const GroupedView& view) {
 TensorSource FromSafetensors(const ModelFiles& files, const ModelConfig& config, const TensorSpec& spec) {
   const std::string where = files.path.string();
   if (const std::optional<GroupedView> view = FindGrouped(files, spec))
-    return {.format = StoredGrouped(*view).format, .rows = spec.rows, .cols = spec.cols, .grouped = *view};
+    return {.format = view->packing == Packing::kGptq ? FormatId::kGptq : FormatId::kAwq, .rows = spec.rows, .cols = spec.cols, .grouped = *view};
   const SafetensorsEntry* entry = FindEntry(files, spec.name);
   if (entry == nullptr) FailInput("{}: tensor \"{}\" is missing; is the model complete?", where, spec.name);
   const std::optional<FormatId> format = FormatOf(entry->dtype);

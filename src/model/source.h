@@ -35,6 +35,7 @@ struct TensorSource {
   size_t StoredRow(size_t row) const { return rotary_head_dim == 0 ? row : InterleavedRow(row, rotary_head_dim); }
 };
 
+// Errors (kInput): as FindSource, of tensors in groups.
 std::optional<StoredAs> StoredFormatIn(const ModelFiles& files, const TensorSpec& spec);
 
 // Errors (kInput): missing, another shape, a type that cannot be decoded.

@@ -11,7 +11,7 @@ namespace {
 
 constexpr size_t kSampledRows = 64;  // of each reader
 constexpr int kSteps = 20;           // of α from 0 to 1
-constexpr float kLeastFactor = 1e-4f;
+constexpr double kMostLog = 9;       // factors from e^−9 to e^9
 
 // Rows spread over a matrix.
 std::vector<float> Sample(const Reader& reader, size_t cols) {
@@ -39,11 +39,11 @@ void Share(std::vector<double>& values, std::span<const size_t> shares) {
 // x^α / w^β with its extremes' geometric mean at 1.
 std::vector<float> Factors(const std::vector<double>& x, const std::vector<double>& w, double alpha, double beta) {
   std::vector<float> factors(x.size());
+  std::vector<double> logs(x.size());
+  for (size_t i = 0; i < x.size(); ++i) logs[i] = alpha * std::log(x[i]) - beta * std::log(w[i]);
+  const auto [least, most] = std::ranges::minmax(logs);
   for (size_t i = 0; i < x.size(); ++i)
-    factors[i] = std::max(static_cast<float>(std::pow(x[i], alpha) * std::pow(w[i], -beta)), kLeastFactor);
-  const auto [least, most] = std::ranges::minmax(factors);
-  const float middle = std::sqrt(least * most);
-  for (float& factor : factors) factor /= middle;
+    factors[i] = static_cast<float>(std::exp(std::clamp(logs[i] - (least + most) / 2, -kMostLog, kMostLog)));
   return factors;
 }
 
@@ -53,12 +53,6 @@ void ScaleColumns(std::span<float> matrix, std::span<const float> factors) {
   const size_t cols = factors.size();
   for (size_t at = 0; at < matrix.size(); at += cols)
     for (size_t i = 0; i < cols; ++i) matrix[at + i] *= factors[i];
-}
-
-void DivideMoments(std::span<float> gram, std::span<const float> factors) {
-  const size_t n = factors.size();
-  for (size_t i = 0; i < n; ++i)
-    for (size_t j = 0; j < n; ++j) gram[i * n + j] /= factors[i] * factors[j];
 }
 
 std::vector<float> SearchScales(std::span<const Reader> readers, size_t cols, std::span<const float> gram,

@@ -1,7 +1,8 @@
 // AWQ (Lin et al. 2023): inputs that carry large activations are scaled up before their weights are rounded, and the
 // operation before them is scaled down by as much, so that the model stays what it was: Q(W·diag(s))·diag(s)⁻¹ x.
-// The paper's s = x̄^α is searched over α, here also divided by the weights' own sizes (s = x̄^α / w̄^(1−α)); the loss is
-// what the outputs change on calibration, Σ (ΔW) H (ΔW)ᵀ over a sample of outputs.
+// With x̄ the root of each input's second moment (the paper takes the mean magnitude), s = x̄^α is searched over α, also
+// divided by the weights' own sizes (s = x̄^α / w̄^(1−α)); the loss is what the outputs change on calibration, Σ (ΔW) H
+// (ΔW)ᵀ over a sample of outputs.
 #pragma once
 
 #include <span>
@@ -23,7 +24,5 @@ std::vector<float> SearchScales(std::span<const Reader> readers, size_t cols, st
                                 std::span<const size_t> shares, const GroupOptions& options);
 
 void ScaleColumns(std::span<float> matrix, std::span<const float> factors);  // (rows, cols): column i times factor i
-// What becomes of second moments when inputs are divided by the factors.
-void DivideMoments(std::span<float> gram, std::span<const float> factors);
 
 }  // namespace qad

@@ -69,7 +69,7 @@ void BlockWalk::ReadTensor(const TensorSpec& spec) {
                                               .stride_bytes = spec.cols * sizeof(float)});
 }
 
-void BlockWalk::Load(size_t layer) {
+void BlockWalk::Load(size_t layer, bool restarts) {
   QAD_CHECK(layer < layers());
   layer_ = layer;
   done_ = -1;
@@ -77,7 +77,7 @@ void BlockWalk::Load(size_t layer) {
   for (const TensorSpec& spec : plan_.tensors)
     if (spec.layer == static_cast<int>(layer)) ReadTensor(spec);
   files_.DropPages();
-  start_ = x_;
+  if (restarts) start_ = x_;
 }
 
 std::span<float> BlockWalk::Matrix(Role role) { return Vector(role, false); }
@@ -217,6 +217,7 @@ BlockInput BlockWalk::Compute(Input input) {
 }
 
 void BlockWalk::Restart() {
+  QAD_CHECK(start_.size() == x_.size());
   x_ = start_;
   done_ = -1;
 }

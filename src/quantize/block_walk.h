@@ -33,8 +33,9 @@ class BlockWalk {
   size_t layers() const { return plan_.config.layers; }
   size_t rows() const { return positions_.size(); }
 
-  // Reads a block's weights; layers come in order, each after the Finish of the one before.
-  void Load(size_t layer);
+  // Reads a block's weights; layers come in order, each after the Finish of the one before. `restarts`: keeps what
+  // Restart needs.
+  void Load(size_t layer, bool restarts = false);
   // Of the loaded block: (rows, cols) of the plan; empty where the family has none.
   std::span<float> Matrix(Role role);
   std::span<float> Vector(Role role, bool bias);

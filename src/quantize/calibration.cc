@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -18,9 +19,14 @@ namespace {
 
 using Samples = std::vector<std::vector<TokenId>>;
 
+// As evaluation and training put it before plain text.
+std::vector<TokenId> WithBos(std::vector<TokenId> tokens, const Tokenizer& tokenizer) {
+  if (tokenizer.add_bos() && tokenizer.bos()) tokens.insert(tokens.begin(), *tokenizer.bos());
+  return tokens;
+}
+
 // A conversation with its answer, as the model would have seen it.
 std::vector<TokenId> SampleOf(const Item& item, const Tokenizer& tokenizer, const ChatTemplate& chat) {
-  if (item.plain_text) return tokenizer.Encode(item.completion);
   std::vector<TokenId> tokens = chat.Encode(tokenizer, BuildMessages(item, ""), true);
   for (const auto& more : {tokenizer.Encode(item.completion), tokenizer.EncodeWithSpecial(chat.end_of_turn())})
     tokens.insert(tokens.end(), more.begin(), more.end());
@@ -28,10 +34,12 @@ std::vector<TokenId> SampleOf(const Item& item, const Tokenizer& tokenizer, cons
 }
 
 Samples OfDataset(const std::filesystem::path& path, const Tokenizer& tokenizer, size_t length) {
-  const ChatTemplate chat = ChatTemplate::FromSource(tokenizer.chat_template(), path.string());
+  std::optional<ChatTemplate> chat;  // only where it is needed: it may not be understood
   Samples samples;
   for (const Item& item : LoadDataset(path)) {
-    samples.push_back(SampleOf(item, tokenizer, chat));
+    if (!chat && !item.plain_text) chat = ChatTemplate::FromSource(tokenizer.chat_template(), path.string());
+    samples.push_back(item.plain_text ? WithBos(tokenizer.Encode(item.completion), tokenizer)
+                                      : SampleOf(item, tokenizer, *chat));
     if (samples.back().size() > length) samples.back().resize(length);
   }
   return samples;
@@ -44,8 +52,9 @@ Samples OfText(const std::string& text, const Tokenizer& tokenizer, size_t lengt
   for (size_t begin = 0; begin < tokens.size(); begin += length) {
     const size_t end = std::min(tokens.size(), begin + length);
     if (begin > 0 && end - begin < length / 2) break;
-    samples.emplace_back(tokens.begin() + static_cast<std::ptrdiff_t>(begin),
-                         tokens.begin() + static_cast<std::ptrdiff_t>(end));
+    samples.push_back(WithBos(
+        {tokens.begin() + static_cast<std::ptrdiff_t>(begin), tokens.begin() + static_cast<std::ptrdiff_t>(end)},
+        tokenizer));
   }
   return samples;
 }
@@ -74,7 +83,10 @@ size_t Calibration::tokens() const {
 Calibration ReadCalibration(const std::filesystem::path& path, const ModelFiles& files,
                             const CalibrationOptions& options) {
   const Tokenizer tokenizer = LoadTokenizer(files);
-  const size_t length = std::min(options.length, ConfigOf(files).max_positions);
+  const ModelConfig config = ConfigOf(files);
+  RequireTogether(tokenizer, config, files.path.string());
+  // Plain text has room for BOS.
+  const size_t length = std::min(options.length, config.max_positions - 1);
   Samples samples =
       path.extension() == ".jsonl" ? OfDataset(path, tokenizer, length) : OfText(ReadTextFile(path), tokenizer, length);
   std::erase_if(samples, [](const auto& sample) { return sample.empty(); });

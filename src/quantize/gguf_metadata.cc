@@ -71,7 +71,7 @@ std::string MergeText(const Json& merge) {
 // Only after the tokenizer was read without an error: fields are there and of the right types.
 void SetVocabulary(const fs::path& folder, const ModelConfig& config, GgufMetadata& out) {
   const fs::path path = folder / "tokenizer.json";
-  (void)Tokenizer::FromTokenizerJson(path);
+  const Tokenizer tokenizer = Tokenizer::FromTokenizerJson(path);
   const Json json = ReadJsonFile(path);
   Vocabulary vocabulary;
   for (const auto& [text, id] : json["model"]["vocab"].items()) vocabulary.Put(id.get<int64_t>(), text, kNormal);
@@ -90,17 +90,18 @@ void SetVocabulary(const fs::path& folder, const ModelConfig& config, GgufMetada
   out.SetStrings("tokenizer.ggml.tokens", vocabulary.tokens);
   out.SetI32s("tokenizer.ggml.token_type", vocabulary.types);
   out.SetStrings("tokenizer.ggml.merges", vocabulary.merges);
+  if (tokenizer.bos()) out.SetU32("tokenizer.ggml.bos_token_id", static_cast<uint32_t>(*tokenizer.bos()));
+  if (tokenizer.eos()) out.SetU32("tokenizer.ggml.eos_token_id", static_cast<uint32_t>(*tokenizer.eos()));
+  out.SetBool("tokenizer.ggml.add_bos_token", tokenizer.add_bos());
+  if (!tokenizer.chat_template().empty()) out.SetString("tokenizer.chat_template", tokenizer.chat_template());
   if (!fs::exists(folder / "tokenizer_config.json")) return;
   const Json file = ReadJsonFile(folder / "tokenizer_config.json");
   const JsonObject settings(file, (folder / "tokenizer_config.json").string());
-  for (const auto& [token, key] :
-       {std::pair("bos_token", "tokenizer.ggml.bos_token_id"), std::pair("eos_token", "tokenizer.ggml.eos_token_id"),
-        std::pair("unk_token", "tokenizer.ggml.unknown_token_id"),
-        std::pair("pad_token", "tokenizer.ggml.padding_token_id")})
+  for (const auto& [token, key] : {std::pair("unk_token", "tokenizer.ggml.unknown_token_id"),
+                                   std::pair("pad_token", "tokenizer.ggml.padding_token_id")})
     if (const auto found = std::ranges::find(vocabulary.tokens, TokenText(settings, token));
         found != vocabulary.tokens.end())
       out.SetU32(key, U32(static_cast<size_t>(found - vocabulary.tokens.begin())));
-  out.SetBool("tokenizer.ggml.add_bos_token", settings.BoolOr("add_bos_token", false));
 }
 
 }  // namespace
@@ -110,14 +111,15 @@ GgufMetadata MetadataFor(const ModelFiles& files, const ModelConfig& config) {
   if (files.gguf != nullptr) {
     out.Copy(*files.gguf);
     out.Remove("general.alignment");
+    // Of another file than the one to be written.
+    for (const GgufKey& key : files.gguf->keys())
+      if (key.name.starts_with("split.") || key.name.starts_with("quantize.imatrix.")) out.Remove(key.name);
     return out;
   }
+  RequireRunnable(config, files.path.string());
   SetArchitecture(config, out);
   out.SetString("general.name", files.path.filename().string());
-  if (!fs::exists(files.path / "tokenizer.json")) return out;
-  SetVocabulary(files.path, config, out);
-  const std::string chat_template = Tokenizer::FromTokenizerJson(files.path / "tokenizer.json").chat_template();
-  if (!chat_template.empty()) out.SetString("tokenizer.chat_template", chat_template);
+  if (fs::exists(files.path / "tokenizer.json")) SetVocabulary(files.path, config, out);
   return out;
 }
 

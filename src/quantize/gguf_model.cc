@@ -2,6 +2,7 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -57,6 +58,7 @@ class Writer {
                   options.quiet) {}
 
   void Write(const fs::path& path) {
+    RequireImportance();
     GgufMetadata metadata = MetadataFor(files_, plan_.config);
     metadata.SetU32("general.file_type", options_.type->number);
     metadata.SetU32("general.quantization_version", 2);
@@ -74,15 +76,25 @@ class Writer {
   }
 
   const Plan& plan() const { return plan_; }
-  std::vector<RoleError> errors() const { return errors_.Take(); }
+  std::vector<RoleError> errors() const { return errors_.ByRole(); }
 
  private:
+  void RequireImportance() const {
+    if (options_.importance == nullptr) return;
+    const auto known = [&](const TensorSpec& spec) { return options_.importance->contains(spec.gguf_name); };
+    if (std::ranges::none_of(plan_.tensors, known))
+      FailInput("{}: the importance matrix names none of its tensors; is it of another model?", files_.path.string());
+  }
+
   // Tensors of the source that the plan does not know, such as factors of rotary scaling.
   void CopyOthers(std::vector<GgufTensorToWrite>& tensors) const {
     if (files_.gguf == nullptr) return;
     for (const GgufTensor& tensor : files_.gguf->tensors()) {
       const auto same = [&](const TensorSpec& spec) { return spec.gguf_name == tensor.name; };
-      if (std::ranges::any_of(plan_.tensors, same) || tensor.format == nullptr) continue;
+      if (std::ranges::any_of(plan_.tensors, same)) continue;
+      if (tensor.format == nullptr)
+        FailInput("{}: tensor \"{}\" has type {}, which this version cannot copy", files_.path.string(), tensor.name,
+                  GgufTypeName(tensor.type));
       tensors.push_back({tensor.name, tensor.format->id, tensor.shape, [&tensor] { return tensor.bytes; }});
     }
   }
@@ -140,12 +152,13 @@ class Writer {
         format.encode_row(values.data(), out, values.size());
       format.decode_row(out, decoded.data(), decoded.size());
       errors[row] = CompareRows(values, decoded);
+      in_range = std::isfinite(errors[row].squares) && in_range;
     }
     if (!finite) Fail(ErrorKind::kNumeric, "{}: tensor \"{}\" holds NaN or infinity", files_.path.string(), spec.name);
     if (!in_range)
-      Fail(ErrorKind::kNumeric, "{}: tensor \"{}\": a scale is beyond f16 (65504); choose a dense type",
+      Fail(ErrorKind::kNumeric, "{}: tensor \"{}\": its values or scales are beyond f16 (65504); choose BF16 or F32",
            files_.path.string(), spec.name);
-    if (GgmlGrid::Has(format.id)) errors_.Add(spec.role, errors, spec.elements());
+    if (GgmlGrid::Has(format.id)) errors_.Add(spec.role, SumOf(errors), spec.elements());
     files_.DropPages();
     progress_.Advance(Millions(spec.elements()));
     return buffer_;

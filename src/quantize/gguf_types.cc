@@ -75,6 +75,7 @@ class Rules {
     if (Is("Q3_K_L")) return FormatId::kQ5_K;
     if ((Is("Q4_K_M") || Is("Q5_K_M")) && UseMoreBits(layer, layers)) return FormatId::kQ6_K;
     if (Is("Q4_K_S") && layer < 4) return FormatId::kQ5_K;
+    if (Is("IQ4_NL") && config_.heads / config_.kv_heads >= 4) return FormatId::kQ5_K;
     return type_.format;
   }
 
@@ -84,7 +85,7 @@ class Rules {
     if (Is("Q3_K_L")) return FormatId::kQ5_K;
     if ((Is("Q4_K_M") || Is("Q5_K_M")) && UseMoreBits(layer, layers)) return FormatId::kQ6_K;
     if (layer >= layers / 8) return type_.format;
-    if (Is("Q4_K_S")) return FormatId::kQ5_K;
+    if (Is("Q4_K_S") || (Is("IQ4_NL") && !importance_)) return FormatId::kQ5_K;
     if (importance_ && Is("Q4_0")) return FormatId::kQ4_1;
     return importance_ && Is("Q5_0") ? FormatId::kQ5_1 : type_.format;
   }

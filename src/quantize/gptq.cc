@@ -1,7 +1,5 @@
 #include "quantize/gptq.h"
 
-#include <cblas.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -12,6 +10,7 @@
 #include "base/half.h"
 #include "kernels/elementwise.h"
 #include "kernels/fit_codes.h"
+#include "ops/gemm.h"
 #include "quantize/ggml_grid.h"
 
 namespace qad {
@@ -27,6 +26,16 @@ std::vector<float> CostsOf(const Feedback& feedback) {
     costs[i] = 1 / (diagonal * diagonal);
   }
   return costs;
+}
+
+// Calls product(first, count) for pieces of rows, each one thread's: cut by shape, so that sums do not depend on the
+// number of threads.
+template <typename Product>
+void ForRowPieces(size_t rows, const Product& product) {
+  constexpr size_t kPiece = 64;
+#pragma omp parallel for schedule(dynamic)
+  for (int64_t first = 0; first < static_cast<int64_t>(rows); first += kPiece)
+    product(static_cast<size_t>(first), std::min(kPiece, rows - static_cast<size_t>(first)));
 }
 
 // The walk along the columns. `place(row, column, weights of the row)` returns what the weight there becomes.
@@ -52,10 +61,10 @@ double FeedBack(std::span<float> weights, size_t rows, const Feedback& feedback,
       }
     }
     if (end < cols)
-      cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, static_cast<blasint>(rows),
-                  static_cast<blasint>(cols - end), static_cast<blasint>(count), -1.0f, errors.data(),
-                  static_cast<blasint>(kLazyColumns), upper + begin * cols + end, static_cast<blasint>(cols), 1.0f,
-                  weights.data() + end, static_cast<blasint>(cols));
+      ForRowPieces(rows, [&](size_t first, size_t pieces) {
+        Gemm(false, false, pieces, cols - end, count, -1.0f, errors.data() + first * kLazyColumns, kLazyColumns,
+             upper + begin * cols + end, cols, 1.0f, weights.data() + first * cols + end, cols);
+      });
   }
   return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
@@ -111,7 +120,9 @@ class GroupPlacer {
  public:
   GroupPlacer(size_t rows, size_t cols, const GroupOptions& options, GroupCodes* out)
       : options_(options), group_(options.GroupOf(cols)), out_(*out) {
-    QAD_CHECK(cols % group_ == 0);
+    // Groups are fitted to weights that have taken up all errors before them: they begin with the columns that are kept
+    // back, or lie within.
+    QAD_CHECK(cols % group_ == 0 && (group_ == cols || kLazyColumns % group_ == 0));
     out_ = {.bits = options.bits, .rows = rows, .cols = cols, .group = group_};
     out_.codes.resize(rows * cols);
     out_.scales.resize(rows * out_.groups());
@@ -169,12 +180,28 @@ double SolveInOrder(std::span<float> weights, size_t rows, const Feedback& feedb
 
 }  // namespace
 
+namespace {
+
+// An estimate from some rows: it is only what changes are shown against.
+double SizeOf(std::span<const float> weights, size_t rows, const Feedback& feedback) {
+  constexpr size_t kSampledRows = 64;
+  const size_t count = std::min(rows, kSampledRows), cols = feedback.width;
+  std::vector<float> sample;
+  for (size_t i = 0; i < count; ++i) {
+    const auto row = weights.subspan(i * rows / count * cols, cols);
+    sample.insert(sample.end(), row.begin(), row.end());
+  }
+  return QuadraticForm(sample, count, cols, feedback.gram) * static_cast<double>(rows) / static_cast<double>(count);
+}
+
+}  // namespace
+
 SolveError SolveGroups(std::span<float> weights, size_t rows, const Feedback& feedback, const GroupOptions& options,
                        GroupCodes* out) {
   const size_t cols = feedback.width;
   GroupPlacer placer(rows, cols, options, out);
   SolveError error;
-  error.size = QuadraticForm(weights, rows, cols, feedback.gram);
+  error.size = SizeOf(weights, rows, feedback);
   if (feedback.order.empty()) {
     const std::vector<float> costs = CostsOf(feedback);
     error.change = FeedBack(weights, rows, feedback, [&](size_t row, size_t column, const float* w) {
@@ -211,7 +238,7 @@ SolveError SolveGgml(std::span<float> weights, size_t rows, const Feedback& feed
   const size_t cols = feedback.width, row_bytes = codec.RowBytes(cols);
   QAD_CHECK(feedback.order.empty() && codec.Divides(cols) && out.size() == rows * row_bytes);
   SolveError error;
-  error.size = QuadraticForm(weights, rows, cols, feedback.gram);
+  error.size = SizeOf(weights, rows, feedback);
   const std::vector<float> costs = CostsOf(feedback);
   std::vector<GgmlGrid> grids(rows, GgmlGrid(format));
   const size_t block = grids.front().block(), part = grids.front().part();
@@ -231,19 +258,15 @@ SolveError SolveGgml(std::span<float> weights, size_t rows, const Feedback& feed
 }
 
 double QuadraticForm(std::span<const float> matrix, size_t rows, size_t cols, std::span<const float> gram) {
-  constexpr size_t kRowsAtOnce = 256;
-  std::vector<float> product(std::min(rows, kRowsAtOnce) * cols);
-  double sum = 0;
-  for (size_t begin = 0; begin < rows; begin += kRowsAtOnce) {
-    const size_t count = std::min(kRowsAtOnce, rows - begin);
-    const float* part = matrix.data() + begin * cols;
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, static_cast<blasint>(count), static_cast<blasint>(cols),
-                static_cast<blasint>(cols), 1.0f, part, static_cast<blasint>(cols), gram.data(),
-                static_cast<blasint>(cols), 0.0f, product.data(), static_cast<blasint>(cols));
+  std::vector<double> sums(rows);
+  ForRowPieces(rows, [&](size_t first, size_t count) {
+    std::vector<float> product(count * cols);
+    const float* piece = matrix.data() + first * cols;
+    Gemm(false, false, count, cols, cols, 1.0f, piece, cols, gram.data(), cols, 0.0f, product.data(), cols);
     for (size_t row = 0; row < count; ++row)
-      sum += static_cast<double>(Dot(part + row * cols, product.data() + row * cols, cols));
-  }
-  return sum;
+      sums[first + row] = static_cast<double>(Dot(piece + row * cols, product.data() + row * cols, cols));
+  });
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
 }  // namespace qad

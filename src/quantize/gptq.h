@@ -18,14 +18,15 @@ namespace qad {
 // Whole-number codes in groups of inputs that share a scale (and a zero) of each output.
 struct GroupOptions {
   int bits = 4;           // 2, 3, 4 or 8
-  size_t group_size = 0;  // inputs; 0: a whole row
+  size_t group_size = 0;  // inputs, a divisor of 256; 0: a whole row
   bool symmetric = true;  // zero is the middle code
 
   int top() const { return (1 << bits) - 1; }
   size_t GroupOf(size_t width) const { return group_size == 0 ? width : group_size; }
 };
 
-// Changes of the outputs against the outputs, both squared and summed over calibration.
+// Changes of the outputs (damping included) and the outputs themselves (estimated), squared and summed over
+// calibration.
 struct SolveError {
   double change = 0, size = 0;
   double relative() const { return size > 0 ? change / size : 0; }

@@ -1,5 +1,7 @@
 #include "quantize/gptq.h"
 
+#include <omp.h>
+
 #include <numeric>
 
 #include "base/error.h"
@@ -12,29 +14,30 @@
 namespace qad {
 namespace {
 
-constexpr size_t kRows = 24, kCols = 128, kSamples = 400;
+constexpr size_t kRows = 24, kCols = 128, kSamplesPerInput = 3;
 
 // Inputs that are correlated and of very different sizes, as activations are.
 struct Problem {
+  size_t samples;
   std::vector<float> inputs, gram, weights;
 
-  explicit Problem(uint64_t seed, size_t cols = kCols) {
+  explicit Problem(uint64_t seed, size_t cols = kCols) : samples(kSamplesPerInput * cols) {
     Random random(seed);
     std::vector<float> sizes(cols);
     for (float& size : sizes) size = static_cast<float>(std::exp(random.Normal()));
-    for (size_t s = 0; s < kSamples; ++s) {
+    for (size_t s = 0; s < samples; ++s) {
       const double common = random.Normal();
       for (size_t i = 0; i < cols; ++i)
         inputs.push_back(sizes[i] * static_cast<float>(random.Normal() + (i % 3 == 0 ? 2 * common : 0)));
     }
-    gram = GramOf({inputs.data(), kSamples, cols});
+    gram = GramOf({inputs.data(), samples, cols});
     for (size_t i = 0; i < kRows * cols; ++i) weights.push_back(static_cast<float>(0.1 * random.Normal()));
   }
 
   // What the outputs change by, squared and summed, from the inputs themselves.
   double Change(const std::vector<float>& other, size_t cols = kCols) const {
     double sum = 0;
-    for (size_t s = 0; s < kSamples; ++s)
+    for (size_t s = 0; s < samples; ++s)
       for (size_t r = 0; r < kRows; ++r) {
         double y = 0;
         for (size_t i = 0; i < cols; ++i)
@@ -58,11 +61,11 @@ TEST(Hessian, GramIsTheSumOfProducts) {
   for (size_t i = 0; i < 20; ++i)
     for (size_t j = 0; j < 20; ++j) {
       double sum = 0;
-      for (size_t s = 0; s < kSamples; ++s)
+      for (size_t s = 0; s < problem.samples; ++s)
         sum += static_cast<double>(problem.inputs[s * 20 + i]) * static_cast<double>(problem.inputs[s * 20 + j]);
       EXPECT_NEAR(problem.gram[i * 20 + j], sum, 1e-4 * std::fabs(sum) + 0.02);
     }
-  const std::vector<double> squares = SumsOfSquares({problem.inputs.data(), kSamples, 20});
+  const std::vector<double> squares = SumsOfSquares({problem.inputs.data(), problem.samples, 20});
   for (size_t i = 0; i < 20; ++i) EXPECT_NEAR(squares[i], problem.gram[i * 20 + i], 1e-4 * squares[i]);
 }
 
@@ -95,6 +98,19 @@ TEST(Hessian, FactorIsOfTheInverse) {
   }
 }
 
+TEST(Hessian, FactorDoesNotDependOnThreads) {
+  const size_t n = 300;
+  const Problem problem(8, n);
+  omp_set_num_threads(1);
+  const Feedback one = MakeFeedback(GramOf({problem.inputs.data(), problem.samples, n}), n, 0.01, false, "test");
+  omp_set_num_threads(3);
+  const Feedback three = MakeFeedback(GramOf({problem.inputs.data(), problem.samples, n}), n, 0.01, false, "test");
+  EXPECT_EQ(omp_get_max_threads(), 3);
+  omp_set_num_threads(omp_get_num_procs());
+  EXPECT_EQ(one.gram, three.gram);
+  EXPECT_EQ(one.upper, three.upper);
+}
+
 TEST(Hessian, DeadInputsAndDegenerateMomentsAreDampedAndNaNRefused) {
   const size_t n = 16;
   std::vector<float> gram(n * n, 1.0f);  // rank one
@@ -114,27 +130,30 @@ struct Case {
   int bits;
   size_t group;
   bool symmetric, by_moment;
+  size_t cols = 128;  // more than errors are kept back for
 };
 
 // Codes stand for the weights that are left; feedback changes the outputs less than rounding alone; and what it reports
 // is what the damped moments say.
 TEST(Gptq, FeedbackBeatsRounding) {
   for (const Case& c : {Case{4, 32, true, false}, Case{4, 64, false, false}, Case{4, 0, true, true},
-                        Case{3, 32, false, true}, Case{2, 32, false, true}, Case{8, 128, true, false}}) {
-    const Problem problem(3);
+                        Case{3, 32, false, true}, Case{2, 32, false, true}, Case{8, 128, true, false},
+                        Case{4, 64, true, false, 640}, Case{4, 128, false, true, 640}, Case{4, 0, true, false, 576}}) {
+    const size_t cols = c.cols;
+    const Problem problem(3, cols);
     const GroupOptions options{.bits = c.bits, .group_size = c.group, .symmetric = c.symmetric};
-    std::vector<float> solved = problem.weights, rounded = problem.weights, moments(kCols);
-    for (size_t i = 0; i < kCols; ++i) moments[i] = problem.gram[i * kCols + i];
+    std::vector<float> solved = problem.weights, rounded = problem.weights, moments(cols);
+    for (size_t i = 0; i < cols; ++i) moments[i] = problem.gram[i * cols + i];
     GroupCodes codes, plain;
-    const Feedback feedback = MakeFeedback(problem.gram, kCols, 0.01, c.by_moment, "test");
+    const Feedback feedback = MakeFeedback(problem.gram, cols, 0.01, c.by_moment, "test");
     const SolveError error = SolveGroups(solved, kRows, feedback, options, &codes);
-    RoundGroups(rounded, kRows, kCols, moments, options, &plain);
+    RoundGroups(rounded, kRows, cols, moments, options, &plain);
     EXPECT_TRUE(AllClose(solved, Values(codes), 1e-6));
     EXPECT_TRUE(AllClose(rounded, Values(plain), 1e-6));
-    const double change = problem.Change(solved), without = problem.Change(rounded);
+    const double change = problem.Change(solved, cols), without = problem.Change(rounded, cols);
     EXPECT_LT(change, 0.85 * without) << c.bits << " " << c.group;
     EXPECT_GE(error.change, change * 0.99);  // damping counts too
-    EXPECT_LE(error.change, change * 1.6 + 1e-3);
+    EXPECT_LE(error.change, change * 2 + 1e-3);
     EXPECT_GT(error.size, 0);
     for (const uint8_t zero : codes.zeros) EXPECT_TRUE(!c.symmetric || zero == 1 << (c.bits - 1));
     for (const uint8_t code : codes.codes) EXPECT_LT(code, 1 << c.bits);
@@ -182,12 +201,11 @@ TEST(Awq, ScalesHelpWhereActivationsDiffer) {
   const GroupOptions options{.bits = 3, .group_size = 64, .symmetric = false};
   const Reader reader{problem.weights, kRows};
   const std::vector<float> factors = SearchScales({&reader, 1}, kCols, problem.gram, {}, options);
-  std::vector<float> moments(kCols), plain = problem.weights, scaled = problem.weights, divided = problem.gram;
-  DivideMoments(divided, factors);
+  std::vector<float> moments(kCols), plain = problem.weights, scaled = problem.weights;
   for (size_t i = 0; i < kCols; ++i) moments[i] = problem.gram[i * kCols + i];
   GroupCodes codes;
   RoundGroups(plain, kRows, kCols, moments, options, &codes);
-  for (size_t i = 0; i < kCols; ++i) moments[i] = divided[i * kCols + i];
+  for (size_t i = 0; i < kCols; ++i) moments[i] /= factors[i] * factors[i];
   ScaleColumns(scaled, factors);
   RoundGroups(scaled, kRows, kCols, moments, options, &codes);
   for (size_t r = 0; r < kRows; ++r)

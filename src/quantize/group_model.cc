@@ -1,15 +1,17 @@
 #include "quantize/group_model.h"
 
-#include <omp.h>
-
 #include <chrono>
 #include <cmath>
+#include <utility>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/hash.h"
 #include "base/interrupt.h"
 #include "base/process.h"
 #include "base/progress.h"
+#include "kernels/elementwise.h"
+#include "kernels/targets.h"
 #include "model/source.h"
 #include "model/weights.h"
 #include "quantize/artefact.h"
@@ -102,24 +104,20 @@ class Solver {
   void Run() {
     for (size_t layer = 0; layer < walk_.layers(); ++layer) {
       ThrowIfInterrupted();
-      walk_.Load(layer);
+      walk_.Load(layer, options_.method == GroupMethod::kAwqGptq);
       layer < store_.done() ? Replay(layer) : Solve(layer);
     }
   }
 
   const Plan& plan() const { return plan_; }
-  std::vector<RoleError> errors() const { return errors_.Take(); }
+  std::vector<RoleError> errors() const { return errors_.ByRole(); }
 
  private:
   const TensorSpec& Spec(Role role, size_t layer, bool bias = false) const {
     return *plan_.Find(role, static_cast<int>(layer), bias);
   }
 
-  static std::vector<float> MomentsOf(std::span<const float> gram, size_t width) {
-    std::vector<float> moments(width);
-    for (size_t i = 0; i < width; ++i) moments[i] = gram[i * width + i];
-    return moments;
-  }
+  using Moments = std::vector<float>;  // of each input
 
   void Solve(size_t layer) {
     for (const TensorSpec& spec : plan_.tensors)
@@ -128,12 +126,10 @@ class Solver {
     SolveError total;
     if (options_.method == GroupMethod::kAwq) {
       // Scaling leaves the block's outputs as they are; these are the next one's inputs, unquantized.
-      std::vector<std::vector<float>> grams = FindScales(layer, true);
-      for (const BlockWalk::Input input : BlockWalk::kInputs) {
-        const std::vector<float>& gram = grams[static_cast<size_t>(input)];
-        const auto width = static_cast<size_t>(std::sqrt(static_cast<double>(gram.size())));
-        for (const Role role : walk_.Readers(input)) packed.push_back(Round(Spec(role, layer), MomentsOf(gram, width)));
-      }
+      const std::vector<Moments> moments = FindScales(layer, true);
+      for (const BlockWalk::Input input : BlockWalk::kInputs)
+        for (const Role role : walk_.Readers(input))
+          packed.push_back(Round(Spec(role, layer), moments[static_cast<size_t>(input)]));
     } else {
       if (options_.method == GroupMethod::kAwqGptq) {
         (void)FindScales(layer, false);
@@ -152,14 +148,14 @@ class Solver {
   void SolveInput(size_t layer, BlockWalk::Input input, std::vector<Packed>& packed, SolveError& total) {
     ThrowIfInterrupted();
     const BlockInput rows = walk_.Compute(input);
-    std::vector<float> gram = GramOf(rows);
     const std::vector<Role> readers = walk_.Readers(input);
     if (!Feeds(options_.method)) {
-      for (const Role role : readers) packed.push_back(Round(Spec(role, layer), MomentsOf(gram, rows.width)));
+      const std::vector<double> sums = SumsOfSquares(rows);
+      for (const Role role : readers) packed.push_back(Round(Spec(role, layer), Moments(sums.begin(), sums.end())));
       return;
     }
     const std::string where = fmt::format("{}: \"{}\"", files_.path.string(), Spec(readers.front(), layer).name);
-    const Feedback feedback = MakeFeedback(std::move(gram), rows.width, options_.damping, options_.act_order, where);
+    const Feedback feedback = MakeFeedback(GramOf(rows), rows.width, options_.damping, options_.act_order, where);
     for (const Role role : readers) {
       const TensorSpec& spec = Spec(role, layer);
       const std::span<float> weights = walk_.Matrix(role);
@@ -173,7 +169,7 @@ class Solver {
     }
   }
 
-  Packed Round(const TensorSpec& spec, const std::vector<float>& moments) {
+  Packed Round(const TensorSpec& spec, const Moments& moments) {
     const std::span<float> weights = walk_.Matrix(spec.role);
     const std::vector<float> before(weights.begin(), weights.end());
     GroupCodes codes;
@@ -185,22 +181,24 @@ class Solver {
   // Scales the inputs of the block's operations where something before them can take the inverse, and returns the
   // second moments of the scaled inputs. `finish`: the walk goes on to the next block first, as if nothing had
   // happened.
-  std::vector<std::vector<float>> FindScales(size_t layer, bool finish) {
-    std::vector<std::vector<float>> grams, factors;
+  std::vector<Moments> FindScales(size_t layer, bool finish) {
+    std::vector<Moments> moments;
+    std::vector<std::vector<float>> factors;
     for (const BlockWalk::Input input : BlockWalk::kInputs) {
       ThrowIfInterrupted();
       const BlockInput rows = walk_.Compute(input);
-      std::vector<float>& gram = grams.emplace_back(GramOf(rows));
+      const std::vector<float> gram = GramOf(rows);
       std::vector<Reader> readers;
       for (const Role role : walk_.Readers(input)) readers.push_back({walk_.Matrix(role), Spec(role, layer).rows});
       factors.emplace_back(rows.width, 1.0f);
-      if (!CanFold(input)) continue;
-      factors.back() = SearchScales(readers, rows.width, gram, SharesOf(input), options_.groups);
-      DivideMoments(gram, factors.back());
+      if (CanFold(input)) factors.back() = SearchScales(readers, rows.width, gram, SharesOf(input), options_.groups);
+      Moments& of_scaled = moments.emplace_back(rows.width);
+      for (size_t i = 0; i < rows.width; ++i)
+        of_scaled[i] = gram[i * rows.width + i] / (factors.back()[i] * factors.back()[i]);
     }
     if (finish) walk_.Finish();
     for (const BlockWalk::Input input : BlockWalk::kInputs) Fold(input, factors[static_cast<size_t>(input)]);
-    return grams;
+    return moments;
   }
 
   // Between the two products of an MLP without a gate stands a function that no factor passes.
@@ -266,7 +264,10 @@ class Solver {
     for (size_t row = 0; row < spec.rows; ++row)
       errors[row] =
           CompareRows(std::span(before).subspan(row * spec.cols, spec.cols), after.subspan(row * spec.cols, spec.cols));
-    errors_.Add(spec.role, errors, spec.elements());
+    const RowError sum = SumOf(errors);
+    errors_.Add(spec.role, sum, spec.elements());
+    layer_errors_.push_back(
+        {{"tensor", spec.name}, {"squares", sum.squares}, {"norm", sum.norm}, {"largest", sum.largest}});
   }
 
   void Save(size_t layer, const std::vector<Packed>& packed, const SolveError& total) {
@@ -296,7 +297,9 @@ class Solver {
                            DType::kF32,
                            {static_cast<int64_t>(spec.cols)},
                            std::as_bytes(std::span<const float>(walk_.Vector(spec.role, spec.bias)))});
-    store_.Save(layer, std::move(tensors), {{"change", total.change}, {"size", total.size}});
+    store_.Save(
+        layer, std::move(tensors),
+        {{"change", total.change}, {"size", total.size}, {"errors", std::exchange(layer_errors_, Json::array())}});
   }
 
   // The weights that an earlier run came to.
@@ -310,7 +313,6 @@ class Solver {
         std::ranges::copy(ToFloats(file->At(spec.name)), values.begin());
         continue;
       }
-      const std::vector<float> before(values.begin(), values.end());
       const std::string base = BaseName(spec);
       const GroupedView view{.packing = options_.packing,
                              .bits = options_.groups.bits,
@@ -324,8 +326,11 @@ class Solver {
 #pragma omp parallel for schedule(static)
       for (int64_t row = 0; row < static_cast<int64_t>(spec.rows); ++row)
         view.DecodeRow(static_cast<size_t>(row), values.data() + static_cast<size_t>(row) * spec.cols);
-      AddErrors(spec, before, values);
     }
+    for (const Json& error : store_.Summary(layer)["errors"])
+      for (const TensorSpec& spec : plan_.tensors)
+        if (spec.name == error["tensor"])
+          errors_.Add(spec.role, {error["squares"], error["norm"], error["largest"]}, spec.elements());
     if (options_.method != GroupMethod::kAwq) walk_.Finish();
     progress_.Advance(1, fmt::format("layer {}: done before", layer));
   }
@@ -338,14 +343,25 @@ class Solver {
   BlockWalk walk_;
   Progress progress_;
   Errors errors_;
+  Json layer_errors_ = Json::array();
 };
 
+// Of all that the layers depend on.
 Json KeyOf(const ModelFiles& files, const Calibration& calibration, const GroupModelOptions& options) {
-  return {{"source", files.Hash()},
-          {"calibration", calibration.sha256},
-          {"samples", calibration.samples.size()},
-          {"tokens", calibration.tokens()},
-          {"quantization", QuantizationConfig(options)}};
+  std::vector<TokenId> texts;
+  for (const auto& sample : calibration.samples) {
+    texts.push_back(-static_cast<TokenId>(sample.size()));
+    texts.insert(texts.end(), sample.begin(), sample.end());
+  }
+  const Json key{{"made by", "qad quantize"},
+                 {"program", ProgramSha256()},
+                 {"target", CurrentTarget()},
+                 {"source", files.Hash()},
+                 {"texts", Sha256(std::as_bytes(std::span(texts)))},
+                 {"symmetric", options.groups.symmetric},
+                 {"quantization", QuantizationConfig(options)}};
+  files.DropPages();
+  return key;
 }
 
 // All layers, and what is outside of them.
@@ -369,13 +385,20 @@ void WriteWeights(const fs::path& path, const ModelFiles& files, const Plan& pla
            const TensorSource source = FindSource(files, plan.config, spec);
            const size_t bytes = GetFormat(format).RowBytes(spec.cols);
            buffer.resize(spec.rows * bytes);
-#pragma omp parallel for schedule(static)
+           bool finite = true;
+#pragma omp parallel for schedule(static) reduction(&& : finite)
            for (int64_t r = 0; r < static_cast<int64_t>(spec.rows); ++r) {
              const auto row = static_cast<size_t>(r);
              std::vector<float> values(spec.cols);
              source.ReadRow(row, values.data());
              GetFormat(format).encode_row(values.data(), buffer.data() + row * bytes, spec.cols);
+             GetFormat(format).decode_row(buffer.data() + row * bytes, values.data(), spec.cols);
+             finite = std::isfinite(SumOfSquares(values.data(), values.size())) && finite;
            }
+           if (!finite)
+             Fail(ErrorKind::kNumeric, "{}: tensor \"{}\" holds NaN, or values beyond f16", files.path.string(),
+                  spec.name);
+           files.DropPages();
            return std::span<const std::byte>(buffer);
          }});
   }

@@ -29,10 +29,11 @@ struct GroupModelOptions {
 };
 
 // Layer by layer: the block's inputs on the calibration texts are those that the quantized layers before it give (true
-// sequential: q, k and v before o, these before gate and up, and so on). Embeddings and the head stay dense. An
-// interrupted run goes on behind its last finished layer when it is started again with the same arguments.
-// Errors: kInput (group size or packing does not fit a matrix, with the sizes that do; source quantized already),
-// kUsage (as RequireReplaceable), kNumeric (as MakeFeedback, SolveGroups), kFailed, kInterrupted.
+// sequential: q, k and v before o, these before gate and up, and so on), of kAwq those of the unquantized ones.
+// Embeddings and the head stay dense. An interrupted run goes on behind its last finished layer when it is started
+// again with the same arguments. Errors: kInput (group size or packing does not fit a matrix; a family that is not
+// run; source quantized already), kUsage (as RequireReplaceable), kNumeric (as MakeFeedback, SolveGroups), kFailed,
+// kInterrupted.
 QuantizeReport QuantizeGroups(const std::filesystem::path& source, const std::filesystem::path& output,
                               const Calibration& calibration, const GroupModelOptions& options);
 

@@ -7,9 +7,11 @@
 #include <csignal>
 
 #include "base/error.h"
+#include "base/half.h"
 #include "base/random.h"
 #include "base/testing.h"
 #include "model/load.h"
+#include "model/source.h"
 #include "model/tiny_model.h"
 #include "model/weights.h"
 #include "quantize/gguf_model.h"
@@ -179,6 +181,105 @@ TEST_F(GroupModel, LayersOfAnotherRunAreRemovedAndForeignFoldersKept) {
   WriteFileAtomic(folder_ / "out.layers" / "mine.txt", "keep");
   EXPECT_THROW(LayerStore(output, {{"a", 1}}), Error);
   EXPECT_TRUE(fs::exists(folder_ / "out.layers" / "mine.txt"));
+}
+
+TEST_F(GroupModel, DamagedLayersAreMadeAgainAndSlashesDoNotMatter) {
+  const float value = 1;
+  const auto save = [&](LayerStore& store, size_t layer) {
+    store.Save(layer, {{"x", DType::kF32, {1}, std::as_bytes(std::span(&value, 1))}}, {{"change", 2}});
+  };
+  {
+    LayerStore store(folder_ / "out" / "", {{"a", 1}});
+    save(store, 0);
+    save(store, 1);
+  }
+  EXPECT_EQ(LayerStore(folder_ / "out", {{"a", 1}}).done(), 2u);
+  WriteFileAtomic(folder_ / "out.layers" / "layer-1.safetensors", "half");
+  EXPECT_EQ(LayerStore(folder_ / "out", {{"a", 1}}).done(), 1u);
+}
+
+// Tensors that do not fit each other or the configuration: an error with the tensor's name, nothing else.
+TEST_F(GroupModel, MalformedFoldersAreRefused) {
+  tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);
+  QuantizeGroups(folder_ / "model", folder_ / "out", calibration_, options_);
+  const std::string config = ReadTextFile(folder_ / "out" / "config.json");
+  const SafetensorsFile whole(folder_ / "out" / "model.safetensors");
+  const std::string module = "model.layers.0.self_attn.q_proj.";
+  const auto read = [&](const std::function<bool(TensorToWrite&)>& keep) {
+    std::vector<TensorToWrite> tensors;
+    for (const auto& [name, entry] : whole.tensors()) {
+      TensorToWrite tensor{name, entry.dtype, entry.shape, entry.bytes};
+      if (keep(tensor)) tensors.push_back(tensor);
+    }
+    fs::create_directories(folder_ / "bad");
+    WriteFileAtomic(folder_ / "bad" / "config.json", config);
+    WriteSafetensors(folder_ / "bad" / "model.safetensors", tensors);
+    const ModelFiles files = OpenModel(folder_ / "bad");
+    (void)Weights(PlanOf(files, WeightMode::kAsStored), files);
+  };
+  EXPECT_NO_THROW(read([](TensorToWrite&) { return true; }));
+  for (const char* part : {"qzeros", "scales"})
+    EXPECT_THROW(read([&](TensorToWrite& tensor) { return tensor.name != module + part; }), Error) << part;
+  for (const char* part : {"qweight", "qzeros", "scales", "g_idx"})
+    EXPECT_THROW(read([&](TensorToWrite& tensor) {
+                   if (tensor.name == module + part) tensor.shape.insert(tensor.shape.begin(), 1);
+                   return true;
+                 }),
+                 Error)
+        << part;
+  for (const char* part : {"qweight", "scales"})
+    EXPECT_THROW(read([&](TensorToWrite& tensor) {
+                   if (tensor.name == module + part)
+                     tensor.dtype = tensor.dtype == DType::kF16 ? DType::kBF16 : DType::kU32;
+                   return true;
+                 }),
+                 Error)
+        << part;
+  for (const int32_t group : {-1, 2, INT32_MAX}) {
+    std::vector<int32_t> indices(64, 0);
+    indices[17] = group;
+    EXPECT_THROW(read([&](TensorToWrite& tensor) {
+                   if (tensor.name == module + "g_idx") tensor.bytes = std::as_bytes(std::span(indices));
+                   return true;
+                 }),
+                 Error)
+        << group;
+  }
+}
+
+// Inputs in another order than their groups (desc_act without static groups) are read all the same.
+TEST_F(GroupModel, GroupsInAnyOrder) {
+  tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);
+  QuantizeGroups(folder_ / "model", folder_ / "out", calibration_, options_);
+  const SafetensorsFile whole(folder_ / "out" / "model.safetensors");
+  std::vector<int32_t> mixed(64);
+  for (int32_t i = 0; i < 64; ++i) mixed[static_cast<size_t>(i)] = i % 2;
+  std::vector<TensorToWrite> tensors;
+  for (const auto& [name, entry] : whole.tensors()) {
+    tensors.push_back({name, entry.dtype, entry.shape, entry.bytes});
+    if (name == "model.layers.0.self_attn.q_proj.g_idx") tensors.back().bytes = std::as_bytes(std::span(mixed));
+  }
+  fs::create_directories(folder_ / "mixed");
+  fs::copy(folder_ / "out" / "config.json", folder_ / "mixed" / "config.json");
+  WriteSafetensors(folder_ / "mixed" / "model.safetensors", tensors);
+  const ModelFiles files = OpenModel(folder_ / "mixed"), plain = OpenModel(folder_ / "out");
+  const Plan plan = PlanOf(files, WeightMode::kAsStored), other = PlanOf(plain, WeightMode::kAsStored);
+  EXPECT_EQ(plan.Find(Role::kQ, 0)->layout, Layout::kF32);
+  EXPECT_EQ(plan.Find(Role::kK, 0)->layout, Layout::kInt4Zero);
+  const TensorSource source = FindSource(files, plan.config, *plan.Find(Role::kQ, 0));
+  const Weights weights(plan, files);
+  std::vector<float> row(64), got(64);
+  for (size_t r = 0; r < 64; ++r) {
+    source.ReadRow(r, row.data());
+    DecodeRow(weights.Matrix(Role::kQ, 0), r, got.data());
+    EXPECT_EQ(got, row);
+    for (size_t i = 0; i < 64; ++i) {
+      const GroupedView& view = source.grouped;
+      const auto group = static_cast<size_t>(mixed[i]);
+      const int code = static_cast<int>(view.Code(r, i)) - static_cast<int>(view.Zero(r, group));
+      ASSERT_EQ(row[i], F16ToFloat(view.ScaleBits(r, group)) * static_cast<float>(code));
+    }
+  }
 }
 
 TEST_F(GroupModel, RefusesWhatDoesNotFit) {

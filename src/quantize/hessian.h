@@ -19,7 +19,7 @@ std::vector<double> SumsOfSquares(const BlockInput& input);
 // What error feedback needs, once for all operations that read the same input.
 struct Feedback {
   size_t width = 0;
-  std::vector<float> gram;  // H, as the inputs lie
+  std::vector<float> gram;  // H, as the inputs lie; of dead inputs the mean on the diagonal
   std::vector<float> upper;  // U with Uᵀ U = (H + λ I)⁻¹, in `order`, row-major (width, width), zero below the diagonal
   std::vector<size_t> order;  // the input that is rounded first, second …; empty: as they lie
   double damping = 0;         // λ as it was at last, in means of the diagonal

@@ -74,6 +74,7 @@ Importance ReadOld(const std::filesystem::path& path) {
 Importance MeasureImportance(const ModelFiles& files, std::span<const std::vector<TokenId>> samples, Context& context,
                              bool quiet) {
   const Plan plan = PlanOf(files, WeightMode::kF32);
+  RequireRunnable(plan.config, files.path.string());
   BlockWalk walk(files, plan, samples, context);
   Progress progress("measure importance", static_cast<double>(walk.layers()), "layers", quiet);
   Importance importance;

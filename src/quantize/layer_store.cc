@@ -6,7 +6,8 @@
 namespace qad {
 namespace fs = std::filesystem;
 
-LayerStore::LayerStore(const fs::path& output, const Json& key) : folder_(output.string() + ".layers") {
+LayerStore::LayerStore(const fs::path& output, const Json& key)
+    : folder_((output.has_filename() ? output : output.parent_path()).string() + ".layers") {
   const fs::path key_file = folder_ / "key.json";
   const std::string text = DumpJson(key);
   if (fs::exists(folder_)) {
@@ -18,10 +19,14 @@ LayerStore::LayerStore(const fs::path& output, const Json& key) : folder_(output
   MakeFolders(folder_);
   if (!fs::exists(key_file)) WriteFileAtomic(key_file, text);
   while (fs::exists(PathOf(done_))) {
-    const SafetensorsFile file(PathOf(done_));
-    const auto found = file.metadata().find("summary");
-    if (found == file.metadata().end()) break;
-    summaries_.push_back(ParseJson(found->second, PathOf(done_).string()));
+    try {  // a damaged layer is made again
+      const SafetensorsFile file(PathOf(done_));
+      const auto found = file.metadata().find("summary");
+      if (found == file.metadata().end()) break;
+      summaries_.push_back(ParseJson(found->second, PathOf(done_).string()));
+    } catch (const Error&) {
+      break;
+    }
     ++done_;
   }
 }

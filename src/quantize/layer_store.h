@@ -15,8 +15,8 @@ namespace qad {
 
 class LayerStore {
  public:
-  // In the folder "<output>.layers". What lies there is kept where its key is the same (source, texts, settings), else
-  // removed. Errors: kFailed; kUsage where the folder holds something else.
+  // In the folder "<output>.layers". What lies there is kept where its key is the same (program, source, texts,
+  // settings), else removed. Errors: kFailed; kUsage where the folder holds something else.
   LayerStore(const std::filesystem::path& output, const Json& key);
 
   // The first layer that is not there.

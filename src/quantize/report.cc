@@ -15,18 +15,26 @@ RowError CompareRows(std::span<const float> row, std::span<const float> decoded)
           Largest(distances.data(), row.size())};
 }
 
-void Errors::Add(Role role, const std::vector<RowError>& rows, size_t values) {
-  Sum& sum = sums_[role];
-  ++sum.error.tensors;
-  sum.error.values += values;
+RowError SumOf(std::span<const RowError> rows) {
+  RowError sum;
   for (const RowError& row : rows) {
     sum.squares += row.squares;
     sum.norm += row.norm;
-    sum.error.max_error = std::max(sum.error.max_error, static_cast<double>(row.largest));
+    sum.largest = std::max(sum.largest, row.largest);
   }
+  return sum;
 }
 
-std::vector<RoleError> Errors::Take() const {
+void Errors::Add(Role role, const RowError& tensor, size_t values) {
+  Sum& sum = sums_[role];
+  ++sum.error.tensors;
+  sum.error.values += values;
+  sum.squares += tensor.squares;
+  sum.norm += tensor.norm;
+  sum.error.max_error = std::max(sum.error.max_error, static_cast<double>(tensor.largest));
+}
+
+std::vector<RoleError> Errors::ByRole() const {
   std::vector<RoleError> out;
   for (const auto& [role, sum] : sums_) {
     out.push_back(sum.error);

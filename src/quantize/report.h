@@ -32,13 +32,14 @@ struct RowError {
   double squares = 0, norm = 0;
   float largest = 0;
 };
+RowError SumOf(std::span<const RowError> rows);
 RowError CompareRows(std::span<const float> row, std::span<const float> decoded);
 
 // Errors of many tensors, summed in the order of their rows whatever the number of threads.
 class Errors {
  public:
-  void Add(Role role, const std::vector<RowError>& rows, size_t values);
-  std::vector<RoleError> Take() const;
+  void Add(Role role, const RowError& tensor, size_t values);
+  std::vector<RoleError> ByRole() const;
 
  private:
   struct Sum {

@@ -74,7 +74,7 @@ class Writer {
   }
 
   const Plan& plan() const { return plan_; }
-  std::vector<RoleError> errors() const { return errors_.Take(); }
+  std::vector<RoleError> errors() const { return errors_.ByRole(); }
 
  private:
   void AddInt8(const TensorSpec& spec) {
@@ -120,7 +120,7 @@ class Writer {
       for (size_t i = 0; i < values.size(); ++i) decoded[i] = scales[row] * static_cast<float>(codes[i]);
       errors[row] = CompareRows(values, decoded);
     });
-    errors_.Add(spec.role, errors, spec.elements());
+    errors_.Add(spec.role, SumOf(errors), spec.elements());
     Finish(spec);
     return buffer_;
   }

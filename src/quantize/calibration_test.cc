@@ -1,0 +1,84 @@
+#include "quantize/calibration.h"
+
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/testing.h"
+#include "model/load.h"
+#include "model/tiny_model.h"
+
+namespace qad {
+namespace {
+
+namespace fs = std::filesystem;
+
+class CalibrationTexts : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::path(::testing::TempDir()) / ("calibration_test." + std::to_string(::getpid()));
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+    tiny::WriteGguf(folder_ / "model.gguf", FormatId::kQ8_0);
+    files_ = OpenModel(folder_ / "model.gguf");
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+  Calibration Read(const std::string& name, const std::string& text, const CalibrationOptions& options) const {
+    WriteFileAtomic(folder_ / name, text);
+    return ReadCalibration(folder_ / name, files_, options);
+  }
+  fs::path folder_;
+  ModelFiles files_;
+};
+
+std::string Letters(size_t count) {
+  std::string text;
+  for (size_t i = 0; i < count; ++i) text += static_cast<char>('A' + i * 7 % 26);
+  return text;
+}
+
+TEST_F(CalibrationTexts, TextIsCutInOrder) {
+  const std::string text = Letters(330);
+  const Calibration all = Read("text.txt", text, {.samples = 100, .length = 32});
+  const std::vector<TokenId> tokens = LoadTokenizer(files_).Encode(text);
+  ASSERT_EQ(tokens.size(), 330u);
+  EXPECT_EQ(all.samples.size(), 10u);  // the last 10 tokens are less than half a piece
+  EXPECT_EQ(all.tokens(), 320u);
+  EXPECT_EQ(all.samples[3], std::vector<TokenId>(tokens.begin() + 96, tokens.begin() + 128));
+  EXPECT_EQ(all.sha256.size(), 64u);
+  // Pieces are never longer than the model's 40 positions, one of them kept for BOS.
+  EXPECT_EQ(Read("text.txt", text, {.samples = 100, .length = 512}).samples.front().size(), 39u);
+}
+
+TEST_F(CalibrationTexts, TheSeedChoosesInTheOrderOfTheFile) {
+  const std::string text = Letters(1600);
+  const auto all = Read("text.txt", text, {.samples = 100, .length = 32}).samples;
+  ASSERT_EQ(all.size(), 50u);
+  const auto chosen = Read("text.txt", text, {.samples = 10, .length = 32, .seed = 1}).samples;
+  ASSERT_EQ(chosen.size(), 10u);
+  auto at = all.begin();
+  for (const auto& sample : chosen) {
+    at = std::find(at, all.end(), sample);
+    ASSERT_NE(at, all.end());
+    ++at;
+  }
+  EXPECT_EQ(Read("text.txt", text, {.samples = 10, .length = 32, .seed = 1}).samples, chosen);
+  EXPECT_NE(Read("text.txt", text, {.samples = 10, .length = 32, .seed = 2}).samples, chosen);
+}
+
+TEST_F(CalibrationTexts, DatasetsGiveOneSampleAnItem) {
+  std::string lines;
+  for (int i = 0; i < 5; ++i) lines += R"({"text": ")" + Letters(30 + static_cast<size_t>(i)) + "\"}\n";
+  const Calibration read = Read("data.jsonl", lines, {.samples = 100, .length = 32});
+  ASSERT_EQ(read.samples.size(), 5u);
+  EXPECT_EQ(read.samples[0].size(), 30u);
+  EXPECT_EQ(read.samples[4].size(), 32u);
+}
+
+TEST_F(CalibrationTexts, TooLittleIsRefused) {
+  EXPECT_THROW((void)Read("text.txt", Letters(30), {}), Error);
+  EXPECT_THROW((void)Read("text.txt", "", {}), Error);
+  EXPECT_THROW((void)Read("data.jsonl", "{\"text\"", {}), Error);
+}
+
+}  // namespace
+}  // namespace qad
