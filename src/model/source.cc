@@ -128,7 +128,8 @@ std::optional<GroupedView> FindGrouped(const ModelFiles& files, const TensorSpec
   view.scales = scales->bytes.data();
   // The label lies in some published files: symmetric zeros tell by themselves.
   if (gptq && quantization.symmetric) {
-    const unsigned middle = 1u << (view.bits - 1), offset = std::exchange(view.zero_offset, 0u), stored = view.Zero(0, 0);
+    const unsigned middle = 1u << (view.bits - 1), offset = std::exchange(view.zero_offset, 0u),
+                   stored = view.Zero(0, 0);
     view.zero_offset = stored == middle ? 0 : stored + 1 == middle ? 1 : offset;
   }
   if (gptq && group_of != nullptr) {
@@ -155,7 +156,10 @@ StoredAs StoredGrouped(const GroupedView& view) {
 TensorSource FromSafetensors(const ModelFiles& files, const ModelConfig& config, const TensorSpec& spec) {
   const std::string where = files.path.string();
   if (const std::optional<GroupedView> view = FindGrouped(files, spec))
-    return {.format = view->packing == Packing::kGptq ? FormatId::kGptq : FormatId::kAwq, .rows = spec.rows, .cols = spec.cols, .grouped = *view};
+    return {.format = view->packing == Packing::kGptq ? FormatId::kGptq : FormatId::kAwq,
+            .rows = spec.rows,
+            .cols = spec.cols,
+            .grouped = *view};
   const SafetensorsEntry* entry = FindEntry(files, spec.name);
   if (entry == nullptr) FailInput("{}: tensor \"{}\" is missing; is the model complete?", where, spec.name);
   const std::optional<FormatId> format = FormatOf(entry->dtype);
