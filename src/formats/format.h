@@ -43,7 +43,8 @@ struct Format {
   int gguf_type;        // GGML type number, or -1
   // Null: no format of rows (GPTQ, AWQ: formats/grouped.h).
   void (*decode_row)(const std::byte* row, float* out, size_t cols);
-  void (*encode_row)(const float* in, std::byte* row, size_t cols);  // null: only read (K-quants)
+  void (*encode_row)(const float* in, std::byte* row,
+                     size_t cols);  // null: no plain encoder (quantize/ggml_grid searches)
 
   bool Divides(size_t cols) const { return cols % static_cast<size_t>(block) == 0; }
   size_t RowBytes(size_t cols) const {

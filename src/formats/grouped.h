@@ -8,7 +8,7 @@
 //   AWQ   ("GEMM") qweight (inputs, outputs/8): nibble i of a word is output 8c + [0,2,4,6,1,3,5,7][i]; qzeros (groups,
 //         outputs/8) likewise; scales (groups, outputs) f16.
 //
-// Sources: GPTQModel and AutoAWQ, whose files testdata holds.
+// Sources: GPTQModel and AutoAWQ; scripts/interop --all reads files of the one and lets it read ours.
 #pragma once
 
 #include <cstddef>

@@ -19,7 +19,7 @@ struct StoredAs {
   uint8_t bits = 0;
   size_t group = 0;        // inputs that share a scale; 0: no format in groups
   bool in_order = true;    // groups lie one after another
-  bool symmetric = false;  // every zero is the middle code
+  bool symmetric = false;  // of 8 bits: every zero is the middle code
   size_t bytes = 0;
 
   StoredAs(FormatId id = FormatId::kF32) : format(id) {}  // NOLINT(google-explicit-constructor): most say no more

@@ -1,15 +1,11 @@
 #include "quantize/gguf_model.h"
 
-#include <omp.h>
-
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "base/interrupt.h"
-#include "base/process.h"
 #include "base/progress.h"
 #include "io/gguf_writer.h"
 #include "io/model_files.h"
@@ -179,20 +175,11 @@ class Writer {
 
 QuantizeReport QuantizeGguf(const fs::path& source, const fs::path& output, const GgufOptions& options) {
   RequireReplaceableFile(output, source);
-  const auto start = std::chrono::steady_clock::now();
-  omp_set_num_threads(options.threads > 0 ? options.threads : omp_get_num_procs());
-  (void)ResetPeakRss();
+  const ReportFrame frame(options.threads);
   const ModelFiles files = OpenModel(source);
   Writer writer(files, options);
   writer.Write(output);
-  QuantizeReport report;
-  report.output = output;
-  report.bytes = fs::file_size(output);
-  report.source_bytes = writer.plan().stored_bytes();
-  report.errors = writer.errors();
-  report.peak_rss_bytes = PeakRssBytes();
-  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return report;
+  return frame.Finish(output, fs::file_size(output), writer.plan().stored_bytes(), writer.errors());
 }
 
 }  // namespace qad

@@ -1,6 +1,5 @@
 #include "quantize/group_model.h"
 
-#include <chrono>
 #include <cmath>
 #include <utility>
 
@@ -8,7 +7,6 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/interrupt.h"
-#include "base/process.h"
 #include "base/progress.h"
 #include "kernels/elementwise.h"
 #include "kernels/targets.h"
@@ -410,35 +408,30 @@ void WriteWeights(const fs::path& path, const ModelFiles& files, const Plan& pla
 QuantizeReport QuantizeGroups(const fs::path& source, const fs::path& output, const Calibration& calibration,
                               const GroupModelOptions& options) {
   RequireReplaceable(output, source);
-  const auto start = std::chrono::steady_clock::now();
-  (void)ResetPeakRss();
+  const ReportFrame frame(options.threads);
   const ModelFiles files = OpenModel(source);
   RequireRunnable(ConfigOf(files), files.path.string());
   const Json quantization = QuantizationConfig(options);
   Json config = ArtefactConfig(files, quantization);
   config["torch_dtype"] = "float16";
-  RequireFits(PlanOf(files, WeightMode::kF32), options);
+  const Plan plan = PlanOf(files, WeightMode::kAsStored);
+  RequireFits(plan, options);
   LayerStore store(output, KeyOf(files, calibration, options));
-  QuantizeReport report;
+  std::vector<RoleError> errors;
   {
     Solver solver(files, calibration, options, store);
     solver.Run();
-    report.source_bytes = PlanOf(files, WeightMode::kAsStored).stored_bytes();
-    report.errors = solver.errors();
+    errors = solver.errors();
   }
   FolderSwap swap(output);
   WriteFileAtomic(swap.path() / "config.json", DumpJson(config));
   WriteFileAtomic(swap.path() / "quantize_config.json", DumpJson(quantization));
   WriteTokenizerFiles(files, swap.path());
-  const fs::path weights = swap.path() / "model.safetensors";
-  WriteWeights(weights, files, PlanOf(files, WeightMode::kF32), store);
-  report.bytes = fs::file_size(weights);
+  WriteWeights(swap.path() / "model.safetensors", files, plan, store);
+  const uint64_t bytes = fs::file_size(swap.path() / "model.safetensors");
   swap.Commit();
   store.Remove();
-  report.output = output;
-  report.peak_rss_bytes = PeakRssBytes();
-  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return report;
+  return frame.Finish(output, bytes, plan.stored_bytes(), std::move(errors));
 }
 
 }  // namespace qad

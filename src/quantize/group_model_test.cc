@@ -129,8 +129,7 @@ TEST_F(GroupModel, Conv1dMatricesAndBiases) {
   }
 }
 
-// A run that failed when its layers were done (the disk was full) goes on from them, to the same bytes; another
-// calibration begins anew.
+// A run that failed when its layers were done (the disk was full) goes on from them, to the same bytes.
 TEST_F(GroupModel, GoesOnBehindFinishedLayers) {
   tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);
   options_.threads = 1;  // the parent's threads do not exist in the child

@@ -23,8 +23,8 @@ Importance MeasureImportance(const ModelFiles& files, std::span<const std::vecto
 // zero; in the file and at the offset or tensor named.
 Importance ReadImportance(const std::filesystem::path& path);
 
-// The GGUF kind. `rows` is how many rows of inputs were averaged, `chunk` the longest sample, `dataset` what they came
-// from.
+// The GGUF kind. `rows` is how many rows of inputs were averaged, `chunk` the most tokens of a sample, `dataset` what
+// they came from.
 void WriteImportance(const std::filesystem::path& path, const Importance& importance, size_t rows, size_t chunk,
                      const std::string& dataset);
 

@@ -1,8 +1,11 @@
 #include "quantize/report.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <cmath>
 
+#include "base/process.h"
 #include "kernels/elementwise.h"
 
 namespace qad {
@@ -13,6 +16,21 @@ RowError CompareRows(std::span<const float> row, std::span<const float> decoded)
   for (size_t i = 0; i < row.size(); ++i) distances[i] = std::fabs(row[i] - decoded[i]);
   return {SumOfSquares(distances.data(), row.size()), SumOfSquares(row.data(), row.size()),
           Largest(distances.data(), row.size())};
+}
+
+ReportFrame::ReportFrame(int threads) : start_(std::chrono::steady_clock::now()) {
+  omp_set_num_threads(threads > 0 ? threads : omp_get_num_procs());
+  (void)ResetPeakRss();
+}
+
+QuantizeReport ReportFrame::Finish(const std::filesystem::path& output, uint64_t bytes, uint64_t source_bytes,
+                                   std::vector<RoleError> errors) const {
+  return {.output = output,
+          .seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(),
+          .bytes = bytes,
+          .source_bytes = source_bytes,
+          .peak_rss_bytes = PeakRssBytes(),
+          .errors = std::move(errors)};
 }
 
 RowError SumOf(std::span<const RowError> rows) {

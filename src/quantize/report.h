@@ -1,6 +1,7 @@
 // What quantizing a model came to.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -26,6 +27,17 @@ struct QuantizeReport {
   uint64_t source_bytes = 0;    // of the tensors it was made from
   uint64_t peak_rss_bytes = 0;  // during this call where the system can tell, else of the process so far
   std::vector<RoleError> errors;
+};
+
+// The frame around making an artefact: threads, time and peak memory from its construction on.
+class ReportFrame {
+ public:
+  explicit ReportFrame(int threads);  // 0: all cores
+  QuantizeReport Finish(const std::filesystem::path& output, uint64_t bytes, uint64_t source_bytes,
+                        std::vector<RoleError> errors) const;
+
+ private:
+  std::chrono::steady_clock::time_point start_;
 };
 
 struct RowError {

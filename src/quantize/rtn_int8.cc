@@ -1,9 +1,6 @@
 #include "quantize/rtn_int8.h"
 
-#include <omp.h>
-
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -11,7 +8,6 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/interrupt.h"
-#include "base/process.h"
 #include "base/progress.h"
 #include "model/source.h"
 #include "model/weights.h"
@@ -187,26 +183,17 @@ void RoundToInt8(std::span<const float> values, float scale, int8_t* codes) {
 
 QuantizeReport QuantizeInt8(const fs::path& source, const fs::path& output, const Int8Options& options) {
   RequireReplaceable(output, source);
-  const auto start = std::chrono::steady_clock::now();
-  omp_set_num_threads(options.threads > 0 ? options.threads : omp_get_num_procs());
-  (void)ResetPeakRss();
+  const ReportFrame frame(options.threads);
   const ModelFiles files = OpenModel(source);
   const Json config = ArtefactConfig(files, QuantizationConfig(options));
   FolderSwap swap(output);
   WriteFileAtomic(swap.path() / "config.json", DumpJson(config));
   WriteTokenizerFiles(files, swap.path());
   Writer writer(files, options);
-  const fs::path weights = swap.path() / "model.safetensors";
-  writer.Write(weights);
-  QuantizeReport report;
-  report.bytes = fs::file_size(weights);
+  writer.Write(swap.path() / "model.safetensors");
+  const uint64_t bytes = fs::file_size(swap.path() / "model.safetensors");
   swap.Commit();
-  report.output = output;
-  report.source_bytes = writer.plan().stored_bytes();
-  report.errors = writer.errors();
-  report.peak_rss_bytes = PeakRssBytes();
-  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return report;
+  return frame.Finish(output, bytes, writer.plan().stored_bytes(), writer.errors());
 }
 
 }  // namespace qad
