@@ -25,7 +25,7 @@ struct Options {
   CalibrationOptions chosen;
   GroupModelOptions groups;
   int group_size = 64;
-  bool asymmetric = false;
+  bool asymmetric = false, feedback = false;
 };
 
 // Methods that write codes in groups.
@@ -83,6 +83,22 @@ QuantizeReport QuantizeInGroups(Options& options, const std::filesystem::path& m
   return QuantizeGroups(model, options.output, calibration, groups);
 }
 
+QuantizeReport QuantizeToGguf(const Options& options, const std::filesystem::path& model, const GlobalFlags& flags) {
+  const std::optional<Importance> importance = FindImportance(options, model, flags);
+  if (options.feedback && options.calibration.empty())
+    Fail(ErrorKind::kUsage, "--error-feedback: --calibration must name texts");
+  std::optional<Calibration> texts;
+  if (options.feedback) texts = ReadCalibration(options.calibration, OpenModel(model), options.chosen);
+  return QuantizeGguf(model, options.output,
+                      {.type = FindGgufFileType(options.type),
+                       .importance = importance ? &*importance : nullptr,
+                       .feedback = {.calibration = texts ? &*texts : nullptr,
+                                    .damping = options.groups.damping,
+                                    .act_order = options.groups.act_order},
+                       .quiet = flags.json,
+                       .threads = flags.threads});
+}
+
 QuantizeReport Quantize(Options& options, const GlobalFlags& flags) {
   const std::filesystem::path model = ResolveModel(options.model);
   if (options.method == "int8") {
@@ -91,12 +107,7 @@ QuantizeReport Quantize(Options& options, const GlobalFlags& flags) {
     return QuantizeInt8(model, options.output, options.int8);
   }
   if (kGroupMethods.contains(options.method)) return QuantizeInGroups(options, model, flags);
-  const std::optional<Importance> importance = FindImportance(options, model, flags);
-  return QuantizeGguf(model, options.output,
-                      {.type = FindGgufFileType(options.type),
-                       .importance = importance ? &*importance : nullptr,
-                       .quiet = flags.json,
-                       .threads = flags.threads});
+  return QuantizeToGguf(options, model, flags);
 }
 
 void RunQuantize(Options options, const GlobalFlags& flags) {
@@ -138,6 +149,8 @@ std::function<void()> AddQuantizeCommand(CLI::App& app, const GlobalFlags& flags
   app.add_option("--calibration-length", options->chosen.length, "tokens of a sample at most")
       ->check(CLI::Range(16, 1 << 20))
       ->capture_default_str();
+  app.add_flag("--error-feedback", options->feedback,
+               "gguf: what rounding a weight leaves is taken up by those that follow (as gptq does); wants --calibration");
   app.add_option("--bits", options->groups.groups.bits, "groups: of a code")
       ->check(CLI::IsMember({2, 3, 4, 8}))
       ->capture_default_str();

@@ -80,6 +80,15 @@ size_t Calibration::tokens() const {
   return sum;
 }
 
+std::string Calibration::Hash() const {
+  std::vector<TokenId> all;
+  for (const auto& sample : samples) {
+    all.push_back(-static_cast<TokenId>(sample.size()));
+    all.insert(all.end(), sample.begin(), sample.end());
+  }
+  return Sha256(std::as_bytes(std::span(all)));
+}
+
 Calibration ReadCalibration(const std::filesystem::path& path, const ModelFiles& files,
                             const CalibrationOptions& options) {
   const Tokenizer tokenizer = LoadTokenizer(files);

@@ -23,6 +23,7 @@ struct Calibration {
   std::string source;  // the file's name
   std::string sha256;  // of the file
   size_t tokens() const;
+  std::string Hash() const;  // SHA-256 of the samples' tokens
 };
 
 // `path`: .jsonl is a dataset (text/dataset.h), anything else UTF-8 text. Samples are in the order of the file, none of

@@ -45,11 +45,13 @@ double Millions(size_t count) { return static_cast<double>(count) * 1e-6; }
 
 class Writer {
  public:
-  Writer(const ModelFiles& files, const GgufOptions& options)
+  Writer(const ModelFiles& files, const GgufOptions& options, const Plan& plan, std::span<const FormatId> formats,
+         const LayerStore* solved)
       : files_(files),
         options_(options),
-        plan_(PlanOf(files, WeightMode::kAsStored)),
-        formats_(AssignFormats(*options.type, plan_, options.importance != nullptr)),
+        plan_(plan),
+        formats_(formats),
+        solved_(solved),
         progress_(fmt::format("quantize to {}", options.type->name), Millions(plan_.parameters()), "M weights",
                   options.quiet) {}
 
@@ -58,8 +60,9 @@ class Writer {
     GgufMetadata metadata = MetadataFor(files_, plan_.config);
     metadata.SetU32("general.file_type", options_.type->number);
     metadata.SetU32("general.quantization_version", 2);
-    metadata.SetString(
-        kMadeBy, options_.importance != nullptr ? "scales searched, inputs weighted by importance" : "scales searched");
+    metadata.SetString(kMadeBy, solved_ != nullptr               ? "error feedback"
+                                : options_.importance != nullptr ? "scales searched, inputs weighted by importance"
+                                                                 : "scales searched");
     std::vector<GgufTensorToWrite> tensors;
     for (size_t i = 0; i < plan_.tensors.size(); ++i) {
       const TensorSpec& spec = plan_.tensors[i];
@@ -71,7 +74,6 @@ class Writer {
     WriteGguf(path, metadata, tensors);
   }
 
-  const Plan& plan() const { return plan_; }
   std::vector<RoleError> errors() const { return errors_.ByRole(); }
 
  private:
@@ -118,11 +120,22 @@ class Writer {
     return out;
   }
 
+  // Rows that were solved; null where the tensor was not.
+  const std::byte* SolvedRows(const TensorSpec& spec) {
+    if (solved_ == nullptr || spec.layer < 0) return nullptr;
+    const auto layer = static_cast<size_t>(spec.layer);
+    if (layer_ == nullptr || layer_number_ != layer) layer_ = solved_->Open(layer);
+    layer_number_ = layer;
+    const auto found = layer_->tensors().find(spec.name);
+    return found == layer_->tensors().end() ? nullptr : found->second.bytes.data();
+  }
+
   std::span<const std::byte> Make(size_t index) {
     ThrowIfInterrupted();
     const TensorSpec& spec = plan_.tensors[index];
     const Format& format = GetFormat(formats_[index]);
     const TensorSource source = FindSource(files_, plan_.config, spec);
+    const std::byte* solved = SolvedRows(spec);
     const std::vector<float> weights = WeightsOf(spec);
     // A permuted bias is many rows of one value.
     const size_t row_bytes = format.RowBytes(source.cols);
@@ -141,7 +154,9 @@ class Writer {
       if (!finite) continue;
       std::byte* out = buffer_.data() +
                        (interleaved && source.rows > 1 ? InterleavedRow(row, plan_.config.head_dim) : row) * row_bytes;
-      if (GgmlGrid::Has(format.id))
+      if (solved != nullptr)
+        std::copy_n(solved + row * row_bytes, row_bytes, out);
+      else if (GgmlGrid::Has(format.id))
         in_range =
             std::isfinite(EncodeGgmlRow(format.id, values.data(), weights.data(), values.size(), out)) && in_range;
       else
@@ -164,8 +179,11 @@ class Writer {
 
   const ModelFiles& files_;
   const GgufOptions& options_;
-  Plan plan_;
-  std::vector<FormatId> formats_;
+  const Plan& plan_;
+  std::span<const FormatId> formats_;
+  const LayerStore* solved_;                // null: nothing was solved
+  std::unique_ptr<SafetensorsFile> layer_;  // of solved_, the last that was asked for
+  size_t layer_number_ = 0;
   Progress progress_;
   std::vector<std::byte> buffer_;  // of the tensor being written
   Errors errors_;
@@ -177,9 +195,19 @@ QuantizeReport QuantizeGguf(const fs::path& source, const fs::path& output, cons
   RequireReplaceableFile(output, source);
   const ReportFrame frame(options.threads);
   const ModelFiles files = OpenModel(source);
-  Writer writer(files, options);
+  const Plan plan = PlanOf(files, WeightMode::kAsStored);
+  const std::vector<FormatId> formats = AssignFormats(*options.type, plan, options.importance != nullptr);
+  std::optional<LayerStore> store;
+  if (options.feedback.calibration != nullptr) {
+    RequireRunnable(plan.config, files.path.string());
+    store.emplace(output, GgufFeedbackKey(files, formats, options.feedback));
+    Context context(Numerics::kFast, options.threads);
+    SolveGguf(files, PlanOf(files, WeightMode::kF32), formats, options.feedback, context, *store, options.quiet);
+  }
+  Writer writer(files, options, plan, formats, store ? &*store : nullptr);
   writer.Write(output);
-  return frame.Finish(output, fs::file_size(output), writer.plan().stored_bytes(), writer.errors());
+  if (store) store->Remove();
+  return frame.Finish(output, fs::file_size(output), plan.stored_bytes(), writer.errors());
 }
 
 }  // namespace qad

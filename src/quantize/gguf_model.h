@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "quantize/gguf_solve.h"
 #include "quantize/gguf_types.h"
 #include "quantize/importance.h"
 #include "quantize/report.h"
@@ -11,15 +12,18 @@ namespace qad {
 
 struct GgufOptions {
   const GgufFileType* type = nullptr;
-  const Importance* importance = nullptr;  // null: all inputs alike
-  bool quiet = false;                      // no progress
-  int threads = 0;                         // 0: all cores
+  const Importance* importance = nullptr;  // of tensors that are rounded without feedback; null: all inputs alike
+  GgufFeedback feedback = {};
+  bool quiet = false;  // no progress
+  int threads = 0;     // 0: all cores
 };
 
 // Reads any model that the plan describes. Scales are searched (quantize/ggml_grid.h), with each input weighted by its
-// importance. The file carries a vocabulary where the source has one, and is replaced whole or not at all.
-// Errors: kInput (as FindSource, MetadataFor; an importance of another width), kUsage (`output` exists and is no GGUF
-// file of qad's), kNumeric (NaN or infinity among the weights; a scale beyond f16), kFailed, kInterrupted.
+// importance; with feedback, matrices of decoder blocks are solved by quantize/gguf_solve.h, and an interrupted run
+// goes on behind its last finished layer. The file carries a vocabulary where the source has one, and is replaced whole
+// or not at all. Errors: kInput (as FindSource, MetadataFor; an importance of another width; with feedback a family
+// that is not run), kUsage (`output` exists and is no GGUF file of qad's), kNumeric (NaN or infinity among the weights;
+// a scale beyond f16), kFailed, kInterrupted.
 QuantizeReport QuantizeGguf(const std::filesystem::path& source, const std::filesystem::path& output,
                             const GgufOptions& options);
 

@@ -38,9 +38,10 @@ void ForRowPieces(size_t rows, const Product& product) {
     product(static_cast<size_t>(first), std::min(kPiece, rows - static_cast<size_t>(first)));
 }
 
-// The walk along the columns. `place(row, column, weights of the row)` returns what the weight there becomes.
+// The walk along the columns. `place(row, column, weights of the row)` returns what the weight there becomes. Returns
+// each row's Σ e².
 template <typename Place>
-double FeedBack(std::span<float> weights, size_t rows, const Feedback& feedback, const Place& place) {
+std::vector<double> FeedBack(std::span<float> weights, size_t rows, const Feedback& feedback, const Place& place) {
   const size_t cols = feedback.width;
   const float* upper = feedback.upper.data();
   std::vector<float> errors(rows * kLazyColumns);
@@ -66,8 +67,10 @@ double FeedBack(std::span<float> weights, size_t rows, const Feedback& feedback,
              upper + begin * cols + end, cols, 1.0f, weights.data() + first * cols + end, cols);
       });
   }
-  return std::accumulate(sums.begin(), sums.end(), 0.0);
+  return sums;
 }
+
+double Total(std::span<const double> sums) { return std::accumulate(sums.begin(), sums.end(), 0.0); }
 
 // Runs are filled up to whole vectors with values that weigh nothing.
 struct Padded {
@@ -115,6 +118,10 @@ GroupFit FitGroup(const float* x, const float* w, size_t n, const GroupOptions& 
 
 namespace {
 
+[[noreturn]] void FailScale() {
+  Fail(ErrorKind::kNumeric, "a scale is beyond f16 (65504): the weights are out of range for this format");
+}
+
 // The codes of all rows as they are placed.
 class GroupPlacer {
  public:
@@ -148,8 +155,7 @@ class GroupPlacer {
 
   void RequireFinite() const {
     for (const uint16_t bits : out_.scales)
-      if (!std::isfinite(F16ToFloat(bits)))
-        Fail(ErrorKind::kNumeric, "a scale is beyond f16 (65504): the weights are out of range for this format");
+      if (!std::isfinite(F16ToFloat(bits))) FailScale();
   }
 
  private:
@@ -158,29 +164,41 @@ class GroupPlacer {
   GroupCodes& out_;
 };
 
+// Rows of weights in the feedback's order while `walk` has them.
+template <typename Walk>
+std::vector<double> InOrder(std::span<float> weights, size_t rows, const Feedback& feedback, const Walk& walk) {
+  const size_t cols = feedback.width;
+  const std::vector<size_t>& order = feedback.order;
+  std::vector<float> ordered(rows * cols);
+  for (size_t row = 0; row < rows; ++row)
+    for (size_t i = 0; i < cols; ++i) ordered[row * cols + i] = weights[row * cols + order[i]];
+  std::vector<double> changes = walk(ordered);
+  for (size_t row = 0; row < rows; ++row)
+    for (size_t i = 0; i < cols; ++i) weights[row * cols + order[i]] = ordered[row * cols + i];
+  return changes;
+}
+
+std::vector<float> MomentsOf(const Feedback& feedback) {
+  std::vector<float> moments(feedback.width);
+  for (size_t i = 0; i < moments.size(); ++i) moments[i] = feedback.gram[i * feedback.width + i];
+  return moments;
+}
+
 double SolveInOrder(std::span<float> weights, size_t rows, const Feedback& feedback, GroupPlacer& placer) {
   const size_t cols = feedback.width, group = placer.group();
-  const std::vector<size_t>& order = feedback.order;
-  std::vector<float> moments(cols), ordered(rows * cols);
-  for (size_t i = 0; i < cols; ++i) moments[i] = feedback.gram[i * cols + i];
+  const std::vector<float> moments = MomentsOf(feedback);
 #pragma omp parallel for schedule(static)
   for (int64_t r = 0; r < static_cast<int64_t>(rows); ++r) {
     const auto row = static_cast<size_t>(r);
     const float* w = weights.data() + row * cols;
     for (size_t i = 0; i < cols; i += group) placer.Start(row, i / group, w + i, moments.data() + i);
-    for (size_t i = 0; i < cols; ++i) ordered[row * cols + i] = w[order[i]];
   }
-  const double change = FeedBack(ordered, rows, feedback, [&](size_t row, size_t column, const float* w) {
-    return placer.Place(row, order[column], w[column]);
-  });
-  for (size_t row = 0; row < rows; ++row)
-    for (size_t i = 0; i < cols; ++i) weights[row * cols + order[i]] = ordered[row * cols + i];
-  return change;
+  return Total(InOrder(weights, rows, feedback, [&](std::span<float> ordered) {
+    return FeedBack(ordered, rows, feedback, [&](size_t row, size_t column, const float* w) {
+      return placer.Place(row, feedback.order[column], w[column]);
+    });
+  }));
 }
-
-}  // namespace
-
-namespace {
 
 // An estimate from some rows: it is only what changes are shown against.
 double SizeOf(std::span<const float> weights, size_t rows, const Feedback& feedback) {
@@ -204,10 +222,10 @@ SolveError SolveGroups(std::span<float> weights, size_t rows, const Feedback& fe
   error.size = SizeOf(weights, rows, feedback);
   if (feedback.order.empty()) {
     const std::vector<float> costs = CostsOf(feedback);
-    error.change = FeedBack(weights, rows, feedback, [&](size_t row, size_t column, const float* w) {
+    error.change = Total(FeedBack(weights, rows, feedback, [&](size_t row, size_t column, const float* w) {
       if (column % placer.group() == 0) placer.Start(row, column / placer.group(), w + column, costs.data() + column);
       return placer.Place(row, column, w[column]);
-    });
+    }));
   } else {
     error.change = SolveInOrder(weights, rows, feedback, placer);
   }
@@ -232,17 +250,17 @@ void RoundGroups(std::span<float> weights, size_t rows, size_t cols, std::span<c
   placer.RequireFinite();
 }
 
-SolveError SolveGgml(std::span<float> weights, size_t rows, const Feedback& feedback, FormatId format,
-                     std::span<std::byte> out) {
-  const Format& codec = GetFormat(format);
-  const size_t cols = feedback.width, row_bytes = codec.RowBytes(cols);
-  QAD_CHECK(feedback.order.empty() && codec.Divides(cols) && out.size() == rows * row_bytes);
-  SolveError error;
-  error.size = SizeOf(weights, rows, feedback);
+namespace {
+
+// Blocks of a GGUF type are begun when the walk comes to them, for weights that have taken up errors.
+std::vector<double> WalkBlocks(std::span<float> weights, size_t rows, const Feedback& feedback, const Format& codec,
+                               std::span<std::byte> out) {
+  const size_t row_bytes = codec.RowBytes(feedback.width), block_bytes = static_cast<size_t>(codec.block_bytes);
   const std::vector<float> costs = CostsOf(feedback);
-  std::vector<GgmlGrid> grids(rows, GgmlGrid(format));
+  std::vector<GgmlGrid> grids(rows, GgmlGrid(codec.id));
+  std::vector<uint8_t> beyond(rows);
   const size_t block = grids.front().block(), part = grids.front().part();
-  error.change = FeedBack(weights, rows, feedback, [&](size_t row, size_t column, const float* w) {
+  std::vector<double> changes = FeedBack(weights, rows, feedback, [&](size_t row, size_t column, const float* w) {
     GgmlGrid& grid = grids[row];
     const size_t inside = column % block;
     if (inside == 0)
@@ -250,10 +268,62 @@ SolveError SolveGgml(std::span<float> weights, size_t rows, const Feedback& feed
     else if (inside % part == 0)
       grid.StartPart(inside / part, w + column, costs.data() + column);
     const float placed = grid.Place(inside, w[column]);
-    if (inside + 1 == block)
-      grid.Write(out.data() + row * row_bytes + column / block * static_cast<size_t>(codec.block_bytes));
+    if (inside + 1 == block) {
+      if (!grid.finite()) beyond[row] = 1;
+      grid.Write(out.data() + row * row_bytes + column / block * block_bytes);
+    }
     return placed;
   });
+  if (std::ranges::find(beyond, 1) != beyond.end()) FailScale();
+  return changes;
+}
+
+// All blocks are begun before the walk, which comes to their columns in an order of its own.
+std::vector<double> WalkBlocksInOrder(std::span<float> weights, size_t rows, const Feedback& feedback,
+                                      const Format& codec, std::span<std::byte> out) {
+  const size_t cols = feedback.width, block_bytes = static_cast<size_t>(codec.block_bytes);
+  const std::vector<float> moments = MomentsOf(feedback);
+  const size_t block = static_cast<size_t>(codec.block), blocks = cols / block;
+  std::vector<GgmlGrid> grids(rows * blocks, GgmlGrid(codec.id));
+  bool finite = true;
+#pragma omp parallel for schedule(dynamic, 64) reduction(&& : finite)
+  for (int64_t i = 0; i < static_cast<int64_t>(grids.size()); ++i) {
+    const auto index = static_cast<size_t>(i);
+    grids[index].Start(weights.data() + index * block, moments.data() + index % blocks * block);
+    finite = grids[index].finite() && finite;
+  }
+  if (!finite) FailScale();
+  std::vector<double> changes = InOrder(weights, rows, feedback, [&](std::span<float> ordered) {
+    return FeedBack(ordered, rows, feedback, [&](size_t row, size_t column, const float* w) {
+      const size_t input = feedback.order[column];
+      return grids[row * blocks + input / block].Place(input % block, w[column]);
+    });
+  });
+  for (size_t i = 0; i < grids.size(); ++i) grids[i].Write(out.data() + i * block_bytes);
+  return changes;
+}
+
+}  // namespace
+
+SolveError SolveGgml(std::span<float> weights, size_t rows, const Feedback& feedback, FormatId format,
+                     std::span<std::byte> out, std::span<double> row_changes) {
+  constexpr size_t kRowsAtOnce = 512;  // whose blocks are in memory
+  const Format& codec = GetFormat(format);
+  const size_t cols = feedback.width, row_bytes = codec.RowBytes(cols);
+  QAD_CHECK(codec.Divides(cols) && out.size() == rows * row_bytes);
+  QAD_CHECK(row_changes.empty() || row_changes.size() == rows);
+  SolveError error;
+  error.size = SizeOf(weights, rows, feedback);
+  for (size_t first = 0; first < rows; first += kRowsAtOnce) {
+    const size_t count = std::min(kRowsAtOnce, rows - first);
+    const auto piece = weights.subspan(first * cols, count * cols);
+    const auto bytes = out.subspan(first * row_bytes, count * row_bytes);
+    const std::vector<double> changes = feedback.order.empty()
+                                            ? WalkBlocks(piece, count, feedback, codec, bytes)
+                                            : WalkBlocksInOrder(piece, count, feedback, codec, bytes);
+    error.change += Total(changes);
+    if (!row_changes.empty()) std::ranges::copy(changes, row_changes.begin() + static_cast<std::ptrdiff_t>(first));
+  }
   return error;
 }
 

@@ -48,9 +48,10 @@ SolveError SolveGroups(std::span<float> weights, size_t rows, const Feedback& fe
 void RoundGroups(std::span<float> weights, size_t rows, size_t cols, std::span<const float> importance,
                  const GroupOptions& options, GroupCodes* out);
 
-// Onto the blocks of a GGUF type: `out` is (rows, RowBytes). The feedback has no order of its own.
+// Onto the blocks of a GGUF type: `out` is (rows, RowBytes). Scales are chosen as SolveGroups chooses them.
+// `row_changes`, where it is not empty, takes each row's share of the change. Errors (kNumeric): a scale beyond f16.
 SolveError SolveGgml(std::span<float> weights, size_t rows, const Feedback& feedback, FormatId format,
-                     std::span<std::byte> out);
+                     std::span<std::byte> out, std::span<double> row_changes = {});
 
 // Σ over outputs of rowᵀ H row.
 double QuadraticForm(std::span<const float> matrix, size_t rows, size_t cols, std::span<const float> gram);

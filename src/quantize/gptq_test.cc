@@ -161,14 +161,19 @@ TEST(Gptq, FeedbackBeatsRounding) {
 }
 
 TEST(Gptq, OntoGgmlBlocks) {
-  for (const FormatId format : {FormatId::kQ4_0, FormatId::kQ4_K, FormatId::kQ3_K, FormatId::kIQ4_NL}) {
+  for (const auto& [format, by_moment] :
+       {std::pair{FormatId::kQ4_0, false}, std::pair{FormatId::kQ4_0, true}, std::pair{FormatId::kQ4_K, false},
+        std::pair{FormatId::kQ4_K, true}, std::pair{FormatId::kQ3_K, true}, std::pair{FormatId::kIQ4_NL, true}}) {
     const size_t cols = 512;
     const Problem problem(4, cols);
     const Format& codec = GetFormat(format);
     std::vector<float> solved = problem.weights, decoded(kRows * cols), moments(cols);
     std::vector<std::byte> bytes(kRows * codec.RowBytes(cols)), plain(bytes.size());
-    const Feedback feedback = MakeFeedback(problem.gram, cols, 0.05, false, "test");
-    SolveGgml(solved, kRows, feedback, format, bytes);
+    const Feedback feedback = MakeFeedback(problem.gram, cols, 0.05, by_moment, "test");
+    std::vector<double> changes(kRows);
+    const SolveError error = SolveGgml(solved, kRows, feedback, format, bytes, changes);
+    EXPECT_NEAR(error.change, std::accumulate(changes.begin(), changes.end(), 0.0), 1e-6 * error.change);
+    EXPECT_GE(error.change, 0.99 * problem.Change(solved, cols));
     for (size_t r = 0; r < kRows; ++r)
       codec.decode_row(bytes.data() + r * codec.RowBytes(cols), decoded.data() + r * cols, cols);
     EXPECT_TRUE(AllClose(solved, decoded, 1e-6, 1e-6)) << codec.name;

@@ -346,16 +346,11 @@ class Solver {
 
 // Of all that the layers depend on.
 Json KeyOf(const ModelFiles& files, const Calibration& calibration, const GroupModelOptions& options) {
-  std::vector<TokenId> texts;
-  for (const auto& sample : calibration.samples) {
-    texts.push_back(-static_cast<TokenId>(sample.size()));
-    texts.insert(texts.end(), sample.begin(), sample.end());
-  }
   const Json key{{"made by", "qad quantize"},
                  {"program", ProgramSha256()},
                  {"target", CurrentTarget()},
                  {"source", files.Hash()},
-                 {"texts", Sha256(std::as_bytes(std::span(texts)))},
+                 {"texts", calibration.Hash()},
                  {"symmetric", options.groups.symmetric},
                  {"quantization", QuantizationConfig(options)}};
   files.DropPages();

@@ -2,77 +2,27 @@
 
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <csignal>
 
 #include "base/error.h"
 #include "base/half.h"
-#include "base/random.h"
-#include "base/testing.h"
 #include "model/load.h"
 #include "model/source.h"
-#include "model/tiny_model.h"
-#include "model/weights.h"
-#include "quantize/gguf_model.h"
-#include "quantize/importance.h"
 #include "quantize/layer_store.h"
+#include "quantize/model_testing.h"
 
 namespace qad {
 namespace {
 
-namespace fs = std::filesystem;
-
-// Of kLlama without groups that divide: two heads of values for four of queries, all packings fit.
-constexpr const char* kWide =
-    R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 70,
-  "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
-  "max_position_embeddings": 64, "rms_norm_eps": 1e-05, "rope_theta": 10000.0, "tie_word_embeddings": true})";
-constexpr const char* kWideGpt2 = R"({"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "vocab_size": 50,
-  "n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 64, "n_inner": 128, "layer_norm_epsilon": 1e-05})";
-
-class GroupModel : public ::testing::Test {
+class GroupModel : public QuantizedModel {
  protected:
   void SetUp() override {
-    folder_ = fs::path(::testing::TempDir()) / ("group_model_test." + std::to_string(::getpid()));
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
+    QuantizedModel::SetUp();
     options_.quiet = true;
     options_.groups.group_size = 32;
-    Random random(11);
-    for (int s = 0; s < 12; ++s) {
-      std::vector<TokenId>& sample = calibration_.samples.emplace_back();
-      for (int t = 0; t < 20 + s; ++t) sample.push_back(static_cast<TokenId>(random.Below(50)));
-    }
-    calibration_.sha256 = "of the samples";
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  // Logits of all positions of the samples, in exact mode.
-  std::vector<float> Logits(const fs::path& path, WeightMode mode = WeightMode::kAsStored) const {
-    const ModelFiles files = OpenModel(path);
-    auto weights = std::make_shared<const Weights>(PlanOf(files, mode), files);
-    Transformer transformer(weights);
-    Context context(Numerics::kExact, 2);
-    std::vector<float> all;
-    for (const auto& sample : calibration_.samples) {
-      KvCache cache(transformer.config(), 1, sample.size(), FormatId::kF32);
-      std::vector<size_t> wanted(sample.size());
-      for (size_t i = 0; i < wanted.size(); ++i) wanted[i] = i;
-      std::vector<float> logits(sample.size() * transformer.config().vocab);
-      const Segment segment{.slot = 0, .start = 0, .tokens = sample};
-      transformer.Forward(context, {&segment, 1}, cache, wanted, logits.data());
-      all.insert(all.end(), logits.begin(), logits.end());
-    }
-    return all;
   }
 
-  double Distance(const fs::path& path) const {
-    return NormalizedMeanSquaredError(Logits(path), Logits(folder_ / "model"));
-  }
-
-  fs::path folder_;
-  Calibration calibration_;
   GroupModelOptions options_;
 };
 
@@ -292,76 +242,6 @@ TEST_F(GroupModel, RefusesWhatDoesNotFit) {
   QuantizeGroups(folder_ / "model", folder_ / "out", calibration_, options_);
   EXPECT_THROW(QuantizeGroups(folder_ / "out", folder_ / "again", calibration_, options_), Error);  // quantized already
   EXPECT_NO_THROW(QuantizeGroups(folder_ / "model", folder_ / "out", calibration_, options_));      // ours: replaced
-}
-
-// --- GGUF files from the same models.
-
-TEST_F(GroupModel, GgufOfEveryTypeIsReadAgain) {
-  tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);
-  Context context(Numerics::kExact, 2);
-  const Importance importance = MeasureImportance(OpenModel(folder_ / "model"), calibration_.samples, context, true);
-  for (const GgufFileType& type : GgufFileTypes())
-    for (const bool weighted : {false, true}) {
-      GgufOptions options{.type = &type, .importance = weighted ? &importance : nullptr, .quiet = true, .threads = 2};
-      const fs::path path = folder_ / "model.gguf";
-      QuantizeGguf(folder_ / "model", path, options);
-      const GgufFile file(path);
-      EXPECT_EQ(file.Int("general.file_type", 0, 100), type.number);
-      EXPECT_LT(Distance(path), GetFormat(type.format).block == 1 ? 1e-3 : 0.2) << type.name;
-      EXPECT_TRUE(AllClose(Logits(path), Logits(path, WeightMode::kF32), 2e-5, 2e-5)) << type.name;
-    }
-  // F32 loses nothing: the permutation of q and k is undone on reading.
-  QuantizeGguf(folder_ / "model", folder_ / "f32.gguf", {.type = FindGgufFileType("f32"), .quiet = true});
-  EXPECT_TRUE(AllClose(Logits(folder_ / "f32.gguf"), Logits(folder_ / "model"), 0));
-  // And from a GGUF to another.
-  QuantizeGguf(folder_ / "f32.gguf", folder_ / "again.gguf", {.type = FindGgufFileType("Q8_0"), .quiet = true});
-  QuantizeGguf(folder_ / "model", folder_ / "direct.gguf", {.type = FindGgufFileType("Q8_0"), .quiet = true});
-  EXPECT_EQ(Logits(folder_ / "again.gguf"), Logits(folder_ / "direct.gguf"));
-}
-
-TEST_F(GroupModel, GgufFilesOfOthersAreNotReplaced) {
-  tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);
-  tiny::WriteGguf(folder_ / "theirs.gguf", FormatId::kQ8_0);
-  const GgufOptions options{.type = FindGgufFileType("Q4_0"), .quiet = true};
-  EXPECT_THROW(QuantizeGguf(folder_ / "model", folder_ / "theirs.gguf", options), Error);
-  QuantizeGguf(folder_ / "model", folder_ / "ours.gguf", options);
-  EXPECT_NO_THROW(QuantizeGguf(folder_ / "model", folder_ / "ours.gguf", options));
-  EXPECT_THROW(QuantizeGguf(folder_ / "ours.gguf", folder_ / "ours.gguf", options), Error);
-}
-
-TEST_F(GroupModel, ImportanceGoesThroughFiles) {
-  tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);
-  Context context(Numerics::kExact, 2);
-  const Importance importance = MeasureImportance(OpenModel(folder_ / "model"), calibration_.samples, context, true);
-  ASSERT_EQ(importance.size(), 2u * 7u);
-  EXPECT_EQ(importance.at("blk.1.ffn_down.weight").size(), 128u);
-  EXPECT_EQ(importance.at("blk.0.attn_q.weight"), importance.at("blk.0.attn_k.weight"));
-  WriteImportance(folder_ / "imatrix.gguf", importance, 300, 32, "texts");
-  const Importance read = ReadImportance(folder_ / "imatrix.gguf");
-  ASSERT_EQ(read.size(), importance.size());
-  for (const auto& [name, values] : importance) EXPECT_TRUE(AllClose(read.at(name), values, 0, 1e-6)) << name;
-  // The older kind: entries of name, calls, sums.
-  std::string old;
-  const auto put = [&](auto value) { old.append(reinterpret_cast<const char*>(&value), sizeof(value)); };
-  put(int32_t{1});
-  put(int32_t{3});
-  old += "abc";
-  put(int32_t{4});
-  put(int32_t{2});
-  put(8.0f);
-  put(2.0f);
-  WriteFileAtomic(folder_ / "imatrix.dat", old);
-  EXPECT_EQ(ReadImportance(folder_ / "imatrix.dat").at("abc"), (std::vector<float>{2.0f, 0.5f}));
-  for (size_t cut = 0; cut < old.size(); ++cut) {
-    WriteFileAtomic(folder_ / "cut.dat", old.substr(0, cut));
-    EXPECT_THROW((void)ReadImportance(folder_ / "cut.dat"), Error) << cut;
-  }
-  // Of another model.
-  Importance wrong = importance;
-  wrong["blk.0.attn_q.weight"].pop_back();
-  const GgufOptions options{.type = FindGgufFileType("Q4_0"), .importance = &wrong, .quiet = true};
-  EXPECT_THROW(QuantizeGguf(folder_ / "model", folder_ / "out.gguf", options), Error);
-  EXPECT_FALSE(fs::exists(folder_ / "out.gguf"));
 }
 
 }  // namespace

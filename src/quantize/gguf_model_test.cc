@@ -1,0 +1,122 @@
+#include "quantize/gguf_model.h"
+
+#include "base/error.h"
+#include "base/files.h"
+#include "quantize/importance.h"
+#include "quantize/model_testing.h"
+
+namespace qad {
+namespace {
+
+class GgufModel : public QuantizedModel {};
+
+TEST_F(GgufModel, OfEveryTypeIsReadAgain) {
+  tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);
+  Context context(Numerics::kExact, 2);
+  const Importance importance = MeasureImportance(OpenModel(folder_ / "model"), calibration_.samples, context, true);
+  for (const GgufFileType& type : GgufFileTypes())
+    for (const bool weighted : {false, true}) {
+      GgufOptions options{.type = &type, .importance = weighted ? &importance : nullptr, .quiet = true, .threads = 2};
+      const fs::path path = folder_ / "model.gguf";
+      QuantizeGguf(folder_ / "model", path, options);
+      const GgufFile file(path);
+      EXPECT_EQ(file.Int("general.file_type", 0, 100), type.number);
+      EXPECT_LT(Distance(path), GetFormat(type.format).block == 1 ? 1e-3 : 0.2) << type.name;
+      EXPECT_TRUE(AllClose(Logits(path), Logits(path, WeightMode::kF32), 2e-5, 2e-5)) << type.name;
+    }
+  // F32 loses nothing: the permutation of q and k is undone on reading.
+  QuantizeGguf(folder_ / "model", folder_ / "f32.gguf", {.type = FindGgufFileType("f32"), .quiet = true});
+  EXPECT_TRUE(AllClose(Logits(folder_ / "f32.gguf"), Logits(folder_ / "model"), 0));
+  // And from a GGUF to another.
+  QuantizeGguf(folder_ / "f32.gguf", folder_ / "again.gguf", {.type = FindGgufFileType("Q8_0"), .quiet = true});
+  QuantizeGguf(folder_ / "model", folder_ / "direct.gguf", {.type = FindGgufFileType("Q8_0"), .quiet = true});
+  EXPECT_EQ(Logits(folder_ / "again.gguf"), Logits(folder_ / "direct.gguf"));
+}
+
+TEST_F(GgufModel, FeedbackBringsTheOutputsNearer) {
+  tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);
+  for (const char* type : {"Q4_0", "Q5_1"}) {
+    GgufOptions options{.type = FindGgufFileType(type), .quiet = true, .threads = 1};
+    QuantizeGguf(folder_ / "model", folder_ / "rounded.gguf", options);
+    options.feedback.calibration = &calibration_;
+    for (const bool act_order : {false, true}) {
+      options.feedback.act_order = act_order;
+      QuantizeGguf(folder_ / "model", folder_ / "solved.gguf", options);
+      EXPECT_EQ(fs::file_size(folder_ / "solved.gguf") / 64, fs::file_size(folder_ / "rounded.gguf") / 64);
+      EXPECT_LT(Distance(folder_ / "solved.gguf"), 0.8 * Distance(folder_ / "rounded.gguf")) << type;
+      EXPECT_FALSE(fs::exists(folder_ / "solved.gguf.layers"));
+    }
+    const std::string alone = ReadTextFile(folder_ / "solved.gguf");
+    options.threads = 2;
+    QuantizeGguf(folder_ / "model", folder_ / "solved.gguf", options);
+    EXPECT_TRUE(ReadTextFile(folder_ / "solved.gguf") == alone) << type;
+  }
+}
+
+// Layers that an earlier run has solved are taken over, to the same bytes.
+TEST_F(GgufModel, GoesOnBehindSolvedLayers) {
+  tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);
+  GgufOptions options{.type = FindGgufFileType("Q4_1"), .quiet = true, .threads = 2};
+  options.feedback.calibration = &calibration_;
+  QuantizeGguf(folder_ / "model", folder_ / "whole.gguf", options);
+  const ModelFiles files = OpenModel(folder_ / "model");
+  const Plan plan = PlanOf(files, WeightMode::kF32);
+  const std::vector<FormatId> formats = AssignFormats(*options.type, plan, false);
+  {
+    LayerStore store(folder_ / "out.gguf", GgufFeedbackKey(files, formats, options.feedback));
+    Context context(Numerics::kFast, 2);
+    SolveGguf(files, plan, formats, options.feedback, context, store, true);
+    EXPECT_EQ(store.done(), 2u);
+  }
+  fs::remove(folder_ / "out.gguf.layers" / "layer-1.safetensors");
+  QuantizeGguf(folder_ / "model", folder_ / "out.gguf", options);
+  EXPECT_TRUE(ReadTextFile(folder_ / "out.gguf") == ReadTextFile(folder_ / "whole.gguf"));
+}
+
+TEST_F(GgufModel, FilesOfOthersAreNotReplaced) {
+  tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);
+  tiny::WriteGguf(folder_ / "theirs.gguf", FormatId::kQ8_0);
+  const GgufOptions options{.type = FindGgufFileType("Q4_0"), .quiet = true};
+  EXPECT_THROW(QuantizeGguf(folder_ / "model", folder_ / "theirs.gguf", options), Error);
+  QuantizeGguf(folder_ / "model", folder_ / "ours.gguf", options);
+  EXPECT_NO_THROW(QuantizeGguf(folder_ / "model", folder_ / "ours.gguf", options));
+  EXPECT_THROW(QuantizeGguf(folder_ / "ours.gguf", folder_ / "ours.gguf", options), Error);
+}
+
+TEST_F(GgufModel, ImportanceGoesThroughFiles) {
+  tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);
+  Context context(Numerics::kExact, 2);
+  const Importance importance = MeasureImportance(OpenModel(folder_ / "model"), calibration_.samples, context, true);
+  ASSERT_EQ(importance.size(), 2u * 7u);
+  EXPECT_EQ(importance.at("blk.1.ffn_down.weight").size(), 128u);
+  EXPECT_EQ(importance.at("blk.0.attn_q.weight"), importance.at("blk.0.attn_k.weight"));
+  WriteImportance(folder_ / "imatrix.gguf", importance, 300, 32, "texts");
+  const Importance read = ReadImportance(folder_ / "imatrix.gguf");
+  ASSERT_EQ(read.size(), importance.size());
+  for (const auto& [name, values] : importance) EXPECT_TRUE(AllClose(read.at(name), values, 0, 1e-6)) << name;
+  // The older kind: entries of name, calls, sums.
+  std::string old;
+  const auto put = [&](auto value) { old.append(reinterpret_cast<const char*>(&value), sizeof(value)); };
+  put(int32_t{1});
+  put(int32_t{3});
+  old += "abc";
+  put(int32_t{4});
+  put(int32_t{2});
+  put(8.0f);
+  put(2.0f);
+  WriteFileAtomic(folder_ / "imatrix.dat", old);
+  EXPECT_EQ(ReadImportance(folder_ / "imatrix.dat").at("abc"), (std::vector<float>{2.0f, 0.5f}));
+  for (size_t cut = 0; cut < old.size(); ++cut) {
+    WriteFileAtomic(folder_ / "cut.dat", old.substr(0, cut));
+    EXPECT_THROW((void)ReadImportance(folder_ / "cut.dat"), Error) << cut;
+  }
+  // Of another model.
+  Importance wrong = importance;
+  wrong["blk.0.attn_q.weight"].pop_back();
+  const GgufOptions options{.type = FindGgufFileType("Q4_0"), .importance = &wrong, .quiet = true};
+  EXPECT_THROW(QuantizeGguf(folder_ / "model", folder_ / "out.gguf", options), Error);
+  EXPECT_FALSE(fs::exists(folder_ / "out.gguf"));
+}
+
+}  // namespace
+}  // namespace qad
