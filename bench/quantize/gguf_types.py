@@ -67,6 +67,16 @@ def base_folder(name):
     return folder
 
 
+def prepare(name, calibration):
+    """The base as a folder and as a GGUF in f32, and an importance matrix."""
+    base = base_folder(name)
+    f32, imatrix = FOLDER / f"{name}-f32.gguf", FOLDER / f"{name}.imatrix"
+    qad("quantize", base, "--method", "gguf", "--type", "F32", "--output", f32)
+    qad("quantize", base, "--method", "gguf", "--type", "Q8_0", "--output", FOLDER / "unused.gguf", "--calibration",
+        calibration, "--save-imatrix", imatrix)
+    return base, f32, imatrix
+
+
 def score(path, base, held_out):
     return qad("perplexity", path, "--reference", base, "--reference-format", "f32", "--file", held_out, "--protocol",
                "llama.cpp", "--exact")
@@ -81,12 +91,7 @@ def main():
     options = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     calibration, held_out = texts()
-    base = base_folder(options.base)
-    f32 = FOLDER / f"{options.base}-f32.gguf"
-    qad("quantize", base, "--method", "gguf", "--type", "F32", "--output", f32)
-    imatrix = FOLDER / f"{options.base}.imatrix"
-    qad("quantize", base, "--method", "gguf", "--type", "Q8_0", "--output", FOLDER / "unused.gguf", "--calibration",
-        calibration, "--save-imatrix", imatrix)
+    base, f32, imatrix = prepare(options.base, calibration)
     print(f"{options.base}, {platform.processor() or platform.machine()}, {options.threads} threads, "
           f"{datetime.date.today()}\n")
     print("| type | importance | bytes, ours | bytes, llama.cpp | seconds, ours | seconds, llama.cpp | KL, ours | "

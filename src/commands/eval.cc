@@ -44,6 +44,7 @@ void EvalCommand(const ExperimentOptions& options, const GlobalFlags& flags) {
 std::function<void()> AddEvalCommand(CLI::App& app, const GlobalFlags& flags) {
   auto options = std::make_shared<ExperimentOptions>();
   AddExperiment(app, *options);
+  AddAllowLeak(app, *options);
   app.add_option("--adapter-path", options->scope.adapter_path,
                  "adapter folder in place of the configuration's first one");
   return [options, &flags] { EvalCommand(*options, flags); };

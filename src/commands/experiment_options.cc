@@ -19,6 +19,11 @@ void AddExperiment(CLI::App& app, ExperimentOptions& options) {
       ->check(CLI::Range(1, 1 << 30));
 }
 
+void AddAllowLeak(CLI::App& app, ExperimentOptions& options) {
+  app.add_flag("--allow-leak", options.scope.allow_leak,
+               "quantize also where evaluation items stand word for word in the calibration texts");
+}
+
 fs::path ResultsRoot(const Config& config, bool allow_partial) {
   if (fs::exists(config.output / "results.json")) return config.output;
   const fs::path partial = config.output / "partial";

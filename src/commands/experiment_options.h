@@ -22,6 +22,9 @@ void AddConfig(CLI::App& app, std::filesystem::path& config);
 // --config, --max-train-samples, --max-eval-samples.
 void AddExperiment(CLI::App& app, ExperimentOptions& options);
 
+// --allow-leak.
+void AddAllowLeak(CLI::App& app, ExperimentOptions& options);
+
 // The folder of the full run's results, else with `allow_partial` that of the partial one's. Errors: kInput where there
 // are none, kUsage where only partial ones are there and not allowed.
 std::filesystem::path ResultsRoot(const Config& config, bool allow_partial);

@@ -1,4 +1,4 @@
-// qad quantize MODEL --method int8|gguf|gptq|awq|awq+gptq|rtn --output PATH.
+// qad quantize MODEL --method int8|gguf|gptq|awq|awq+gptq|rtn|auto --output PATH.
 #include <fmt/format.h>
 
 #include <map>
@@ -7,9 +7,12 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "base/yaml.h"
 #include "commands/command.h"
+#include "evaluate/kl_judge.h"
 #include "io/model_files.h"
 #include "ops/context.h"
+#include "quantize/auto_model.h"
 #include "quantize/calibration.h"
 #include "quantize/gguf_model.h"
 #include "quantize/group_model.h"
@@ -26,6 +29,8 @@ struct Options {
   GroupModelOptions groups;
   int group_size = 64;
   bool asymmetric = false, feedback = false;
+  std::string budget;
+  double max_kl = 0;
 };
 
 // Methods that write codes in groups.
@@ -110,9 +115,7 @@ QuantizeReport Quantize(Options& options, const GlobalFlags& flags) {
   return QuantizeToGguf(options, model, flags);
 }
 
-void RunQuantize(Options options, const GlobalFlags& flags) {
-  const QuantizeReport report = Quantize(options, flags);
-  if (flags.json) return PrintJson(ToJson(report, options.method));
+void PrintReport(const QuantizeReport& report) {
   fmt::print("{}\n  weights   {} (source {})\n  time      {}\n  peak RSS  {}\n\n  {:<20} {:>8} {:>14} {:>11} {:>11}\n",
              report.output.string(), FormatBytes(static_cast<double>(report.bytes)),
              FormatBytes(static_cast<double>(report.source_bytes)), FormatSeconds(report.seconds),
@@ -123,6 +126,62 @@ void RunQuantize(Options options, const GlobalFlags& flags) {
                error.nmse, error.max_error);
 }
 
+void PrintAuto(const AutoReport& report) {
+  PrintReport(report.artefact);
+  fmt::print("\n  KL divergence  {:.5f} nats on texts held out from calibration (estimated {:.5f})\n\n",
+             report.chosen.judged, report.chosen.estimated_kl);
+  std::map<std::string, size_t> matrices;
+  for (const auto& [name, format] : report.formats) ++matrices[format];
+  for (const auto& [format, count] : matrices) fmt::print("  {:<8} {} matrices\n", format, count);
+}
+
+AutoReport QuantizeAutomatically(const Options& options, const GlobalFlags& flags) {
+  const std::filesystem::path model = ResolveModel(options.model);
+  if (options.budget.empty() == (options.max_kl == 0))
+    Fail(ErrorKind::kUsage, "--method auto: give --budget, e.g. 90MB, or --max-kl, e.g. 0.05");
+  if (options.calibration.empty()) Fail(ErrorKind::kUsage, "--method auto: --calibration must name texts");
+  AutoOptions automatic{.limit = options.max_kl,
+                        .judge = nullptr,
+                        .damping = options.groups.damping,
+                        .quiet = flags.json,
+                        .threads = flags.threads};
+  if (!options.budget.empty()) {
+    const std::optional<uint64_t> budget = ParseBytes(options.budget);
+    if (!budget || *budget == 0)
+      Fail(ErrorKind::kUsage, "--budget {}: bytes are expected, e.g. 90MB or 85MiB", options.budget);
+    automatic.budget = *budget;
+  }
+  Calibration calibration = ReadCalibration(options.calibration, OpenModel(model), options.chosen);
+  KlJudge judge(model, HoldOut(calibration), flags.threads);
+  automatic.judge = [&judge](const std::filesystem::path& path) { return judge(path); };
+  return QuantizeAuto(model, options.output, calibration, automatic);
+}
+
+Json ToJson(const AutoReport& report) {
+  Json json = ToJson(report.artefact, "auto");
+  json["kl_divergence"] = report.chosen.judged;
+  json["estimated_kl_divergence"] = report.chosen.estimated_kl;
+  json["formats"] = Json::object();
+  for (const auto& [name, format] : report.formats) json["formats"][name] = format;
+  for (const AutoTrial& trial : report.trials)
+    json["trials"].push_back(
+        {{"bytes", trial.bytes}, {"estimated_kl_divergence", trial.estimated_kl}, {"kl_divergence", trial.judged}});
+  for (const Choice& point : report.front)
+    json["front"].push_back({{"bytes", point.bytes}, {"estimated_kl_divergence", point.cost}});
+  return json;
+}
+
+void RunQuantize(Options options, const GlobalFlags& flags) {
+  if (options.method == "auto") {
+    const AutoReport report = QuantizeAutomatically(options, flags);
+    if (flags.json) return PrintJson(ToJson(report));
+    return PrintAuto(report);
+  }
+  const QuantizeReport report = Quantize(options, flags);
+  if (flags.json) return PrintJson(ToJson(report, options.method));
+  PrintReport(report);
+}
+
 }  // namespace
 
 std::function<void()> AddQuantizeCommand(CLI::App& app, const GlobalFlags& flags) {
@@ -130,9 +189,9 @@ std::function<void()> AddQuantizeCommand(CLI::App& app, const GlobalFlags& flags
   app.add_option("model", options->model, "model: folder, .gguf file, hub id in the local cache, or name")->required();
   app.add_option("--method", options->method,
                  "int8: symmetric rounding to nearest; gguf: one of llama.cpp's file types; gptq, awq, awq+gptq, rtn: "
-                 "codes in groups")
+                 "codes in groups; auto: a GGUF file with the type that each matrix needs")
       ->required()
-      ->check(CLI::IsMember({"int8", "gguf", "gptq", "awq", "awq+gptq", "rtn"}));
+      ->check(CLI::IsMember({"int8", "gguf", "gptq", "awq", "awq+gptq", "rtn", "auto"}));
   app.add_option("--output", options->output, "folder to write; gguf: file")->required();
   std::vector<std::string> types;
   for (const GgufFileType& type : GgufFileTypes()) types.emplace_back(type.name);
@@ -149,8 +208,13 @@ std::function<void()> AddQuantizeCommand(CLI::App& app, const GlobalFlags& flags
   app.add_option("--calibration-length", options->chosen.length, "tokens of a sample at most")
       ->check(CLI::Range(16, 1 << 20))
       ->capture_default_str();
-  app.add_flag("--error-feedback", options->feedback,
-               "gguf: what rounding a weight leaves is taken up by those that follow (as gptq does); wants --calibration");
+  app.add_flag(
+      "--error-feedback", options->feedback,
+      "gguf: what rounding a weight leaves is taken up by those that follow (as gptq does); wants --calibration");
+  app.add_option("--budget", options->budget, "auto: bytes of the file at most, e.g. 90MB: the best that fits");
+  app.add_option("--max-kl", options->max_kl,
+                 "auto: KL divergence from the model at most, on texts held out from --calibration: the smallest file")
+      ->check(CLI::Range(1e-6, 100.0));
   app.add_option("--bits", options->groups.groups.bits, "groups: of a code")
       ->check(CLI::IsMember({2, 3, 4, 8}))
       ->capture_default_str();

@@ -56,6 +56,7 @@ void RunCommand(const Options& options, const GlobalFlags& flags) {
 std::function<void()> AddRunCommand(CLI::App& app, const GlobalFlags& flags) {
   auto options = std::make_shared<Options>();
   AddExperiment(app, *options);
+  AddAllowLeak(app, *options);
   app.add_flag("--dry-run", options->dry_run, "print stages, time, memory and disk to expect, and do nothing");
   app.add_flag("--resume", options->scope.resume,
                "refuse a checkpoint of another training, instead of starting afresh");

@@ -1,19 +1,13 @@
 #include "experiment/arms.h"
 
 #include <algorithm>
-#include <array>
 
 #include "base/error.h"
 #include "base/suggest.h"
+#include "experiment/weights.h"
 
 namespace qad {
 namespace {
-
-struct WeightsWord {
-  std::string_view word, weights;
-};
-constexpr std::array kWeights = {WeightsWord{"base", "bf16"}, WeightsWord{"int8", "int8"},
-                                 WeightsWord{"int8-per-tensor", "int8-per-tensor"}, WeightsWord{"gguf", "as-stored"}};
 
 std::vector<std::string> SplitTerms(std::string_view form) {
   std::vector<std::string> terms;
@@ -28,29 +22,24 @@ std::vector<std::string> SplitTerms(std::string_view form) {
   return terms;
 }
 
-std::string KnownFirst(const std::vector<AdapterConfig>& adapters) {
-  std::string known;
-  for (const WeightsWord& row : kWeights) known += fmt::format("{}{}", known.empty() ? "" : ", ", row.word);
-  for (const AdapterConfig& adapter : adapters) known += ", " + adapter.name;
-  return known;
-}
-
 // The first term names weights or an adapter. Returns an error, or "".
 std::string ReadFirst(const std::string& term, const std::vector<AdapterConfig>& adapters, ArmConfig& arm) {
-  if (const auto row = std::ranges::find(kWeights, term, &WeightsWord::word); row != kWeights.end()) {
-    arm.weights = row->weights;
-    return "";
+  arm.name = term;
+  if (const ParsedWeights parsed = ParseWeights(term); parsed.known) {
+    arm.weights = parsed.recipe.weights;
+    if (parsed.recipe.kind == WeightsRecipe::Kind::kGguf && parsed.error.empty()) arm.name = arm.weights;
+    return parsed.error;
   }
   if (const auto adapter = std::ranges::find(adapters, term, &AdapterConfig::name); adapter != adapters.end()) {
     arm.adapter = adapter->name;
     arm.weights = adapter->base;
     return "";
   }
-  std::vector<std::string> words;
-  for (const WeightsWord& row : kWeights) words.emplace_back(row.word);
+  std::vector<std::string> words = KnownWeights();
   for (const AdapterConfig& adapter : adapters) words.push_back(adapter.name);
-  return fmt::format("'{}' names no weights and no adapter; known here: {}{}", term, KnownFirst(adapters),
-                     Suggestion(term, words));
+  std::string known;
+  for (const std::string& word : words) known += (known.empty() ? "" : ", ") + word;
+  return fmt::format("'{}' names no weights and no adapter; known here: {}{}", term, known, Suggestion(term, words));
 }
 
 }  // namespace
@@ -59,7 +48,6 @@ ParsedArm ParseArm(std::string_view form, const std::vector<AdapterConfig>& adap
   ParsedArm parsed;
   const std::vector<std::string> terms = SplitTerms(form);
   parsed.error = ReadFirst(terms.front(), adapters, parsed.arm);
-  parsed.arm.name = terms.front();
   for (size_t i = 1; i < terms.size() && parsed.error.empty(); ++i) {
     if (parsed.arm.prompting != Prompting::kZeroShot)
       parsed.error = fmt::format("'{}': an arm has one way of prompting, few-shot or rag", form);

@@ -66,6 +66,7 @@ void Append(Results& all, const Results& more) {
   all.rows.insert(all.rows.end(), more.rows.begin(), more.rows.end());
   all.comparisons.insert(all.comparisons.end(), more.comparisons.begin(), more.comparisons.end());
   all.curves.insert(all.curves.end(), more.curves.begin(), more.curves.end());
+  all.fronts.insert(all.fronts.end(), more.fronts.begin(), more.fronts.end());
 }
 
 }  // namespace qad

@@ -25,7 +25,7 @@ class StageCache {
   std::filesystem::path folder_;
 };
 
-// Rows, curves, comparisons and arms of `more` behind those of `all`.
+// Rows, curves, fronts, comparisons and arms of `more` behind those of `all`.
 void Append(Results& all, const Results& more);
 
 }  // namespace qad

@@ -1,6 +1,7 @@
 #include "experiment/config.h"
 
 #include <algorithm>
+#include <array>
 #include <set>
 
 #include "base/error.h"
@@ -142,6 +143,25 @@ void ReadArms(YamlMap& root, Config& config) {
   }
 }
 
+void ReadQuantize(YamlMap map, const Config& config, QuantizeConfig& quantize) {
+  quantize.calibration = config.data.train;
+  YamlMap calibration(map.Node("calibration"), map.Name("calibration"), map.errors());
+  std::string from = "train";
+  calibration.String("from", from);
+  if (from == "model")
+    quantize.calibration.clear();
+  else if (from != "train")
+    calibration.Path("from", config.file.parent_path(), quantize.calibration);
+  calibration.Int("samples", 2, kMany, quantize.samples);
+  calibration.Int("length", 16, kMany, quantize.length);
+  map.Int("group_size", -1, 128, quantize.group_size);
+  constexpr std::array kGroupSizes = {-1, 32, 64, 128};
+  if (std::ranges::find(kGroupSizes, quantize.group_size) == kGroupSizes.end())
+    map.Wrong("group_size", "32, 64, 128, or -1 for whole rows");
+  map.Bool("act_order", quantize.act_order);
+  map.Bool("error_feedback", quantize.error_feedback);
+}
+
 void ReadPrompting(YamlMap map, Config& config) {
   YamlMap few(map.Node("few_shot"), "prompting.few_shot", map.errors());
   few.Int("examples", 1, 64, config.few_shot.examples);
@@ -241,6 +261,7 @@ Config LoadConfig(const fs::path& path) {
       ReadTrain(train_map, train);
     }
     ReadAdapters(YamlMap(root.Node("adapters"), "adapters", errors), config, lora, train, config.adapters);
+    ReadQuantize(YamlMap(root.Node("quantize"), "quantize", errors), config, config.quantize);
     ReadPrompting(YamlMap(root.Node("prompting"), "prompting", errors), config);
     ReadEval(YamlMap(root.Node("eval"), "eval", errors), config.eval);
     ReadArms(root, config);

@@ -43,9 +43,18 @@ enum class Prompting : uint8_t { kZeroShot, kFewShot, kRag };
 // weights × adapter × prompting, from a short form ("lora-grounded + rag").
 struct ArmConfig {
   std::string name;
-  std::string weights = "bf16";  // "bf16", "int8", "as-stored"
+  std::string weights = "bf16";  // experiment/weights.h: "bf16", "as-stored", "int8", "gptq-4" …
   std::string adapter;           // empty: none
   Prompting prompting = Prompting::kZeroShot;
+};
+
+// How weights of arms are quantized, where their word leaves it open.
+struct QuantizeConfig {
+  std::filesystem::path calibration;  // dataset or text; empty: texts that the model itself makes up
+  int samples = 64, length = 512;     // of calibration: at most so many, of so many tokens at most
+  int group_size = 64;                // −1: a whole row
+  bool act_order = true;
+  bool error_feedback = true;  // in GGUF files of a given type; else inputs are weighted by importance
 };
 
 struct FewShotOptions {
@@ -65,6 +74,7 @@ struct Config {
   DataConfig data;
   HardwareConfig hardware;
   std::vector<AdapterConfig> adapters;
+  QuantizeConfig quantize;
   std::vector<ArmConfig> arms;
   FewShotOptions few_shot;
   RetrieveOptions rag;

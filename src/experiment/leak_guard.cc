@@ -2,10 +2,49 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <optional>
+
+#include "base/error.h"
 #include "evaluate/leaks.h"
 #include "retrieve/chunker.h"
 
 namespace qad {
+
+namespace {
+
+bool Calibrates(const Config& config) {
+  const std::vector<WeightsRecipe> made = MadeWeights(config);
+  return std::ranges::any_of(made, [](const WeightsRecipe& recipe) { return recipe.calibrated(); });
+}
+
+// The texts that weights are calibrated with, where it is not the training set.
+std::optional<LeakCorpus> CalibrationCorpus(const Workspace& workspace) {
+  const Config& config = workspace.config;
+  const std::filesystem::path& path = config.quantize.calibration;
+  if (!Calibrates(config) || path.empty()) return std::nullopt;
+  if (path.extension() == ".jsonl") return LeakCorpusOf("calibration", LoadDataset(path));
+  return LeakCorpusOf("calibration", ChunkDocuments({path}, config.rag.chunk_tokens, CountWords));
+}
+
+}  // namespace
+
+void RequireCleanCalibration(const Workspace& workspace) {
+  const std::optional<LeakCorpus> corpus = CalibrationCorpus(workspace);
+  if (!corpus) return;
+  std::vector<Leak> leaks = FindLeaks(workspace.eval, {&*corpus, 1});
+  std::erase_if(leaks, [](const Leak& leak) { return leak.kind == LeakKind::kNear; });
+  if (leaks.empty()) return;
+  const std::string found = fmt::format(
+      "{} evaluation items stand word for word in the calibration texts, {}: e.g. item {} in {}", leaks.size(),
+      workspace.config.quantize.calibration.string(), leaks.front().item, leaks.front().other);
+  if (!workspace.scope.allow_leak)
+    Fail(ErrorKind::kUsage,
+         "{}; take them out, name other texts at quantize.calibration.from, or go on with --allow-leak and a warning "
+         "in the pack",
+         found);
+  if (!workspace.quiet) fmt::print(stderr, "! {}\n", found);
+}
 
 Json LeaksJson(const Workspace& workspace) {
   const DataConfig& data = workspace.config.data;
@@ -17,6 +56,8 @@ Json LeaksJson(const Workspace& workspace) {
     if (!documents->empty())
       corpora.push_back(
           LeakCorpusOf("documents", ChunkDocuments(*documents, workspace.config.rag.chunk_tokens, CountWords)));
+  if (workspace.config.quantize.calibration != data.train)
+    if (std::optional<LeakCorpus> corpus = CalibrationCorpus(workspace)) corpora.push_back(*std::move(corpus));
   Json leaks = Json::array();
   for (const Leak& leak : FindLeaks(workspace.eval, corpora))
     leaks.push_back({{"item", leak.item},

@@ -1,9 +1,15 @@
 // The stages that make quantized weights and the index.
-#include <set>
+#include <algorithm>
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "evaluate/kl_judge.h"
+#include "experiment/manifest.h"
 #include "experiment/stages.h"
+#include "quantize/auto_model.h"
+#include "quantize/calibration.h"
+#include "quantize/gguf_model.h"
+#include "quantize/importance.h"
 #include "quantize/rtn_int8.h"
 
 namespace qad {
@@ -11,43 +17,129 @@ namespace fs = std::filesystem;
 
 namespace {
 
-Stage QuantizeStage(Workspace& workspace, const std::string& weights) {
-  const fs::path output = workspace.config.output / weights;
-  Stage stage{.name = "quantize: " + weights,
-              .label = "write " + weights + " weights",
-              .inputs = {{"program", ProgramSha256()}, {"model", workspace.ModelHash()}},
-              .outputs = {output / "model.safetensors", output / "config.json"},
-              .run = {}};
-  stage.run = [&workspace, weights, output] {
-    workspace.models.Clear();
-    const QuantizeReport report = QuantizeInt8(workspace.model_path, output,
-                                               {.per_tensor = weights == "int8-per-tensor",
-                                                .embeddings = false,
-                                                .quiet = workspace.quiet,
-                                                .threads = workspace.context.threads});
-    Results results;
-    results.rows = {Measured(weights, kQuantizeSlice, "seconds", report.seconds),
-                    Measured(weights, kQuantizeSlice, "bytes", static_cast<double>(report.bytes)),
-                    Measured(weights, kQuantizeSlice, "peak_rss_bytes", static_cast<double>(report.peak_rss_bytes))};
-    for (const RoleError& error : report.errors)
-      results.rows.push_back(Measured(weights, kQuantizeSlice, fmt::format("nmse:{}", RoleName(error.role)), error.nmse,
-                                      static_cast<int64_t>(error.values)));
-    return results;
+CalibrationOptions CalibrationOf(const Config& config) {
+  return {.samples = static_cast<size_t>(config.quantize.samples),
+          .length = static_cast<size_t>(config.quantize.length),
+          .seed = config.seed,
+          .system_prompt = config.data.system_prompt};
+}
+
+Calibration Calibrate(const Workspace& workspace) {
+  const Config& config = workspace.config;
+  if (config.quantize.calibration.empty())
+    return GenerateCalibration(workspace.model_path, CalibrationOf(config), workspace.context.threads);
+  return ReadCalibration(config.quantize.calibration, OpenModel(workspace.model_path), CalibrationOf(config));
+}
+
+QuantizeReport MakeGroups(const Workspace& workspace, const WeightsRecipe& recipe, const fs::path& output) {
+  const QuantizeConfig& quantize = workspace.config.quantize;
+  GroupModelOptions options{.method = recipe.method,
+                            .packing = recipe.method == GroupMethod::kAwq ? Packing::kAwq : Packing::kGptq,
+                            .groups = {.bits = recipe.bits,
+                                       .group_size = static_cast<size_t>(std::max(quantize.group_size, 0)),
+                                       .symmetric = recipe.method != GroupMethod::kAwq},
+                            .act_order = quantize.act_order,
+                            .quiet = workspace.quiet,
+                            .threads = workspace.context.threads};
+  return QuantizeGroups(workspace.model_path, output, Calibrate(workspace), options);
+}
+
+QuantizeReport MakeGguf(Workspace& workspace, const WeightsRecipe& recipe, const fs::path& output) {
+  const Calibration calibration = Calibrate(workspace);
+  GgufOptions options{.type = recipe.type, .quiet = workspace.quiet, .threads = workspace.context.threads};
+  if (workspace.config.quantize.error_feedback) {
+    options.feedback = {.calibration = &calibration, .act_order = workspace.config.quantize.act_order};
+    return QuantizeGguf(workspace.model_path, output, options);
+  }
+  const Importance importance =
+      MeasureImportance(OpenModel(workspace.model_path), calibration.samples, workspace.context, workspace.quiet);
+  options.importance = &importance;
+  return QuantizeGguf(workspace.model_path, output, options);
+}
+
+// As many of its points as a picture shows, from the smallest file on.
+Front FrontOf(const std::string& weights, const AutoReport& report) {
+  constexpr size_t kPoints = 64;
+  Front front{.weights = weights, .bytes = {}, .kl = {}};
+  const size_t count = std::min(kPoints, report.front.size());
+  for (size_t i = 0; i < count; ++i) {
+    const Choice& point = report.front[i * (report.front.size() - 1) / std::max<size_t>(count - 1, 1)];
+    front.bytes.push_back(static_cast<double>(point.bytes));
+    front.kl.push_back(point.cost);
+  }
+  return front;
+}
+
+QuantizeReport MakeAuto(const Workspace& workspace, const WeightsRecipe& recipe, const fs::path& output,
+                        Results& results) {
+  Calibration calibration = Calibrate(workspace);
+  KlJudge judge(workspace.model_path, HoldOut(calibration), workspace.context.threads);
+  const AutoReport report = QuantizeAuto(workspace.model_path, output, calibration,
+                                         {.budget = recipe.budget,
+                                          .limit = recipe.max_kl,
+                                          .judge = [&judge](const fs::path& path) { return judge(path); },
+                                          .quiet = workspace.quiet,
+                                          .threads = workspace.context.threads});
+  results.rows.push_back(Measured(recipe.weights, kQuantizeSlice, "held_out_kl_divergence", report.chosen.judged));
+  results.rows.push_back(
+      Measured(recipe.weights, kQuantizeSlice, "estimated_kl_divergence", report.chosen.estimated_kl));
+  results.fronts.push_back(FrontOf(recipe.weights, report));
+  return report.artefact;
+}
+
+Results MakeWeights(Workspace& workspace, const WeightsRecipe& recipe, const fs::path& output) {
+  workspace.models.Clear();
+  Results results;
+  QuantizeReport report;
+  if (recipe.kind == WeightsRecipe::Kind::kInt8)
+    report = QuantizeInt8(workspace.model_path, output,
+                          {.per_tensor = recipe.per_tensor,
+                           .embeddings = false,
+                           .quiet = workspace.quiet,
+                           .threads = workspace.context.threads});
+  else if (recipe.kind == WeightsRecipe::Kind::kGroups)
+    report = MakeGroups(workspace, recipe, output);
+  else if (recipe.kind == WeightsRecipe::Kind::kGguf)
+    report = MakeGguf(workspace, recipe, output);
+  else
+    report = MakeAuto(workspace, recipe, output, results);
+  const auto add = [&](const std::string& metric, double value, int64_t n = 1) {
+    results.rows.push_back(Measured(recipe.weights, kQuantizeSlice, metric, value, n));
   };
+  add("seconds", report.seconds);
+  add("bytes", static_cast<double>(report.bytes));
+  add("peak_rss_bytes", static_cast<double>(report.peak_rss_bytes));
+  for (const RoleError& error : report.errors)
+    add(fmt::format("nmse:{}", RoleName(error.role)), error.nmse, static_cast<int64_t>(error.values));
+  return results;
+}
+
+Stage QuantizeStage(Workspace& workspace, const WeightsRecipe& recipe) {
+  const fs::path output = workspace.config.output / recipe.Output();
+  Stage stage{.name = "quantize: " + recipe.weights,
+              .label = "make " + recipe.weights + " weights",
+              .inputs = {{"program", ProgramSha256()}, {"model", workspace.ModelHash()}},
+              .outputs = {},
+              .run = {},
+              .of_every_run = true};
+  if (recipe.calibrated()) {
+    const Config& config = workspace.config;
+    const fs::path& texts = config.quantize.calibration;
+    stage.inputs["quantize"] = QuantizeSettings(config.quantize);
+    stage.inputs["texts"] = texts.empty() ? "of the model" : Sha256File(texts);
+    stage.inputs["seed"] = config.seed;
+    stage.inputs["system_prompt"] = config.data.system_prompt;
+  }
+  for (const fs::path& file : recipe.Files()) stage.outputs.push_back(workspace.config.output / file);
+  stage.run = [&workspace, recipe, output] { return MakeWeights(workspace, recipe, output); };
   return stage;
 }
 
 }  // namespace
 
 std::vector<Stage> QuantizeStages(Workspace& workspace) {
-  std::set<std::string> wanted;
-  for (const ArmConfig& arm : workspace.config.arms) {
-    // Beside int8 per channel its per-tensor form is measured, to show what the finer scales are worth.
-    if (arm.weights == "int8") wanted.insert({"int8", "int8-per-tensor"});
-    if (arm.weights == "int8-per-tensor") wanted.insert("int8-per-tensor");
-  }
   std::vector<Stage> stages;
-  for (const std::string& weights : wanted) stages.push_back(QuantizeStage(workspace, weights));
+  for (const WeightsRecipe& recipe : MadeWeights(workspace.config)) stages.push_back(QuantizeStage(workspace, recipe));
   return stages;
 }
 

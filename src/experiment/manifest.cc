@@ -117,6 +117,15 @@ Json AdapterSettings(const AdapterConfig& a) {
           {"exact", a.train.exact}};
 }
 
+Json QuantizeSettings(const QuantizeConfig& quantize) {
+  return {{"calibration", quantize.calibration.filename().string()},
+          {"samples", quantize.samples},
+          {"length", quantize.length},
+          {"group_size", quantize.group_size},
+          {"act_order", quantize.act_order},
+          {"error_feedback", quantize.error_feedback}};
+}
+
 Json SettingsJson(const Config& config) {
   Json arms = Json::array(), adapters = Json::array();
   for (const ArmConfig& arm : config.arms) arms.push_back(arm.name);
@@ -140,6 +149,7 @@ Json SettingsJson(const Config& config) {
         {"repetitions", config.eval.repetitions},
         {"confidence", config.eval.confidence},
         {"bootstrap", config.eval.bootstrap}}},
+      {"quantize", QuantizeSettings(config.quantize)},
       {"max_length", config.data.max_length}};
 }
 

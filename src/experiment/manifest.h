@@ -10,6 +10,7 @@ Json MakeManifest(Workspace& workspace);
 // The checked configuration, as the report shows it.
 Json SettingsJson(const Config& config);
 // All that decides how an adapter is trained, besides its data and base.
+Json QuantizeSettings(const QuantizeConfig& quantize);
 Json AdapterSettings(const AdapterConfig& adapter);
 
 }  // namespace qad

@@ -64,7 +64,7 @@ Json PlanRun(Workspace& workspace) {
   Json stages = Json::array();
   double total = 0;
   const auto add = [&](const Stage& stage, double seconds) {
-    const bool done = workspace.cache.Find(stage.name, stage.inputs).has_value();
+    const bool done = FindStage(workspace, stage).has_value();
     if (!done) total += seconds;
     stages.push_back({{"stage", stage.label}, {"seconds", done ? 0 : seconds}, {"done", done}});
   };

@@ -22,7 +22,7 @@ namespace {
 // Says what happens, does it, says how long it took.
 void RunAndAppend(Workspace& workspace, const Stage& stage, Results& all) {
   ThrowIfInterrupted();
-  const bool cached = workspace.cache.Find(stage.name, stage.inputs).has_value();
+  const bool cached = FindStage(workspace, stage).has_value();
   if (!workspace.quiet)
     fmt::print(stderr, "{} {}\n", cached ? "=" : ">", stage.label + (cached ? " (done before)" : ""));
   const auto start = std::chrono::steady_clock::now();
@@ -128,6 +128,7 @@ Results TrainAdapters(Workspace& workspace) {
 
 Results EvaluateArms(Workspace& workspace) {
   RequireWritable(workspace.root);
+  RequireCleanCalibration(workspace);
   Results results;
   results.partial = workspace.scope.partial();
   results.manifest = MakeManifest(workspace);
@@ -162,6 +163,7 @@ Results EvaluateArms(Workspace& workspace) {
 
 Decision RunAll(Workspace& workspace) {
   MakeFolders(workspace.root);
+  RequireCleanCalibration(workspace);
   if (!fs::exists(workspace.root / "memory_math.json")) MakeMemory(workspace, nullptr);
   TrainAdapters(workspace);
   const Results results = EvaluateArms(workspace);

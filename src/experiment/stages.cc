@@ -31,8 +31,20 @@ std::string AskCommand(const Workspace& workspace, const ArmConfig& arm) {
 
 }  // namespace
 
+namespace {
+
+StageCache CacheOf(const Workspace& workspace, const Stage& stage) {
+  return stage.of_every_run ? StageCache(workspace.config.output / "cache") : workspace.cache;
+}
+
+}  // namespace
+
+std::optional<Results> FindStage(const Workspace& workspace, const Stage& stage) {
+  return CacheOf(workspace, stage).Find(stage.name, stage.inputs);
+}
+
 Results RunStage(const Workspace& workspace, const Stage& stage) {
-  return workspace.cache.Get(stage.name, stage.inputs, stage.outputs, stage.run);
+  return CacheOf(workspace, stage).Get(stage.name, stage.inputs, stage.outputs, stage.run);
 }
 
 Json ArmInputs(const Workspace& workspace, const ArmConfig& arm) {

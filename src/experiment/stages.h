@@ -18,12 +18,15 @@ struct Stage {
   Json inputs;
   std::vector<std::filesystem::path> outputs;  // files it writes
   std::function<Results()> run;
+  bool of_every_run = false;  // a run that is cut finds the same, and shares it
 };
 
+// The stage's results where it was run before.
+std::optional<Results> FindStage(const Workspace& workspace, const Stage& stage);
 // The stage's results, from the cache where they are there.
 Results RunStage(const Workspace& workspace, const Stage& stage);
 
-// Writes outputs/int8 (and outputs/int8-per-tensor) where an arm needs them.
+// Makes the quantized weights that arms need, and int8's coarser and finer scales beside it.
 std::vector<Stage> QuantizeStages(Workspace& workspace);
 std::vector<Stage> TrainStages(Workspace& workspace);
 Stage IndexStage(Workspace& workspace);

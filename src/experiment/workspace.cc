@@ -65,7 +65,9 @@ void CheckReferences(const fs::path& file, const std::vector<Item>& items) {
 }
 
 std::map<std::string, fs::path> Artefacts(const Config& config) {
-  return {{"int8", config.output / "int8"}, {"int8-per-tensor", config.output / "int8-per-tensor"}};
+  std::map<std::string, fs::path> artefacts;
+  for (const WeightsRecipe& recipe : MadeWeights(config)) artefacts[recipe.weights] = config.output / recipe.Output();
+  return artefacts;
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "adapt/lora.h"
 #include "experiment/cache.h"
 #include "experiment/config.h"
+#include "experiment/weights.h"
 #include "model/load.h"
 #include "text/dataset.h"
 
@@ -23,6 +24,7 @@ struct Scope {
   int max_train_samples = 0, max_eval_samples = 0;  // 0: all
   std::filesystem::path adapter_path;               // stands in for the first adapter of the configuration
   bool resume = false;                              // of an interrupted training
+  bool allow_leak = false;                          // of evaluation items into calibration
 
   bool partial() const { return max_train_samples > 0 || max_eval_samples > 0; }
 };

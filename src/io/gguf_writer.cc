@@ -78,8 +78,10 @@ std::string GgufMetadata::Bytes() const {
   return bytes;
 }
 
-void WriteGguf(const std::filesystem::path& path, const GgufMetadata& metadata,
-               const std::vector<GgufTensorToWrite>& tensors) {
+namespace {
+
+// All before the tensors' data.
+std::string Header(const GgufMetadata& metadata, const std::vector<GgufTensorToWrite>& tensors) {
   std::string header =
       "GGUF" + Raw(uint32_t{3}) + Raw(static_cast<uint64_t>(tensors.size())) + Raw(metadata.size()) + metadata.Bytes();
   uint64_t at = 0;
@@ -90,8 +92,21 @@ void WriteGguf(const std::filesystem::path& path, const GgufMetadata& metadata,
     header += Raw(static_cast<uint32_t>(GetFormat(tensor.format).gguf_type)) + Raw(at);
     at += Aligned(TensorBytes(tensor));
   }
+  return header;
+}
+
+}  // namespace
+
+uint64_t GgufBytes(const GgufMetadata& metadata, const std::vector<GgufTensorToWrite>& tensors) {
+  uint64_t bytes = Aligned(Header(metadata, tensors).size());
+  for (const GgufTensorToWrite& tensor : tensors) bytes += Aligned(TensorBytes(tensor));
+  return bytes;
+}
+
+void WriteGguf(const std::filesystem::path& path, const GgufMetadata& metadata,
+               const std::vector<GgufTensorToWrite>& tensors) {
   AtomicFile file(path);
-  file.Write(header);
+  file.Write(Header(metadata, tensors));
   Pad(file);
   for (const GgufTensorToWrite& tensor : tensors) {
     const auto bytes = tensor.make();

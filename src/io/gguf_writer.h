@@ -52,4 +52,7 @@ struct GgufTensorToWrite {
 void WriteGguf(const std::filesystem::path& path, const GgufMetadata& metadata,
                const std::vector<GgufTensorToWrite>& tensors);
 
+// The size of the file that WriteGguf would write.
+uint64_t GgufBytes(const GgufMetadata& metadata, const std::vector<GgufTensorToWrite>& tensors);
+
 }  // namespace qad

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/random.h"
 #include "model/footprint.h"
 #include "ops/loss.h"
 #include "ops/rows.h"
@@ -163,6 +164,7 @@ void TrainingPass::BackwardLayer(Context& context, size_t index, const Options& 
   const Layer& t = layers_[index];
   const size_t q_width = c.heads * c.head_dim, up_width = model_.up_width(), n = c.intermediate;
   const auto linear = [&](Transformer::Kind kind, const float* x, size_t in, const float* dy, size_t out, float* dx) {
+    if (options.on_outputs) options.on_outputs({index, kind, dy, rows_, out});
     std::fill_n(dx, rows_ * in, 0.0f);
     LinearBackward(context, model_.LinearOf(index, kind), x, in, t.low_rank[kind], dy, rows_, out, dx, in,
                    DropoutOf(options, index, kind));
@@ -209,8 +211,15 @@ double TrainingPass::Loss(Context& context, const PackedBatch& batch, const Opti
     NormForward(context, norm, x.data(), padded, normed.data(), stats.data());
     float* logits = context.Scratch(Context::Slot::kLogits, kLossRows * vocab);
     LinearForward(context, model_.head_, normed.data(), padded, hidden, logits, vocab, false);
-    CrossEntropy(logits, padded, vocab, std::span(targets).subspan(begin, count), losses.data() + begin);
+    if (options.sample_labels) {
+      std::vector<double> uniforms;
+      for (const size_t row : chunk) uniforms.push_back(RandomUniform(options.seed, options.step, row));
+      SampledCrossEntropy(logits, padded, vocab, uniforms, losses.data() + begin);
+    } else {
+      CrossEntropy(logits, padded, vocab, std::span(targets).subspan(begin, count), losses.data() + begin);
+    }
     if (!options.backward) continue;
+    if (options.on_outputs) options.on_outputs({OutputGradient::kHead, 0, logits, count, vocab});
     std::fill(d_normed.begin(), d_normed.end(), 0.0f);
     LinearBackward(context, model_.head_, normed.data(), hidden, nullptr, logits, padded, vocab, d_normed.data(),
                    hidden);

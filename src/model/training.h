@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -25,6 +26,15 @@ struct PackedBatch {
   size_t supervised() const;
 };
 
+// d Σ loss / d y of one linear operation, (rows, width) without gaps: those of a layer in the order in which it has
+// them (q, k and v; o; gate and up; down), or the head's on supervised rows.
+struct OutputGradient {
+  static constexpr size_t kHead = static_cast<size_t>(-1);
+  size_t layer = 0, operation = 0;
+  const float* values = nullptr;
+  size_t rows = 0, width = 0;
+};
+
 class TrainingPass {
  public:
   explicit TrainingPass(Transformer& model) : model_(model) {}
@@ -34,6 +44,10 @@ class TrainingPass {
     float dropout = 0;            // of adapters' inputs
     uint64_t seed = 0, step = 0;  // of dropout
     bool backward = true;         // else only the loss
+    // Supervised positions predict tokens drawn from the model's own predictions (by seed and step), not their labels.
+    bool sample_labels = false;
+    // Told each linear operation's gradient as backward comes to it.
+    std::function<void(const OutputGradient&)> on_outputs = nullptr;
   };
 
   // Returns the sum of −log p over supervised tokens (not weighted). Adds loss_weight × gradients to the adapters'

@@ -11,4 +11,8 @@ namespace qad {
 // These rows then hold the gradient of the losses' sum, softmax − one-hot; the rows after them are zeroed.
 void CrossEntropy(float* logits, size_t rows, size_t vocab, std::span<const int32_t> targets, double* losses);
 
+// The same with targets drawn from softmax(logits[i]): the first one at which the cumulated probabilities exceed
+// uniforms[i], of [0, 1).
+void SampledCrossEntropy(float* logits, size_t rows, size_t vocab, std::span<const double> uniforms, double* losses);
+
 }  // namespace qad

@@ -87,11 +87,11 @@ std::span<float> BlockWalk::Vector(Role role, bool bias) {
   return found == tensors_.end() ? std::span<float>() : std::span<float>(found->second);
 }
 
-std::vector<Role> BlockWalk::Readers(Input input) const {
+std::vector<Role> BlockWalk::ReadersOf(const Plan& plan, size_t layer, Input input) {
   std::vector<Role> roles;
   const auto add = [&](std::initializer_list<Role> candidates) {
     for (const Role role : candidates)
-      if (plan_.Find(role, static_cast<int>(layer_)) != nullptr) roles.push_back(role);
+      if (plan.Find(role, static_cast<int>(layer)) != nullptr) roles.push_back(role);
   };
   switch (input) {
     case Input::kAttention:
@@ -225,6 +225,15 @@ void BlockWalk::Restart() {
 void BlockWalk::Finish() {
   while (done_ < static_cast<int>(Input::kDown)) (void)Compute(static_cast<Input>(done_ + 1));
   AddTo(Input::kDown, activated_);
+}
+
+BlockInput BlockWalk::Output() {
+  QAD_CHECK(layer_ + 1 == layers() && done_ == static_cast<int>(Input::kDown));
+  tensors_.clear();
+  for (const TensorSpec& spec : plan_.tensors)
+    if (spec.role == Role::kFinalNorm) ReadTensor(spec);
+  Normalize(Role::kFinalNorm);
+  return {normed_.data(), rows(), plan_.config.hidden};
 }
 
 }  // namespace qad

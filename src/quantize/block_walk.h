@@ -39,10 +39,11 @@ class BlockWalk {
   // Of the loaded block: (rows, cols) of the plan; empty where the family has none.
   std::span<float> Matrix(Role role);
   std::span<float> Vector(Role role, bool bias);
-  // The roles that the family has of those that read one input, in the order of their outputs.
   enum class Input : uint8_t { kAttention, kOutput, kMlp, kDown };
   static constexpr Input kInputs[] = {Input::kAttention, Input::kOutput, Input::kMlp, Input::kDown};
-  std::vector<Role> Readers(Input input) const;
+  // The roles that the family has of those that read one input, in the order of their outputs.
+  static std::vector<Role> ReadersOf(const Plan& plan, size_t layer, Input input);
+  std::vector<Role> Readers(Input input) const { return ReadersOf(plan_, layer_, input); }
   size_t layer() const { return layer_; }
 
   // The inputs in the order of kInputs, each once; valid until the next call.
@@ -51,6 +52,8 @@ class BlockWalk {
   void Restart();
   // Runs what is left of the block: its output is the next one's input.
   void Finish();
+  // Of the last block, which is finished: the head's input.
+  BlockInput Output();
 
  private:
   struct Piece {  // of rows that are computed at once: whole samples

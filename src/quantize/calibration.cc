@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/random.h"
+#include "model/generation.h"
 #include "model/load.h"
 #include "model/weights.h"
 #include "text/chat.h"
@@ -26,20 +27,22 @@ std::vector<TokenId> WithBos(std::vector<TokenId> tokens, const Tokenizer& token
 }
 
 // A conversation with its answer, as the model would have seen it.
-std::vector<TokenId> SampleOf(const Item& item, const Tokenizer& tokenizer, const ChatTemplate& chat) {
-  std::vector<TokenId> tokens = chat.Encode(tokenizer, BuildMessages(item, ""), true);
+std::vector<TokenId> SampleOf(const Item& item, const std::string& system, const Tokenizer& tokenizer,
+                              const ChatTemplate& chat) {
+  std::vector<TokenId> tokens = chat.Encode(tokenizer, BuildMessages(item, system), true);
   for (const auto& more : {tokenizer.Encode(item.completion), tokenizer.EncodeWithSpecial(chat.end_of_turn())})
     tokens.insert(tokens.end(), more.begin(), more.end());
   return tokens;
 }
 
-Samples OfDataset(const std::filesystem::path& path, const Tokenizer& tokenizer, size_t length) {
+Samples OfDataset(const std::filesystem::path& path, const std::string& system, const Tokenizer& tokenizer,
+                  size_t length) {
   std::optional<ChatTemplate> chat;  // only where it is needed: it may not be understood
   Samples samples;
   for (const Item& item : LoadDataset(path)) {
     if (!chat && !item.plain_text) chat = ChatTemplate::FromSource(tokenizer.chat_template(), path.string());
     samples.push_back(item.plain_text ? WithBos(tokenizer.Encode(item.completion), tokenizer)
-                                      : SampleOf(item, tokenizer, *chat));
+                                      : SampleOf(item, system, tokenizer, *chat));
     if (samples.back().size() > length) samples.back().resize(length);
   }
   return samples;
@@ -96,14 +99,53 @@ Calibration ReadCalibration(const std::filesystem::path& path, const ModelFiles&
   RequireTogether(tokenizer, config, files.path.string());
   // Plain text has room for BOS.
   const size_t length = std::min(options.length, config.max_positions - 1);
-  Samples samples =
-      path.extension() == ".jsonl" ? OfDataset(path, tokenizer, length) : OfText(ReadTextFile(path), tokenizer, length);
+  Samples samples = path.extension() == ".jsonl" ? OfDataset(path, options.system_prompt, tokenizer, length)
+                                                 : OfText(ReadTextFile(path), tokenizer, length);
   std::erase_if(samples, [](const auto& sample) { return sample.empty(); });
   Calibration out{Choose(std::move(samples), options.samples, options.seed), path.string(), Sha256File(path)};
   if (out.tokens() < kLeastCalibrationTokens)
     FailInput("{}: {} tokens are too few to calibrate with; at least {} are wanted, and thousands are better",
               path.string(), out.tokens(), kLeastCalibrationTokens);
   return out;
+}
+
+Calibration GenerateCalibration(const std::filesystem::path& path, const CalibrationOptions& options, int threads) {
+  Model model = LoadModel(path, WeightMode::kBF16);
+  Context context(Numerics::kFast, threads);
+  const ModelConfig& config = model.config();
+  const size_t length = std::min(options.length, config.max_positions - 1);
+  Random random(options.seed);
+  Samples starts;
+  for (size_t i = 0; i < options.samples; ++i)
+    starts.push_back(
+        {model.tokenizer.bos() ? *model.tokenizer.bos() : static_cast<TokenId>(random.Below(config.vocab))});
+  GenerateOptions generate;
+  generate.max_new_tokens = static_cast<int>(length - 1);
+  generate.temperature = 1;
+  generate.seed = options.seed;
+  Calibration out{.samples = {}, .source = "made up by the model", .sha256 = ""};
+  const std::vector<Generated> texts =
+      Generate(context, model.transformer, model.tokenizer, starts, generate, /*share_prefix=*/false);
+  for (size_t i = 0; i < texts.size(); ++i) {
+    out.samples.push_back(std::move(starts[i]));
+    out.samples.back().insert(out.samples.back().end(), texts[i].tokens.begin(), texts[i].tokens.end());
+  }
+  return out;
+}
+
+std::vector<std::vector<TokenId>> HoldOut(Calibration& calibration) {
+  constexpr size_t kEvery = 8;
+  if (calibration.samples.size() < 2)
+    FailInput(
+        "{}: one sample cannot be both calibrated with and judged on; give more text, or a smaller "
+        "--calibration-length",
+        calibration.source);
+  const size_t every = std::min(kEvery, calibration.samples.size());
+  Samples kept, held;
+  for (size_t i = 0; i < calibration.samples.size(); ++i)
+    (i % every == every - 1 ? held : kept).push_back(std::move(calibration.samples[i]));
+  calibration.samples = std::move(kept);
+  return held;
 }
 
 }  // namespace qad

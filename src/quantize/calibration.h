@@ -1,5 +1,5 @@
 // Texts that quantizers look at the activations of: a dataset (one sample an item, in the model's own chat template),
-// or a text file cut into pieces.
+// a text file cut into pieces, or what the model itself makes up.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +16,7 @@ struct CalibrationOptions {
   size_t samples = 128;  // at most so many, chosen by the seed where there are more
   size_t length = 512;   // tokens of a sample at most
   uint64_t seed = 0;
+  std::string system_prompt = {};  // of items that have no system message, as in evaluation
 };
 
 struct Calibration {
@@ -31,5 +32,12 @@ struct Calibration {
 inline constexpr size_t kLeastCalibrationTokens = 64;
 Calibration ReadCalibration(const std::filesystem::path& path, const ModelFiles& files,
                             const CalibrationOptions& options);
+
+// Texts that the model itself makes up, drawn from its predictions (temperature 1) from the begin-of-sequence token on,
+// or from any token where it has none. Errors (kInput): as LoadModel.
+Calibration GenerateCalibration(const std::filesystem::path& model, const CalibrationOptions& options, int threads);
+
+// Takes every eighth sample out, to judge on what was not calibrated with. Errors (kInput): a single sample.
+std::vector<std::vector<TokenId>> HoldOut(Calibration& calibration);
 
 }  // namespace qad

@@ -45,24 +45,37 @@ double Millions(size_t count) { return static_cast<double>(count) * 1e-6; }
 
 class Writer {
  public:
-  Writer(const ModelFiles& files, const GgufOptions& options, const Plan& plan, std::span<const FormatId> formats,
+  Writer(const ModelFiles& files, const GgufOptions& options, const Plan& plan, std::vector<FormatId> formats,
          const LayerStore* solved)
       : files_(files),
         options_(options),
         plan_(plan),
-        formats_(formats),
+        formats_(std::move(formats)),
         solved_(solved),
         progress_(fmt::format("quantize to {}", options.type->name), Millions(plan_.parameters()), "M weights",
                   options.quiet) {}
 
   void Write(const fs::path& path) {
     RequireImportance();
+    WriteGguf(path, Metadata(), Tensors());
+  }
+
+  uint64_t Bytes() { return GgufBytes(Metadata(), Tensors()); }
+
+  std::vector<RoleError> errors() const { return errors_.ByRole(); }
+
+ private:
+  GgufMetadata Metadata() const {
     GgufMetadata metadata = MetadataFor(files_, plan_.config);
     metadata.SetU32("general.file_type", options_.type->number);
     metadata.SetU32("general.quantization_version", 2);
-    metadata.SetString(kMadeBy, solved_ != nullptr               ? "error feedback"
+    metadata.SetString(kMadeBy, options_.feedback.calibration != nullptr ? "error feedback"
                                 : options_.importance != nullptr ? "scales searched, inputs weighted by importance"
                                                                  : "scales searched");
+    return metadata;
+  }
+
+  std::vector<GgufTensorToWrite> Tensors() {
     std::vector<GgufTensorToWrite> tensors;
     for (size_t i = 0; i < plan_.tensors.size(); ++i) {
       const TensorSpec& spec = plan_.tensors[i];
@@ -71,12 +84,9 @@ class Writer {
       tensors.push_back({spec.gguf_name, formats_[i], shape, [this, i] { return Make(i); }});
     }
     CopyOthers(tensors);
-    WriteGguf(path, metadata, tensors);
+    return tensors;
   }
 
-  std::vector<RoleError> errors() const { return errors_.ByRole(); }
-
- private:
   void RequireImportance() const {
     if (options_.importance == nullptr) return;
     const auto known = [&](const TensorSpec& spec) { return options_.importance->contains(spec.gguf_name); };
@@ -122,8 +132,8 @@ class Writer {
 
   // Rows that were solved; null where the tensor was not.
   const std::byte* SolvedRows(const TensorSpec& spec) {
-    if (solved_ == nullptr || spec.layer < 0) return nullptr;
-    const auto layer = static_cast<size_t>(spec.layer);
+    const size_t layer = spec.layer < 0 ? plan_.config.layers : static_cast<size_t>(spec.layer);
+    if (solved_ == nullptr || layer >= solved_->done()) return nullptr;
     if (layer_ == nullptr || layer_number_ != layer) layer_ = solved_->Open(layer);
     layer_number_ = layer;
     const auto found = layer_->tensors().find(spec.name);
@@ -180,7 +190,7 @@ class Writer {
   const ModelFiles& files_;
   const GgufOptions& options_;
   const Plan& plan_;
-  std::span<const FormatId> formats_;
+  std::vector<FormatId> formats_;
   const LayerStore* solved_;                // null: nothing was solved
   std::unique_ptr<SafetensorsFile> layer_;  // of solved_, the last that was asked for
   size_t layer_number_ = 0;
@@ -189,14 +199,24 @@ class Writer {
   Errors errors_;
 };
 
+std::vector<FormatId> FormatsOf(const GgufOptions& options, const Plan& plan) {
+  if (options.formats.empty()) return AssignFormats(*options.type, plan, options.importance != nullptr);
+  QAD_CHECK(options.formats.size() == plan.tensors.size());
+  return {options.formats.begin(), options.formats.end()};
+}
+
 }  // namespace
+
+uint64_t GgufModelBytes(const ModelFiles& files, const Plan& plan, const GgufOptions& options) {
+  return Writer(files, options, plan, FormatsOf(options, plan), nullptr).Bytes();
+}
 
 QuantizeReport QuantizeGguf(const fs::path& source, const fs::path& output, const GgufOptions& options) {
   RequireReplaceableFile(output, source);
   const ReportFrame frame(options.threads);
   const ModelFiles files = OpenModel(source);
   const Plan plan = PlanOf(files, WeightMode::kAsStored);
-  const std::vector<FormatId> formats = AssignFormats(*options.type, plan, options.importance != nullptr);
+  const std::vector<FormatId> formats = FormatsOf(options, plan);
   std::optional<LayerStore> store;
   if (options.feedback.calibration != nullptr) {
     RequireRunnable(plan.config, files.path.string());

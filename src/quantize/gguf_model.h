@@ -12,6 +12,7 @@ namespace qad {
 
 struct GgufOptions {
   const GgufFileType* type = nullptr;
+  std::span<const FormatId> formats = {};  // of the plan's tensors; empty: as the type hands them out
   const Importance* importance = nullptr;  // of tensors that are rounded without feedback; null: all inputs alike
   GgufFeedback feedback = {};
   bool quiet = false;  // no progress
@@ -26,5 +27,8 @@ struct GgufOptions {
 // a scale beyond f16), kFailed, kInterrupted.
 QuantizeReport QuantizeGguf(const std::filesystem::path& source, const std::filesystem::path& output,
                             const GgufOptions& options);
+
+// The size of the file that it would write with these formats.
+uint64_t GgufModelBytes(const ModelFiles& files, const Plan& plan, const GgufOptions& options);
 
 }  // namespace qad

@@ -1,12 +1,15 @@
 #include "quantize/gguf_solve.h"
 
 #include <cmath>
+#include <numeric>
+#include <optional>
 
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/interrupt.h"
 #include "base/progress.h"
 #include "kernels/targets.h"
+#include "model/source.h"
 #include "model/weights.h"
 #include "quantize/ggml_grid.h"
 #include "quantize/gptq.h"
@@ -26,6 +29,16 @@ class Solver {
         walk_(files, plan, feedback.calibration->samples, context) {}
 
   size_t layers() const { return walk_.layers(); }
+
+  // Behind the last layer.
+  void RunOutside() {
+    if (feedback_.fisher == nullptr || store_.done() > layers()) return;
+    const BlockInput output = walk_.Output();
+    solved_.clear();
+    for (const TensorSpec& spec : plan_.tensors)
+      if (spec.layer < 0 && GgmlGrid::Has(FormatOf(spec))) SolveOutside(spec, output);
+    Save(layers());
+  }
 
   // Returns the layer's error; none where it was solved before.
   std::optional<SolveError> Run(size_t layer) {
@@ -66,8 +79,7 @@ class Solver {
       const FormatId format = FormatOf(spec);
       if (!GgmlGrid::Has(format)) continue;
       const std::span<float> weights = walk_.Matrix(role);
-      if (!std::ranges::all_of(weights, [](float w) { return std::isfinite(w); }))
-        Fail(ErrorKind::kNumeric, "{}: tensor \"{}\" holds NaN or infinity", files_.path.string(), spec.name);
+      RequireFinite(weights, spec);
       const size_t row_bytes = GetFormat(format).RowBytes(spec.cols);
       Solved& solved = solved_.emplace_back(
           Solved{&spec, std::vector<std::byte>(spec.rows * row_bytes), static_cast<int64_t>(row_bytes)});
@@ -75,6 +87,31 @@ class Solver {
       total.change += error.change;
       total.size += error.size;
     }
+  }
+
+  void SolveOutside(const TensorSpec& spec, const BlockInput& output) {
+    constexpr size_t kRowsAtOnce = 4096;
+    const Format& codec = GetFormat(FormatOf(spec));
+    const size_t row_bytes = codec.RowBytes(spec.cols);
+    const Feedback feedback =
+        MakeFeedback(FormOutsideBlocks(plan_, spec, *feedback_.fisher, output).gram, spec.cols, feedback_.damping,
+                     feedback_.act_order, fmt::format("{}: \"{}\"", files_.path.string(), spec.name));
+    Solved& solved = solved_.emplace_back(
+        Solved{&spec, std::vector<std::byte>(spec.rows * row_bytes), static_cast<int64_t>(row_bytes)});
+    for (size_t first = 0; first < spec.rows; first += kRowsAtOnce) {
+      ThrowIfInterrupted();
+      std::vector<size_t> rows(std::min(kRowsAtOnce, spec.rows - first));
+      std::iota(rows.begin(), rows.end(), first);
+      std::vector<float> weights = ReadRows(files_, plan_, spec, rows);
+      RequireFinite(weights, spec);
+      SolveGgml(weights, rows.size(), feedback, codec.id,
+                std::span(solved.bytes).subspan(first * row_bytes, rows.size() * row_bytes));
+    }
+  }
+
+  void RequireFinite(std::span<const float> weights, const TensorSpec& spec) const {
+    if (!std::ranges::all_of(weights, [](float w) { return std::isfinite(w); }))
+      Fail(ErrorKind::kNumeric, "{}: tensor \"{}\" holds NaN or infinity", files_.path.string(), spec.name);
   }
 
   void Save(size_t layer) {
@@ -111,6 +148,35 @@ class Solver {
 
 }  // namespace
 
+ErrorForm FormOutsideBlocks(const Plan& plan, const TensorSpec& spec, const Fisher& fisher, const BlockInput& output) {
+  const bool looked_up = spec.role == Role::kTokenEmbedding, is_head = !looked_up || plan.config.tied_head;
+  ErrorForm form;
+  form.gram_rows = output.rows;
+  form.weights.assign(spec.rows, 1 / static_cast<double>(spec.rows));
+  if (is_head) {
+    form.gram = GramOf(output);
+    form.weights = fisher.outputs.at(spec.name);
+  } else {
+    form.gram.assign(spec.cols * spec.cols, 0.0f);
+  }
+  if (!looked_up) return form;
+  const double sum = std::accumulate(form.weights.begin(), form.weights.end(), 0.0);
+  for (size_t i = 0; i < spec.cols && sum > 0; ++i)
+    form.gram[i * spec.cols + i] += static_cast<float>(fisher.embedded[i] * static_cast<double>(output.rows) / sum);
+  return form;
+}
+
+std::vector<float> ReadRows(const ModelFiles& files, const Plan& plan, const TensorSpec& spec,
+                            std::span<const size_t> rows) {
+  const TensorSource source = FindSource(files, plan.config, spec);
+  std::vector<float> values(rows.size() * spec.cols);
+#pragma omp parallel for schedule(static)
+  for (int64_t i = 0; i < static_cast<int64_t>(rows.size()); ++i)
+    source.ReadRow(rows[static_cast<size_t>(i)], values.data() + static_cast<size_t>(i) * spec.cols);
+  files.DropPages();
+  return values;
+}
+
 Json GgufFeedbackKey(const ModelFiles& files, std::span<const FormatId> formats, const GgufFeedback& feedback) {
   Json names = Json::array();
   for (const FormatId format : formats) names.push_back(GetFormat(format).name);
@@ -121,6 +187,7 @@ Json GgufFeedbackKey(const ModelFiles& files, std::span<const FormatId> formats,
           {"texts", feedback.calibration->Hash()},
           {"damping", feedback.damping},
           {"act_order", feedback.act_order},
+          {"outside", feedback.fisher != nullptr},
           {"formats", std::move(names)}};
 }
 
@@ -134,6 +201,7 @@ void SolveGguf(const ModelFiles& files, const Plan& plan, std::span<const Format
     progress.Advance(1, error ? fmt::format("layer {}: outputs change by {:.4f}", layer, std::sqrt(error->relative()))
                               : fmt::format("layer {}: done before", layer));
   }
+  solver.RunOutside();
 }
 
 }  // namespace qad

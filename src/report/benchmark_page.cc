@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/units.h"
 #include "report/benchmark_tables.h"
@@ -140,6 +141,38 @@ void SayComparisons(const Pack& pack, Document& page) {
   page.Add(std::move(exploratory));
 }
 
+// Files of every size, as the search for types estimates them, beside those that were measured.
+void AddFront(const Pack& pack, Document& page) {
+  if (pack.results.fronts.empty()) return;
+  std::vector<ChartLine> lines;
+  for (const Front& front : pack.results.fronts) {
+    ChartLine line{front.weights + ", estimated", lines.size(), {}, true, false};
+    for (size_t i = 0; i < front.bytes.size(); ++i)
+      if (front.kl[i] > 0) line.points.emplace_back(front.bytes[i], std::log10(front.kl[i]));
+    if (!line.points.empty()) lines.push_back(std::move(line));
+    break;  // searches of one model have one front
+  }
+  for (const ArmInfo& arm : pack.results.arms) {
+    const auto bytes = pack.results.Value(arm.name, kMemorySlice, "disk_bytes"),
+               kl = pack.results.Value(arm.name, kTextSlice, "kl_divergence");
+    if (arm.baseline || !arm.adapter.empty() || !bytes || !kl || !(*kl > 0)) continue;
+    lines.push_back({arm.name, lines.size(), {{*bytes, std::log10(*kl)}}, false, true});
+  }
+  page.Add(
+      Picture{LineChart("Size against KL divergence", "size of the weights", "KL divergence, nats per token", lines,
+                        {FormatBytes, true}, {[](double exponent) { return FormatNumber(std::pow(10, exponent)); }}),
+              "The dashed line is what the search for types expects of the best file of each size, on its own texts; "
+              "dots are arms as measured on general text. Lower left is better."});
+}
+
+void SayQuantizing(const Pack& pack, Document& page) {
+  Table table = QuantizeTable(pack.results);
+  if (table.rows.empty()) return;
+  page.Section("Making quantized weights");
+  page.Add(std::move(table));
+  AddFront(pack, page);
+}
+
 void SayTraining(const Pack& pack, Document& page) {
   Table table = TrainingTable(pack.results);
   if (table.rows.empty() && pack.results.curves.empty()) return;
@@ -195,6 +228,7 @@ Document BenchmarkPage(const Pack& pack) {
              TextTable(pack.results), "No arm was scored on held-out text in this run.");
   SaySection(page, "Retrieval funnel", "From the right passage being found to the right answer being given.",
              RetrievalTable(pack), "Retrieval was not scored in this run.");
+  SayQuantizing(pack, page);
   SayTraining(pack, page);
   SaySection(page, "Bringing changed facts into the answer", "", UpdateTable(pack.results),
              "The time to update an arm was not measured in this run.");

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "base/units.h"
@@ -176,6 +177,37 @@ Table RetrievalTable(const Pack& pack) {
   }
   if (std::find(metrics.begin(), metrics.end(), "right_given_passage") != metrics.end())
     table.caption = "“Given the passage” and “despite it”: of the items whose right passage was among those retrieved.";
+  return table;
+}
+
+Table QuantizeTable(const Results& results) {
+  Table table{{{"weights"},
+               {"weights' file", Align::kRight},
+               {"time", Align::kRight},
+               {"peak RSS", Align::kRight},
+               {"error of weights", Align::kRight},
+               {"KL divergence", Align::kRight},
+               {"estimated", Align::kRight}},
+              {},
+              "",
+              {}};
+  for (const std::string& weights : ArmsWithRows(results, kQuantizeSlice)) {
+    const auto row = [&](const char* metric) { return results.Find(weights, kQuantizeSlice, metric); };
+    double squares = 0, count = 0;
+    for (const Row& role : results.rows) {
+      if (role.arm != weights || role.slice != kQuantizeSlice || !role.metric.starts_with("nmse:")) continue;
+      squares += role.value * static_cast<double>(role.n);
+      count += static_cast<double>(role.n);
+    }
+    table.rows.push_back({weights, BytesCell(row("bytes")), SecondsCell(row("seconds")),
+                          BytesCell(row("peak_rss_bytes")),
+                          count > 0 ? Text(FormatNumber(std::sqrt(squares / count))) : Missing(),
+                          SpreadCell(results.Find(weights, kTextSlice, "kl_divergence"), FormatNumber),
+                          NumberCell(row("estimated_kl_divergence"))});
+  }
+  table.caption =
+      "Error of weights: root of the mean squared relative error. It ranks ways of rounding alone: error feedback "
+      "makes it larger, and outputs better. Estimated: what the search for types expected, on texts of its own.";
   return table;
 }
 

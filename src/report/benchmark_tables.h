@@ -12,6 +12,8 @@ Table ComparisonTable(const Results& results, bool declared);
 Table SpeedTable(const Results& results);
 Table TextTable(const Results& results);
 Table RetrievalTable(const Pack& pack);
+// Of weights that were made: what making them took, and what came of it.
+Table QuantizeTable(const Results& results);
 Table TrainingTable(const Results& results);
 Table UpdateTable(const Results& results);
 Table BaselineTable(const Pack& pack);  // the primary metric of every slice

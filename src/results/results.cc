@@ -104,6 +104,14 @@ Curve ReadCurve(const JsonObject& json) {
   return curve;
 }
 
+Json ToJson(const Front& front) { return {{"weights", front.weights}, {"bytes", front.bytes}, {"kl", front.kl}}; }
+
+Front ReadFront(const JsonObject& json) {
+  Front front{.weights = json.String("weights"), .bytes = ReadNumbers(json, "bytes"), .kl = ReadNumbers(json, "kl")};
+  if (front.bytes.size() != front.kl.size()) FailInput("{}: bytes and kl differ in length", json.where());
+  return front;
+}
+
 Json ToJson(const Comparison& c) {
   return {{"better", c.better},
           {"than", c.than},
@@ -242,7 +250,8 @@ Results ReadResults(const std::filesystem::path& path) {
           .arms = ReadList(json, "arms", ReadArm),
           .rows = ReadList(json, "rows", ReadRow),
           .comparisons = ReadList(json, "comparisons", ReadComparison),
-          .curves = ReadList(json, "curves", ReadCurve)};
+          .curves = ReadList(json, "curves", ReadCurve),
+          .fronts = json.Has("fronts") ? ReadList(json, "fronts", ReadFront) : std::vector<Front>()};
 }
 
 void WriteResults(const std::filesystem::path& path, const Results& results) {
@@ -253,7 +262,8 @@ void WriteResults(const std::filesystem::path& path, const Results& results) {
                      {"arms", ListToJson(results.arms)},
                      {"rows", ListToJson(results.rows)},
                      {"comparisons", ListToJson(results.comparisons)},
-                     {"curves", ListToJson(results.curves)}};
+                     {"curves", ListToJson(results.curves)},
+                     {"fronts", ListToJson(results.fronts)}};
   WriteFileAtomic(path, DumpJson(json, 1));
 }
 

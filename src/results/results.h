@@ -71,6 +71,12 @@ struct Curve {
   std::vector<double> validation_scores;  // by what the adapter kept was chosen; empty: by the losses
 };
 
+// What files of each size would come to, where types were searched for: estimated KL divergence by size, ascending.
+struct Front {
+  std::string weights;  // whose search it was: "auto:90MB"
+  std::vector<double> bytes, kl;
+};
+
 // A comparison declared before the run, or an exploratory one. Difference = better − than, paired by item.
 struct Comparison {
   std::string better, than, slice, metric;
@@ -90,6 +96,7 @@ struct Results {
   std::vector<Row> rows;
   std::vector<Comparison> comparisons;
   std::vector<Curve> curves;
+  std::vector<Front> fronts = {};
 
   const Row* Find(std::string_view arm, std::string_view slice, std::string_view metric) const;  // null where missing
   std::optional<double> Value(std::string_view arm, std::string_view slice, std::string_view metric) const;

@@ -1,0 +1,28 @@
+// How far quantized copies of one model are from it, on texts: what quantize/auto_model.h asks for.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "model/load.h"
+#include "ops/context.h"
+
+namespace qad {
+
+class KlJudge {
+ public:
+  // `samples` are joined and cut into windows. The model is loaded as bf16. Errors: as LoadModel; kInput (fewer than
+  // two tokens).
+  KlJudge(const std::filesystem::path& model, const std::vector<std::vector<TokenId>>& samples, int threads);
+
+  // KL divergence of the copy from the model, in nats: the mean over all positions (evaluate/perplexity.h), fast mode.
+  double operator()(const std::filesystem::path& copy);
+
+ private:
+  Model model_;
+  Context context_, copy_context_;
+  std::vector<TokenId> tokens_;
+};
+
+}  // namespace qad

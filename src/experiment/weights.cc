@@ -1,0 +1,138 @@
+#include "experiment/weights.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "base/error.h"
+#include "base/suggest.h"
+#include "base/yaml.h"
+
+namespace qad {
+namespace {
+
+using Kind = WeightsRecipe::Kind;
+
+struct FixedWord {
+  std::string_view word, weights;
+  Kind kind;
+  bool per_tensor = false;
+};
+constexpr std::array kFixed = {FixedWord{"base", "bf16", Kind::kBase}, FixedWord{"gguf", "as-stored", Kind::kStored},
+                               FixedWord{"int8", "int8", Kind::kInt8},
+                               FixedWord{"int8-per-tensor", "int8-per-tensor", Kind::kInt8, true}};
+
+struct GroupWord {
+  std::string_view word;
+  GroupMethod method;
+};
+constexpr std::array kGroupWords = {GroupWord{"rtn", GroupMethod::kRtn}, GroupWord{"gptq", GroupMethod::kGptq},
+                                    GroupWord{"awq", GroupMethod::kAwq}, GroupWord{"awq-gptq", GroupMethod::kAwqGptq}};
+
+// "gptq-4": the method, then the bits behind the last dash.
+ParsedWeights ParseGroups(const std::string& word) {
+  ParsedWeights parsed;
+  const size_t dash = word.rfind('-');
+  if (dash == std::string::npos) return parsed;
+  const auto found = std::ranges::find(kGroupWords, word.substr(0, dash), &GroupWord::word);
+  if (found == kGroupWords.end()) return parsed;
+  parsed.known = true;
+  parsed.recipe = {.kind = Kind::kGroups, .weights = word, .method = found->method};
+  const std::string bits = word.substr(dash + 1);
+  const bool awq = found->method == GroupMethod::kAwq;
+  if (awq ? bits != "4" : bits != "2" && bits != "3" && bits != "4" && bits != "8")
+    parsed.error = awq ? fmt::format("'{}': AWQ's layout has 4 bits: awq-4; awq-gptq-{} is its scales in GPTQ's", word,
+                                     bits.empty() ? "4" : bits)
+                       : fmt::format("'{}': bits are 2, 3, 4 or 8, e.g. {}-4", word, found->word);
+  else
+    parsed.recipe.bits = bits[0] - '0';
+  return parsed;
+}
+
+ParsedWeights ParseGguf(const std::string& type) {
+  ParsedWeights parsed{.recipe = {.kind = Kind::kGguf}, .known = true, .error = ""};
+  parsed.recipe.type = FindGgufFileType(type);
+  if (parsed.recipe.type != nullptr) {
+    parsed.recipe.weights = fmt::format("gguf:{}", parsed.recipe.type->name);
+    return parsed;
+  }
+  std::vector<std::string> names;
+  for (const GgufFileType& known : GgufFileTypes()) names.emplace_back(known.name);
+  parsed.error = fmt::format("'gguf:{}' is no file type, e.g. gguf:Q4_K_M{}", type, Suggestion(type, names));
+  return parsed;
+}
+
+// "90MB", or "kl0.05".
+ParsedWeights ParseAuto(const std::string& goal) {
+  ParsedWeights parsed{.recipe = {.kind = Kind::kAuto, .weights = "auto:" + goal}, .known = true, .error = ""};
+  if (goal.starts_with("kl")) {
+    const std::optional<double> limit = ParseNumber(goal.substr(2));
+    if (limit && *limit > 0)
+      parsed.recipe.max_kl = *limit;
+    else
+      parsed.error = fmt::format("'auto:{}': behind kl comes the divergence at most, e.g. auto:kl0.05", goal);
+    return parsed;
+  }
+  const std::optional<uint64_t> bytes = ParseBytes(goal);
+  if (bytes && *bytes > 0)
+    parsed.recipe.budget = *bytes;
+  else
+    parsed.error =
+        fmt::format("'auto:{}': a size is expected, e.g. auto:90MB, or a KL divergence, e.g. auto:kl0.05", goal);
+  return parsed;
+}
+
+}  // namespace
+
+std::filesystem::path WeightsRecipe::Output() const {
+  std::string name = weights;
+  std::ranges::replace(name, ':', '-');
+  return kind == Kind::kGguf || kind == Kind::kAuto ? name + ".gguf" : name;
+}
+
+std::vector<std::filesystem::path> WeightsRecipe::Files() const {
+  if (kind == Kind::kGguf || kind == Kind::kAuto) return {Output()};
+  return {Output() / "model.safetensors", Output() / "config.json"};
+}
+
+ParsedWeights ParseWeights(std::string_view text) {
+  const std::string word(text);
+  for (const FixedWord& row : kFixed)
+    if (word == row.word || word == row.weights)
+      return {.recipe = {.kind = row.kind, .weights = std::string(row.weights), .per_tensor = row.per_tensor},
+              .known = true,
+              .error = ""};
+  if (word.starts_with("gguf:")) return ParseGguf(word.substr(5));
+  if (word.starts_with("auto:")) return ParseAuto(word.substr(5));
+  if (word == "auto")
+    return {.recipe = {}, .known = true, .error = "'auto' wants a goal, e.g. auto:90MB or auto:kl0.05"};
+  return ParseGroups(word);
+}
+
+WeightsRecipe RecipeOf(std::string_view weights) {
+  const ParsedWeights parsed = ParseWeights(weights);
+  QAD_CHECK(parsed.known && parsed.error.empty());
+  return parsed.recipe;
+}
+
+std::vector<WeightsRecipe> MadeWeights(const Config& config) {
+  std::vector<WeightsRecipe> made;
+  const auto add = [&](std::string_view weights) {
+    const WeightsRecipe recipe = RecipeOf(weights);
+    if (recipe.made() && std::ranges::find(made, recipe.weights, &WeightsRecipe::weights) == made.end())
+      made.push_back(recipe);
+  };
+  for (const ArmConfig& arm : config.arms) add(arm.weights);
+  if (std::ranges::find(made, "int8", &WeightsRecipe::weights) != made.end()) add("int8-per-tensor");
+  return made;
+}
+
+const std::vector<std::string>& KnownWeights() {
+  static const std::vector<std::string> words = {"base",       "int8", "int8-per-tensor", "rtn-4",    "gptq-4", "awq-4",
+                                                 "awq-gptq-4", "gguf", "gguf:Q4_K_M",     "auto:90MB"};
+  return words;
+}
+
+}  // namespace qad

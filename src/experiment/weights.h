@@ -1,0 +1,62 @@
+// The words for an arm's weights, and how weights that are made are made: "base", "int8", "gptq-4", "gguf:Q4_K_M",
+// "auto:90MB" …
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "experiment/config.h"
+#include "quantize/gguf_types.h"
+#include "quantize/group_model.h"
+
+namespace qad {
+
+struct WeightsRecipe {
+  enum class Kind : uint8_t {
+    kBase,    // the model in bf16
+    kStored,  // as its file has them
+    kInt8,    // round to nearest, a scale for each output or for a whole matrix
+    kGroups,  // a folder of codes in groups
+    kGguf,    // a GGUF file of one of llama.cpp's types
+    kAuto,    // a GGUF file whose types are searched for
+  };
+  Kind kind = Kind::kBase;
+  std::string weights = "bf16";  // ArmConfig::weights: "bf16", "as-stored", or the word
+  bool per_tensor = false;
+  GroupMethod method = GroupMethod::kRtn;
+  int bits = 8;
+  const GgufFileType* type = nullptr;
+  uint64_t budget = 0;  // of kAuto: bytes of the file at most, or else
+  double max_kl = 0;    // KL divergence at most
+
+  bool made() const { return kind != Kind::kBase && kind != Kind::kStored; }
+  bool calibrated() const { return made() && kind != Kind::kInt8; }
+  // Where it lands within the output folder: a folder, or a file.
+  std::filesystem::path Output() const;
+  // The files that it consists of.
+  std::vector<std::filesystem::path> Files() const;
+};
+
+// What came of a word: a recipe, or what is wrong with it.
+struct ParsedWeights {
+  WeightsRecipe recipe;
+  bool known = false;  // the word is one for weights, though perhaps with something wrong in it
+  std::string error;   // empty where it is good
+};
+
+// By the word in a configuration, or by ArmConfig::weights.
+ParsedWeights ParseWeights(std::string_view word);
+// Of ArmConfig::weights, which was parsed before.
+WeightsRecipe RecipeOf(std::string_view weights);
+
+// All weights that a configuration's arms need made, each once; beside int8 with a scale for each output also one scale
+// for a whole matrix: what finer scales are worth.
+std::vector<WeightsRecipe> MadeWeights(const Config& config);
+
+// "base, int8, …": what a configuration may say.
+const std::vector<std::string>& KnownWeights();
+
+}  // namespace qad

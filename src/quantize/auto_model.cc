@@ -1,0 +1,312 @@
+#include "quantize/auto_model.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/interrupt.h"
+#include "base/progress.h"
+#include "base/units.h"
+#include "kernels/targets.h"
+#include "model/weights.h"
+#include "quantize/ggml_grid.h"
+#include "quantize/gptq.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::array kCandidates = {FormatId::kQ2_K, FormatId::kQ3_K, FormatId::kQ4_0, FormatId::kIQ4_NL,
+                                    FormatId::kQ4_K, FormatId::kQ4_1, FormatId::kQ5_0, FormatId::kQ5_K,
+                                    FormatId::kQ5_1, FormatId::kQ6_K, FormatId::kQ8_0, FormatId::kF16};
+constexpr size_t kFisherTokens = 4096;
+constexpr size_t kLeastRows = 64, kRowShare = 8;  // of a matrix's rows those that are solved to measure a type
+constexpr size_t kOutsideRows = 1024;             // of embeddings, those that predictions mind most
+constexpr int kMostTrials = 8;
+
+bool IsChosen(const TensorSpec& spec) {
+  return !spec.bias && (IsLinear(spec.role) || spec.role == Role::kTokenEmbedding);
+}
+
+std::vector<FormatId> CandidatesFor(const TensorSpec& spec) {
+  std::vector<FormatId> formats;
+  for (const FormatId format : kCandidates)
+    if (GetFormat(format).Divides(spec.cols)) formats.push_back(format);
+  return formats;
+}
+
+// Estimated KL divergences, by the tensor's name and the format's.
+using Costs = std::map<std::string, std::map<std::string, double>>;
+
+class CostTable {
+ public:
+  CostTable(const ModelFiles& files, const Plan& plan, const Fisher& fisher, const Calibration& calibration,
+            const AutoOptions& options, Context& context, LayerStore& store)
+      : files_(files),
+        plan_(plan),
+        fisher_(fisher),
+        options_(options),
+        store_(store),
+        walk_(files, plan, calibration.samples, context),
+        progress_("measure types", static_cast<double>(walk_.layers() + 1), "layers", options.quiet) {}
+
+  Costs Measure() {
+    for (size_t layer = 0; layer < walk_.layers(); ++layer) {
+      ThrowIfInterrupted();
+      walk_.Load(layer);
+      if (layer >= store_.done()) {
+        Json costs = Json::object();
+        for (const BlockWalk::Input input : BlockWalk::kInputs) MeasureInput(input, costs);
+        store_.Save(layer, {}, costs);
+      }
+      walk_.Finish();
+      progress_.Advance(1);
+    }
+    if (walk_.layers() >= store_.done()) {
+      Json costs = Json::object();
+      const BlockInput output = walk_.Output();
+      for (const TensorSpec& spec : plan_.tensors)
+        if (spec.layer < 0 && IsChosen(spec)) MeasureOutside(spec, output, costs);
+      store_.Save(walk_.layers(), {}, costs);
+    }
+    progress_.Advance(1);
+    Costs all;
+    for (size_t layer = 0; layer < store_.done(); ++layer)
+      for (const auto& [name, costs] : store_.Summary(layer).items())
+        for (const auto& [format, cost] : costs.items()) all[name][format] = cost.get<double>();
+    return all;
+  }
+
+ private:
+  Feedback FeedbackOf(std::vector<float> gram, const TensorSpec& spec) const {
+    return MakeFeedback(std::move(gram), spec.cols, options_.damping, true,
+                        fmt::format("{}: \"{}\"", files_.path.string(), spec.name));
+  }
+
+  void MeasureInput(BlockWalk::Input input, Json& costs) {
+    ThrowIfInterrupted();
+    const BlockInput rows = walk_.Compute(input);
+    const std::vector<Role> readers = walk_.Readers(input);
+    const auto layer = static_cast<int>(walk_.layer());
+    const Feedback feedback = FeedbackOf(GramOf(rows), *plan_.Find(readers.front(), layer));
+    for (const Role role : readers) {
+      const TensorSpec& spec = *plan_.Find(role, layer);
+      const size_t count = std::min(spec.rows, std::max(kLeastRows, spec.rows / kRowShare));
+      std::vector<size_t> sampled(count);
+      for (size_t i = 0; i < count; ++i) sampled[i] = i * spec.rows / count;
+      std::vector<float> values;
+      for (const size_t row : sampled) {
+        const auto weights = walk_.Matrix(role).subspan(row * spec.cols, spec.cols);
+        values.insert(values.end(), weights.begin(), weights.end());
+      }
+      MeasureRows(spec, sampled, values, fisher_.outputs.at(spec.name), feedback, rows.rows, costs);
+    }
+  }
+
+  // Rows are very unlike: those of frequent tokens decide.
+  void MeasureOutside(const TensorSpec& spec, const BlockInput& output, Json& costs) {
+    const ErrorForm form = FormOutsideBlocks(plan_, spec, fisher_, output);
+    std::vector<size_t> rows(spec.rows);
+    std::iota(rows.begin(), rows.end(), size_t{0});
+    std::ranges::stable_sort(rows, std::ranges::greater(), [&](size_t row) { return form.weights[row]; });
+    rows.resize(std::min(rows.size(), kOutsideRows));
+    MeasureRows(spec, rows, ReadRows(files_, plan_, spec, rows), form.weights, FeedbackOf(form.gram, spec),
+                form.gram_rows, costs);
+  }
+
+  // The whole matrix's cost from that of some rows, as their share of all weights is known.
+  void MeasureRows(const TensorSpec& spec, const std::vector<size_t>& rows, const std::vector<float>& values,
+                   const std::vector<double>& weights, const Feedback& feedback, size_t gram_rows, Json& costs) const {
+    double of_rows = 0;
+    for (const size_t row : rows) of_rows += weights[row];
+    const double all = std::accumulate(weights.begin(), weights.end(), 0.0);
+    for (const FormatId id : CandidatesFor(spec)) {
+      const Format& format = GetFormat(id);
+      double cost = 0;
+      if (GgmlGrid::Has(id) && of_rows > 0) {
+        std::vector<float> solved = values;
+        std::vector<std::byte> bytes(rows.size() * format.RowBytes(spec.cols));
+        std::vector<double> changes(rows.size());
+        SolveGgml(solved, rows.size(), feedback, id, bytes, changes);
+        for (size_t i = 0; i < rows.size(); ++i) cost += weights[rows[i]] * changes[i];
+        cost *= 0.5 * all / of_rows / static_cast<double>(gram_rows);
+      }
+      costs[spec.name][std::string(format.name)] = cost;
+    }
+  }
+
+  const ModelFiles& files_;
+  const Plan& plan_;
+  const Fisher& fisher_;
+  const AutoOptions& options_;
+  LayerStore& store_;
+  BlockWalk walk_;
+  Progress progress_;
+};
+
+// Removed at the end, whatever happens.
+struct TemporaryFile {
+  explicit TemporaryFile(fs::path name) : path(std::move(name)) {}
+  ~TemporaryFile() {
+    std::error_code ignored;
+    fs::remove(path, ignored);
+  }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  fs::path path;
+};
+
+// The matrices, their candidates, and the knapsack over them.
+class Search {
+ public:
+  Search(const ModelFiles& files, const Plan& plan, const Costs& costs) : files_(files), plan_(plan) {
+    for (size_t i = 0; i < plan.tensors.size(); ++i) {
+      const TensorSpec& spec = plan.tensors[i];
+      formats_.push_back(FormatId::kF32);
+      if (!IsChosen(spec)) continue;
+      tensors_.push_back(i);
+      candidates_.push_back(CandidatesFor(spec));
+      std::vector<Choice>& choices = choices_.emplace_back();
+      for (const FormatId format : candidates_.back()) {
+        const uint64_t bytes = (spec.rows * GetFormat(format).RowBytes(spec.cols) + 31) / 32 * 32;
+        choices.push_back({bytes, costs.at(spec.name).at(std::string(GetFormat(format).name))});
+      }
+      formats_.back() = candidates_.back().front();
+    }
+    front_.emplace(choices_);
+    uint64_t matrices = 0;
+    for (const std::vector<Choice>& choices : choices_) matrices += choices.front().bytes;
+    overhead_ = GgufModelBytes(files, plan, OptionsFor(formats_, {})) - matrices;
+  }
+
+  // Sizes of files.
+  std::vector<Choice> front() const {
+    std::vector<Choice> points = front_->points();
+    for (Choice& point : points) point.bytes += overhead_;
+    return points;
+  }
+
+  Choice Take(uint64_t budget) {
+    const Allocation allocation = front_->At(budget - overhead_);
+    for (size_t i = 0; i < tensors_.size(); ++i) formats_[tensors_[i]] = candidates_[i][allocation.chosen[i]];
+    return {allocation.bytes + overhead_, allocation.cost};
+  }
+
+  GgufOptions Options(const GgufFeedback& feedback) const { return OptionsFor(formats_, feedback); }
+
+  std::vector<std::pair<std::string, std::string>> names() const {
+    std::vector<std::pair<std::string, std::string>> names;
+    for (const size_t i : tensors_)
+      names.emplace_back(plan_.tensors[i].gguf_name, std::string(GetFormat(formats_[i]).name));
+    return names;
+  }
+
+ private:
+  // Readers of GGUF are told the file type that most weights have.
+  GgufOptions OptionsFor(const std::vector<FormatId>& formats, const GgufFeedback& feedback) const {
+    std::map<FormatId, size_t> weights;
+    for (const size_t i : tensors_) weights[formats[i]] += plan_.tensors[i].elements();
+    const auto most = std::ranges::max_element(weights, {}, [](const auto& entry) { return entry.second; });
+    const auto type = std::ranges::find(GgufFileTypes(), most->first, &GgufFileType::format);
+    QAD_CHECK(type != GgufFileTypes().end());
+    return {.type = &*type, .formats = formats, .feedback = feedback};
+  }
+
+  const ModelFiles& files_;
+  const Plan& plan_;
+  std::vector<size_t> tensors_;  // of the plan, those that have a choice
+  std::vector<std::vector<FormatId>> candidates_;
+  std::vector<std::vector<Choice>> choices_;
+  std::vector<FormatId> formats_;  // of all tensors, as they were last taken
+  std::optional<AllocationFront> front_;
+  uint64_t overhead_ = 0;
+};
+
+Json TableKey(const ModelFiles& files, const Calibration& calibration, const AutoOptions& options) {
+  return {{"made by", "qad quantize --method auto"},
+          {"program", ProgramSha256()},
+          {"target", CurrentTarget()},
+          {"source", files.Hash()},
+          {"texts", calibration.Hash()},
+          {"damping", options.damping}};
+}
+
+}  // namespace
+
+AutoReport QuantizeAuto(const fs::path& source, const fs::path& output, const Calibration& calibration,
+                        const AutoOptions& options) {
+  const ReportFrame frame(options.threads);
+  const ModelFiles files = OpenModel(source);
+  const Plan plan = PlanOf(files, WeightMode::kF32);
+  RequireRunnable(plan.config, files.path.string());
+  Context context(Numerics::kFast, options.threads);
+  const Fisher fisher = MeasureFisher(files, calibration.samples, kFisherTokens, context, options.quiet);
+  LayerStore table(output.string() + ".types", TableKey(files, calibration, options));
+  Search search(files, plan, CostTable(files, plan, fisher, calibration, options, context, table).Measure());
+  AutoReport report;
+  report.front = search.front();
+  const uint64_t smallest = report.front.front().bytes, largest = report.front.back().bytes;
+  const GgufFeedback feedback{.calibration = &calibration, .damping = options.damping, .fisher = &fisher};
+  const TemporaryFile trial_file(output.string() + ".trial.gguf");
+  const fs::path& trial_path = trial_file.path;
+  const auto make = [&](uint64_t budget) {
+    const Choice estimate = search.Take(budget);
+    GgufOptions gguf = search.Options(feedback);
+    gguf.quiet = options.quiet;
+    gguf.threads = options.threads;
+    report.artefact = QuantizeGguf(source, trial_path, gguf);
+    AutoTrial trial{report.artefact.bytes, estimate.cost, options.judge(trial_path)};
+    report.trials.push_back(trial);
+    return trial;
+  };
+  const auto keep = [&](const AutoTrial& trial) {
+    fs::rename(trial_path, output);
+    report.chosen = trial;
+    report.formats = search.names();
+  };
+  if (options.budget > 0) {
+    if (options.budget < smallest)
+      Fail(ErrorKind::kUsage, "{}: a budget of {} is below its smallest file, {}", files.path.string(),
+           FormatBytes(static_cast<double>(options.budget)), FormatBytes(static_cast<double>(smallest)));
+    keep(make(options.budget));
+  } else {
+    // Between a size that fails and one that does not; where judgements are KL divergences, the last one tells how far
+    // off the estimates are.
+    uint64_t low = smallest, high = largest;
+    double scale = 1;
+    bool found = false;
+    for (int i = 0; i < kMostTrials && low < high; ++i) {
+      uint64_t guess = low + (high - low) / 2;
+      if (options.judges_kl) {
+        const auto fits = std::ranges::find_if(
+            report.front, [&](const Choice& point) { return point.cost * scale <= options.limit; });
+        guess = std::clamp(fits == report.front.end() ? largest : fits->bytes, low, high);
+      }
+      const AutoTrial trial = make(guess);
+      const bool good = trial.judged <= options.limit;
+      if (good) {
+        found = true;
+        high = trial.bytes;
+        keep(trial);
+      } else {
+        low = guess + 1;
+      }
+      if (trial.estimated_kl > 0 && trial.judged > 0) scale = trial.judged / trial.estimated_kl;
+      if (good && static_cast<double>(high - low) < 0.01 * static_cast<double>(high)) break;
+    }
+    if (!found)
+      Fail(ErrorKind::kUsage, "{}: no file was found within the limit of {}; {} reached {}", files.path.string(),
+           options.limit, FormatBytes(static_cast<double>(report.trials.back().bytes)), report.trials.back().judged);
+  }
+  table.Remove();
+  const QuantizeReport made = report.artefact;
+  report.artefact = frame.Finish(output, report.chosen.bytes, made.source_bytes, made.errors);
+  return report;
+}
+
+}  // namespace qad

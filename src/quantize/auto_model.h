@@ -1,0 +1,52 @@
+// The smallest GGUF file that is good enough, or the best that is small enough: every matrix gets the type that gains
+// most for its bytes.
+//
+// What each type costs each matrix is measured: the error that solving with feedback leaves on the calibration texts,
+// weighted by how much the model's predictions mind it (quantize/fisher.h), is an estimate of the KL divergence that
+// this matrix adds. The knapsack over all matrices (quantize/allocation.h) says which types to take; the file is then
+// made of them and judged as a whole.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "quantize/allocation.h"
+#include "quantize/gguf_model.h"
+
+namespace qad {
+
+struct AutoOptions {
+  uint64_t budget = 0;  // bytes of the file at most; 0: the smallest file whose judgement is within the limit
+  double limit = 0;
+  // Of a finished file: its KL divergence on texts that were not calibrated with, or another number that falls as
+  // files grow.
+  std::function<double(const std::filesystem::path&)> judge;
+  bool judges_kl = true;  // else estimates say nothing of the judgement's scale
+  double damping = 0.01;
+  bool quiet = false;
+  int threads = 0;  // 0: all cores
+};
+
+// A file that was made and judged.
+struct AutoTrial {
+  uint64_t bytes = 0;
+  double estimated_kl = 0, judged = 0;
+};
+
+struct AutoReport {
+  QuantizeReport artefact;
+  std::vector<Choice> front;      // bytes of the file, and its estimated KL divergence as cost
+  std::vector<AutoTrial> trials;  // in the order in which they were made
+  AutoTrial chosen;
+  std::vector<std::pair<std::string, std::string>> formats;  // of each matrix, by its name in GGUF
+};
+
+// Errors: kUsage (a budget below the smallest file; a limit that not even the largest meets: with the numbers; as
+// QuantizeGguf), kInput, kNumeric, kFailed, kInterrupted as MeasureFisher and QuantizeGguf. An interrupted run goes on
+// behind the last layer it has measured or solved.
+AutoReport QuantizeAuto(const std::filesystem::path& source, const std::filesystem::path& output,
+                        const Calibration& calibration, const AutoOptions& options);
+
+}  // namespace qad
