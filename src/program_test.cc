@@ -40,6 +40,11 @@ eval: {max_new_tokens: 8, repetitions: 1, bootstrap: 100}
 decide: {required: {facts: 0.5}}
 )";
 
+constexpr const char* kMinimal = R"(model: model
+data: {train: train.jsonl, eval: eval.jsonl, max_length: 128}
+eval: {max_new_tokens: 8, repetitions: 1, bootstrap: 100}
+)";
+
 void WriteModel(const fs::path& folder, const char* config) {
   tiny::WriteFolder(folder, config, DType::kF32);
   fs::copy_file(TestData("text/bytelevel-smollm/tokenizer.json"), folder / "tokenizer.json",
@@ -276,6 +281,60 @@ TEST_F(Program, PlainTextsAreTrainedOnAndScored) {
   for (const Json& row : document["rows"])
     if (row["metric"] == "answer_log_likelihood" && row["value"] < 0) ++rows;
   EXPECT_EQ(rows, 2u);
+}
+
+// Every kind of weights is made on demand, measured, shared with cut runs, and made again when what it depends on
+// changes.
+TEST_F(Program, QuantizedWeightsAreArms) {
+  std::string config(kConfig);
+  config.replace(config.find("arms: ["), std::string("arms: [base, base + few-shot, base + rag, int8, lora]").size(),
+                 "arms: [base, int8, gptq-4, awq-4, \"gguf:q5_0\", \"auto:90kB\"]");
+  const std::string quantize = "quantize: {group_size: 32, calibration: {samples: 6, length: 48}}\n";
+  folder_.Write("config.yaml", config + quantize);
+  ASSERT_EQ(Run({"train"}).code, 0);
+  const Ended ended = Run({"eval", "--json"});
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  for (const char* name : {"int8/model.safetensors", "int8-per-tensor/model.safetensors", "gptq-4/model.safetensors",
+                           "awq-4/quantize_config.json", "gguf-Q5_0.gguf", "auto-90kB.gguf"})
+    EXPECT_TRUE(fs::exists(Path("outputs") + "/" + name)) << name;
+  const Json results = ReadJsonFile(Path("outputs/results.json"));
+  const auto value = [&](const std::string& arm, const std::string& slice, const std::string& metric) {
+    for (const Json& row : results["rows"])
+      if (row["arm"] == arm && row["slice"] == slice && row["metric"] == metric) return row["value"].get<double>();
+    ADD_FAILURE() << arm << " " << metric;
+    return 0.0;
+  };
+  for (const char* arm : {"int8", "gptq-4", "awq-4", "gguf:Q5_0", "auto:90kB"}) {
+    EXPECT_GT(value(arm, "quantize", "seconds"), 0);
+    EXPECT_EQ(value(arm, "memory", "weights_bytes"), value(arm, "memory", "weights_bytes_predicted")) << arm;
+    EXPECT_GE(value(arm, "text", "kl_divergence"), 0) << arm;
+  }
+  EXPECT_LE(value("auto:90kB", "quantize", "bytes"), 90000);
+  ASSERT_EQ(results["fronts"].size(), 1u);
+  EXPECT_GT(results["fronts"][0]["bytes"].size(), 3u);
+  // A cut run takes the same weights.
+  const Ended cut = Run({"eval", "--max-eval-samples", "2"});
+  ASSERT_EQ(cut.code, 0) << cut.err;
+  for (const std::string& stage : StagesDone(cut.err)) EXPECT_FALSE(stage.starts_with("make ")) << stage;
+  // Other texts, other weights; int8 looks at none.
+  folder_.Write("config.yaml", config + "quantize: {group_size: 32, calibration: {samples: 4, length: 48}}\n");
+  const std::vector<std::string> again = StagesDone(Run({"eval"}).err);
+  EXPECT_NE(std::ranges::find(again, "make gptq-4 weights"), again.end());
+  EXPECT_EQ(std::ranges::find(again, "make int8 weights"), again.end());
+}
+
+TEST_F(Program, CalibrationDoesNotSeeTheEvaluation) {
+  folder_.Write("config.yaml", std::string(kMinimal) + "arms: [base, \"gguf:Q8_0\"]\n" +
+                                   "quantize: {calibration: {from: calibration.jsonl, samples: 6, length: 48}}\n");
+  folder_.Write("calibration.jsonl", Items(8, "thing") + Items(4, "matter"));
+  const Ended refused = Run({"eval"});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_NE(refused.err.find("--allow-leak"), std::string::npos) << refused.err;
+  EXPECT_FALSE(fs::exists(Path("outputs/gguf-Q8_0.gguf")));
+  ASSERT_EQ(Run({"eval", "--allow-leak"}).code, 0);
+  const Json results = ReadJsonFile(Path("outputs/results.json"));
+  EXPECT_EQ(results["manifest"]["leaks"].size(), 4u);
+  EXPECT_EQ(results["manifest"]["leaks"][0]["corpus"], "calibration");
 }
 
 TEST_F(Program, WhatIsWrongInTheDataIsFoundBeforeAnythingIsMade) {

@@ -5,6 +5,7 @@
 
 #include "base/test_files.h"
 #include "experiment/arms.h"
+#include "experiment/weights.h"
 
 namespace qad {
 namespace {
@@ -81,6 +82,38 @@ TEST(Config, RefusesWhatWouldOnlyShowLater) {
   EXPECT_NE(ErrorOf(base + "decide: {required: {all: 1.5}}\n").find("from 0 to 1"), std::string::npos);
   EXPECT_NE(ErrorOf(base + "---\nmodel: other\n").find("second document"), std::string::npos);
   EXPECT_NE(ErrorOf(base + "seed: 1\nseed: 2\n").find("duplicate key"), std::string::npos);
+}
+
+TEST(Config, QuantizeNamesItsTexts) {
+  const TempFolder folder;
+  const auto load = [&](const std::string& text) {
+    return LoadConfig(folder.Write("config.yaml", kMinimal + text)).quantize;
+  };
+  EXPECT_EQ(load("").calibration, folder / "train.jsonl");
+  EXPECT_EQ(load("quantize: {calibration: {from: model}}\n").calibration, "");
+  EXPECT_EQ(load("quantize: {calibration: {from: some.txt, samples: 8}}\n").calibration, folder / "some.txt");
+  EXPECT_EQ(load("quantize: {group_size: -1}\n").group_size, -1);
+  EXPECT_NE(ErrorOf(std::string(kMinimal) + "quantize: {group_size: 48}\n").find("32, 64, 128"), std::string::npos);
+  EXPECT_NE(ErrorOf(std::string(kMinimal) + "quantize: {calibrate: x}\n").find("did you mean 'calibration'?"),
+            std::string::npos);
+}
+
+TEST(Arms, WordsForWeights) {
+  const auto weights = [](const char* form) { return ParseArm(form, {}).arm.weights; };
+  EXPECT_EQ(weights("base"), "bf16");
+  EXPECT_EQ(weights("gguf + few-shot"), "as-stored");
+  EXPECT_EQ(weights("gguf:q4_k_m"), "gguf:Q4_K_M");
+  EXPECT_EQ(ParseArm("gguf:q4_k_m", {}).arm.name, "gguf:Q4_K_M");  // one spelling
+  EXPECT_EQ(RecipeOf("gptq-3").bits, 3);
+  EXPECT_EQ(RecipeOf("awq-gptq-4").method, GroupMethod::kAwqGptq);
+  EXPECT_EQ(RecipeOf("auto:90MB").budget, 90000000u);
+  EXPECT_EQ(RecipeOf("auto:kl0.05").max_kl, 0.05);
+  EXPECT_EQ(RecipeOf("auto:90MB").Output(), "auto-90MB.gguf");
+  EXPECT_FALSE(RecipeOf("int8").calibrated());
+  for (const char* wrong :
+       {"gptq-5", "gptq-", "awq-3", "gguf:Q4_K_X", "auto", "auto:", "auto:big", "auto:kl0", "auto:kl", "gptq", "int4"})
+    EXPECT_NE(ParseArm(wrong, {}).error, "") << wrong;
+  EXPECT_NE(ParseArm("gguf:Q4_K_X", {}).error.find("did you mean"), std::string::npos);
 }
 
 TEST(Arms, ShortForms) {

@@ -60,6 +60,30 @@ std::string Speedup(const std::optional<double>& ours, const std::optional<doubl
   return fmt::format("{} against {} tok/s ({:.2f}×)", FormatRate(*ours), FormatRate(*base), *ours / *base);
 }
 
+std::string WeightsOf(const Results& results, const std::string& arm) {
+  const ArmInfo* info = results.Arm(arm);
+  return info == nullptr ? arm : info->weights;
+}
+
+// How weights of these words come about.
+std::string_view HowMade(const std::string& weights) {
+  struct Row {
+    std::string_view start, text;
+  };
+  static constexpr Row kRows[] = {
+      {"int8-per-tensor", "rounded to nearest, one scale for a whole matrix"},
+      {"int8", "rounded to nearest, one scale for each output"},
+      {"rtn-", "rounded to nearest, one scale for each group of inputs"},
+      {"gptq-", "codes in groups; what rounding a weight leaves is taken up by those that follow"},
+      {"awq-gptq-", "inputs that carry large activations scaled up first, then as gptq"},
+      {"awq-", "inputs that carry large activations scaled up before rounding"},
+      {"gguf:", "one of llama.cpp's file types"},
+      {"auto:", "a GGUF file whose types were searched for, matrix by matrix"}};
+  for (const Row& row : kRows)
+    if (weights.starts_with(row.start)) return row.text;
+  return "as the model's file stores them";
+}
+
 void SayQuantization(const Pack& pack, Document& page) {
   page.Section("Quantization");
   const std::vector<QuantizationAnswer>& answers = pack.decision->quantization;
@@ -75,7 +99,8 @@ void SayQuantization(const Pack& pack, Document& page) {
     page.Say(Text("The smallest artefact that is equivalent within the margin: ") + Strong(smallest->arm) + " (" +
              smallest->basis + ").");
   for (const QuantizationAnswer& answer : answers)
-    page.Say(Text(answer.arm + ": ") + VerdictText(answer.verdict) + ", " + answer.basis + ". Weights " +
+    page.Say(Text(fmt::format("{} ({}): ", answer.arm, HowMade(WeightsOf(pack.results, answer.arm)))) +
+             VerdictText(answer.verdict) + ", " + answer.basis + ". Weights " +
              Shrink(answer.weights_bytes, answer.base_weights_bytes) + "; decode " +
              Speedup(answer.decode, answer.base_decode) + "; prefill " + Speedup(answer.prefill, answer.base_prefill) +
              ".");
