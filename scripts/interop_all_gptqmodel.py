@@ -10,10 +10,10 @@ import subprocess  # noqa: E402
 import numpy  # noqa: E402
 import torch  # noqa: E402
 from gptqmodel import BACKEND, GPTQModel, QuantizeConfig  # noqa: E402
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers  # noqa: E402
-from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast  # noqa: E402
+from transformers import AutoModelForCausalLM, LlamaConfig  # noqa: E402
 
 from checks import BUILD, check, dump_logits, finish  # noqa: E402
+from vocabulary import byte_tokenizer  # noqa: E402
 
 # Its CPU kernels multiply in 16 bits.
 TOLERANCE = 0.02
@@ -22,14 +22,6 @@ OURS = {"gptq 4 bits": ["gptq"], "gptq 4 bits, as the inputs lie": ["gptq", "--n
         "gptq 4 bits, a whole row": ["gptq", "--group-size", "-1"], "awq+gptq": ["awq+gptq"],
         "gptq with zeros (v2)": ["gptq", "--asymmetric"], "awq": ["awq"]}
 THEIRS = {"gptq": {}, "gptq, desc_act": dict(desc_act=True), "gptq 8 bits": dict(bits=8)}
-
-
-def tokenizer():
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    made = Tokenizer(models.BPE({text: i for i, text in enumerate(alphabet + ["<|endoftext|>"])}, []))
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
-    return PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<|endoftext|>", pad_token="<|endoftext|>")
 
 
 def compare(name, place):
@@ -53,7 +45,7 @@ with tempfile.TemporaryDirectory() as folder:
             if parameter.dim() > 1:
                 parameter.copy_(0.06 * torch.randn_like(parameter))
     model.save_pretrained(source)
-    tokenizer().save_pretrained(source)
+    byte_tokenizer().save_pretrained(source)
     words = [f"word {i * i} of {i}\n" for i in range(4000)]
     open(text, "w").write("".join(words))
     for name, flags in OURS.items():

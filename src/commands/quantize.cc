@@ -29,7 +29,7 @@ struct Options {
   GroupModelOptions groups;
   int group_size = 64;
   bool asymmetric = false, feedback = false;
-  std::string budget;
+  std::string budget, layout = "own";
   double max_kl = 0;
 };
 
@@ -74,8 +74,11 @@ std::optional<Importance> FindImportance(const Options& options, const std::file
 QuantizeReport QuantizeInGroups(Options& options, const std::filesystem::path& model, const GlobalFlags& flags) {
   GroupModelOptions& groups = options.groups;
   groups.method = kGroupMethods.at(options.method);
-  groups.packing = groups.method == GroupMethod::kAwq ? Packing::kAwq : Packing::kGptq;
-  groups.groups.symmetric = groups.packing == Packing::kGptq && !options.asymmetric;
+  const bool compressed = options.layout == "compressed-tensors";
+  groups.packing = compressed                           ? Packing::kCompressed
+                   : groups.method == GroupMethod::kAwq ? Packing::kAwq
+                                                        : Packing::kGptq;
+  groups.groups.symmetric = groups.method != GroupMethod::kAwq && !options.asymmetric;
   groups.groups.group_size = options.group_size < 0 ? 0 : static_cast<size_t>(options.group_size);
   groups.quiet = flags.json;
   groups.threads = flags.threads;
@@ -220,6 +223,10 @@ std::function<void()> AddQuantizeCommand(CLI::App& app, const GlobalFlags& flags
       ->capture_default_str();
   app.add_option("--group-size", options->group_size, "groups: inputs that share a scale, −1 for a whole row")
       ->check(CLI::IsMember({-1, 32, 64, 128}))
+      ->capture_default_str();
+  app.add_option("--layout", options->layout,
+                 "groups: own: GPTQ's, or AWQ's of method awq; or that of compressed-tensors (pack-quantized)")
+      ->check(CLI::IsMember({"own", "compressed-tensors"}))
       ->capture_default_str();
   app.add_flag("--asymmetric", options->asymmetric, "groups: with zeros (AWQ always has them)");
   app.add_flag("--act-order,!--no-act-order", options->groups.act_order,

@@ -45,5 +45,6 @@ inline constexpr Format kFormatIQ4_NL{FormatId::kIQ4_NL, "iq4_nl", 32, 18, 0, 20
 // Bytes as the tensor says, not the format: TensorSpec::stored_bytes.
 inline constexpr Format kFormatGptq{FormatId::kGptq, "gptq", 1, 0, 0, -1, nullptr, nullptr};
 inline constexpr Format kFormatAwq{FormatId::kAwq, "awq", 1, 0, 0, -1, nullptr, nullptr};
+inline constexpr Format kFormatCompressed{FormatId::kCompressed, "compressed-tensors", 1, 0, 0, -1, nullptr, nullptr};
 
 }  // namespace qad

@@ -31,7 +31,8 @@ enum class FormatId : uint8_t {
   kQ6_K,
   kIQ4_NL,
   kGptq,
-  kAwq
+  kAwq,
+  kCompressed
 };
 
 struct Format {

@@ -48,18 +48,35 @@ size_t GroupedView::GroupOf(size_t col) const {
 }
 
 unsigned GroupedView::Code(size_t row, size_t col) const {
+  if (packing == Packing::kCompressed)
+    return FromStream(codes + row * PackedWords(cols, bits) * sizeof(uint32_t), col, 1, bits);
   if (packing == Packing::kGptq) return FromStream(codes + row * sizeof(uint32_t), col, rows, bits);
   return Load<uint32_t>(codes, col * (rows / 8) + row / 8) >> (4 * kAwqNibble[row % 8]) & 15u;
 }
 
 unsigned GroupedView::Zero(size_t row, size_t index) const {
+  if (zeros == nullptr) return 1u << (bits - 1);
+  if (packing == Packing::kCompressed) return FromStream(zeros + index * sizeof(uint32_t), row, groups(), bits);
   if (packing == Packing::kAwq)
     return Load<uint32_t>(zeros, index * (rows / 8) + row / 8) >> (4 * kAwqNibble[row % 8]) & 15u;
   const std::byte* words = zeros + index * PackedWords(rows, bits) * sizeof(uint32_t);
   return (FromStream(words, row, 1, bits) + zero_offset) & ((1u << bits) - 1);
 }
 
-uint16_t GroupedView::ScaleBits(size_t row, size_t index) const { return Load<uint16_t>(scales, index * rows + row); }
+float GroupedView::Scale(size_t row, size_t index) const {
+  const size_t at = packing == Packing::kCompressed ? row * groups() + index : index * rows + row;
+  switch (scale_type) {
+    case ScaleType::kF16:
+      return F16ToFloat(Load<uint16_t>(scales, at));
+    case ScaleType::kBF16:
+      return BF16ToFloat(Load<uint16_t>(scales, at));
+    case ScaleType::kF32:
+      return Load<float>(scales, at);
+  }
+  QAD_CHECK(false);
+}
+
+uint16_t GroupedView::ScaleBits(size_t row, size_t index) const { return FloatToF16(Scale(row, index)); }
 
 void GroupedView::DecodeRow(size_t row, float* out) const {
   size_t last = static_cast<size_t>(-1);
@@ -68,7 +85,7 @@ void GroupedView::DecodeRow(size_t row, float* out) const {
   for (size_t col = 0; col < cols; ++col) {
     if (const size_t index = GroupOf(col); index != last) {
       last = index;
-      scale = F16ToFloat(ScaleBits(row, index));
+      scale = Scale(row, index);
       zero = static_cast<int>(Zero(row, index));
     }
     out[col] = scale * static_cast<float>(static_cast<int>(Code(row, col)) - zero);
@@ -82,7 +99,16 @@ bool GroupedView::InOrder() const {
   return true;
 }
 
+bool GroupedView::ScalesAreF16() const {
+  if (scale_type == ScaleType::kF16) return true;
+  for (size_t row = 0; row < rows; ++row)
+    for (size_t g = 0; g < groups(); ++g)
+      if (F16ToFloat(ScaleBits(row, g)) != Scale(row, g)) return false;
+  return true;
+}
+
 bool GroupedView::Symmetric() const {
+  if (zeros == nullptr) return true;
   const unsigned middle = 1u << (bits - 1);
   for (size_t g = 0; g < groups(); ++g)
     for (size_t row = 0; row < rows; ++row)
@@ -91,8 +117,9 @@ bool GroupedView::Symmetric() const {
 }
 
 size_t GroupedView::bytes() const {
-  const size_t words = PackedWords(rows * cols, bits) + groups() * PackedWords(rows, bits);
-  return words * sizeof(uint32_t) + groups() * rows * sizeof(uint16_t) +
+  const size_t words = PackedWords(rows * cols, bits) + (zeros == nullptr ? 0 : groups() * PackedWords(rows, bits));
+  return words * sizeof(uint32_t) +
+         groups() * rows * (scale_type == ScaleType::kF32 ? sizeof(float) : sizeof(uint16_t)) +
          (group_of == nullptr ? 0 : cols * sizeof(int32_t));
 }
 
@@ -106,7 +133,7 @@ PackedGroups PackGroups(const GroupCodes& codes, Packing packing, unsigned zero_
   QAD_CHECK(CanPack(packing, codes.bits, codes.rows, codes.cols));
   const size_t rows = codes.rows, cols = codes.cols, groups = codes.groups();
   const unsigned mask = (1u << codes.bits) - 1;
-  const bool gptq = packing == Packing::kGptq;
+  const bool gptq = packing == Packing::kGptq, compressed = packing == Packing::kCompressed;
   PackedGroups out;
   out.codes.resize(PackedWords(rows * cols, codes.bits));
   const size_t zero_words = PackedWords(rows, codes.bits);
@@ -115,18 +142,22 @@ PackedGroups PackGroups(const GroupCodes& codes, Packing packing, unsigned zero_
   for (size_t row = 0; row < rows; ++row) {
     for (size_t col = 0; col < cols; ++col) {
       const unsigned code = codes.codes[row * cols + col];
-      if (gptq)
+      if (compressed)
+        ToStream(out.codes.data() + row * PackedWords(cols, codes.bits), col, 1, codes.bits, code);
+      else if (gptq)
         ToStream(out.codes.data() + row, col, rows, codes.bits, code);
       else
         out.codes[col * (rows / 8) + row / 8] |= code << (4 * kAwqNibble[row % 8]);
     }
     for (size_t g = 0; g < groups; ++g) {
       const unsigned zero = (codes.zeros[row * groups + g] - zero_offset) & mask;
-      if (gptq)
+      if (compressed)
+        ToStream(out.zeros.data() + g, row, groups, codes.bits, zero);
+      else if (gptq)
         ToStream(out.zeros.data() + g * zero_words, row, 1, codes.bits, zero);
       else
         out.zeros[g * (rows / 8) + row / 8] |= zero << (4 * kAwqNibble[row % 8]);
-      out.scales[g * rows + row] = codes.scales[row * groups + g];
+      out.scales[compressed ? row * groups + g : g * rows + row] = codes.scales[row * groups + g];
     }
   }
   for (size_t col = 0; col < cols; ++col) out.group_of.push_back(static_cast<int32_t>(col / codes.group));

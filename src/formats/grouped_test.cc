@@ -37,9 +37,10 @@ GroupedView ViewOf(const GroupCodes& codes, const PackedGroups& packed, Packing 
 
 TEST(Grouped, PackedCodesAreReadAgain) {
   for (const int bits : {2, 3, 4, 8})
-    for (const Packing packing : {Packing::kGptq, Packing::kAwq})
+    for (const Packing packing : {Packing::kGptq, Packing::kAwq, Packing::kCompressed})
       for (const unsigned offset : {0u, 1u}) {
-        if (packing == Packing::kAwq && (bits != 4 || offset == 1)) continue;
+        if (packing != Packing::kGptq && offset == 1) continue;
+        if (packing == Packing::kAwq && bits != 4) continue;
         const GroupCodes codes = RandomCodes(bits, 64, 96, 32);
         const PackedGroups packed = PackGroups(codes, packing, offset);
         const GroupedView view = ViewOf(codes, packed, packing, offset);

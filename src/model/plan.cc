@@ -123,6 +123,7 @@ Layout LayoutFor(FormatId stored) {
       return Layout::kIq4Block;
     case FormatId::kGptq:
     case FormatId::kAwq:
+    case FormatId::kCompressed:
       break;
   }
   return Layout::kF32;

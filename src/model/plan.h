@@ -18,7 +18,7 @@ struct StoredAs {
   FormatId format = FormatId::kF32;
   uint8_t bits = 0;
   size_t group = 0;        // inputs that share a scale; 0: no format in groups
-  bool in_order = true;    // groups lie one after another
+  bool in_order = true;    // groups lie one after another, and their scales are f16's
   bool symmetric = false;  // of 8 bits: every zero is the middle code
   size_t bytes = 0;
 

@@ -79,6 +79,11 @@ Quantization QuantizationOf(const ModelFiles& files) {
       out.method == "awq" && version != "gemm" && version != "GEMM")
     FailInput("{}: version \"{}\" of AWQ is not read by this version, which knows gemm", json.where(),
               json.String("version"));
+  if (out.method == "compressed-tensors") {
+    if (const std::string layout = json.StringOr("format", ""); layout != "pack-quantized")
+      FailInput("{}: format \"{}\" of compressed-tensors is not read by this version, which knows pack-quantized",
+                json.where(), layout);
+  }
   return out;
 }
 
@@ -90,11 +95,69 @@ void RequireShape(const SafetensorsEntry* entry, DType dtype, const std::vector<
               DTypeName(dtype), ShapeText(shape));
 }
 
+void TakeOrder(const SafetensorsEntry* group_of, const char* part, const std::string& what, GroupedView& view) {
+  if (group_of == nullptr) return;
+  RequireShape(group_of, DType::kI32, {static_cast<int64_t>(view.cols)}, part, what);
+  view.group_of = group_of->bytes.data();
+  for (size_t col = 0; col < view.cols; ++col)
+    if (view.GroupOf(col) >= view.groups())
+      FailInput("{}: \"{}\" puts input {} into group {} of {}", what, part, col,
+                static_cast<int32_t>(view.GroupOf(col)), view.groups());
+}
+
+// The tensors of compressed-tensors.
+GroupedView FindCompressed(const ModelFiles& files, const TensorSpec& spec, const SafetensorsEntry* codes,
+                           const std::string& what) {
+  if (const std::string method = QuantizationOf(files).method; method != "compressed-tensors")
+    FailInput("{}: has a \"weight_packed\", but config.json's quant_method is \"{}\"", what, method);
+  const SafetensorsEntry *zeros = FindPart(files, spec, "weight_zero_point"),
+                         *scales = FindPart(files, spec, "weight_scale");
+  const auto rows = static_cast<int64_t>(spec.rows), cols = static_cast<int64_t>(spec.cols);
+  if (scales == nullptr || scales->shape.size() != 2 || scales->shape[0] != rows || scales->shape[1] <= 0 ||
+      cols % scales->shape[1] != 0)
+    FailInput("{}: \"weight_scale\" is missing or not ({} outputs, groups) with groups that divide {} inputs", what,
+              rows, cols);
+  GroupedView view{.packing = Packing::kCompressed,
+                   .rows = spec.rows,
+                   .cols = spec.cols,
+                   .group = static_cast<size_t>(cols / scales->shape[1])};
+  if (codes->shape.size() == 2) view.bits = static_cast<int>(codes->shape[1] * 32 / std::max<int64_t>(cols, 1));
+  if ((view.bits != 2 && view.bits != 3 && view.bits != 4 && view.bits != 8) ||
+      !CanPack(view.packing, view.bits, spec.rows, spec.cols))
+    FailInput(
+        "{}: \"weight_packed\" of shape {} holds codes of {} bits; this version reads 2, 3, 4 and 8 that fill whole "
+        "words",
+        what, ShapeText(codes->shape), view.bits);
+  RequireShape(codes, DType::kI32, {rows, static_cast<int64_t>(PackedWords(spec.cols, view.bits))}, "weight_packed",
+               what);
+  if (zeros != nullptr)
+    RequireShape(zeros, DType::kI32, {static_cast<int64_t>(PackedWords(spec.rows, view.bits)), scales->shape[1]},
+                 "weight_zero_point", what);
+  if (scales->dtype != DType::kF16 && scales->dtype != DType::kBF16 && scales->dtype != DType::kF32)
+    FailInput("{}: \"weight_scale\" is {}, expected F16, BF16 or F32", what, DTypeName(scales->dtype));
+  view.scale_type = scales->dtype == DType::kF16    ? ScaleType::kF16
+                    : scales->dtype == DType::kBF16 ? ScaleType::kBF16
+                                                    : ScaleType::kF32;
+  view.codes = codes->bytes.data();
+  view.zeros = zeros == nullptr ? nullptr : zeros->bytes.data();
+  view.scales = scales->bytes.data();
+  TakeOrder(FindPart(files, spec, "weight_g_idx"), "weight_g_idx", what, view);
+  return view;
+}
+
+FormatId FormatOf(const GroupedView& view) {
+  return view.packing == Packing::kGptq  ? FormatId::kGptq
+         : view.packing == Packing::kAwq ? FormatId::kAwq
+                                         : FormatId::kCompressed;
+}
+
 // Sizes are taken from the tensors and held against each other.
 std::optional<GroupedView> FindGrouped(const ModelFiles& files, const TensorSpec& spec) {
+  const std::string what = fmt::format("{}: tensor \"{}\"", files.path.string(), spec.name);
+  if (const SafetensorsEntry* packed = FindPart(files, spec, "weight_packed"); packed != nullptr)
+    return FindCompressed(files, spec, packed, what);
   const SafetensorsEntry* codes = FindPart(files, spec, "qweight");
   if (codes == nullptr) return std::nullopt;
-  const std::string what = fmt::format("{}: tensor \"{}\"", files.path.string(), spec.name);
   const Quantization quantization = QuantizationOf(files);
   if (quantization.method != "gptq" && quantization.method != "awq")
     FailInput("{}: has a \"qweight\", but config.json's quant_method is \"{}\"; this version reads gptq and awq", what,
@@ -132,22 +195,15 @@ std::optional<GroupedView> FindGrouped(const ModelFiles& files, const TensorSpec
                    stored = view.Zero(0, 0);
     view.zero_offset = stored == middle ? 0 : stored + 1 == middle ? 1 : offset;
   }
-  if (gptq && group_of != nullptr) {
-    RequireShape(group_of, DType::kI32, {cols}, "g_idx", what);
-    view.group_of = group_of->bytes.data();
-    for (size_t col = 0; col < spec.cols; ++col)
-      if (view.GroupOf(col) >= view.groups())
-        FailInput("{}: \"g_idx\" puts input {} into group {} of {}", what, col, static_cast<int32_t>(view.GroupOf(col)),
-                  view.groups());
-  }
+  if (gptq) TakeOrder(group_of, "g_idx", what, view);
   return view;
 }
 
 StoredAs StoredGrouped(const GroupedView& view) {
-  StoredAs stored(view.packing == Packing::kGptq ? FormatId::kGptq : FormatId::kAwq);
+  StoredAs stored(FormatOf(view));
   stored.bits = static_cast<uint8_t>(view.bits);
   stored.group = view.group;
-  stored.in_order = view.InOrder();
+  stored.in_order = view.InOrder() && view.ScalesAreF16();
   stored.symmetric = view.bits == 8 && view.Symmetric();
   stored.bytes = view.bytes();
   return stored;
@@ -156,10 +212,7 @@ StoredAs StoredGrouped(const GroupedView& view) {
 TensorSource FromSafetensors(const ModelFiles& files, const ModelConfig& config, const TensorSpec& spec) {
   const std::string where = files.path.string();
   if (const std::optional<GroupedView> view = FindGrouped(files, spec))
-    return {.format = view->packing == Packing::kGptq ? FormatId::kGptq : FormatId::kAwq,
-            .rows = spec.rows,
-            .cols = spec.cols,
-            .grouped = *view};
+    return {.format = FormatOf(*view), .rows = spec.rows, .cols = spec.cols, .grouped = *view};
   const SafetensorsEntry* entry = FindEntry(files, spec.name);
   if (entry == nullptr) FailInput("{}: tensor \"{}\" is missing; is the model complete?", where, spec.name);
   const std::optional<FormatId> format = FormatOf(entry->dtype);

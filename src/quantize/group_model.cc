@@ -1,5 +1,6 @@
 #include "quantize/group_model.h"
 
+#include <array>
 #include <cmath>
 #include <utility>
 
@@ -51,6 +52,28 @@ Json QuantizationConfig(const GroupModelOptions& options) {
     return {{"quant_method", "awq"}, {"bits", groups.bits}, {"group_size", group_size},
             {"zero_point", true},    {"version", "gemm"},   {"modules_to_not_convert", nullptr},
             {"meta", meta}};
+  if (options.packing == Packing::kCompressed) {
+    const Json weights{{"num_bits", groups.bits},
+                       {"type", "int"},
+                       {"symmetric", groups.symmetric},
+                       {"strategy", groups.group_size == 0 ? "channel" : "group"},
+                       {"group_size", groups.group_size == 0 ? Json() : Json(group_size)},
+                       {"dynamic", false},
+                       {"actorder", nullptr},
+                       {"block_structure", nullptr}};
+    return {{"quant_method", "compressed-tensors"},
+            {"format", "pack-quantized"},
+            {"quantization_status", "compressed"},
+            {"config_groups",
+             {{"group_0",
+               {{"targets", {"Linear"}},
+                {"weights", weights},
+                {"input_activations", nullptr},
+                {"output_activations", nullptr}}}}},
+            {"ignore", {"lm_head"}},
+            {"kv_cache_scheme", nullptr},
+            {"meta", meta}};
+  }
   return {{"quant_method", "gptq"},
           {"bits", groups.bits},
           {"group_size", group_size},
@@ -83,8 +106,12 @@ std::string BaseName(const TensorSpec& spec) { return spec.name.substr(0, spec.n
 
 // What is written for one tensor, with the memory it lies in.
 struct Packed {
+  Packed(const TensorSpec& of, PackedGroups made)
+      : spec(&of), groups(std::move(made)), shape{static_cast<int64_t>(of.rows), static_cast<int64_t>(of.cols)} {}
+
   const TensorSpec* spec;
   PackedGroups groups;
+  std::array<int64_t, 2> shape;
 };
 
 class Solver {
@@ -163,7 +190,7 @@ class Solver {
       total.change += error.change;
       total.size += error.size;
       AddErrors(spec, before, weights);
-      packed.push_back({&spec, PackGroups(codes, options_.packing, ZeroOffset(options_))});
+      packed.push_back({spec, PackGroups(codes, options_.packing, ZeroOffset(options_))});
     }
   }
 
@@ -173,7 +200,7 @@ class Solver {
     GroupCodes codes;
     RoundGroups(weights, spec.rows, spec.cols, moments, options_.groups, &codes);
     AddErrors(spec, before, weights);
-    return {&spec, PackGroups(codes, options_.packing, ZeroOffset(options_))};
+    return {spec, PackGroups(codes, options_.packing, ZeroOffset(options_))};
   }
 
   // Scales the inputs of the block's operations where something before them can take the inverse, and returns the
@@ -268,6 +295,25 @@ class Solver {
         {{"tensor", spec.name}, {"squares", sum.squares}, {"norm", sum.norm}, {"largest", sum.largest}});
   }
 
+  void AddCompressed(const Packed& one, std::vector<TensorToWrite>& tensors) {
+    const auto rows = static_cast<int64_t>(one.spec->rows);
+    const auto groups = static_cast<int64_t>(one.groups.scales.size()) / rows;
+    const auto words = [&](size_t values) { return static_cast<int64_t>(PackedWords(values, options_.groups.bits)); };
+    const std::string base = BaseName(*one.spec);
+    tensors.push_back({base + ".weight_packed",
+                       DType::kI32,
+                       {rows, words(one.spec->cols)},
+                       std::as_bytes(std::span(one.groups.codes))});
+    tensors.push_back(
+        {base + ".weight_scale", DType::kF16, {rows, groups}, std::as_bytes(std::span(one.groups.scales))});
+    if (!options_.groups.symmetric)
+      tensors.push_back({base + ".weight_zero_point",
+                         DType::kI32,
+                         {words(one.spec->rows), groups},
+                         std::as_bytes(std::span(one.groups.zeros))});
+    tensors.push_back({base + ".weight_shape", DType::kI64, {2}, std::as_bytes(std::span(one.shape))});
+  }
+
   void Save(size_t layer, const std::vector<Packed>& packed, const SolveError& total) {
     std::vector<TensorToWrite> tensors;
     for (const Packed& one : packed) {
@@ -275,6 +321,10 @@ class Solver {
       const auto groups = static_cast<int64_t>(one.groups.scales.size()) / rows;
       const auto words = static_cast<int64_t>(PackedWords(one.spec->rows, options_.groups.bits));
       const std::string base = BaseName(*one.spec);
+      if (options_.packing == Packing::kCompressed) {
+        AddCompressed(one, tensors);
+        continue;
+      }
       const bool gptq = options_.packing == Packing::kGptq;
       const int64_t code_rows = gptq ? static_cast<int64_t>(one.groups.codes.size()) / rows : cols;
       tensors.push_back({base + ".qweight",
@@ -302,6 +352,12 @@ class Solver {
 
   // The weights that an earlier run came to.
   void Replay(size_t layer) {
+    struct Names {
+      const char *codes, *zeros, *scales;
+    };
+    const Names names = options_.packing == Packing::kCompressed
+                            ? Names{".weight_packed", ".weight_zero_point", ".weight_scale"}
+                            : Names{".qweight", ".qzeros", ".scales"};
     const std::unique_ptr<SafetensorsFile> file = store_.Open(layer);
     if (options_.method == GroupMethod::kAwq) walk_.Finish();
     for (const TensorSpec& spec : plan_.tensors) {
@@ -312,15 +368,16 @@ class Solver {
         continue;
       }
       const std::string base = BaseName(spec);
+      const auto zeros = file->tensors().find(base + names.zeros);
       const GroupedView view{.packing = options_.packing,
                              .bits = options_.groups.bits,
                              .rows = spec.rows,
                              .cols = spec.cols,
                              .group = options_.groups.GroupOf(spec.cols),
                              .zero_offset = ZeroOffset(options_),
-                             .codes = file->At(base + ".qweight").bytes.data(),
-                             .zeros = file->At(base + ".qzeros").bytes.data(),
-                             .scales = file->At(base + ".scales").bytes.data()};
+                             .codes = file->At(base + names.codes).bytes.data(),
+                             .zeros = zeros == file->tensors().end() ? nullptr : zeros->second.bytes.data(),
+                             .scales = file->At(base + names.scales).bytes.data()};
 #pragma omp parallel for schedule(static)
       for (int64_t row = 0; row < static_cast<int64_t>(spec.rows); ++row)
         view.DecodeRow(static_cast<size_t>(row), values.data() + static_cast<size_t>(row) * spec.cols);

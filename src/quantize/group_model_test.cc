@@ -55,6 +55,75 @@ TEST_F(GroupModel, EveryKindIsReadAgain) {
         }
 }
 
+// The same codes in the layout of compressed-tensors.
+TEST_F(GroupModel, CompressedTensorsHoldTheSame) {
+  tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);
+  for (const int bits : {2, 3, 4, 8})
+    for (const size_t group : {size_t{0}, size_t{32}})
+      for (const bool symmetric : {true, false}) {
+        options_.groups = {.bits = bits, .group_size = group, .symmetric = symmetric};
+        options_.packing = Packing::kGptq;
+        QuantizeGroups(folder_ / "model", folder_ / "gptq", calibration_, options_);
+        options_.packing = Packing::kCompressed;
+        QuantizeGroups(folder_ / "model", folder_ / "compressed", calibration_, options_);
+        EXPECT_EQ(PlanOf(OpenModel(folder_ / "compressed"), WeightMode::kAsStored).Find(Role::kQ, 0)->layout,
+                  PlanOf(OpenModel(folder_ / "gptq"), WeightMode::kAsStored).Find(Role::kQ, 0)->layout);
+        EXPECT_EQ(Logits(folder_ / "compressed"), Logits(folder_ / "gptq")) << bits << " " << group;
+      }
+  // An interrupted run goes on from its layers in this layout as well.
+  const std::string whole = ReadTextFile(folder_ / "compressed" / "model.safetensors");
+  EXPECT_FALSE(fs::exists(folder_ / "compressed.layers"));
+  options_.groups.symmetric = false;
+  QuantizeGroups(folder_ / "model", folder_ / "compressed", calibration_, options_);
+  EXPECT_TRUE(ReadTextFile(folder_ / "compressed" / "model.safetensors") == whole);
+}
+
+// Scales of other types: in integers where f16 holds them, else decoded.
+TEST_F(GroupModel, CompressedTensorsWithScalesOfOtherTypes) {
+  tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);
+  options_.packing = Packing::kCompressed;
+  QuantizeGroups(folder_ / "model", folder_ / "out", calibration_, options_);
+  const SafetensorsFile whole(folder_ / "out" / "model.safetensors");
+  const std::string changed = "model.layers.0.self_attn.q_proj.weight_scale";
+  const SafetensorsEntry& scales = whole.At(changed);
+  const auto count = static_cast<size_t>(scales.Elements());
+  const auto with = [&](DType dtype, float factor) {
+    std::vector<float> values(count);
+    for (size_t i = 0; i < count; ++i) {
+      uint16_t bits;
+      std::memcpy(&bits, scales.bytes.data() + 2 * i, 2);
+      values[i] = BF16ToFloat(FloatToBF16(F16ToFloat(bits))) * factor;
+      if (dtype == DType::kBF16) values[i] = BF16ToFloat(FloatToBF16(values[i]));
+    }
+    const std::vector<std::byte> bytes = tiny::Encode(values, dtype);
+    std::vector<TensorToWrite> tensors;
+    for (const auto& [name, entry] : whole.tensors())
+      tensors.push_back({name, name == changed ? dtype : entry.dtype, entry.shape,
+                         name == changed ? std::span<const std::byte>(bytes) : entry.bytes});
+    fs::create_directories(folder_ / "other");
+    fs::copy_file(folder_ / "out" / "config.json", folder_ / "other" / "config.json",
+                  fs::copy_options::overwrite_existing);
+    WriteSafetensors(folder_ / "other" / "model.safetensors", tensors);
+    const ModelFiles files = OpenModel(folder_ / "other");
+    const Plan plan = PlanOf(files, WeightMode::kAsStored);
+    const TensorSpec& spec = *plan.Find(Role::kQ, 0);
+    const Weights weights(plan, files);
+    std::vector<float> row(spec.cols), got(spec.cols);
+    for (size_t r = 0; r < spec.rows; ++r) {
+      FindSource(files, plan.config, spec).ReadRow(r, row.data());
+      DecodeRow(weights.Matrix(Role::kQ, 0), r, got.data());
+      EXPECT_EQ(got, row);
+      const GroupedView view = FindSource(files, plan.config, spec).grouped;
+      EXPECT_EQ(view.Scale(r, 1), values[r * view.groups() + 1]);
+    }
+    return spec.layout;
+  };
+  EXPECT_EQ(with(DType::kBF16, 1), Layout::kInt4Zero);
+  EXPECT_EQ(with(DType::kF32, 1), Layout::kInt4Zero);
+  EXPECT_EQ(with(DType::kF32, 1.0001f), Layout::kF32);
+  EXPECT_EQ(with(DType::kBF16, 1e-6f), Layout::kF32);  // below what f16 tells apart
+}
+
 TEST_F(GroupModel, FeedbackAndScalesBringTheOutputsNearer) {
   tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);
   options_.groups = {.bits = 3, .group_size = 64, .symmetric = false};
