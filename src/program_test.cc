@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kModel =
     R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 401,
-  "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+  "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
   "max_position_embeddings": 256, "rms_norm_eps": 1e-05, "rope_theta": 10000.0, "tie_word_embeddings": true})";
 constexpr const char* kOtherModel =
     R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 401,
@@ -288,7 +288,7 @@ TEST_F(Program, PlainTextsAreTrainedOnAndScored) {
 TEST_F(Program, QuantizedWeightsAreArms) {
   std::string config(kConfig);
   config.replace(config.find("arms: ["), std::string("arms: [base, base + few-shot, base + rag, int8, lora]").size(),
-                 "arms: [base, int8, gptq-4, awq-4, \"gguf:q5_0\", \"auto:90kB\"]");
+                 "arms: [base, int8, nf4, gptq-4, awq-4, \"gguf:q5_0\", \"auto:90kB\"]");
   const std::string quantize = "quantize: {group_size: 32, calibration: {samples: 6, length: 48}}\n";
   folder_.Write("config.yaml", config + quantize);
   ASSERT_EQ(Run({"train"}).code, 0);
@@ -304,7 +304,7 @@ TEST_F(Program, QuantizedWeightsAreArms) {
     ADD_FAILURE() << arm << " " << metric;
     return 0.0;
   };
-  for (const char* arm : {"int8", "gptq-4", "awq-4", "gguf:Q5_0", "auto:90kB"}) {
+  for (const char* arm : {"int8", "nf4", "gptq-4", "awq-4", "gguf:Q5_0", "auto:90kB"}) {
     EXPECT_GT(value(arm, "quantize", "seconds"), 0);
     EXPECT_EQ(value(arm, "memory", "weights_bytes"), value(arm, "memory", "weights_bytes_predicted")) << arm;
     EXPECT_GE(value(arm, "text", "kl_divergence"), 0) << arm;

@@ -1,4 +1,4 @@
-// qad quantize MODEL --method int8|gguf|gptq|awq|awq+gptq|rtn|auto --output PATH.
+// qad quantize MODEL --method int8|gguf|gptq|awq|awq+gptq|rtn|nf4|auto --output PATH.
 #include <fmt/format.h>
 
 #include <map>
@@ -16,6 +16,7 @@
 #include "quantize/calibration.h"
 #include "quantize/gguf_model.h"
 #include "quantize/group_model.h"
+#include "quantize/nf4_model.h"
 #include "quantize/rtn_int8.h"
 
 namespace qad {
@@ -28,7 +29,7 @@ struct Options {
   CalibrationOptions chosen;
   GroupModelOptions groups;
   int group_size = 64;
-  bool asymmetric = false, feedback = false;
+  bool asymmetric = false, feedback = false, double_quantization = true;
   std::string budget, layout = "own";
   double max_kl = 0;
 };
@@ -114,6 +115,10 @@ QuantizeReport Quantize(Options& options, const GlobalFlags& flags) {
     options.int8.threads = flags.threads;
     return QuantizeInt8(model, options.output, options.int8);
   }
+  if (options.method == "nf4")
+    return QuantizeNf4(
+        model, options.output,
+        {.double_quantization = options.double_quantization, .quiet = flags.json, .threads = flags.threads});
   if (kGroupMethods.contains(options.method)) return QuantizeInGroups(options, model, flags);
   return QuantizeToGguf(options, model, flags);
 }
@@ -192,9 +197,9 @@ std::function<void()> AddQuantizeCommand(CLI::App& app, const GlobalFlags& flags
   app.add_option("model", options->model, "model: folder, .gguf file, hub id in the local cache, or name")->required();
   app.add_option("--method", options->method,
                  "int8: symmetric rounding to nearest; gguf: one of llama.cpp's file types; gptq, awq, awq+gptq, rtn: "
-                 "codes in groups; auto: a GGUF file with the type that each matrix needs")
+                 "codes in groups; nf4: bitsandbytes' 4 bits; auto: a GGUF file with the type that each matrix needs")
       ->required()
-      ->check(CLI::IsMember({"int8", "gguf", "gptq", "awq", "awq+gptq", "rtn", "auto"}));
+      ->check(CLI::IsMember({"int8", "gguf", "gptq", "awq", "awq+gptq", "rtn", "nf4", "auto"}));
   app.add_option("--output", options->output, "folder to write; gguf: file")->required();
   std::vector<std::string> types;
   for (const GgufFileType& type : GgufFileTypes()) types.emplace_back(type.name);
@@ -224,6 +229,8 @@ std::function<void()> AddQuantizeCommand(CLI::App& app, const GlobalFlags& flags
   app.add_option("--group-size", options->group_size, "groups: inputs that share a scale, −1 for a whole row")
       ->check(CLI::IsMember({-1, 32, 64, 128}))
       ->capture_default_str();
+  app.add_flag("--double-quantization,!--no-double-quantization", options->double_quantization,
+               "nf4: scales as bytes (the default)");
   app.add_option("--layout", options->layout,
                  "groups: own: GPTQ's, or AWQ's of method awq; or that of compressed-tensors (pack-quantized)")
       ->check(CLI::IsMember({"own", "compressed-tensors"}))

@@ -10,6 +10,7 @@
 #include "quantize/calibration.h"
 #include "quantize/gguf_model.h"
 #include "quantize/importance.h"
+#include "quantize/nf4_model.h"
 #include "quantize/rtn_int8.h"
 
 namespace qad {
@@ -97,6 +98,9 @@ Results MakeWeights(Workspace& workspace, const WeightsRecipe& recipe, const fs:
                            .embeddings = false,
                            .quiet = workspace.quiet,
                            .threads = workspace.context.threads});
+  else if (recipe.kind == WeightsRecipe::Kind::kNf4)
+    report =
+        QuantizeNf4(workspace.model_path, output, {.quiet = workspace.quiet, .threads = workspace.context.threads});
   else if (recipe.kind == WeightsRecipe::Kind::kGroups)
     report = MakeGroups(workspace, recipe, output);
   else if (recipe.kind == WeightsRecipe::Kind::kGguf)

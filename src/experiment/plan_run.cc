@@ -54,6 +54,19 @@ double AddedTokens(const Workspace& workspace, const Model& model, const ArmConf
   return arm.prompting == Prompting::kRag ? config.rag.top_k * config.rag.chunk_tokens * kTokensPerWord / 2 : 0;
 }
 
+// Calibration goes forward through the model, in f32 and with second moments, a few times; solving takes as long for
+// each weight, and a search measures all types and makes a file.
+double CalibratedSeconds(const Workspace& workspace, const WeightsRecipe& recipe, const Model& model, double prefill) {
+  constexpr double kPasses = 3, kSolvedPerSecond = 6e6, kSearch = 4;
+  const QuantizeConfig& quantize = workspace.config.quantize;
+  const auto parameters = static_cast<double>(model.weights().plan().parameters());
+  double length = quantize.length;
+  if (quantize.calibration == workspace.config.data.train)
+    length = std::min(length, TokensOf(model, workspace.train) / static_cast<double>(workspace.train.size()));
+  const double one = kPasses * quantize.samples * length / prefill + parameters / kSolvedPerSecond;
+  return recipe.kind == WeightsRecipe::Kind::kAuto ? kSearch * one : one;
+}
+
 }  // namespace
 
 Json PlanRun(Workspace& workspace) {
@@ -80,7 +93,15 @@ Json PlanRun(Workspace& workspace) {
     add(stage, TokensOf(model, items) * config.train.epochs / (rates.prefill * kTrainingShare) +
                    config.train.epochs * dev * workspace.config.eval.max_new_tokens / 2 / (rates.decode * kBatchGain));
   }
-  for (const Stage& stage : QuantizeStages(workspace)) add(stage, weights / 1e8);
+  const auto parameters = static_cast<double>(model.weights().plan().parameters());
+  double artefacts = 0;
+  size_t made = 0;
+  const std::vector<WeightsRecipe> recipes = MadeWeights(workspace.config);
+  for (const Stage& stage : QuantizeStages(workspace)) {  // one for each recipe
+    const WeightsRecipe& recipe = recipes[made++];
+    add(stage, recipe.calibrated() ? CalibratedSeconds(workspace, recipe, model, rates.prefill) : weights / 1e8);
+    artefacts += recipe.budget > 0 ? static_cast<double>(recipe.budget) : parameters;  // a byte a weight at most
+  }
   if (!workspace.CurrentDocuments().empty()) add(IndexStage(workspace), 1);
   const auto items = static_cast<double>(workspace.eval.size());
   size_t arm = 0;
@@ -95,13 +116,12 @@ Json PlanRun(Workspace& workspace) {
   const double rounds = workspace.scope.partial() ? 1 : workspace.config.eval.repetitions;
   add(SpeedStage(workspace), arms * rounds * latency);
   for (const Stage& stage : MemoryStages(workspace)) add(stage, 3);
-  // int8 weights twice, and samples, adapters and pages, some of which grow with the arms.
+  // Samples, adapters and pages, some of which grow with the arms.
   constexpr double kPackBytes = 4e6;
-  const double artefacts = static_cast<double>(model.weights().plan().parameters());
   return {{"stages", stages},
           {"seconds", total},
           {"memory_bytes", 3 * weights + static_cast<double>(CurrentRssBytes())},
-          {"disk_bytes", 2 * artefacts + kPackBytes * arms},
+          {"disk_bytes", artefacts + kPackBytes * arms},
           {"output", workspace.root.string()}};
 }
 

@@ -21,7 +21,7 @@ struct FixedWord {
   bool per_tensor = false;
 };
 constexpr std::array kFixed = {FixedWord{"base", "bf16", Kind::kBase}, FixedWord{"gguf", "as-stored", Kind::kStored},
-                               FixedWord{"int8", "int8", Kind::kInt8},
+                               FixedWord{"int8", "int8", Kind::kInt8}, FixedWord{"nf4", "nf4", Kind::kNf4},
                                FixedWord{"int8-per-tensor", "int8-per-tensor", Kind::kInt8, true}};
 
 struct GroupWord {
@@ -130,8 +130,9 @@ std::vector<WeightsRecipe> MadeWeights(const Config& config) {
 }
 
 const std::vector<std::string>& KnownWeights() {
-  static const std::vector<std::string> words = {"base",       "int8", "int8-per-tensor", "rtn-4",    "gptq-4", "awq-4",
-                                                 "awq-gptq-4", "gguf", "gguf:Q4_K_M",     "auto:90MB"};
+  static const std::vector<std::string> words = {"base",  "int8",        "int8-per-tensor", "nf4",
+                                                 "rtn-4", "gptq-4",      "awq-4",           "awq-gptq-4",
+                                                 "gguf",  "gguf:Q4_K_M", "auto:90MB"};
   return words;
 }
 

@@ -19,6 +19,7 @@ struct WeightsRecipe {
     kBase,    // the model in bf16
     kStored,  // as its file has them
     kInt8,    // round to nearest, a scale for each output or for a whole matrix
+    kNf4,     // bitsandbytes' 4 bits
     kGroups,  // a folder of codes in groups
     kGguf,    // a GGUF file of one of llama.cpp's types
     kAuto,    // a GGUF file whose types are searched for
@@ -33,7 +34,7 @@ struct WeightsRecipe {
   double max_kl = 0;    // KL divergence at most
 
   bool made() const { return kind != Kind::kBase && kind != Kind::kStored; }
-  bool calibrated() const { return made() && kind != Kind::kInt8; }
+  bool calibrated() const { return made() && kind != Kind::kInt8 && kind != Kind::kNf4; }
   // Where it lands within the output folder: a folder, or a file.
   std::filesystem::path Output() const;
   // The files that it consists of.

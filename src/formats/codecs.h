@@ -46,5 +46,6 @@ inline constexpr Format kFormatIQ4_NL{FormatId::kIQ4_NL, "iq4_nl", 32, 18, 0, 20
 inline constexpr Format kFormatGptq{FormatId::kGptq, "gptq", 1, 0, 0, -1, nullptr, nullptr};
 inline constexpr Format kFormatAwq{FormatId::kAwq, "awq", 1, 0, 0, -1, nullptr, nullptr};
 inline constexpr Format kFormatCompressed{FormatId::kCompressed, "compressed-tensors", 1, 0, 0, -1, nullptr, nullptr};
+inline constexpr Format kFormatNf4{FormatId::kNf4, "nf4", 1, 0, 0, -1, nullptr, nullptr};
 
 }  // namespace qad

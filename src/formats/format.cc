@@ -9,9 +9,10 @@
 namespace qad {
 namespace {
 
-constexpr std::array kFormats = {kFormatF32,  kFormatF16,  kFormatBF16,   kFormatInt8, kFormatQ8_0, kFormatQ4_0,
-                                 kFormatQ4_1, kFormatQ5_0, kFormatQ5_1,   kFormatQ2_K, kFormatQ3_K, kFormatQ4_K,
-                                 kFormatQ5_K, kFormatQ6_K, kFormatIQ4_NL, kFormatGptq, kFormatAwq,  kFormatCompressed};
+constexpr std::array kFormats = {kFormatF32,  kFormatF16,  kFormatBF16,       kFormatInt8, kFormatQ8_0,
+                                 kFormatQ4_0, kFormatQ4_1, kFormatQ5_0,       kFormatQ5_1, kFormatQ2_K,
+                                 kFormatQ3_K, kFormatQ4_K, kFormatQ5_K,       kFormatQ6_K, kFormatIQ4_NL,
+                                 kFormatGptq, kFormatAwq,  kFormatCompressed, kFormatNf4};
 
 bool EqualIgnoringCase(std::string_view a, std::string_view b) {
   const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };

@@ -32,7 +32,8 @@ enum class FormatId : uint8_t {
   kIQ4_NL,
   kGptq,
   kAwq,
-  kCompressed
+  kCompressed,
+  kNf4
 };
 
 struct Format {

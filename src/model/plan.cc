@@ -124,6 +124,7 @@ Layout LayoutFor(FormatId stored) {
     case FormatId::kGptq:
     case FormatId::kAwq:
     case FormatId::kCompressed:
+    case FormatId::kNf4:
       break;
   }
   return Layout::kF32;
@@ -132,6 +133,7 @@ Layout LayoutFor(FormatId stored) {
 Layout LayoutFor(const StoredAs& stored) {
   if (stored.group == 0) return LayoutFor(stored.format);
   if (!stored.in_order || stored.group % kBlock != 0) return Layout::kF32;
+  if (stored.format == FormatId::kNf4) return Layout::kNf4;
   if (stored.bits == 8) return stored.symmetric ? Layout::kInt8Block : Layout::kF32;  // −s·z of 8 bits is no f16
   return Layout::kInt4Zero;
 }

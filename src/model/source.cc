@@ -199,6 +199,65 @@ std::optional<GroupedView> FindGrouped(const ModelFiles& files, const TensorSpec
   return view;
 }
 
+// A part of a matrix's own tensor: "….weight.absmax".
+const SafetensorsEntry* FindOwn(const ModelFiles& files, const TensorSpec& spec, const char* part) {
+  return spec.bias ? nullptr : FindEntry(files, spec.name + "." + part);
+}
+
+// The floats of a small tensor of exactly so many.
+const std::byte* RequireFloats(const SafetensorsEntry* entry, size_t count, const char* part, const std::string& what) {
+  RequireShape(entry, DType::kF32, {static_cast<int64_t>(count)}, part, what);
+  return entry->bytes.data();
+}
+
+// The tensors of bitsandbytes, in the state that it writes for safetensors.
+std::optional<Nf4View> FindNf4(const ModelFiles& files, const TensorSpec& spec) {
+  constexpr const char* kState = "quant_state.bitsandbytes__nf4";
+  if (FindOwn(files, spec, "quant_state.bitsandbytes__fp4") != nullptr)
+    FailInput("{}: tensor \"{}\" is in FP4 of bitsandbytes; this version reads its NF4", files.path.string(),
+              spec.name);
+  const SafetensorsEntry *state = FindOwn(files, spec, kState), *codes = FindEntry(files, spec.name),
+                         *absmax = FindOwn(files, spec, "absmax");
+  if (state == nullptr) return std::nullopt;
+  const std::string what = fmt::format("{}: tensor \"{}\"", files.path.string(), spec.name);
+  const std::string text(reinterpret_cast<const char*>(state->bytes.data()), state->bytes.size());
+  const Json parsed = ParseJson(text, what + ": " + kState);
+  const JsonObject json(parsed, what + ": " + kState);
+  Nf4View view{.rows = spec.rows, .cols = spec.cols};
+  view.block = static_cast<size_t>(json.Int("blocksize", 1, 1 << 20));
+  const auto count = static_cast<int64_t>(spec.elements()),
+             blocks = (count + static_cast<int64_t>(view.block) - 1) / static_cast<int64_t>(view.block);
+  if (parsed.value("shape", Json()) != Json{spec.rows, spec.cols})
+    FailInput("{}: is of shape {} by its state, the configuration says ({}, {})", what,
+              parsed.value("shape", Json()).dump(), spec.rows, spec.cols);
+  RequireShape(codes, DType::kU8, {(count + 1) / 2, 1}, "weight", what);
+  const std::byte* map = RequireFloats(FindOwn(files, spec, "quant_map"), 16, "quant_map", what);
+  if (std::memcmp(map, Nf4Values().data(), 16 * sizeof(float)) != 0)
+    FailInput("{}: \"quant_map\" holds other values than NF4's", what);
+  const bool nested = json.Has("nested_blocksize");
+  RequireShape(absmax, nested ? DType::kU8 : DType::kF32, {blocks}, "absmax", what);
+  view.codes = codes->bytes.data();
+  view.absmax = absmax->bytes.data();
+  view.stored_bytes = codes->bytes.size() + absmax->bytes.size();
+  if (!nested) return view;
+  view.nested_block = static_cast<size_t>(json.Int("nested_blocksize", 1, 1 << 20));
+  view.offset = static_cast<float>(json.Number("nested_offset", -1e30, 1e30));
+  const size_t outer = (static_cast<size_t>(blocks) + view.nested_block - 1) / view.nested_block;
+  view.nested_absmax = RequireFloats(FindOwn(files, spec, "nested_absmax"), outer, "nested_absmax", what);
+  view.nested_map = RequireFloats(FindOwn(files, spec, "nested_quant_map"), kNestedMap, "nested_quant_map", what);
+  view.stored_bytes += outer * sizeof(float);
+  return view;
+}
+
+StoredAs StoredNf4(const Nf4View& view) {
+  StoredAs stored(FormatId::kNf4);
+  stored.bits = 4;
+  stored.group = view.block;
+  stored.in_order = view.cols % view.block == 0;
+  stored.bytes = view.stored_bytes;
+  return stored;
+}
+
 StoredAs StoredGrouped(const GroupedView& view) {
   StoredAs stored(FormatOf(view));
   stored.bits = static_cast<uint8_t>(view.bits);
@@ -213,6 +272,8 @@ TensorSource FromSafetensors(const ModelFiles& files, const ModelConfig& config,
   const std::string where = files.path.string();
   if (const std::optional<GroupedView> view = FindGrouped(files, spec))
     return {.format = FormatOf(*view), .rows = spec.rows, .cols = spec.cols, .grouped = *view};
+  if (const std::optional<Nf4View> view = FindNf4(files, spec))
+    return {.format = FormatId::kNf4, .rows = spec.rows, .cols = spec.cols, .nf4 = *view};
   const SafetensorsEntry* entry = FindEntry(files, spec.name);
   if (entry == nullptr) FailInput("{}: tensor \"{}\" is missing; is the model complete?", where, spec.name);
   const std::optional<FormatId> format = FormatOf(entry->dtype);
@@ -267,6 +328,7 @@ std::optional<StoredAs> StoredFormatIn(const ModelFiles& files, const TensorSpec
     return tensor == nullptr || tensor->format == nullptr ? std::nullopt : std::optional<StoredAs>(tensor->format->id);
   }
   if (const std::optional<GroupedView> view = FindGrouped(files, spec)) return StoredGrouped(*view);
+  if (const std::optional<Nf4View> view = FindNf4(files, spec)) return StoredNf4(*view);
   const SafetensorsEntry* entry = FindEntry(files, spec.name);
   return entry == nullptr ? std::nullopt : std::optional<StoredAs>(FormatOf(entry->dtype));
 }
@@ -277,6 +339,7 @@ TensorSource FindSource(const ModelFiles& files, const ModelConfig& config, cons
 
 void TensorSource::ReadRow(size_t row, float* out) const {
   if (grouped.codes != nullptr) return grouped.DecodeRow(row, out);
+  if (nf4.codes != nullptr) return nf4.DecodeRow(row, out);
   const Format& codec = GetFormat(format);
   if (transposed) {
     const size_t bytes = static_cast<size_t>(codec.block_bytes);
@@ -317,6 +380,21 @@ void TensorSource::PlaceGroupedRow(size_t row, const MatrixView& view) const {
   PlaceRow(view, row, codes.data(), pairs.data());
 }
 
+void TensorSource::PlaceNf4Row(size_t row, const MatrixView& view) const {
+  static thread_local std::vector<std::byte> codes, group_scales;
+  codes.assign(view.stride_bytes, std::byte{0});
+  group_scales.assign(LayoutScaleBytes(view.layout, cols, view.group_shift), std::byte{0});
+  for (size_t i = 0; i < cols; ++i)
+    codes[i / kBlock * 16 + i % 16] |= static_cast<std::byte>(nf4.Code(row * cols + i) << (i % kBlock < 16 ? 0 : 4));
+  std::byte* at = group_scales.data();
+  for (size_t i = 0; i < cols; i += kBlock << view.group_shift) {
+    const float scale = nf4.Scale((row * cols + i) / nf4.block);
+    std::memcpy(at, &scale, sizeof(scale));
+    at += sizeof(scale);
+  }
+  PlaceRow(view, row, codes.data(), group_scales.data());
+}
+
 void TensorSource::PlaceIntegerRow(size_t row, const MatrixView& view) const {
   static thread_local std::vector<std::byte> codes, block_scales;
   codes.assign(view.stride_bytes, std::byte{0});  // kernels read whole blocks
@@ -342,9 +420,12 @@ void PlaceBF16Row(const std::vector<float>& values, size_t row, const MatrixView
 }  // namespace
 
 void TensorSource::CopyRow(size_t row, const MatrixView& view) const {
-  if (IsInteger(view.layout)) return grouped.codes != nullptr ? PlaceGroupedRow(row, view) : PlaceIntegerRow(row, view);
+  if (IsInteger(view.layout)) {
+    if (grouped.codes != nullptr) return PlaceGroupedRow(row, view);
+    return nf4.codes != nullptr ? PlaceNf4Row(row, view) : PlaceIntegerRow(row, view);
+  }
   auto* codes = const_cast<std::byte*>(view.codes) + row * view.stride_bytes;
-  if (view.layout == Layout::kF16 && !transposed && grouped.codes == nullptr) {
+  if (view.layout == Layout::kF16 && !transposed && data != nullptr) {
     std::memcpy(codes, data + StoredRow(row) * cols * 2, cols * 2);
     return;
   }

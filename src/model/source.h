@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "formats/grouped.h"
+#include "formats/nf4.h"
 #include "io/model_files.h"
 #include "model/plan.h"
 
@@ -21,7 +22,8 @@ struct TensorSource {
   size_t rows = 0, cols = 0;  // of the planned tensor
   const std::byte* data = nullptr;
   const std::byte* scales = nullptr;  // int8: (rows) f32 in a tensor of its own
-  GroupedView grouped{};              // GPTQ, AWQ
+  GroupedView grouped{};              // GPTQ, AWQ, compressed-tensors
+  Nf4View nf4{};                      // bitsandbytes
   bool transposed = false;            // the file holds (cols, rows)
   size_t rotary_head_dim = 0;         // > 0: rows of each head are interleaved in the file
 
@@ -32,6 +34,7 @@ struct TensorSource {
  private:
   void PlaceIntegerRow(size_t row, const MatrixView& view) const;
   void PlaceGroupedRow(size_t row, const MatrixView& view) const;
+  void PlaceNf4Row(size_t row, const MatrixView& view) const;
   size_t StoredRow(size_t row) const { return rotary_head_dim == 0 ? row : InterleavedRow(row, rotary_head_dim); }
 };
 

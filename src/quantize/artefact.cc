@@ -5,7 +5,8 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "model/plan.h"
+#include "base/interrupt.h"
+#include "model/source.h"
 #include "model/weights.h"
 #include "quantize/tokenizer_json.h"
 
@@ -126,6 +127,34 @@ void WriteTokenizerFiles(const ModelFiles& source, const fs::path& folder) {
   }
   for (const char* name : kTokenizerFiles)
     if (fs::exists(source.path / name)) WriteFileAtomic(folder / name, ReadTextFile(source.path / name));
+}
+
+TensorToWrite KeptTensor(const ModelFiles& files, const ModelConfig& config, const TensorSpec& spec, bool one_type,
+                         std::vector<std::byte>& buffer) {
+  const TensorSource source = FindSource(files, config, spec);
+  const bool matrix = !spec.bias && !IsNorm(spec.role);
+  DType type = matrix || one_type || source.format == FormatId::kBF16 ? DType::kBF16 : DType::kF32;
+  if (source.format == FormatId::kF16) type = DType::kF16;
+  std::vector<int64_t> shape = {static_cast<int64_t>(spec.rows), static_cast<int64_t>(spec.cols)};
+  if (!matrix) shape = {static_cast<int64_t>(spec.cols)};
+  return {spec.name, type, shape, {}, [&files, &buffer, source, type] {
+            ThrowIfInterrupted();
+            const Format& format = GetFormat(type == DType::kF32   ? FormatId::kF32
+                                             : type == DType::kF16 ? FormatId::kF16
+                                                                   : FormatId::kBF16);
+            // A permuted bias is many rows of one value.
+            const size_t row_bytes = format.RowBytes(source.cols);
+            buffer.resize(source.rows * row_bytes);
+#pragma omp parallel for schedule(static)
+            for (int64_t r = 0; r < static_cast<int64_t>(source.rows); ++r) {
+              const auto row = static_cast<size_t>(r);
+              std::vector<float> values(source.cols);
+              source.ReadRow(row, values.data());
+              format.encode_row(values.data(), buffer.data() + row * row_bytes, values.size());
+            }
+            files.DropPages();
+            return std::span<const std::byte>(buffer);
+          }};
 }
 
 void RequireReplaceable(const fs::path& output, const fs::path& source) {

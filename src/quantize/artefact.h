@@ -6,7 +6,8 @@
 
 #include "base/json.h"
 #include "io/model_files.h"
-#include "model/config.h"
+#include "io/safetensors.h"
+#include "model/plan.h"
 
 namespace qad {
 
@@ -20,6 +21,11 @@ Json ConfigToJson(const ModelConfig& config);
 // The tokenizer's files: copied from a folder, or tokenizer.json and tokenizer_config.json made from a GGUF's fields
 // (none where it has no vocabulary). Errors: kInput as TokenizerOf, kFailed where they cannot be written.
 void WriteTokenizerFiles(const ModelFiles& source, const std::filesystem::path& folder);
+
+// A tensor that stays dense: matrices in bf16 (f16 where stored so), vectors as stored, or like matrices where readers
+// want `one_type`. Its bytes are made in `buffer` when its turn comes.
+TensorToWrite KeptTensor(const ModelFiles& files, const ModelConfig& config, const TensorSpec& spec, bool one_type,
+                         std::vector<std::byte>& buffer);
 
 // `output` may be replaced: it does not exist, is empty, or is an artefact of qad, and is not the source itself.
 // Errors (kUsage) otherwise: nothing that qad did not write is ever deleted.

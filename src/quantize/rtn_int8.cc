@@ -29,12 +29,6 @@ bool IsQuantized(const TensorSpec& spec, const Int8Options& options) {
   return IsMatrix(spec) && (linear || options.embeddings);
 }
 
-// What a tensor that stays dense is written as.
-DType KeptType(const TensorSpec& spec, FormatId stored) {
-  if (stored == FormatId::kF16) return DType::kF16;
-  return IsMatrix(spec) || stored == FormatId::kBF16 ? DType::kBF16 : DType::kF32;
-}
-
 double Millions(size_t count) { return static_cast<double>(count) * 1e-6; }
 
 // For |x| < 2²²: the sum's last bit is worth one. Vectorizes at every instruction set, which nearbyint does not.
@@ -84,12 +78,8 @@ class Writer {
   }
 
   void AddKept(const TensorSpec& spec) {
-    const TensorSource source = FindSource(files_, plan_.config, spec);
-    const DType type = KeptType(spec, source.format);
-    std::vector<int64_t> shape = {static_cast<int64_t>(spec.rows), static_cast<int64_t>(spec.cols)};
-    if (!IsMatrix(spec)) shape = {static_cast<int64_t>(spec.cols)};
-    tensors_.push_back({spec.name, type, shape, {}, [this, &spec, source, type] { return Dense(spec, source, type); }});
-    progress_.Advance(Millions(spec.elements()));
+    tensors_.push_back(KeptTensor(files_, plan_.config, spec, false, buffer_));
+    progress_.Advance(2 * Millions(spec.elements()));
   }
 
   std::vector<float> Scales(const TensorSpec& spec, const TensorSource& source) {
@@ -117,19 +107,6 @@ class Writer {
       errors[row] = CompareRows(values, decoded);
     });
     errors_.Add(spec.role, SumOf(errors), spec.elements());
-    Finish(spec);
-    return buffer_;
-  }
-
-  std::span<const std::byte> Dense(const TensorSpec& spec, const TensorSource& source, DType type) {
-    const size_t bytes = DTypeBytes(type);
-    const FormatId format = type == DType::kF32   ? FormatId::kF32
-                            : type == DType::kF16 ? FormatId::kF16
-                                                  : FormatId::kBF16;
-    buffer_.resize(spec.elements() * bytes);
-    ForEachRow(source, [&](size_t row, std::span<const float> values) {
-      GetFormat(format).encode_row(values.data(), buffer_.data() + row * values.size() * bytes, values.size());
-    });
     Finish(spec);
     return buffer_;
   }

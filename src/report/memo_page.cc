@@ -73,6 +73,7 @@ std::string_view HowMade(const std::string& weights) {
   static constexpr Row kRows[] = {
       {"int8-per-tensor", "rounded to nearest, one scale for a whole matrix"},
       {"int8", "rounded to nearest, one scale for each output"},
+      {"nf4", "rounded to 16 values of a normal distribution, one scale for 64 weights"},
       {"rtn-", "rounded to nearest, one scale for each group of inputs"},
       {"gptq-", "codes in groups; what rounding a weight leaves is taken up by those that follow"},
       {"awq-gptq-", "inputs that carry large activations scaled up first, then as gptq"},

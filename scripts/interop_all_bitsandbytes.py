@@ -1,0 +1,80 @@
+"""NF4 folders, both ways, against bitsandbytes: what it makes of qad's tensors, and qad of what it writes."""
+
+import json
+import pathlib
+import subprocess
+import tempfile
+
+import bitsandbytes.functional as nf4
+import numpy
+import safetensors.torch
+import torch
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig
+
+from checks import BUILD, check, dump_logits, finish
+from vocabulary import byte_tokenizer
+
+OURS = {"double quantization": [], "scales in f32": ["--no-double-quantization"]}
+
+
+def distance(place, model):
+    ids = torch.randint(0, 256, (33,)).tolist()
+    with torch.inference_mode():
+        want = model(torch.tensor([ids])).logits[0].float().numpy()
+    got = numpy.array(dump_logits(place, ids, "--exact"), dtype=numpy.float32)
+    return float(numpy.linalg.norm(got - want) / numpy.linalg.norm(want))
+
+
+def unpack(source, place):
+    """The folder as a dense model, each matrix decoded by bitsandbytes in f32."""
+    stored = safetensors.torch.load_file(place / "model.safetensors")
+    model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32).eval()
+    worst = 0
+    for name, parameter in model.state_dict().items():
+        if f"{name}.absmax" not in stored:
+            parameter.copy_(stored[name].float() if name in stored else parameter)
+            continue
+        parts = {key.removeprefix(f"{name}."): value for key, value in stored.items() if key.startswith(f"{name}.")}
+        state = nf4.QuantState.from_dict(parts, device=torch.device("cpu"))
+        state.dtype = torch.float32
+        decoded = nf4.dequantize_4bit(stored[name], state)
+        plain, plain_state = nf4.quantize_4bit(parameter, quant_type="nf4", compress_statistics="nested_absmax" in parts)
+        theirs = (nf4.dequantize_4bit(plain, plain_state) - parameter).square().sum()
+        worst = max(worst, float((decoded - parameter).square().sum() / theirs))
+        parameter.copy_(decoded)
+    return model, worst
+
+
+torch.manual_seed(0)
+with tempfile.TemporaryDirectory() as name, torch.no_grad():
+    folder = pathlib.Path(name)
+    source = folder / "model"
+    config = LlamaConfig(vocab_size=288, hidden_size=256, intermediate_size=512, num_hidden_layers=2,
+                         num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512)
+    model = AutoModelForCausalLM.from_config(config).float().eval()
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            parameter.copy_(0.06 * torch.randn_like(parameter))
+    model.save_pretrained(source)
+    byte_tokenizer().save_pretrained(source)
+    for index, (title, flags) in enumerate(OURS.items()):
+        place = folder / f"ours-{index}"
+        subprocess.run([BUILD / "qad", "quantize", source, "--method", "nf4", "--output", place, "--json", *flags],
+                       check=True, stdout=subprocess.DEVNULL)
+        dense, worst = unpack(source, place)
+        found = distance(place, dense)
+        check(f"by qad, {title}, decoded by bitsandbytes", found <= 1e-4, f"distance {found:.6f}")
+        check(f"by qad, {title}, squared error over that of bitsandbytes", worst < 1, f"{worst:.3f} at most")
+        # Its products are in bf16.
+        found = distance(place, AutoModelForCausalLM.from_pretrained(place, dtype=torch.bfloat16).eval())
+        check(f"by qad, {title}, in transformers", found <= 0.03, f"distance {found:.6f}")
+    for nested in (True, False):
+        place = folder / f"theirs-{nested}"
+        settings = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=nested,
+                                      bnb_4bit_compute_dtype=torch.float32)
+        theirs = AutoModelForCausalLM.from_pretrained(source, quantization_config=settings, dtype=torch.float32).eval()
+        theirs.save_pretrained(place)
+        stored = json.loads((place / "config.json").read_text())["quantization_config"]["quant_method"]
+        found = distance(place, theirs)
+        check(f"by {stored}, double quantization {nested}", found <= 1e-3, f"distance {found:.6f}")
+finish()

@@ -1,0 +1,23 @@
+// NF4 in the files of bitsandbytes: no calibration. A block's scale is not its largest magnitude but the one of the
+// least squared error among candidates below and around it.
+#pragma once
+
+#include <filesystem>
+
+#include "quantize/report.h"
+
+namespace qad {
+
+struct Nf4Options {
+  bool double_quantization = true;  // scales as bytes
+  bool quiet = false;               // no progress
+  int threads = 0;                  // 0: all cores
+};
+
+// Reads any model that the plan describes and writes a folder that bitsandbytes, through transformers, and qad read:
+// the linear operations of decoder blocks in NF4 with scales of 64 values, the rest in bf16 (f16 where stored so),
+// norms too: transformers wants one type. Errors: as QuantizeInt8.
+QuantizeReport QuantizeNf4(const std::filesystem::path& source, const std::filesystem::path& output,
+                           const Nf4Options& options);
+
+}  // namespace qad
