@@ -6,23 +6,14 @@ import subprocess
 import tempfile
 
 import bitsandbytes.functional as nf4
-import numpy
 import safetensors.torch
 import torch
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-from checks import BUILD, check, dump_logits, finish
-from vocabulary import byte_tokenizer
+from checks import BUILD, check, finish
+from small_model import distance, random_llama
 
 OURS = {"double quantization": [], "scales in f32": ["--no-double-quantization"]}
-
-
-def distance(place, model):
-    ids = torch.randint(0, 256, (33,)).tolist()
-    with torch.inference_mode():
-        want = model(torch.tensor([ids])).logits[0].float().numpy()
-    got = numpy.array(dump_logits(place, ids, "--exact"), dtype=numpy.float32)
-    return float(numpy.linalg.norm(got - want) / numpy.linalg.norm(want))
 
 
 def unpack(source, place):
@@ -49,14 +40,7 @@ torch.manual_seed(0)
 with tempfile.TemporaryDirectory() as name, torch.no_grad():
     folder = pathlib.Path(name)
     source = folder / "model"
-    config = LlamaConfig(vocab_size=288, hidden_size=256, intermediate_size=512, num_hidden_layers=2,
-                         num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512)
-    model = AutoModelForCausalLM.from_config(config).float().eval()
-    for parameter in model.parameters():
-        if parameter.dim() > 1:
-            parameter.copy_(0.06 * torch.randn_like(parameter))
-    model.save_pretrained(source)
-    byte_tokenizer().save_pretrained(source)
+    random_llama(source)
     for index, (title, flags) in enumerate(OURS.items()):
         place = folder / f"ours-{index}"
         subprocess.run([BUILD / "qad", "quantize", source, "--method", "nf4", "--output", place, "--json", *flags],

@@ -6,29 +6,20 @@ import pathlib
 import subprocess
 import tempfile
 
-import numpy
 import safetensors.torch
 import torch
 from compressed_tensors.compressors.pack_quantized import PackedQuantizationCompressor
 from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
-from transformers import AutoModelForCausalLM, LlamaConfig
+from transformers import AutoModelForCausalLM
 
-from checks import BUILD, check, dump_logits, finish
-from vocabulary import byte_tokenizer
+from checks import BUILD, check, finish
+from small_model import distance, random_llama
 
 OURS = {"gptq": ["gptq"], "gptq with zeros": ["gptq", "--asymmetric"], "gptq 8 bits": ["gptq", "--bits", "8"],
         "gptq 3 bits": ["gptq", "--bits", "3"], "gptq, a whole row": ["gptq", "--group-size", "-1"],
         "awq": ["awq"], "awq+gptq": ["awq+gptq"], "rtn": ["rtn"]}
 THEIRS = {"4 bits": dict(num_bits=4), "4 bits with zeros": dict(num_bits=4, symmetric=False), "8 bits": dict(num_bits=8),
           "3 bits": dict(num_bits=3), "4 bits by row": dict(num_bits=4, strategy="channel", group_size=None)}
-
-
-def distance(place, model):
-    ids = torch.randint(0, 256, (33,)).tolist()
-    with torch.inference_mode():
-        want = model(torch.tensor([ids])).logits[0].float().numpy()
-    got = numpy.array(dump_logits(place, ids, "--exact"), dtype=numpy.float32)
-    return float(numpy.linalg.norm(got - want) / numpy.linalg.norm(want))
 
 
 def pack(source, place, arguments, scale_type):
@@ -90,14 +81,7 @@ torch.manual_seed(0)
 with tempfile.TemporaryDirectory() as name, torch.no_grad():
     folder = pathlib.Path(name)
     source, text = folder / "model", folder / "text.txt"
-    config = LlamaConfig(vocab_size=288, hidden_size=256, intermediate_size=512, num_hidden_layers=2,
-                         num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512)
-    model = AutoModelForCausalLM.from_config(config).float().eval()
-    for parameter in model.parameters():
-        if parameter.dim() > 1:
-            parameter.copy_(0.06 * torch.randn_like(parameter))
-    model.save_pretrained(source)
-    byte_tokenizer().save_pretrained(source)
+    random_llama(source)
     text.write_text("".join(f"word {i * i} of {i}\n" for i in range(4000)))
     for index, (title, flags) in enumerate(OURS.items()):
         place = folder / f"ours-{index}"

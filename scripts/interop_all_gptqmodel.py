@@ -7,13 +7,11 @@ os.cpu_count = lambda: 8  # it refuses fewer cores' worth of workers
 import tempfile  # noqa: E402
 import subprocess  # noqa: E402
 
-import numpy  # noqa: E402
 import torch  # noqa: E402
 from gptqmodel import BACKEND, GPTQModel, QuantizeConfig  # noqa: E402
-from transformers import AutoModelForCausalLM, LlamaConfig  # noqa: E402
 
-from checks import BUILD, check, dump_logits, finish  # noqa: E402
-from vocabulary import byte_tokenizer  # noqa: E402
+from checks import BUILD, check, finish  # noqa: E402
+from small_model import distance, random_llama  # noqa: E402
 
 # Its CPU kernels multiply in 16 bits.
 TOLERANCE = 0.02
@@ -25,27 +23,14 @@ THEIRS = {"gptq": {}, "gptq, desc_act": dict(desc_act=True), "gptq 8 bits": dict
 
 
 def compare(name, place):
-    ids = torch.randint(0, 256, (33,)).tolist()
-    model = GPTQModel.load(place, device="cpu", backend=BACKEND.TORCH).model
-    with torch.inference_mode():
-        want = model(torch.tensor([ids])).logits[0].float().numpy()
-    got = numpy.array(dump_logits(place, ids, "--exact"), dtype=numpy.float32)
-    distance = float(numpy.linalg.norm(got - want) / numpy.linalg.norm(want))
-    check(name, distance <= TOLERANCE, f"distance {distance:.4f}")
+    found = distance(place, GPTQModel.load(place, device="cpu", backend=BACKEND.TORCH).model)
+    check(name, found <= TOLERANCE, f"distance {found:.4f}")
 
 
 torch.manual_seed(0)
 with tempfile.TemporaryDirectory() as folder:
     source, text = f"{folder}/model", f"{folder}/text.txt"
-    config = LlamaConfig(vocab_size=288, hidden_size=256, intermediate_size=512, num_hidden_layers=2,
-                         num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512)
-    model = AutoModelForCausalLM.from_config(config).float().eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.dim() > 1:
-                parameter.copy_(0.06 * torch.randn_like(parameter))
-    model.save_pretrained(source)
-    byte_tokenizer().save_pretrained(source)
+    random_llama(source)
     words = [f"word {i * i} of {i}\n" for i in range(4000)]
     open(text, "w").write("".join(words))
     for name, flags in OURS.items():

@@ -21,35 +21,36 @@ size_t Draw(std::span<const float> probabilities, double uniform) {
   return last;
 }
 
+// Rows become softmax − one-hot of choose(row, probabilities), those behind the first `count` zero.
+template <typename Choose>
+void Gradients(float* logits, size_t rows, size_t count, size_t vocab, const Choose& choose) {
+  QAD_CHECK(count <= rows);
+  ForEachRow(rows, vocab, [&](size_t r) {
+    float* row = logits + r * vocab;
+    if (r < count)
+      row[choose(r, row)] -= 1.0f;
+    else
+      std::fill_n(row, vocab, 0.0f);
+  });
+}
+
 }  // namespace
 
 void CrossEntropy(float* logits, size_t rows, size_t vocab, std::span<const int32_t> targets, double* losses) {
-  QAD_CHECK(targets.size() <= rows);
-  ForEachRow(rows, vocab, [&](size_t r) {
-    float* row = logits + r * vocab;
-    if (r >= targets.size()) {
-      std::fill_n(row, vocab, 0.0f);
-      return;
-    }
+  Gradients(logits, rows, targets.size(), vocab, [&](size_t r, float* row) {
     const auto target = static_cast<size_t>(targets[r]);
     const float at_target = row[target];
     losses[r] = static_cast<double>(Softmax(row, 1.0f, row, vocab)) - at_target;
-    row[target] -= 1.0f;
+    return target;
   });
 }
 
 void SampledCrossEntropy(float* logits, size_t rows, size_t vocab, std::span<const double> uniforms, double* losses) {
-  QAD_CHECK(uniforms.size() <= rows);
-  ForEachRow(rows, vocab, [&](size_t r) {
-    float* row = logits + r * vocab;
-    if (r >= uniforms.size()) {
-      std::fill_n(row, vocab, 0.0f);
-      return;
-    }
+  Gradients(logits, rows, uniforms.size(), vocab, [&](size_t r, float* row) {
     (void)Softmax(row, 1.0f, row, vocab);
     const size_t target = Draw({row, vocab}, uniforms[r]);
     losses[r] = -std::log(static_cast<double>(row[target]));
-    row[target] -= 1.0f;
+    return target;
   });
 }
 

@@ -54,7 +54,8 @@ AllocationFront::AllocationFront(std::span<const std::vector<Choice>> things) : 
   });
   Choice sum{smallest_.bytes, smallest_.cost};
   points_.push_back(sum);
-  for (const Step& step : steps_) points_.push_back(sum = {sum.bytes + step.bytes, sum.cost - step.gain});
+  for (const Step& step : steps_)
+    points_.push_back(sum = {sum.bytes + step.bytes, std::max(0.0, sum.cost - step.gain)});
 }
 
 Allocation AllocationFront::At(uint64_t budget) const {

@@ -24,7 +24,7 @@ struct Allocation {
 
 class AllocationFront {
  public:
-  // Each thing has a choice at least. Costs are finite.
+  // Each thing has a choice at least. Costs are finite and not below zero.
   explicit AllocationFront(std::span<const std::vector<Choice>> things);
 
   // From the smallest allocation to the best, each step the one that gains most for its bytes: none of equal size or

@@ -129,6 +129,21 @@ void WriteTokenizerFiles(const ModelFiles& source, const fs::path& folder) {
     if (fs::exists(source.path / name)) WriteFileAtomic(folder / name, ReadTextFile(source.path / name));
 }
 
+QuantizeReport WriteFolder(const fs::path& source, const fs::path& output, const Json& quantization, int threads,
+                           const std::function<WrittenWeights(const ModelFiles&, const fs::path&)>& write) {
+  RequireReplaceable(output, source);
+  const ReportFrame frame(threads);
+  const ModelFiles files = OpenModel(source);
+  const Json config = ArtefactConfig(files, quantization);
+  FolderSwap swap(output);
+  WriteFileAtomic(swap.path() / "config.json", DumpJson(config));
+  WriteTokenizerFiles(files, swap.path());
+  WrittenWeights written = write(files, swap.path() / "model.safetensors");
+  const uint64_t bytes = fs::file_size(swap.path() / "model.safetensors");
+  swap.Commit();
+  return frame.Finish(output, bytes, written.source_bytes, std::move(written.errors));
+}
+
 TensorToWrite KeptTensor(const ModelFiles& files, const ModelConfig& config, const TensorSpec& spec, bool one_type,
                          std::vector<std::byte>& buffer) {
   const TensorSource source = FindSource(files, config, spec);

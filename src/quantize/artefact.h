@@ -2,12 +2,14 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 
 #include "base/json.h"
 #include "io/model_files.h"
 #include "io/safetensors.h"
 #include "model/plan.h"
+#include "quantize/report.h"
 
 namespace qad {
 
@@ -21,6 +23,18 @@ Json ConfigToJson(const ModelConfig& config);
 // The tokenizer's files: copied from a folder, or tokenizer.json and tokenizer_config.json made from a GGUF's fields
 // (none where it has no vocabulary). Errors: kInput as TokenizerOf, kFailed where they cannot be written.
 void WriteTokenizerFiles(const ModelFiles& source, const std::filesystem::path& folder);
+
+// What was written into an artefact's weights.
+struct WrittenWeights {
+  uint64_t source_bytes = 0;
+  std::vector<RoleError> errors;
+};
+// A folder with config.json (of `quantization`), the tokenizer and what `write` puts into the weights' path, swapped in
+// whole. Errors: as RequireReplaceable, ArtefactConfig, WriteTokenizerFiles, `write`; what stood at `output` stays
+// then.
+QuantizeReport WriteFolder(const std::filesystem::path& source, const std::filesystem::path& output,
+                           const Json& quantization, int threads,
+                           const std::function<WrittenWeights(const ModelFiles&, const std::filesystem::path&)>& write);
 
 // A tensor that stays dense: matrices in bf16 (f16 where stored so), vectors as stored, or like matrices where readers
 // want `one_type`. Its bytes are made in `buffer` when its turn comes.

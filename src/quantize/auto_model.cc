@@ -28,6 +28,7 @@ constexpr size_t kFisherTokens = 4096;
 constexpr size_t kLeastRows = 64, kRowShare = 8;  // of a matrix's rows those that are solved to measure a type
 constexpr size_t kOutsideRows = 1024;             // of embeddings, those that predictions mind most
 constexpr int kMostTrials = 8;
+constexpr double kNearEnough = 0.01;  // of a size
 
 bool IsChosen(const TensorSpec& spec) {
   return !spec.bias && (IsLinear(spec.role) || spec.role == Role::kTokenEmbedding);
@@ -236,10 +237,89 @@ Json TableKey(const ModelFiles& files, const Calibration& calibration, const Aut
           {"damping", options.damping}};
 }
 
+// Makes files of the types that the search takes, judges them and keeps the best of them aside.
+class Trials {
+ public:
+  Trials(const fs::path& source, const fs::path& output, Search& search, const GgufFeedback& feedback,
+         const AutoOptions& options)
+      : source_(source),
+        search_(search),
+        feedback_(feedback),
+        options_(options),
+        trial_(output.string() + ".trial.gguf"),
+        best_(output.string() + ".best.gguf") {}
+
+  AutoTrial Make(uint64_t budget) {
+    const Choice estimate = search_.Take(budget);
+    GgufOptions gguf = search_.Options(feedback_);
+    gguf.quiet = options_.quiet;
+    gguf.threads = options_.threads;
+    made_ = QuantizeGguf(source_, trial_.path, gguf);
+    AutoTrial trial{made_.bytes, estimate.cost, options_.judge(trial_.path)};
+    report_.trials.push_back(trial);
+    return trial;
+  }
+
+  // The last one made.
+  void Keep() {
+    fs::rename(trial_.path, best_.path);
+    report_.artefact = made_;
+    report_.chosen = report_.trials.back();
+    report_.formats = search_.names();
+  }
+
+  // Goes on between a size that fails and one that does not. Where judgements are KL divergences, the last one tells
+  // how far off the estimates are.
+  void FindSmallest() {
+    const std::vector<Choice> front = search_.front();
+    uint64_t low = front.front().bytes, high = front.back().bytes;
+    double scale = 1;
+    bool found = false;
+    for (int i = 0; i < kMostTrials && low <= high; ++i) {
+      uint64_t guess = low + (high - low) / 2;
+      if (options_.judges_kl) {
+        const auto fits =
+            std::ranges::find_if(front, [&](const Choice& point) { return point.cost * scale <= options_.limit; });
+        guess = std::clamp(fits == front.end() ? high : fits->bytes, low, high);
+      }
+      if (found && guess >= high) break;
+      const AutoTrial trial = Make(guess);
+      if (trial.judged <= options_.limit) {
+        found = true;
+        high = trial.bytes;
+        Keep();
+      } else {
+        low = guess + 1;
+      }
+      if (trial.estimated_kl > 0 && trial.judged > 0) scale = trial.judged / trial.estimated_kl;
+      if (found && static_cast<double>(high - low) < kNearEnough * static_cast<double>(high)) break;
+    }
+    if (!found)
+      Fail(ErrorKind::kUsage, "{}: no file was found within the limit of {}; {} reached {}", source_.string(),
+           options_.limit, FormatBytes(static_cast<double>(report_.trials.back().bytes)), report_.trials.back().judged);
+  }
+
+  AutoReport Finish(const fs::path& output) {
+    fs::rename(best_.path, output);
+    report_.front = search_.front();
+    return std::move(report_);
+  }
+
+ private:
+  const fs::path& source_;
+  Search& search_;
+  const GgufFeedback& feedback_;
+  const AutoOptions& options_;
+  TemporaryFile trial_, best_;
+  QuantizeReport made_;
+  AutoReport report_;
+};
+
 }  // namespace
 
 AutoReport QuantizeAuto(const fs::path& source, const fs::path& output, const Calibration& calibration,
                         const AutoOptions& options) {
+  RequireReplaceableGguf(output, source);
   const ReportFrame frame(options.threads);
   const ModelFiles files = OpenModel(source);
   const Plan plan = PlanOf(files, WeightMode::kF32);
@@ -248,63 +328,20 @@ AutoReport QuantizeAuto(const fs::path& source, const fs::path& output, const Ca
   const Fisher fisher = MeasureFisher(files, calibration.samples, kFisherTokens, context, options.quiet);
   LayerStore table(output.string() + ".types", TableKey(files, calibration, options));
   Search search(files, plan, CostTable(files, plan, fisher, calibration, options, context, table).Measure());
-  AutoReport report;
-  report.front = search.front();
-  const uint64_t smallest = report.front.front().bytes, largest = report.front.back().bytes;
   const GgufFeedback feedback{.calibration = &calibration, .damping = options.damping, .fisher = &fisher};
-  const TemporaryFile trial_file(output.string() + ".trial.gguf");
-  const fs::path& trial_path = trial_file.path;
-  const auto make = [&](uint64_t budget) {
-    const Choice estimate = search.Take(budget);
-    GgufOptions gguf = search.Options(feedback);
-    gguf.quiet = options.quiet;
-    gguf.threads = options.threads;
-    report.artefact = QuantizeGguf(source, trial_path, gguf);
-    AutoTrial trial{report.artefact.bytes, estimate.cost, options.judge(trial_path)};
-    report.trials.push_back(trial);
-    return trial;
-  };
-  const auto keep = [&](const AutoTrial& trial) {
-    fs::rename(trial_path, output);
-    report.chosen = trial;
-    report.formats = search.names();
-  };
-  if (options.budget > 0) {
-    if (options.budget < smallest)
+  Trials trials(source, output, search, feedback, options);
+  if (options.budget == 0) {
+    trials.FindSmallest();
+  } else {
+    if (const uint64_t smallest = search.front().front().bytes; options.budget < smallest)
       Fail(ErrorKind::kUsage, "{}: a budget of {} is below its smallest file, {}", files.path.string(),
            FormatBytes(static_cast<double>(options.budget)), FormatBytes(static_cast<double>(smallest)));
-    keep(make(options.budget));
-  } else {
-    // Between a size that fails and one that does not; where judgements are KL divergences, the last one tells how far
-    // off the estimates are.
-    uint64_t low = smallest, high = largest;
-    double scale = 1;
-    bool found = false;
-    for (int i = 0; i < kMostTrials && low < high; ++i) {
-      uint64_t guess = low + (high - low) / 2;
-      if (options.judges_kl) {
-        const auto fits = std::ranges::find_if(
-            report.front, [&](const Choice& point) { return point.cost * scale <= options.limit; });
-        guess = std::clamp(fits == report.front.end() ? largest : fits->bytes, low, high);
-      }
-      const AutoTrial trial = make(guess);
-      const bool good = trial.judged <= options.limit;
-      if (good) {
-        found = true;
-        high = trial.bytes;
-        keep(trial);
-      } else {
-        low = guess + 1;
-      }
-      if (trial.estimated_kl > 0 && trial.judged > 0) scale = trial.judged / trial.estimated_kl;
-      if (good && static_cast<double>(high - low) < 0.01 * static_cast<double>(high)) break;
-    }
-    if (!found)
-      Fail(ErrorKind::kUsage, "{}: no file was found within the limit of {}; {} reached {}", files.path.string(),
-           options.limit, FormatBytes(static_cast<double>(report.trials.back().bytes)), report.trials.back().judged);
+    (void)trials.Make(options.budget);
+    trials.Keep();
   }
+  AutoReport report = trials.Finish(output);
   table.Remove();
-  const QuantizeReport made = report.artefact;
+  const QuantizeReport& made = report.artefact;
   report.artefact = frame.Finish(output, report.chosen.bytes, made.source_bytes, made.errors);
   return report;
 }

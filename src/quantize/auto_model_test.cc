@@ -121,6 +121,11 @@ TEST_F(AutoModel, SmallestFileWithinALimit) {
 TEST_F(AutoModel, GoalsThatCannotBeMet) {
   tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);
   AutoOptions options = Options();
+  options.budget = 1000000;
+  tiny::WriteGguf(folder_ / "theirs.gguf", FormatId::kQ8_0);
+  const std::string theirs = ReadTextFile(folder_ / "theirs.gguf");
+  EXPECT_THROW(QuantizeAuto(folder_ / "model", folder_ / "theirs.gguf", calibration_, options), Error);
+  EXPECT_TRUE(ReadTextFile(folder_ / "theirs.gguf") == theirs);
   options.budget = 1000;
   EXPECT_THROW(QuantizeAuto(folder_ / "model", folder_ / "auto.gguf", calibration_, options), Error);
   options.budget = 0;

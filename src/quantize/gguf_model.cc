@@ -22,25 +22,6 @@ namespace {
 
 constexpr const char* kMadeBy = "qad.method";  // the key that says that a file may be replaced
 
-void RequireReplaceableFile(const fs::path& output, const fs::path& source) {
-  std::error_code ignored;
-  if (output.empty()) Fail(ErrorKind::kUsage, "--output: a file must be named");
-  if (!fs::exists(output)) return;
-  if (fs::equivalent(output, source, ignored))
-    Fail(ErrorKind::kUsage, "{}: is the source itself; choose another --output", output.string());
-  bool ours = false;
-  if (fs::is_regular_file(output)) {
-    try {
-      ours = GgufFile(output).Has(kMadeBy);
-    } catch (const Error&) {
-      ours = false;  // whatever it is
-    }
-  }
-  if (!ours)
-    Fail(ErrorKind::kUsage, "{}: exists and is no GGUF file of qad's, so it is not replaced; choose another --output",
-         output.string());
-}
-
 double Millions(size_t count) { return static_cast<double>(count) * 1e-6; }
 
 class Writer {
@@ -207,12 +188,31 @@ std::vector<FormatId> FormatsOf(const GgufOptions& options, const Plan& plan) {
 
 }  // namespace
 
+void RequireReplaceableGguf(const fs::path& output, const fs::path& source) {
+  std::error_code ignored;
+  if (output.empty()) Fail(ErrorKind::kUsage, "--output: a file must be named");
+  if (!fs::exists(output)) return;
+  if (fs::equivalent(output, source, ignored))
+    Fail(ErrorKind::kUsage, "{}: is the source itself; choose another --output", output.string());
+  bool ours = false;
+  if (fs::is_regular_file(output)) {
+    try {
+      ours = GgufFile(output).Has(kMadeBy);
+    } catch (const Error&) {
+      ours = false;  // whatever it is
+    }
+  }
+  if (!ours)
+    Fail(ErrorKind::kUsage, "{}: exists and is no GGUF file of qad's, so it is not replaced; choose another --output",
+         output.string());
+}
+
 uint64_t GgufModelBytes(const ModelFiles& files, const Plan& plan, const GgufOptions& options) {
   return Writer(files, options, plan, FormatsOf(options, plan), nullptr).Bytes();
 }
 
 QuantizeReport QuantizeGguf(const fs::path& source, const fs::path& output, const GgufOptions& options) {
-  RequireReplaceableFile(output, source);
+  RequireReplaceableGguf(output, source);
   const ReportFrame frame(options.threads);
   const ModelFiles files = OpenModel(source);
   const Plan plan = PlanOf(files, WeightMode::kAsStored);

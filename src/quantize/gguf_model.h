@@ -28,6 +28,10 @@ struct GgufOptions {
 QuantizeReport QuantizeGguf(const std::filesystem::path& source, const std::filesystem::path& output,
                             const GgufOptions& options);
 
+// `output` may be replaced: it does not exist, or is a GGUF file of qad's, and is not the source. Errors (kUsage)
+// otherwise.
+void RequireReplaceableGguf(const std::filesystem::path& output, const std::filesystem::path& source);
+
 // The size of the file that it would write with these formats.
 uint64_t GgufModelBytes(const ModelFiles& files, const Plan& plan, const GgufOptions& options);
 

@@ -204,18 +204,12 @@ Json QuantizationConfig(const Nf4Options& options) {
 }  // namespace
 
 QuantizeReport QuantizeNf4(const fs::path& source, const fs::path& output, const Nf4Options& options) {
-  RequireReplaceable(output, source);
-  const ReportFrame frame(options.threads);
-  const ModelFiles files = OpenModel(source);
-  const Json config = ArtefactConfig(files, QuantizationConfig(options));
-  FolderSwap swap(output);
-  WriteFileAtomic(swap.path() / "config.json", DumpJson(config));
-  WriteTokenizerFiles(files, swap.path());
-  Writer writer(files, options);
-  writer.Write(swap.path() / "model.safetensors");
-  const uint64_t bytes = fs::file_size(swap.path() / "model.safetensors");
-  swap.Commit();
-  return frame.Finish(output, bytes, writer.plan().stored_bytes(), writer.errors());
+  return WriteFolder(source, output, QuantizationConfig(options), options.threads,
+                     [&](const ModelFiles& files, const fs::path& path) {
+                       Writer writer(files, options);
+                       writer.Write(path);
+                       return WrittenWeights{writer.plan().stored_bytes(), writer.errors()};
+                     });
 }
 
 }  // namespace qad
