@@ -151,6 +151,7 @@ AutoReport QuantizeAutomatically(const Options& options, const GlobalFlags& flag
   AutoOptions automatic{.limit = options.max_kl,
                         .judge = nullptr,
                         .damping = options.groups.damping,
+                        .act_order = options.groups.act_order,
                         .quiet = flags.json,
                         .threads = flags.threads};
   if (!options.budget.empty()) {

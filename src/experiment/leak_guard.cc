@@ -18,13 +18,14 @@ bool Calibrates(const Config& config) {
   return std::ranges::any_of(made, [](const WeightsRecipe& recipe) { return recipe.calibrated(); });
 }
 
-// The texts that weights are calibrated with, where it is not the training set.
+// The texts that weights are calibrated with; none where the model makes them up.
 std::optional<LeakCorpus> CalibrationCorpus(const Workspace& workspace) {
   const Config& config = workspace.config;
+  constexpr int kLongest = 1 << 24;  // words: a file is searched as one text
   const std::filesystem::path& path = config.quantize.calibration;
   if (!Calibrates(config) || path.empty()) return std::nullopt;
   if (path.extension() == ".jsonl") return LeakCorpusOf("calibration", LoadDataset(path));
-  return LeakCorpusOf("calibration", ChunkDocuments({path}, config.rag.chunk_tokens, CountWords));
+  return LeakCorpusOf("calibration", ChunkDocuments({path}, kLongest, CountWords));
 }
 
 }  // namespace

@@ -46,8 +46,9 @@ QuantizeReport MakeGroups(const Workspace& workspace, const WeightsRecipe& recip
 }
 
 QuantizeReport MakeGguf(Workspace& workspace, const WeightsRecipe& recipe, const fs::path& output) {
-  const Calibration calibration = Calibrate(workspace);
   GgufOptions options{.type = recipe.type, .quiet = workspace.quiet, .threads = workspace.context.threads};
+  if (!recipe.calibrated()) return QuantizeGguf(workspace.model_path, output, options);
+  const Calibration calibration = Calibrate(workspace);
   if (workspace.config.quantize.error_feedback) {
     options.feedback = {.calibration = &calibration, .act_order = workspace.config.quantize.act_order};
     return QuantizeGguf(workspace.model_path, output, options);
@@ -79,6 +80,7 @@ QuantizeReport MakeAuto(const Workspace& workspace, const WeightsRecipe& recipe,
                                          {.budget = recipe.budget,
                                           .limit = recipe.max_kl,
                                           .judge = [&judge](const fs::path& path) { return judge(path); },
+                                          .act_order = workspace.config.quantize.act_order,
                                           .quiet = workspace.quiet,
                                           .threads = workspace.context.threads});
   results.rows.push_back(Measured(recipe.weights, kQuantizeSlice, "held_out_kl_divergence", report.chosen.judged));

@@ -29,10 +29,6 @@ std::string AskCommand(const Workspace& workspace, const ArmConfig& arm) {
   return fmt::format("qad ask --config {} --arm \"{}\" \"your question\"", workspace.config.file.string(), arm.name);
 }
 
-}  // namespace
-
-namespace {
-
 StageCache CacheOf(const Workspace& workspace, const Stage& stage) {
   return stage.of_every_run ? StageCache(workspace.config.output / "cache") : workspace.cache;
 }

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/suggest.h"
 #include "base/yaml.h"
+#include "quantize/ggml_grid.h"
 
 namespace qad {
 namespace {
@@ -85,6 +86,10 @@ ParsedWeights ParseAuto(const std::string& goal) {
 }
 
 }  // namespace
+
+bool WeightsRecipe::calibrated() const {
+  return kind == Kind::kGroups || kind == Kind::kAuto || (kind == Kind::kGguf && GgmlGrid::Has(type->format));
+}
 
 std::filesystem::path WeightsRecipe::Output() const {
   std::string name = weights;

@@ -34,7 +34,7 @@ struct WeightsRecipe {
   double max_kl = 0;    // KL divergence at most
 
   bool made() const { return kind != Kind::kBase && kind != Kind::kStored; }
-  bool calibrated() const { return made() && kind != Kind::kInt8 && kind != Kind::kNf4; }
+  bool calibrated() const;  // looks at texts
   // Where it lands within the output folder: a folder, or a file.
   std::filesystem::path Output() const;
   // The files that it consists of.

@@ -123,7 +123,7 @@ GroupedView FindCompressed(const ModelFiles& files, const TensorSpec& spec, cons
                    .group = static_cast<size_t>(cols / scales->shape[1])};
   if (codes->shape.size() == 2) view.bits = static_cast<int>(codes->shape[1] * 32 / std::max<int64_t>(cols, 1));
   if ((view.bits != 2 && view.bits != 3 && view.bits != 4 && view.bits != 8) ||
-      !CanPack(view.packing, view.bits, spec.rows, spec.cols))
+      !CanPack(view.packing, view.bits, zeros == nullptr ? 32 : spec.rows, spec.cols))
     FailInput(
         "{}: \"weight_packed\" of shape {} holds codes of {} bits; this version reads 2, 3, 4 and 8 that fill whole "
         "words",

@@ -158,6 +158,34 @@ TEST_P(Rowwise, RotaryTurnsTheFirstHeadsOnly) {
   EXPECT_TRUE(AllClose(dx, Gradients(f, x, dy, rows_), kTolerance, kTolerance));
 }
 
+// Targets are drawn as often as they are likely, and the gradient is that of the target drawn.
+TEST(SampledCrossEntropy, DrawsFromThePredictions) {
+  const std::vector<float> row = {0.0f, 1.0f, -HUGE_VALF, 2.0f};
+  const double sum = 1 + std::exp(1.0) + std::exp(2.0);
+  const std::vector<double> likely = {1 / sum, std::exp(1.0) / sum, 0, std::exp(2.0) / sum};
+  constexpr size_t kDraws = 4000;
+  std::vector<float> logits;
+  std::vector<double> uniforms, losses(kDraws);
+  for (size_t i = 0; i < kDraws; ++i) {
+    logits.insert(logits.end(), row.begin(), row.end());
+    uniforms.push_back(static_cast<double>(i) / kDraws);
+  }
+  uniforms.back() = std::nextafter(1.0, 0.0);
+  logits.insert(logits.end(), row.begin(), row.end());  // one row more, which is zeroed
+  SampledCrossEntropy(logits.data(), kDraws + 1, 4, uniforms, losses.data());
+  std::vector<double> drawn(4);
+  for (size_t i = 0; i < kDraws; ++i)
+    for (size_t v = 0; v < 4; ++v) {
+      const double rest = static_cast<double>(logits[4 * i + v]) - likely[v];
+      if (rest > -0.5) continue;
+      EXPECT_NEAR(rest, -1, 1e-6);
+      EXPECT_NEAR(losses[i], -std::log(likely[v]), 1e-5);
+      drawn[v] += 1.0 / kDraws;
+    }
+  for (size_t v = 0; v < 4; ++v) EXPECT_NEAR(drawn[v], likely[v], 2.0 / kDraws);
+  for (size_t v = 0; v < 4; ++v) EXPECT_EQ(logits[4 * kDraws + v], 0);
+}
+
 TEST_P(Rowwise, CrossEntropyLeavesItsGradient) {
   const std::vector<float> x = Uniform(9, rows_ * n_);
   std::vector<int32_t> targets(rows_);

@@ -144,12 +144,13 @@ QuantizeReport WriteFolder(const fs::path& source, const fs::path& output, const
   return frame.Finish(output, bytes, written.source_bytes, std::move(written.errors));
 }
 
-TensorToWrite KeptTensor(const ModelFiles& files, const ModelConfig& config, const TensorSpec& spec, bool one_type,
-                         std::vector<std::byte>& buffer) {
+TensorToWrite KeptTensor(const ModelFiles& files, const ModelConfig& config, const TensorSpec& spec,
+                         std::optional<DType> all, std::vector<std::byte>& buffer) {
   const TensorSource source = FindSource(files, config, spec);
   const bool matrix = !spec.bias && !IsNorm(spec.role);
-  DType type = matrix || one_type || source.format == FormatId::kBF16 ? DType::kBF16 : DType::kF32;
+  DType type = matrix || source.format == FormatId::kBF16 ? DType::kBF16 : DType::kF32;
   if (source.format == FormatId::kF16) type = DType::kF16;
+  if (all) type = *all;
   std::vector<int64_t> shape = {static_cast<int64_t>(spec.rows), static_cast<int64_t>(spec.cols)};
   if (!matrix) shape = {static_cast<int64_t>(spec.cols)};
   return {spec.name, type, shape, {}, [&files, &buffer, source, type] {

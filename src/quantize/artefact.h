@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "base/json.h"
@@ -36,10 +37,10 @@ QuantizeReport WriteFolder(const std::filesystem::path& source, const std::files
                            const Json& quantization, int threads,
                            const std::function<WrittenWeights(const ModelFiles&, const std::filesystem::path&)>& write);
 
-// A tensor that stays dense: matrices in bf16 (f16 where stored so), vectors as stored, or like matrices where readers
-// want `one_type`. Its bytes are made in `buffer` when its turn comes.
-TensorToWrite KeptTensor(const ModelFiles& files, const ModelConfig& config, const TensorSpec& spec, bool one_type,
-                         std::vector<std::byte>& buffer);
+// A tensor that stays dense: matrices in bf16 (f16 where stored so), vectors as stored; or everything in the type
+// of `all`. Its bytes are made in `buffer` when its turn comes.
+TensorToWrite KeptTensor(const ModelFiles& files, const ModelConfig& config, const TensorSpec& spec,
+                         std::optional<DType> all, std::vector<std::byte>& buffer);
 
 // `output` may be replaced: it does not exist, is empty, or is an artefact of qad, and is not the source itself.
 // Errors (kUsage) otherwise: nothing that qad did not write is ever deleted.

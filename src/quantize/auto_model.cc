@@ -85,7 +85,7 @@ class CostTable {
 
  private:
   Feedback FeedbackOf(std::vector<float> gram, const TensorSpec& spec) const {
-    return MakeFeedback(std::move(gram), spec.cols, options_.damping, true,
+    return MakeFeedback(std::move(gram), spec.cols, options_.damping, options_.act_order,
                         fmt::format("{}: \"{}\"", files_.path.string(), spec.name));
   }
 
@@ -109,13 +109,17 @@ class CostTable {
     }
   }
 
-  // Rows are very unlike: those of frequent tokens decide.
+  // Rows of a head are very unlike: those of frequent tokens decide. Of look-ups alone nothing is known of a row.
   void MeasureOutside(const TensorSpec& spec, const BlockInput& output, Json& costs) {
     const ErrorForm form = FormOutsideBlocks(plan_, spec, fisher_, output);
     std::vector<size_t> rows(spec.rows);
     std::iota(rows.begin(), rows.end(), size_t{0});
-    std::ranges::stable_sort(rows, std::ranges::greater(), [&](size_t row) { return form.weights[row]; });
-    rows.resize(std::min(rows.size(), kOutsideRows));
+    const size_t count = std::min(rows.size(), kOutsideRows);
+    if (std::ranges::adjacent_find(form.weights, std::ranges::not_equal_to()) == form.weights.end())
+      for (size_t i = 0; i < count; ++i) rows[i] = i * spec.rows / count;
+    else
+      std::ranges::stable_sort(rows, std::ranges::greater(), [&](size_t row) { return form.weights[row]; });
+    rows.resize(count);
     MeasureRows(spec, rows, ReadRows(files_, plan_, spec, rows), form.weights, FeedbackOf(form.gram, spec),
                 form.gram_rows, costs);
   }
@@ -129,13 +133,14 @@ class CostTable {
     for (const FormatId id : CandidatesFor(spec)) {
       const Format& format = GetFormat(id);
       double cost = 0;
-      if (GgmlGrid::Has(id) && of_rows > 0) {
+      if (GgmlGrid::Has(id) && all > 0) {
         std::vector<float> solved = values;
         std::vector<std::byte> bytes(rows.size() * format.RowBytes(spec.cols));
         std::vector<double> changes(rows.size());
         SolveGgml(solved, rows.size(), feedback, id, bytes, changes);
-        for (size_t i = 0; i < rows.size(); ++i) cost += weights[rows[i]] * changes[i];
-        cost *= 0.5 * all / of_rows / static_cast<double>(gram_rows);
+        // Where no sampled row matters, but others do, all count alike.
+        for (size_t i = 0; i < rows.size(); ++i) cost += (of_rows > 0 ? weights[rows[i]] : 1.0) * changes[i];
+        cost *= 0.5 * all / (of_rows > 0 ? of_rows : static_cast<double>(rows.size())) / static_cast<double>(gram_rows);
       }
       costs[spec.name][std::string(format.name)] = cost;
     }
@@ -165,7 +170,8 @@ struct TemporaryFile {
 // The matrices, their candidates, and the knapsack over them.
 class Search {
  public:
-  Search(const ModelFiles& files, const Plan& plan, const Costs& costs) : files_(files), plan_(plan) {
+  Search(const ModelFiles& files, const Plan& plan, const GgufFeedback& feedback) : plan_(plan), feedback_(feedback) {
+    uint64_t matrices = 0;
     for (size_t i = 0; i < plan.tensors.size(); ++i) {
       const TensorSpec& spec = plan.tensors[i];
       formats_.push_back(FormatId::kF32);
@@ -173,16 +179,25 @@ class Search {
       tensors_.push_back(i);
       candidates_.push_back(CandidatesFor(spec));
       std::vector<Choice>& choices = choices_.emplace_back();
-      for (const FormatId format : candidates_.back()) {
-        const uint64_t bytes = (spec.rows * GetFormat(format).RowBytes(spec.cols) + 31) / 32 * 32;
-        choices.push_back({bytes, costs.at(spec.name).at(std::string(GetFormat(format).name))});
-      }
+      for (const FormatId format : candidates_.back())
+        choices.push_back({(spec.rows * GetFormat(format).RowBytes(spec.cols) + 31) / 32 * 32, 0});
       formats_.back() = candidates_.back().front();
+      matrices += choices.front().bytes;
+      smallest_ += std::ranges::min(choices, {}, &Choice::bytes).bytes;
     }
+    overhead_ = GgufModelBytes(files, plan, Options()) - matrices;
+    smallest_ += overhead_;
+  }
+
+  // Of a file, whatever types cost.
+  uint64_t smallest() const { return smallest_; }
+
+  void SetCosts(const Costs& costs) {
+    for (size_t i = 0; i < tensors_.size(); ++i)
+      for (size_t c = 0; c < candidates_[i].size(); ++c)
+        choices_[i][c].cost =
+            costs.at(plan_.tensors[tensors_[i]].name).at(std::string(GetFormat(candidates_[i][c]).name));
     front_.emplace(choices_);
-    uint64_t matrices = 0;
-    for (const std::vector<Choice>& choices : choices_) matrices += choices.front().bytes;
-    overhead_ = GgufModelBytes(files, plan, OptionsFor(formats_, {})) - matrices;
   }
 
   // Sizes of files.
@@ -198,7 +213,15 @@ class Search {
     return {allocation.bytes + overhead_, allocation.cost};
   }
 
-  GgufOptions Options(const GgufFeedback& feedback) const { return OptionsFor(formats_, feedback); }
+  // Readers of GGUF are told the file type that most weights have.
+  GgufOptions Options() const {
+    std::map<FormatId, size_t> weights;
+    for (const size_t i : tensors_) weights[formats_[i]] += plan_.tensors[i].elements();
+    const auto most = std::ranges::max_element(weights, {}, [](const auto& entry) { return entry.second; });
+    const auto type = std::ranges::find(GgufFileTypes(), most->first, &GgufFileType::format);
+    QAD_CHECK(type != GgufFileTypes().end());
+    return {.type = &*type, .formats = formats_, .feedback = feedback_};
+  }
 
   std::vector<std::pair<std::string, std::string>> names() const {
     std::vector<std::pair<std::string, std::string>> names;
@@ -208,24 +231,14 @@ class Search {
   }
 
  private:
-  // Readers of GGUF are told the file type that most weights have.
-  GgufOptions OptionsFor(const std::vector<FormatId>& formats, const GgufFeedback& feedback) const {
-    std::map<FormatId, size_t> weights;
-    for (const size_t i : tensors_) weights[formats[i]] += plan_.tensors[i].elements();
-    const auto most = std::ranges::max_element(weights, {}, [](const auto& entry) { return entry.second; });
-    const auto type = std::ranges::find(GgufFileTypes(), most->first, &GgufFileType::format);
-    QAD_CHECK(type != GgufFileTypes().end());
-    return {.type = &*type, .formats = formats, .feedback = feedback};
-  }
-
-  const ModelFiles& files_;
   const Plan& plan_;
+  const GgufFeedback& feedback_;
   std::vector<size_t> tensors_;  // of the plan, those that have a choice
   std::vector<std::vector<FormatId>> candidates_;
   std::vector<std::vector<Choice>> choices_;
   std::vector<FormatId> formats_;  // of all tensors, as they were last taken
   std::optional<AllocationFront> front_;
-  uint64_t overhead_ = 0;
+  uint64_t overhead_ = 0, smallest_ = 0;
 };
 
 Json TableKey(const ModelFiles& files, const Calibration& calibration, const AutoOptions& options) {
@@ -234,27 +247,25 @@ Json TableKey(const ModelFiles& files, const Calibration& calibration, const Aut
           {"target", CurrentTarget()},
           {"source", files.Hash()},
           {"texts", calibration.Hash()},
-          {"damping", options.damping}};
+          {"damping", options.damping},
+          {"act_order", options.act_order}};
 }
 
 // Makes files of the types that the search takes, judges them and keeps the best of them aside.
 class Trials {
  public:
-  Trials(const fs::path& source, const fs::path& output, Search& search, const GgufFeedback& feedback,
+  // Both paths may be replaced.
+  Trials(const fs::path& source, const fs::path& trial, const fs::path& best, Search& search,
          const AutoOptions& options)
-      : source_(source),
-        search_(search),
-        feedback_(feedback),
-        options_(options),
-        trial_(output.string() + ".trial.gguf"),
-        best_(output.string() + ".best.gguf") {}
+      : source_(source), search_(search), options_(options), trial_(trial), best_(best) {}
 
   AutoTrial Make(uint64_t budget) {
     const Choice estimate = search_.Take(budget);
-    GgufOptions gguf = search_.Options(feedback_);
+    GgufOptions gguf = search_.Options();
     gguf.quiet = options_.quiet;
     gguf.threads = options_.threads;
     made_ = QuantizeGguf(source_, trial_.path, gguf);
+    QAD_CHECK(made_.bytes <= budget);
     AutoTrial trial{made_.bytes, estimate.cost, options_.judge(trial_.path)};
     report_.trials.push_back(trial);
     return trial;
@@ -268,20 +279,18 @@ class Trials {
     report_.formats = search_.names();
   }
 
-  // Goes on between a size that fails and one that does not. Where judgements are KL divergences, the last one tells
-  // how far off the estimates are.
+  // Goes on between a size that fails and one that does not. The last judgement tells how far off the estimates are;
+  // each failure asks for a little more than they then say, and the last chance is the largest file's.
   void FindSmallest() {
+    constexpr double kMargin = 0.03;  // of the limit, for each failure
     const std::vector<Choice> front = search_.front();
     uint64_t low = front.front().bytes, high = front.back().bytes;
-    double scale = 1;
+    double scale = 1, wanted = options_.limit;
     bool found = false;
     for (int i = 0; i < kMostTrials && low <= high; ++i) {
-      uint64_t guess = low + (high - low) / 2;
-      if (options_.judges_kl) {
-        const auto fits =
-            std::ranges::find_if(front, [&](const Choice& point) { return point.cost * scale <= options_.limit; });
-        guess = std::clamp(fits == front.end() ? high : fits->bytes, low, high);
-      }
+      const auto fits = std::ranges::find_if(front, [&](const Choice& point) { return point.cost * scale <= wanted; });
+      const bool last_chance = !found && i + 1 == kMostTrials;
+      const uint64_t guess = last_chance || fits == front.end() ? high : std::clamp(fits->bytes, low, high);
       if (found && guess >= high) break;
       const AutoTrial trial = Make(guess);
       if (trial.judged <= options_.limit) {
@@ -290,13 +299,15 @@ class Trials {
         Keep();
       } else {
         low = guess + 1;
+        wanted -= kMargin * options_.limit;
       }
       if (trial.estimated_kl > 0 && trial.judged > 0) scale = trial.judged / trial.estimated_kl;
-      if (found && static_cast<double>(high - low) < kNearEnough * static_cast<double>(high)) break;
+      if (found && static_cast<double>(high - std::min(low, high)) < kNearEnough * static_cast<double>(high)) break;
     }
-    if (!found)
-      Fail(ErrorKind::kUsage, "{}: no file was found within the limit of {}; {} reached {}", source_.string(),
-           options_.limit, FormatBytes(static_cast<double>(report_.trials.back().bytes)), report_.trials.back().judged);
+    if (found) return;
+    const AutoTrial& best = *std::ranges::min_element(report_.trials, {}, &AutoTrial::judged);
+    Fail(ErrorKind::kUsage, "{}: no file is within the limit of {}; the nearest, of {}, is at {}", source_.string(),
+         options_.limit, FormatBytes(static_cast<double>(best.bytes)), best.judged);
   }
 
   AutoReport Finish(const fs::path& output) {
@@ -308,7 +319,6 @@ class Trials {
  private:
   const fs::path& source_;
   Search& search_;
-  const GgufFeedback& feedback_;
   const AutoOptions& options_;
   TemporaryFile trial_, best_;
   QuantizeReport made_;
@@ -319,29 +329,33 @@ class Trials {
 
 AutoReport QuantizeAuto(const fs::path& source, const fs::path& output, const Calibration& calibration,
                         const AutoOptions& options) {
-  RequireReplaceableGguf(output, source);
+  const fs::path trial = output.string() + ".trial.gguf", best = output.string() + ".best.gguf";
+  for (const fs::path& path : {output, trial, best}) RequireReplaceableGguf(path, source);
   const ReportFrame frame(options.threads);
   const ModelFiles files = OpenModel(source);
   const Plan plan = PlanOf(files, WeightMode::kF32);
   RequireRunnable(plan.config, files.path.string());
+  GgufFeedback feedback{
+      .calibration = &calibration, .damping = options.damping, .act_order = options.act_order, .fisher = nullptr};
+  Search search(files, plan, feedback);
+  if (options.budget > 0 && options.budget < search.smallest())
+    Fail(ErrorKind::kUsage, "{}: a budget of {} is below its smallest file, {}", files.path.string(),
+         FormatBytes(static_cast<double>(options.budget)), FormatBytes(static_cast<double>(search.smallest())));
   Context context(Numerics::kFast, options.threads);
   const Fisher fisher = MeasureFisher(files, calibration.samples, kFisherTokens, context, options.quiet);
+  feedback.fisher = &fisher;
   LayerStore table(output.string() + ".types", TableKey(files, calibration, options));
-  Search search(files, plan, CostTable(files, plan, fisher, calibration, options, context, table).Measure());
-  const GgufFeedback feedback{.calibration = &calibration, .damping = options.damping, .fisher = &fisher};
-  Trials trials(source, output, search, feedback, options);
+  search.SetCosts(CostTable(files, plan, fisher, calibration, options, context, table).Measure());
+  Trials trials(source, trial, best, search, options);
   if (options.budget == 0) {
     trials.FindSmallest();
   } else {
-    if (const uint64_t smallest = search.front().front().bytes; options.budget < smallest)
-      Fail(ErrorKind::kUsage, "{}: a budget of {} is below its smallest file, {}", files.path.string(),
-           FormatBytes(static_cast<double>(options.budget)), FormatBytes(static_cast<double>(smallest)));
     (void)trials.Make(options.budget);
     trials.Keep();
   }
   AutoReport report = trials.Finish(output);
   table.Remove();
-  const QuantizeReport& made = report.artefact;
+  const QuantizeReport made = report.artefact;
   report.artefact = frame.Finish(output, report.chosen.bytes, made.source_bytes, made.errors);
   return report;
 }

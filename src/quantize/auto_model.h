@@ -20,11 +20,10 @@ namespace qad {
 struct AutoOptions {
   uint64_t budget = 0;  // bytes of the file at most; 0: the smallest file whose judgement is within the limit
   double limit = 0;
-  // Of a finished file: its KL divergence on texts that were not calibrated with, or another number that falls as
-  // files grow.
+  // Of a finished file: its KL divergence from the model on texts that were not calibrated with.
   std::function<double(const std::filesystem::path&)> judge;
-  bool judges_kl = true;  // else estimates say nothing of the judgement's scale
   double damping = 0.01;
+  bool act_order = true;
   bool quiet = false;
   int threads = 0;  // 0: all cores
 };
@@ -44,8 +43,9 @@ struct AutoReport {
 };
 
 // Errors: kUsage (a budget below the smallest file; a limit that not even the largest meets: with the numbers; as
-// QuantizeGguf), kInput, kNumeric, kFailed, kInterrupted as MeasureFisher and QuantizeGguf. An interrupted run goes on
-// behind the last layer it has measured or solved.
+// QuantizeGguf, which holds for OUTPUT.trial.gguf and OUTPUT.best.gguf as well), kInput, kNumeric, kFailed,
+// kInterrupted as MeasureFisher and QuantizeGguf. An interrupted run goes on behind the last layer that it has
+// measured, and behind the last layer of its first file; further files of a search are made again.
 AutoReport QuantizeAuto(const std::filesystem::path& source, const std::filesystem::path& output,
                         const Calibration& calibration, const AutoOptions& options);
 

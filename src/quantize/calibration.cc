@@ -92,6 +92,16 @@ std::string Calibration::Hash() const {
   return Sha256(std::as_bytes(std::span(all)));
 }
 
+namespace {
+
+void RequireEnough(const Calibration& calibration) {
+  if (calibration.tokens() < kLeastCalibrationTokens)
+    FailInput("{}: {} tokens are too few to calibrate with; at least {} are wanted, and thousands are better",
+              calibration.source, calibration.tokens(), kLeastCalibrationTokens);
+}
+
+}  // namespace
+
 Calibration ReadCalibration(const std::filesystem::path& path, const ModelFiles& files,
                             const CalibrationOptions& options) {
   const Tokenizer tokenizer = LoadTokenizer(files);
@@ -103,9 +113,7 @@ Calibration ReadCalibration(const std::filesystem::path& path, const ModelFiles&
                                                  : OfText(ReadTextFile(path), tokenizer, length);
   std::erase_if(samples, [](const auto& sample) { return sample.empty(); });
   Calibration out{Choose(std::move(samples), options.samples, options.seed), path.string(), Sha256File(path)};
-  if (out.tokens() < kLeastCalibrationTokens)
-    FailInput("{}: {} tokens are too few to calibrate with; at least {} are wanted, and thousands are better",
-              path.string(), out.tokens(), kLeastCalibrationTokens);
+  RequireEnough(out);
   return out;
 }
 
@@ -130,6 +138,7 @@ Calibration GenerateCalibration(const std::filesystem::path& path, const Calibra
     out.samples.push_back(std::move(starts[i]));
     out.samples.back().insert(out.samples.back().end(), texts[i].tokens.begin(), texts[i].tokens.end());
   }
+  RequireEnough(out);
   return out;
 }
 
@@ -145,6 +154,7 @@ std::vector<std::vector<TokenId>> HoldOut(Calibration& calibration) {
   for (size_t i = 0; i < calibration.samples.size(); ++i)
     (i % every == every - 1 ? held : kept).push_back(std::move(calibration.samples[i]));
   calibration.samples = std::move(kept);
+  RequireEnough(calibration);
   return held;
 }
 

@@ -34,10 +34,11 @@ Calibration ReadCalibration(const std::filesystem::path& path, const ModelFiles&
                             const CalibrationOptions& options);
 
 // Texts that the model itself makes up, drawn from its predictions (temperature 1) from the begin-of-sequence token on,
-// or from any token where it has none. Errors (kInput): as LoadModel.
+// or from any token where it has none. Errors (kInput): as LoadModel; fewer than kLeastCalibrationTokens.
 Calibration GenerateCalibration(const std::filesystem::path& model, const CalibrationOptions& options, int threads);
 
-// Takes every eighth sample out, to judge on what was not calibrated with. Errors (kInput): a single sample.
+// Takes every eighth sample out, to judge on what was not calibrated with. Errors (kInput): a single sample, or fewer
+// than kLeastCalibrationTokens that are left.
 std::vector<std::vector<TokenId>> HoldOut(Calibration& calibration);
 
 }  // namespace qad

@@ -39,9 +39,14 @@ class Collector {
     fisher_.tokens += rows;
   }
 
-  Fisher Finish() {
+  // Errors (kNumeric): gradients that are not finite.
+  Fisher Finish(const std::string& where) {
     const auto divide = [&](std::vector<double>& values) {
-      for (double& value : values) value /= static_cast<double>(fisher_.tokens);
+      for (double& value : values) {
+        value /= static_cast<double>(fisher_.tokens);
+        if (!std::isfinite(value))
+          Fail(ErrorKind::kNumeric, "{}: gradients of its predictions on the calibration texts are not finite", where);
+      }
     };
     for (auto& [name, values] : fisher_.outputs) divide(values);
     divide(fisher_.embedded);
@@ -69,9 +74,12 @@ Fisher MeasureFisher(const ModelFiles& files, std::span<const std::vector<TokenI
   TrainingPass pass(model);
   Collector collector(plan);
   Progress progress("measure sensitivities", static_cast<double>(tokens), "tokens", quiet);
-  size_t done = 0, step = 0;
-  for (const std::vector<TokenId>& sample : samples) {
-    if (done >= tokens) break;
+  size_t all = 0, done = 0, step = 0;
+  for (const std::vector<TokenId>& sample : samples) all += sample.size();
+  // Samples at even steps, from all over the texts.
+  const size_t every = std::max<size_t>(1, all / std::max<size_t>(tokens, 1));
+  for (size_t s = 0; s < samples.size() && done < tokens; s += every) {
+    const std::vector<TokenId>& sample = samples[s];
     ThrowIfInterrupted();
     const PackedBatch batch{
         .tokens = sample, .labels = std::vector<TokenId>(sample.size()), .lengths = {sample.size()}};
@@ -85,7 +93,7 @@ Fisher MeasureFisher(const ModelFiles& files, std::span<const std::vector<TokenI
     done += sample.size();
     progress.Advance(static_cast<double>(sample.size()));
   }
-  return collector.Finish();
+  return collector.Finish(files.path.string());
 }
 
 }  // namespace qad

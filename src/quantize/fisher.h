@@ -26,8 +26,8 @@ struct Fisher {
   size_t tokens = 0;
 };
 
-// One backward pass over the samples' first `tokens` tokens or so. The model is in memory whole, dense matrices as
-// bf16. Errors: kInput as PlanOf and Weights; kNumeric (gradients that are not finite); kInterrupted.
+// One backward pass over `tokens` tokens or so, in samples at even steps. The model is in memory whole, dense matrices
+// as bf16. Errors: kInput as PlanOf and Weights; kNumeric (gradients that are not finite); kInterrupted.
 Fisher MeasureFisher(const ModelFiles& files, std::span<const std::vector<TokenId>> samples, size_t tokens,
                      Context& context, bool quiet);
 

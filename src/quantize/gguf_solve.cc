@@ -125,7 +125,9 @@ class Solver {
   void Replay(size_t layer) {
     const std::unique_ptr<SafetensorsFile> file = store_.Open(layer);
     for (const auto& [name, entry] : file->tensors()) {
-      const TensorSpec& spec = *std::ranges::find(plan_.tensors, name, &TensorSpec::name);
+      const auto found = std::ranges::find(plan_.tensors, name, &TensorSpec::name);
+      QAD_CHECK(found != plan_.tensors.end());
+      const TensorSpec& spec = *found;
       const Format& codec = GetFormat(FormatOf(spec));
       float* values = walk_.Matrix(spec.role).data();
 #pragma omp parallel for schedule(static)

@@ -70,12 +70,6 @@ TEST_F(GroupModel, CompressedTensorsHoldTheSame) {
                   PlanOf(OpenModel(folder_ / "gptq"), WeightMode::kAsStored).Find(Role::kQ, 0)->layout);
         EXPECT_EQ(Logits(folder_ / "compressed"), Logits(folder_ / "gptq")) << bits << " " << group;
       }
-  // An interrupted run goes on from its layers in this layout as well.
-  const std::string whole = ReadTextFile(folder_ / "compressed" / "model.safetensors");
-  EXPECT_FALSE(fs::exists(folder_ / "compressed.layers"));
-  options_.groups.symmetric = false;
-  QuantizeGroups(folder_ / "model", folder_ / "compressed", calibration_, options_);
-  EXPECT_TRUE(ReadTextFile(folder_ / "compressed" / "model.safetensors") == whole);
 }
 
 // Scales of other types: in integers where f16 holds them, else decoded.
@@ -152,35 +146,40 @@ TEST_F(GroupModel, Conv1dMatricesAndBiases) {
 TEST_F(GroupModel, GoesOnBehindFinishedLayers) {
   tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);
   options_.threads = 1;  // the parent's threads do not exist in the child
-  QuantizeGroups(folder_ / "model", folder_ / "whole", calibration_, options_);
-  const std::string whole = ReadTextFile(folder_ / "whole" / "model.safetensors");
-  const pid_t child = ::fork();
-  if (child == 0) {
-    std::signal(SIGXFSZ, SIG_IGN);
-    const rlimit limit{whole.size() * 3 / 4, whole.size() * 3 / 4};
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-    try {
-      QuantizeGroups(folder_ / "model", folder_ / "out", calibration_, options_);
-    } catch (const Error& error) {
-      ::_exit(error.exit_code());
-    } catch (...) {
-      ::_exit(99);
+  for (const Packing packing : {Packing::kGptq, Packing::kCompressed}) {
+    options_.packing = packing;
+    fs::remove_all(folder_ / "out");
+    fs::remove_all(folder_ / "whole");
+    QuantizeGroups(folder_ / "model", folder_ / "whole", calibration_, options_);
+    const std::string whole = ReadTextFile(folder_ / "whole" / "model.safetensors");
+    const pid_t child = ::fork();
+    if (child == 0) {
+      std::signal(SIGXFSZ, SIG_IGN);
+      const rlimit limit{whole.size() * 3 / 4, whole.size() * 3 / 4};
+      ::setrlimit(RLIMIT_FSIZE, &limit);
+      try {
+        QuantizeGroups(folder_ / "model", folder_ / "out", calibration_, options_);
+      } catch (const Error& error) {
+        ::_exit(error.exit_code());
+      } catch (...) {
+        ::_exit(99);
+      }
+      ::_exit(0);
     }
-    ::_exit(0);
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), static_cast<int>(ErrorKind::kFailed));
+    EXPECT_FALSE(fs::exists(folder_ / "out"));
+    ASSERT_TRUE(fs::exists(folder_ / "out.layers" / "layer-1.safetensors"));
+    const auto written = fs::last_write_time(folder_ / "out.layers" / "layer-1.safetensors");
+    fs::remove(folder_ / "out.layers" / "layer-1.safetensors");
+    const auto first = fs::last_write_time(folder_ / "out.layers" / "layer-0.safetensors");
+    EXPECT_LE(first, written);
+    QuantizeGroups(folder_ / "model", folder_ / "out", calibration_, options_);
+    EXPECT_EQ(ReadTextFile(folder_ / "out" / "model.safetensors"), whole);
+    EXPECT_FALSE(fs::exists(folder_ / "out.layers"));
   }
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  ASSERT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), static_cast<int>(ErrorKind::kFailed));
-  EXPECT_FALSE(fs::exists(folder_ / "out"));
-  ASSERT_TRUE(fs::exists(folder_ / "out.layers" / "layer-1.safetensors"));
-  const auto written = fs::last_write_time(folder_ / "out.layers" / "layer-1.safetensors");
-  fs::remove(folder_ / "out.layers" / "layer-1.safetensors");
-  const auto first = fs::last_write_time(folder_ / "out.layers" / "layer-0.safetensors");
-  EXPECT_LE(first, written);
-  QuantizeGroups(folder_ / "model", folder_ / "out", calibration_, options_);
-  EXPECT_EQ(ReadTextFile(folder_ / "out" / "model.safetensors"), whole);
-  EXPECT_FALSE(fs::exists(folder_ / "out.layers"));
 }
 
 TEST_F(GroupModel, LayersOfAnotherRunAreRemovedAndForeignFoldersKept) {

@@ -27,7 +27,7 @@ constexpr double kMillion = 1e6;
 bool IsQuantized(const TensorSpec& spec) { return IsLinear(spec.role) && spec.role != Role::kHead && !spec.bias; }
 
 // The scale of the least squared error: shares of the largest magnitude, each then solved by least squares for the
-// codes it gives. Always above zero, which nested scales want.
+// codes it gives. Never below zero, which nested scales want.
 float ScaleOf(const float* x) {
   static constexpr std::array<float, kScaled> kAlike = [] {
     std::array<float, kScaled> ones{};
@@ -66,6 +66,7 @@ class Writer {
       : files_(files),
         options_(options),
         plan_(PlanOf(files, WeightMode::kAsStored)),
+        dense_(plan_.Find(Role::kTokenEmbedding, -1)->stored == FormatId::kF16 ? DType::kF16 : DType::kBF16),
         progress_("quantize to NF4", 2 * static_cast<double>(plan_.parameters()) / kMillion, "M weights",
                   options.quiet) {}
 
@@ -169,7 +170,7 @@ class Writer {
   }
 
   void AddKept(const TensorSpec& spec) {
-    tensors_.push_back(KeptTensor(files_, plan_.config, spec, true, buffer_));
+    tensors_.push_back(KeptTensor(files_, plan_.config, spec, dense_, buffer_));
     progress_.Advance(2 * static_cast<double>(spec.elements()) / kMillion);
   }
 
@@ -181,6 +182,7 @@ class Writer {
   const ModelFiles& files_;
   const Nf4Options& options_;
   Plan plan_;
+  DType dense_;  // of all that is not quantized: transformers wants one type
   Progress progress_;
   std::deque<Scales> scales_;  // spans point into it
   std::vector<TensorToWrite> tensors_;

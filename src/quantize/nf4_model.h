@@ -15,8 +15,8 @@ struct Nf4Options {
 };
 
 // Reads any model that the plan describes and writes a folder that bitsandbytes, through transformers, and qad read:
-// the linear operations of decoder blocks in NF4 with scales of 64 values, the rest in bf16 (f16 where stored so),
-// norms too: transformers wants one type. Errors: as QuantizeInt8.
+// the linear operations of decoder blocks in NF4 with scales of 64 values, the rest in bf16, or f16 where embeddings
+// are stored so: transformers wants one type. Errors: as QuantizeInt8.
 QuantizeReport QuantizeNf4(const std::filesystem::path& source, const std::filesystem::path& output,
                            const Nf4Options& options);
 

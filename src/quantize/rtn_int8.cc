@@ -78,7 +78,7 @@ class Writer {
   }
 
   void AddKept(const TensorSpec& spec) {
-    tensors_.push_back(KeptTensor(files_, plan_.config, spec, false, buffer_));
+    tensors_.push_back(KeptTensor(files_, plan_.config, spec, std::nullopt, buffer_));
     progress_.Advance(2 * Millions(spec.elements()));
   }
 

@@ -145,13 +145,11 @@ void SayComparisons(const Pack& pack, Document& page) {
 void AddFront(const Pack& pack, Document& page) {
   if (pack.results.fronts.empty()) return;
   std::vector<ChartLine> lines;
-  for (const Front& front : pack.results.fronts) {
-    ChartLine line{front.weights + ", estimated", lines.size(), {}, true, false};
-    for (size_t i = 0; i < front.bytes.size(); ++i)
-      if (front.kl[i] > 0) line.points.emplace_back(front.bytes[i], std::log10(front.kl[i]));
-    if (!line.points.empty()) lines.push_back(std::move(line));
-    break;  // searches of one model have one front
-  }
+  const Front& front = pack.results.fronts.front();  // searches of one model have one front
+  ChartLine line{front.weights + ", estimated", lines.size(), {}, true, false};
+  for (size_t i = 0; i < front.bytes.size(); ++i)
+    if (front.kl[i] > 0) line.points.emplace_back(front.bytes[i], std::log10(front.kl[i]));
+  if (!line.points.empty()) lines.push_back(std::move(line));
   for (const ArmInfo& arm : pack.results.arms) {
     const auto bytes = pack.results.Value(arm.name, kMemorySlice, "disk_bytes"),
                kl = pack.results.Value(arm.name, kTextSlice, "kl_divergence");
