@@ -1,6 +1,7 @@
 // qad quantize MODEL --method int8|gguf|gptq|awq|awq+gptq|rtn|nf4|auto --output PATH.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -180,6 +181,32 @@ Json ToJson(const AutoReport& report) {
   return json;
 }
 
+// An option that the method does not look at was meant for another.
+void RequireOwnOptions(const CLI::App& app, const std::string& method) {
+  static const std::vector<std::string> kInGroups = {"rtn", "gptq", "awq", "awq+gptq"};
+  static const std::map<std::string, std::vector<std::string>> kOnlyOf = {
+      {"--type", {"gguf"}},
+      {"--imatrix", {"gguf"}},
+      {"--save-imatrix", {"gguf"}},
+      {"--budget", {"auto"}},
+      {"--max-kl", {"auto"}},
+      {"--error-feedback", {"gguf"}},
+      {"--bits", kInGroups},
+      {"--group-size", kInGroups},
+      {"--layout", kInGroups},
+      {"--asymmetric", kInGroups},
+      {"--double-quantization", {"nf4"}},
+      {"--per-tensor", {"int8"}},
+      {"--embeddings", {"int8"}},
+      {"--calibration", {"gguf", "auto", "rtn", "gptq", "awq", "awq+gptq"}}};
+  for (const auto& [option, methods] : kOnlyOf) {
+    if (app.count(option) == 0 || std::ranges::find(methods, method) != methods.end()) continue;
+    std::string known;
+    for (const std::string& one : methods) known += (known.empty() ? "" : ", ") + one;
+    Fail(ErrorKind::kUsage, "{}: method {} does not look at it; it is of {}", option, method, known);
+  }
+}
+
 void RunQuantize(Options options, const GlobalFlags& flags) {
   if (options.method == "auto") {
     const AutoReport report = QuantizeAutomatically(options, flags);
@@ -248,7 +275,10 @@ std::function<void()> AddQuantizeCommand(CLI::App& app, const GlobalFlags& flags
   app.add_flag("--per-tensor", options->int8.per_tensor,
                "one scale for a whole matrix instead of one an output channel");
   app.add_flag("--embeddings", options->int8.embeddings, "embeddings and an untied head too");
-  return [options, &flags] { RunQuantize(*options, flags); };
+  return [options, &flags, &app] {
+    RequireOwnOptions(app, options->method);
+    RunQuantize(*options, flags);
+  };
 }
 
 }  // namespace qad
