@@ -52,8 +52,10 @@ class AtomicFile {
  private:
   std::filesystem::path path_;
   std::filesystem::path temporary_;
+  static constexpr uint64_t kStartEvery = uint64_t{8} << 20;
+
   int descriptor_ = -1;
-  uint64_t size_ = 0;
+  uint64_t size_ = 0, started_ = 0;  // bytes that were written; that the disk was told to begin with
 };
 
 void WriteFileAtomic(const std::filesystem::path& path, std::string_view text);

@@ -11,6 +11,7 @@
 #include "base/yaml.h"
 #include "commands/command.h"
 #include "evaluate/kl_judge.h"
+#include "experiment/floor_judge.h"
 #include "io/model_files.h"
 #include "ops/context.h"
 #include "quantize/auto_model.h"
@@ -31,7 +32,7 @@ struct Options {
   GroupModelOptions groups;
   int group_size = 64;
   bool asymmetric = false, feedback = false, double_quantization = true;
-  std::string budget, layout = "own";
+  std::string budget, floor, layout = "own";
   double max_kl = 0;
 };
 
@@ -84,12 +85,14 @@ QuantizeReport QuantizeInGroups(Options& options, const std::filesystem::path& m
   groups.groups.group_size = options.group_size < 0 ? 0 : static_cast<size_t>(options.group_size);
   groups.quiet = flags.json;
   groups.threads = flags.threads;
-  if (options.calibration.empty())
+  if (options.calibration.empty() && groups.method != GroupMethod::kRtn)
     Fail(ErrorKind::kUsage, "--method {}: --calibration must name texts", options.method);
   if (groups.packing == Packing::kAwq && groups.groups.bits != 4)
     Fail(ErrorKind::kUsage, "--method awq: its layout has 4 bits; --method awq+gptq writes {} in GPTQ's",
          groups.groups.bits);
-  const Calibration calibration = ReadCalibration(options.calibration, OpenModel(model), options.chosen);
+  Calibration calibration;
+  if (!options.calibration.empty())
+    calibration = ReadCalibration(options.calibration, OpenModel(model), options.chosen);
   return QuantizeGroups(model, options.output, calibration, groups);
 }
 
@@ -135,22 +138,34 @@ void PrintReport(const QuantizeReport& report) {
                error.nmse, error.max_error);
 }
 
-void PrintAuto(const AutoReport& report) {
+// chosen.judged is the KL divergence in any case.
+struct AutoResult {
+  AutoReport report;
+  std::optional<double> above_floor;
+};
+
+void PrintAuto(const AutoResult& result) {
+  const AutoReport& report = result.report;
   PrintReport(report.artefact);
   fmt::print("\n  KL divergence  {:.5f} nats on texts held out from calibration (estimated {:.5f})\n\n",
              report.chosen.judged, report.chosen.estimated_kl);
+  if (result.above_floor)
+    fmt::print("  the required slice that is worst off is {:.3f} above its floor, on data.dev\n\n",
+               *result.above_floor);
   std::map<std::string, size_t> matrices;
   for (const auto& [name, format] : report.formats) ++matrices[format];
   for (const auto& [format, count] : matrices) fmt::print("  {:<8} {} matrices\n", format, count);
 }
 
-AutoReport QuantizeAutomatically(const Options& options, const GlobalFlags& flags) {
+AutoResult QuantizeAutomatically(const Options& options, const GlobalFlags& flags) {
   const std::filesystem::path model = ResolveModel(options.model);
-  if (options.budget.empty() == (options.max_kl == 0))
-    Fail(ErrorKind::kUsage, "--method auto: give --budget, e.g. 90MB, or --max-kl, e.g. 0.05");
+  if (!options.budget.empty() + (options.max_kl > 0) + !options.floor.empty() != 1)
+    Fail(ErrorKind::kUsage,
+         "--method auto: give one of --budget, e.g. 90MB, --max-kl, e.g. 0.05, and --quality-floor, e.g. config.yaml");
   if (options.calibration.empty()) Fail(ErrorKind::kUsage, "--method auto: --calibration must name texts");
   AutoOptions automatic{.limit = options.max_kl,
                         .judge = nullptr,
+                        .judges_kl = options.floor.empty(),
                         .damping = options.groups.damping,
                         .act_order = options.groups.act_order,
                         .quiet = flags.json,
@@ -162,20 +177,34 @@ AutoReport QuantizeAutomatically(const Options& options, const GlobalFlags& flag
     automatic.budget = *budget;
   }
   Calibration calibration = ReadCalibration(options.calibration, OpenModel(model), options.chosen);
-  KlJudge judge(model, HoldOut(calibration), flags.threads);
-  automatic.judge = [&judge](const std::filesystem::path& path) { return judge(path); };
-  return QuantizeAuto(model, options.output, calibration, automatic);
+  KlJudge divergence(model, HoldOut(calibration), flags.threads);
+  std::optional<FloorJudge> floors;
+  if (!options.floor.empty()) {
+    Config config = LoadConfig(options.floor);
+    config.model = model.string();
+    floors.emplace(config, Prompting::kZeroShot, flags.threads);
+  }
+  automatic.judge = [&](const std::filesystem::path& path) { return floors ? (*floors)(path) : divergence(path); };
+  AutoResult result{.report = QuantizeAuto(model, options.output, calibration, automatic), .above_floor = {}};
+  if (floors) {
+    result.above_floor = -result.report.chosen.judged;
+    result.report.chosen.judged = divergence(options.output);
+  }
+  return result;
 }
 
-Json ToJson(const AutoReport& report) {
+Json ToJson(const AutoResult& result) {
+  const AutoReport& report = result.report;
   Json json = ToJson(report.artefact, "auto");
   json["kl_divergence"] = report.chosen.judged;
   json["estimated_kl_divergence"] = report.chosen.estimated_kl;
   json["formats"] = Json::object();
   for (const auto& [name, format] : report.formats) json["formats"][name] = format;
+  if (result.above_floor) json["above_floor"] = *result.above_floor;
   for (const AutoTrial& trial : report.trials)
-    json["trials"].push_back(
-        {{"bytes", trial.bytes}, {"estimated_kl_divergence", trial.estimated_kl}, {"kl_divergence", trial.judged}});
+    json["trials"].push_back({{"bytes", trial.bytes},
+                              {"estimated_kl_divergence", trial.estimated_kl},
+                              {result.above_floor ? "short_of_floor" : "kl_divergence", trial.judged}});
   for (const Choice& point : report.front)
     json["front"].push_back({{"bytes", point.bytes}, {"estimated_kl_divergence", point.cost}});
   return json;
@@ -190,6 +219,7 @@ void RequireOwnOptions(const CLI::App& app, const std::string& method) {
       {"--save-imatrix", {"gguf"}},
       {"--budget", {"auto"}},
       {"--max-kl", {"auto"}},
+      {"--quality-floor", {"auto"}},
       {"--error-feedback", {"gguf"}},
       {"--bits", kInGroups},
       {"--group-size", kInGroups},
@@ -209,9 +239,9 @@ void RequireOwnOptions(const CLI::App& app, const std::string& method) {
 
 void RunQuantize(Options options, const GlobalFlags& flags) {
   if (options.method == "auto") {
-    const AutoReport report = QuantizeAutomatically(options, flags);
-    if (flags.json) return PrintJson(ToJson(report));
-    return PrintAuto(report);
+    const AutoResult result = QuantizeAutomatically(options, flags);
+    if (flags.json) return PrintJson(ToJson(result));
+    return PrintAuto(result);
   }
   const QuantizeReport report = Quantize(options, flags);
   if (flags.json) return PrintJson(ToJson(report, options.method));
@@ -237,7 +267,7 @@ std::function<void()> AddQuantizeCommand(CLI::App& app, const GlobalFlags& flags
   app.add_option("--imatrix", options->importance,
                  "gguf: importance matrix, as llama-imatrix or --save-imatrix wrote it");
   app.add_option("--calibration", options->calibration,
-                 "gguf: texts to measure an importance matrix on: .jsonl dataset, or text");
+                 "texts whose activations the method looks at: .jsonl dataset, or text");
   app.add_option("--calibration-samples", options->chosen.samples, "at most so many")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
@@ -251,6 +281,10 @@ std::function<void()> AddQuantizeCommand(CLI::App& app, const GlobalFlags& flags
   app.add_option("--max-kl", options->max_kl,
                  "auto: KL divergence from the model at most, on texts held out from --calibration: the smallest file")
       ->check(CLI::Range(1e-6, 100.0));
+  app.add_option(
+      "--quality-floor", options->floor,
+      "auto: config.yaml whose decide.required is reached on its data.dev, without examples or passages: the "
+      "smallest file");
   app.add_option("--bits", options->groups.groups.bits, "groups: of a code")
       ->check(CLI::IsMember({2, 3, 4, 8}))
       ->capture_default_str();

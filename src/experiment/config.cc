@@ -172,12 +172,28 @@ void ReadPrompting(YamlMap map, Config& config) {
   rag.Int("chunk_tokens", 16, 1 << 16, config.rag.chunk_tokens);
 }
 
-void ReadEval(YamlMap map, EvalOptions& eval) {
+void ReadEval(YamlMap& map, EvalOptions& eval) {
   map.Int("max_new_tokens", 1, 1 << 16, eval.max_new_tokens);
   map.Number("temperature", 0, 100, eval.temperature);
   map.Int("repetitions", 1, 1000, eval.repetitions);
   map.Number("confidence", 0.5, 0.9999, eval.confidence);
   map.Int("bootstrap", 100, 1 << 20, eval.bootstrap);
+}
+
+// Weights alone. int8 is shown beside one scale for a whole matrix where nothing is said.
+void ReadTextOnly(YamlMap& map, Config& config) {
+  std::vector<std::string> words;
+  map.Strings("text_only", words);
+  if (!map.Has("text_only") && std::ranges::find(config.arms, "int8", &ArmConfig::name) != config.arms.end())
+    words = {"int8-per-tensor"};
+  for (const std::string& word : words) {
+    const ParsedArm parsed = ParseArm(word, {});
+    if (!parsed.error.empty() || parsed.arm.prompting != Prompting::kZeroShot)
+      map.errors().Add(map.Node("text_only").Mark(),
+                       "eval.text_only: " + (parsed.error.empty() ? "'" + word + "': weights alone" : parsed.error));
+    else if (std::ranges::find(config.arms, parsed.arm.name, &ArmConfig::name) == config.arms.end())
+      config.text_only.push_back(parsed.arm);
+  }
 }
 
 void ReadComparisons(YamlMap& root, Config& config) {
@@ -263,8 +279,12 @@ Config LoadConfig(const fs::path& path) {
     ReadAdapters(YamlMap(root.Node("adapters"), "adapters", errors), config, lora, train, config.adapters);
     ReadQuantize(YamlMap(root.Node("quantize"), "quantize", errors), config, config.quantize);
     ReadPrompting(YamlMap(root.Node("prompting"), "prompting", errors), config);
-    ReadEval(YamlMap(root.Node("eval"), "eval", errors), config.eval);
     ReadArms(root, config);
+    {
+      YamlMap eval(root.Node("eval"), "eval", errors);
+      ReadEval(eval, config.eval);
+      ReadTextOnly(eval, config);
+    }
     ReadComparisons(root, config);
     ReadDecide(YamlMap(root.Node("decide"), "decide", errors), config.hardware, config.eval.confidence, config.decide);
   }

@@ -76,6 +76,7 @@ struct Config {
   std::vector<AdapterConfig> adapters;
   QuantizeConfig quantize;
   std::vector<ArmConfig> arms;
+  std::vector<ArmConfig> text_only;  // weights that are measured on general text alone
   FewShotOptions few_shot;
   RetrieveOptions rag;
   EvalOptions eval;

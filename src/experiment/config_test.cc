@@ -98,6 +98,21 @@ TEST(Config, QuantizeNamesItsTexts) {
             std::string::npos);
 }
 
+TEST(Config, WeightsForGeneralTextAlone) {
+  const auto made = [](const std::string& text) {
+    std::vector<std::string> words;
+    for (const WeightsRecipe& recipe : MadeWeights(Load(std::string(kMinimal) + text))) words.push_back(recipe.weights);
+    return words;
+  };
+  using Words = std::vector<std::string>;
+  EXPECT_EQ(made("arms: [base, int8]\n"), (Words{"int8", "int8-per-tensor"}));
+  EXPECT_EQ(made("arms: [base, int8]\neval: {text_only: []}\n"), Words{"int8"});
+  EXPECT_EQ(made("arms: [base, int8]\neval: {text_only: [rtn-8, int8]}\n"), (Words{"int8", "rtn-8"}));
+  EXPECT_NE(ErrorOf(std::string(kMinimal) + "eval: {text_only: [int9]}\n").find("text_only"), std::string::npos);
+  EXPECT_NE(ErrorOf(std::string(kMinimal) + "eval: {text_only: [int8 + few-shot]}\n").find("weights alone"),
+            std::string::npos);
+}
+
 TEST(Arms, WordsForWeights) {
   const auto weights = [](const char* form) { return ParseArm(form, {}).arm.weights; };
   EXPECT_EQ(weights("base"), "bf16");
@@ -109,7 +124,9 @@ TEST(Arms, WordsForWeights) {
   EXPECT_EQ(RecipeOf("auto:90MB").budget, 90000000u);
   EXPECT_EQ(RecipeOf("auto:kl0.05").max_kl, 0.05);
   EXPECT_EQ(RecipeOf("auto:90MB").Output(), "auto-90MB.gguf");
+  EXPECT_TRUE(RecipeOf("auto:floor").floor);
   EXPECT_FALSE(RecipeOf("int8").calibrated());
+  EXPECT_FALSE(RecipeOf("rtn-4").calibrated());
   for (const char* wrong :
        {"gptq-5", "gptq-", "awq-3", "gguf:Q4_K_X", "auto", "auto:", "auto:big", "auto:kl0", "auto:kl", "gptq", "int4"})
     EXPECT_NE(ParseArm(wrong, {}).error, "") << wrong;

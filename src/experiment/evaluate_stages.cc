@@ -132,20 +132,16 @@ Stage BaselineStage(Workspace& workspace) {
 
 std::vector<Stage> TextStages(Workspace& workspace) {
   std::vector<ArmConfig> arms;
-  std::set<std::string> seen;
   // Prompting is no part of it: one row for each pair of weights and adapter, under the arm that has nothing else, or
   // else under the first.
   std::set<std::pair<std::string, std::string>> pairs;
   for (const bool plain : {true, false}) {
     for (const ArmConfig& arm : workspace.config.arms) {
-      seen.insert(arm.name);
       if (plain == (arm.prompting == Prompting::kZeroShot) && pairs.insert({arm.weights, arm.adapter}).second)
         arms.push_back(arm);
     }
   }
-  if (seen.contains("int8") && seen.insert("int8-per-tensor").second)
-    arms.push_back(
-        {.name = "int8-per-tensor", .weights = "int8-per-tensor", .adapter = {}, .prompting = Prompting::kZeroShot});
+  arms.insert(arms.end(), workspace.config.text_only.begin(), workspace.config.text_only.end());
   std::vector<Stage> stages;
   const std::string text_hash = Sha256(GeneralText());
   for (const ArmConfig& arm : arms) {

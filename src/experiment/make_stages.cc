@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "evaluate/kl_judge.h"
+#include "experiment/floor_judge.h"
 #include "experiment/manifest.h"
 #include "experiment/stages.h"
 #include "quantize/auto_model.h"
@@ -32,17 +33,21 @@ Calibration Calibrate(const Workspace& workspace) {
   return ReadCalibration(config.quantize.calibration, OpenModel(workspace.model_path), CalibrationOf(config));
 }
 
-QuantizeReport MakeGroups(const Workspace& workspace, const WeightsRecipe& recipe, const fs::path& output) {
+GroupModelOptions GroupOptionsOf(const Workspace& workspace, const WeightsRecipe& recipe) {
   const QuantizeConfig& quantize = workspace.config.quantize;
-  GroupModelOptions options{.method = recipe.method,
-                            .packing = recipe.method == GroupMethod::kAwq ? Packing::kAwq : Packing::kGptq,
-                            .groups = {.bits = recipe.bits,
-                                       .group_size = static_cast<size_t>(std::max(quantize.group_size, 0)),
-                                       .symmetric = recipe.method != GroupMethod::kAwq},
-                            .act_order = quantize.act_order,
-                            .quiet = workspace.quiet,
-                            .threads = workspace.context.threads};
-  return QuantizeGroups(workspace.model_path, output, Calibrate(workspace), options);
+  return {.method = recipe.method,
+          .packing = recipe.method == GroupMethod::kAwq ? Packing::kAwq : Packing::kGptq,
+          .groups = {.bits = recipe.bits,
+                     .group_size = static_cast<size_t>(std::max(quantize.group_size, 0)),
+                     .symmetric = recipe.method != GroupMethod::kAwq},
+          .act_order = quantize.act_order,
+          .quiet = workspace.quiet,
+          .threads = workspace.context.threads};
+}
+
+QuantizeReport MakeGroups(const Workspace& workspace, const WeightsRecipe& recipe, const fs::path& output) {
+  return QuantizeGroups(workspace.model_path, output, recipe.calibrated() ? Calibrate(workspace) : Calibration(),
+                        GroupOptionsOf(workspace, recipe));
 }
 
 QuantizeReport MakeGguf(Workspace& workspace, const WeightsRecipe& recipe, const fs::path& output) {
@@ -75,15 +80,22 @@ Front FrontOf(const std::string& weights, const AutoReport& report) {
 QuantizeReport MakeAuto(const Workspace& workspace, const WeightsRecipe& recipe, const fs::path& output,
                         Results& results) {
   Calibration calibration = Calibrate(workspace);
-  KlJudge judge(workspace.model_path, HoldOut(calibration), workspace.context.threads);
+  KlJudge divergence(workspace.model_path, HoldOut(calibration), workspace.context.threads);
+  std::optional<FloorJudge> floors;
+  if (recipe.floor) floors.emplace(workspace.config, recipe.prompting, workspace.context.threads);
+  const auto judge = [&](const fs::path& path) { return floors ? (*floors)(path) : divergence(path); };
   const AutoReport report = QuantizeAuto(workspace.model_path, output, calibration,
                                          {.budget = recipe.budget,
                                           .limit = recipe.max_kl,
-                                          .judge = [&judge](const fs::path& path) { return judge(path); },
+                                          .judge = judge,
+                                          .judges_kl = !recipe.floor,
                                           .act_order = workspace.config.quantize.act_order,
                                           .quiet = workspace.quiet,
                                           .threads = workspace.context.threads});
-  results.rows.push_back(Measured(recipe.weights, kQuantizeSlice, "held_out_kl_divergence", report.chosen.judged));
+  const double kl = recipe.floor ? divergence(output) : report.chosen.judged;
+  results.rows.push_back(Measured(recipe.weights, kQuantizeSlice, "held_out_kl_divergence", kl));
+  if (recipe.floor)
+    results.rows.push_back(Measured(recipe.weights, kQuantizeSlice, "above_floor", -report.chosen.judged));
   results.rows.push_back(
       Measured(recipe.weights, kQuantizeSlice, "estimated_kl_divergence", report.chosen.estimated_kl));
   results.fronts.push_back(FrontOf(recipe.weights, report));
@@ -120,6 +132,22 @@ Results MakeWeights(Workspace& workspace, const WeightsRecipe& recipe, const fs:
   return results;
 }
 
+// What answers to the dev items depend on, and what is asked of them.
+Json FloorInputs(const Config& config, Prompting prompting) {
+  Json inputs{{"required", config.decide.required},
+              {"dev", config.data.dev.empty() ? "" : Sha256File(config.data.dev)},
+              {"train", Sha256File(config.data.train)},
+              {"max_length", config.data.max_length},
+              {"max_new_tokens", config.eval.max_new_tokens},
+              {"prompting", static_cast<int>(prompting)}};
+  if (prompting == Prompting::kFewShot) inputs["examples"] = config.few_shot.examples;
+  if (prompting == Prompting::kRag) {
+    inputs["documents"] = DocumentsHash(config, config.data.documents);
+    inputs["top_k"] = config.rag.top_k;
+  }
+  return inputs;
+}
+
 Stage QuantizeStage(Workspace& workspace, const WeightsRecipe& recipe) {
   const fs::path output = workspace.config.output / recipe.Output();
   Stage stage{.name = "quantize: " + recipe.weights,
@@ -136,6 +164,7 @@ Stage QuantizeStage(Workspace& workspace, const WeightsRecipe& recipe) {
     stage.inputs["seed"] = config.seed;
     stage.inputs["system_prompt"] = config.data.system_prompt;
   }
+  if (recipe.floor) stage.inputs["floors"] = FloorInputs(workspace.config, recipe.prompting);
   for (const fs::path& file : recipe.Files()) stage.outputs.push_back(workspace.config.output / file);
   stage.run = [&workspace, recipe, output] { return MakeWeights(workspace, recipe, output); };
   return stage;
@@ -147,6 +176,15 @@ std::vector<Stage> QuantizeStages(Workspace& workspace) {
   std::vector<Stage> stages;
   for (const WeightsRecipe& recipe : MadeWeights(workspace.config)) stages.push_back(QuantizeStage(workspace, recipe));
   return stages;
+}
+
+void RequireMakeable(const Workspace& workspace) {
+  for (const WeightsRecipe& recipe : MadeWeights(workspace.config)) {
+    if (recipe.kind == WeightsRecipe::Kind::kGroups)
+      RequireGroupsFit(PlanOf(OpenModel(workspace.model_path), WeightMode::kAsStored),
+                       GroupOptionsOf(workspace, recipe));
+    if (recipe.budget > 0) RequireBudget(workspace.model_path, recipe.budget);
+  }
 }
 
 std::string DocumentsHash(const Config& config, const std::vector<fs::path>& documents) {

@@ -127,8 +127,9 @@ Json QuantizeSettings(const QuantizeConfig& quantize) {
 }
 
 Json SettingsJson(const Config& config) {
-  Json arms = Json::array(), adapters = Json::array();
+  Json arms = Json::array(), text_only = Json::array(), adapters = Json::array();
   for (const ArmConfig& arm : config.arms) arms.push_back(arm.name);
+  for (const ArmConfig& arm : config.text_only) text_only.push_back(arm.name);
   for (const AdapterConfig& adapter : config.adapters) {
     Json settings = AdapterSettings(adapter);
     settings.update({{"name", adapter.name},
@@ -146,6 +147,7 @@ Json SettingsJson(const Config& config) {
       {"eval",
        {{"max_new_tokens", config.eval.max_new_tokens},
         {"temperature", config.eval.temperature},
+        {"text_only", text_only},
         {"repetitions", config.eval.repetitions},
         {"confidence", config.eval.confidence},
         {"bootstrap", config.eval.bootstrap}}},

@@ -67,6 +67,16 @@ double CalibratedSeconds(const Workspace& workspace, const WeightsRecipe& recipe
   return recipe.kind == WeightsRecipe::Kind::kAuto ? kSearch * one : one;
 }
 
+// At most. A search has its best file and a further one beside each other.
+double ArtefactBytes(const WeightsRecipe& recipe, double parameters) {
+  constexpr double kDense = 2, kCoded = 1.2;  // bytes of a weight
+  if (recipe.kind == WeightsRecipe::Kind::kAuto)
+    return recipe.budget > 0 ? static_cast<double>(recipe.budget) : 2 * kDense * parameters;
+  if (recipe.kind == WeightsRecipe::Kind::kGguf)
+    return (GetFormat(recipe.type->format).BitsPerWeight() / 8 + 0.1) * parameters;
+  return kCoded * parameters;
+}
+
 }  // namespace
 
 Json PlanRun(Workspace& workspace) {
@@ -100,7 +110,7 @@ Json PlanRun(Workspace& workspace) {
   for (const Stage& stage : QuantizeStages(workspace)) {  // one for each recipe
     const WeightsRecipe& recipe = recipes[made++];
     add(stage, recipe.calibrated() ? CalibratedSeconds(workspace, recipe, model, rates.prefill) : weights / 1e8);
-    artefacts += recipe.budget > 0 ? static_cast<double>(recipe.budget) : parameters;  // a byte a weight at most
+    artefacts += ArtefactBytes(recipe, parameters);
   }
   if (!workspace.CurrentDocuments().empty()) add(IndexStage(workspace), 1);
   const auto items = static_cast<double>(workspace.eval.size());

@@ -129,6 +129,7 @@ Results TrainAdapters(Workspace& workspace) {
 Results EvaluateArms(Workspace& workspace) {
   RequireWritable(workspace.root);
   RequireCleanCalibration(workspace);
+  RequireMakeable(workspace);
   Results results;
   results.partial = workspace.scope.partial();
   results.manifest = MakeManifest(workspace);
@@ -164,6 +165,7 @@ Results EvaluateArms(Workspace& workspace) {
 Decision RunAll(Workspace& workspace) {
   MakeFolders(workspace.root);
   RequireCleanCalibration(workspace);
+  RequireMakeable(workspace);
   if (!fs::exists(workspace.root / "memory_math.json")) MakeMemory(workspace, nullptr);
   TrainAdapters(workspace);
   const Results results = EvaluateArms(workspace);

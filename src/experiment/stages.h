@@ -26,8 +26,10 @@ std::optional<Results> FindStage(const Workspace& workspace, const Stage& stage)
 // The stage's results, from the cache where they are there.
 Results RunStage(const Workspace& workspace, const Stage& stage);
 
-// Makes the quantized weights that arms need, and int8's coarser and finer scales beside it.
+// Makes the quantized weights that arms need.
 std::vector<Stage> QuantizeStages(Workspace& workspace);
+// What cannot be made is found before anything is trained. Errors: as RequireGroupsFit, RequireBudget.
+void RequireMakeable(const Workspace& workspace);
 std::vector<Stage> TrainStages(Workspace& workspace);
 Stage IndexStage(Workspace& workspace);
 // Of their chunks: what an index over them holds.

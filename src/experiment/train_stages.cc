@@ -4,11 +4,9 @@
 #include "adapt/trainer.h"
 #include "base/hash.h"
 #include "base/process.h"
-#include "evaluate/metrics.h"
+#include "experiment/dev_score.h"
 #include "experiment/manifest.h"
 #include "experiment/stages.h"
-#include "memory/estimate.h"
-#include "model/generation.h"
 #include "retrieve/prompt.h"
 #include "text/prompt.h"
 
@@ -24,8 +22,6 @@ PromptFor EvaluationPrompt(const Workspace& workspace) {
   };
 }
 
-constexpr size_t kValidationBatch = 8;  // sequences in flight: their cache comes on top of the tape
-
 struct TrainingData {
   std::vector<Item> train, dev;
 };
@@ -36,19 +32,6 @@ bool AnswersFromPassages(const Config& config, const std::string& adapter) {
   const auto without = [&](const ArmConfig& arm) { return uses(arm) && arm.prompting != Prompting::kRag; };
   return !config.data.documents.empty() && std::ranges::any_of(config.arms, uses) &&
          std::ranges::none_of(config.arms, without);
-}
-
-// Items with the passages that retrieval finds for them. The dev set is of the time of the training data, so the
-// documents are those from before the update.
-std::vector<Item> WithPassages(const Workspace& workspace, std::vector<Item> items) {
-  const Config& config = workspace.config;
-  const fs::path path = workspace.root / "cache" / "validation-index.db";
-  WriteIndex(path, ChunkDocuments(config.data.documents, config.rag.chunk_tokens, CountWords));
-  const Index index(path);
-  for (Item& item : items)
-    if (item.passages.empty() && item.retrieve && !item.plain_text)
-      item.passages = ToPassages(index.Search(QuestionOf(item), config.rag.top_k));
-  return items;
 }
 
 // Validation is on data.dev, or on a share of the adapter's own data where there is none.
@@ -71,55 +54,10 @@ ExampleSet ExamplesOf(const Workspace& workspace, const Model& model, std::span<
 }
 
 // The mean over slices of each slice's share of right answers: slices count alike, however many items they have.
-double MeanOverSlices(const std::vector<Item>& items, const std::vector<double>& scores) {
-  std::map<std::string, std::pair<double, size_t>> slices;
-  for (size_t i = 0; i < items.size(); ++i) {
-    auto& [sum, count] = slices[items[i].slice];
-    sum += scores[i];
-    ++count;
-  }
-  double mean = 0;
-  for (const auto& [slice, sum] : slices) mean += sum.first / static_cast<double>(sum.second);
-  return mean / static_cast<double>(slices.size());
-}
-
-// Answers the dev items with the model as it is at that moment and scores them as evaluation would.
-struct DevScore {
-  std::function<double()> score;  // empty where no item can be scored or fits
-  size_t kv_bytes = 0;            // that answering takes
-};
-
-DevScore MakeDevScore(Workspace& workspace, Model& model, const std::vector<Item>& dev) {
-  std::vector<Item> items;
-  size_t longest = 0;
-  std::vector<std::vector<TokenId>> prompts;
-  const auto new_tokens = static_cast<size_t>(workspace.config.eval.max_new_tokens);
-  const PromptFor prompt = EvaluationPrompt(workspace);
-  for (const Item& item : dev) {
-    if (PrimaryMetric(item).empty()) continue;
-    std::vector<TokenId> tokens = model.chat.Encode(model.tokenizer, prompt(item), true);
-    if (tokens.empty() || tokens.size() + new_tokens > model.config().max_positions) continue;
-    items.push_back(item);
-    longest = std::max(longest, tokens.size());
-    prompts.push_back(std::move(tokens));
-  }
-  if (items.empty()) return {};
-  const std::vector<std::string> refusals = RefusalSentences(workspace.train);
-  const auto score = [&workspace, &model, items, prompts, refusals, new_tokens] {
-    const std::vector<Generated> answers =
-        Generate(workspace.context, model.transformer, model.tokenizer, prompts,
-                 {.max_new_tokens = static_cast<int>(new_tokens), .max_batch = kValidationBatch, .on_token = {}});
-    std::vector<double> scores;
-    for (size_t i = 0; i < items.size(); ++i) {
-      const std::string output = model.tokenizer.Decode(answers[i].tokens);
-      const std::map<std::string, double> all =
-          ScoreAnswer({.item = items[i], .output = output, .truncated = answers[i].truncated, .refusals = refusals});
-      scores.push_back(all.at(std::string(PrimaryMetric(items[i]))));
-    }
-    return MeanOverSlices(items, scores);
-  };
-  return {score,
-          KvBytes(model.config(), longest + new_tokens, std::min(kValidationBatch, items.size()), FormatId::kF16)};
+double MeanOverSlices(const std::map<std::string, double>& shares) {
+  double sum = 0;
+  for (const auto& [slice, share] : shares) sum += share;
+  return sum / static_cast<double>(shares.size());
 }
 
 Curve LearningCurve(const std::string& name, const TrainResult& trained) {
@@ -183,12 +121,12 @@ Results TrainAdapter(Workspace& workspace, const AdapterConfig& config, const fs
   const ExampleSet train = ExamplesOf(workspace, model, data.train, config.train.completion_only),
                    dev = ExamplesOf(workspace, model, data.dev, true);
   LoraAdapter adapter(model.transformer, config.lora, workspace.config.seed);
-  const DevScore judge = config.train.keep_best ? MakeDevScore(workspace, model, data.dev) : DevScore();
+  const DevSet judged(workspace, model, config.train.keep_best ? data.dev : std::vector<Item>(), Prompting::kZeroShot);
   const TrainHooks hooks{
       .output = folder,
       .base = {.name = workspace.config.model, .sha256 = workspace.ModelHash(), .format = config.base},
       .resume = workspace.scope.resume,
-      .score = judge.score,
+      .score = judged.empty() ? std::function<double()>() : [&] { return MeanOverSlices(judged.Score(model)); },
       .quiet = workspace.quiet,
       .on_step = {}};
   const TrainResult trained =
@@ -197,7 +135,7 @@ Results TrainAdapter(Workspace& workspace, const AdapterConfig& config, const fs
   Results results = TrainingRows(config.name, trained, adapter, base_bytes);
   results.rows.push_back(
       Measured(config.name, kTrainingSlice, "peak_rss_bytes_predicted",
-               static_cast<double>(process_bytes + base_bytes + PlannedBytes(trained) + judge.kv_bytes)));
+               static_cast<double>(process_bytes + base_bytes + PlannedBytes(trained) + judged.kv_bytes())));
   workspace.models.Clear();  // the adapter goes out of scope
   return results;
 }

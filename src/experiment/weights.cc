@@ -65,7 +65,7 @@ ParsedWeights ParseGguf(const std::string& type) {
   return parsed;
 }
 
-// "90MB", or "kl0.05".
+// "90MB", "kl0.05", or "floor".
 ParsedWeights ParseAuto(const std::string& goal) {
   ParsedWeights parsed{.recipe = {.kind = Kind::kAuto, .weights = "auto:" + goal}, .known = true, .error = ""};
   if (goal.starts_with("kl")) {
@@ -76,19 +76,24 @@ ParsedWeights ParseAuto(const std::string& goal) {
       parsed.error = fmt::format("'auto:{}': behind kl comes the divergence at most, e.g. auto:kl0.05", goal);
     return parsed;
   }
+  if (goal == "floor") {
+    parsed.recipe.floor = true;
+    return parsed;
+  }
   const std::optional<uint64_t> bytes = ParseBytes(goal);
   if (bytes && *bytes > 0)
     parsed.recipe.budget = *bytes;
   else
-    parsed.error =
-        fmt::format("'auto:{}': a size is expected, e.g. auto:90MB, or a KL divergence, e.g. auto:kl0.05", goal);
+    parsed.error = fmt::format(
+        "'auto:{}': a size is expected, e.g. auto:90MB, a KL divergence, e.g. auto:kl0.05, or auto:floor", goal);
   return parsed;
 }
 
 }  // namespace
 
 bool WeightsRecipe::calibrated() const {
-  return kind == Kind::kGroups || kind == Kind::kAuto || (kind == Kind::kGguf && GgmlGrid::Has(type->format));
+  return (kind == Kind::kGroups && method != GroupMethod::kRtn) || kind == Kind::kAuto ||
+         (kind == Kind::kGguf && GgmlGrid::Has(type->format));
 }
 
 std::filesystem::path WeightsRecipe::Output() const {
@@ -112,7 +117,7 @@ ParsedWeights ParseWeights(std::string_view text) {
   if (word.starts_with("gguf:")) return ParseGguf(word.substr(5));
   if (word.starts_with("auto:")) return ParseAuto(word.substr(5));
   if (word == "auto")
-    return {.recipe = {}, .known = true, .error = "'auto' wants a goal, e.g. auto:90MB or auto:kl0.05"};
+    return {.recipe = {}, .known = true, .error = "'auto' wants a goal, e.g. auto:90MB, auto:kl0.05 or auto:floor"};
   return ParseGroups(word);
 }
 
@@ -124,20 +129,20 @@ WeightsRecipe RecipeOf(std::string_view weights) {
 
 std::vector<WeightsRecipe> MadeWeights(const Config& config) {
   std::vector<WeightsRecipe> made;
-  const auto add = [&](std::string_view weights) {
-    const WeightsRecipe recipe = RecipeOf(weights);
-    if (recipe.made() && std::ranges::find(made, recipe.weights, &WeightsRecipe::weights) == made.end())
-      made.push_back(recipe);
-  };
-  for (const ArmConfig& arm : config.arms) add(arm.weights);
-  if (std::ranges::find(made, "int8", &WeightsRecipe::weights) != made.end()) add("int8-per-tensor");
+  for (const auto* arms : {&config.arms, &config.text_only})
+    for (const ArmConfig& arm : *arms) {
+      WeightsRecipe recipe = RecipeOf(arm.weights);
+      if (!recipe.made() || std::ranges::find(made, recipe.weights, &WeightsRecipe::weights) != made.end()) continue;
+      recipe.prompting = arm.prompting;
+      made.push_back(std::move(recipe));
+    }
   return made;
 }
 
 const std::vector<std::string>& KnownWeights() {
   static const std::vector<std::string> words = {"base",  "int8",        "int8-per-tensor", "nf4",
                                                  "rtn-4", "gptq-4",      "awq-4",           "awq-gptq-4",
-                                                 "gguf",  "gguf:Q4_K_M", "auto:90MB"};
+                                                 "gguf",  "gguf:Q4_K_M", "auto:90MB",       "auto:floor"};
   return words;
 }
 

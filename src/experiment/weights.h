@@ -30,8 +30,10 @@ struct WeightsRecipe {
   GroupMethod method = GroupMethod::kRtn;
   int bits = 8;
   const GgufFileType* type = nullptr;
-  uint64_t budget = 0;  // of kAuto: bytes of the file at most, or else
-  double max_kl = 0;    // KL divergence at most
+  uint64_t budget = 0;                         // of kAuto: bytes of the file at most, or else
+  double max_kl = 0;                           // KL divergence at most, or else
+  bool floor = false;                          // decide.required on data.dev
+  Prompting prompting = Prompting::kZeroShot;  // that floors are judged with: of the first arm with these weights
 
   bool made() const { return kind != Kind::kBase && kind != Kind::kStored; }
   bool calibrated() const;  // looks at texts
@@ -53,8 +55,7 @@ ParsedWeights ParseWeights(std::string_view word);
 // Of ArmConfig::weights, which was parsed before.
 WeightsRecipe RecipeOf(std::string_view weights);
 
-// All weights that a configuration's arms need made, each once; beside int8 with a scale for each output also one scale
-// for a whole matrix: what finer scales are worth.
+// All weights that a configuration needs made, each once.
 std::vector<WeightsRecipe> MadeWeights(const Config& config);
 
 // "base, int8, …": what a configuration may say.

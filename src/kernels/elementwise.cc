@@ -1,6 +1,8 @@
 #include "kernels/elementwise.h"
 
+#include <array>
 #include <cmath>
+#include <numeric>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/elementwise.cc"
@@ -361,9 +363,13 @@ void AddScaled(const float* x, float scale, float* out, size_t n) { HWY_DYNAMIC_
 void Add(const float* x, float* out, size_t n) { AddScaled(x, 1.0f, out, n); }
 
 double SumOfSquares(const float* x, size_t n) {
-  double sum = 0;
-  for (size_t i = 0; i < n; ++i) sum += static_cast<double>(x[i]) * x[i];
-  return sum;
+  constexpr size_t kSums = 8;  // at once: one sum would wait for each addition
+  std::array<double, kSums> sums{};
+  size_t i = 0;
+  for (; i + kSums <= n; i += kSums)
+    for (size_t k = 0; k < kSums; ++k) sums[k] += static_cast<double>(x[i + k]) * x[i + k];
+  for (; i < n; ++i) sums[0] += static_cast<double>(x[i]) * x[i];
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
 void AdamW(const AdamWStep& step, const float* gradient, float* weight, float* m, float* v, size_t n) {

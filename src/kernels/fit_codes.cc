@@ -62,86 +62,118 @@ struct Candidates {
   HWY_ALIGN float scale[kCandidates], offset[kCandidates], error[kCandidates];
 };
 
-// Codes are rounded with each candidate's scale, which is then solved for.
-template <class To>
-HWY_INLINE void SolveScales(const Run& run, const To& to, Candidates& all) {
-  const Wide d;
-  hn::Vec<Wide> scale[kVectors], by[kVectors], wqq[kVectors], wrq[kVectors], wrr[kVectors];
-  for (size_t v = 0; v < kVectors; ++v) {
-    scale[v] = hn::Load(d, all.scale + v * kLanes);
-    by[v] = hn::Div(hn::Set(d, 1.0f), scale[v]);
-    wqq[v] = wrq[v] = wrr[v] = hn::Zero(d);
+using Lanes = hn::Vec<Wide>;
+
+// Weighted sums over a run, of its codes q and of y: what a guess at scale and offset leaves of the values.
+struct Sums {
+  Lanes q, qq, y, yq, yy;
+
+  HWY_INLINE void Add(Lanes w, Lanes code, Lanes left, bool affine) {
+    const auto weighted = hn::Mul(w, code);
+    qq = hn::MulAdd(weighted, code, qq);
+    yq = hn::MulAdd(weighted, left, yq);
+    if (affine) q = hn::Add(weighted, q);
   }
-  for (size_t i = 0; i < run.n; ++i) {
-    const auto x = hn::Set(d, run.x[i]), w = hn::Set(d, run.w[i]);
-#pragma GCC unroll 16
-    for (size_t v = 0; v < kVectors; ++v) {
-      const auto q = to.Nearest(hn::Mul(x, by[v]));
-      const auto r = hn::NegMulAdd(q, scale[v], x);
-      const auto weighted_q = hn::Mul(w, q), weighted_r = hn::Mul(w, r);
-      wqq[v] = hn::MulAdd(weighted_q, q, wqq[v]);
-      wrq[v] = hn::MulAdd(weighted_q, r, wrq[v]);
-      wrr[v] = hn::MulAdd(weighted_r, r, wrr[v]);
-    }
+  HWY_INLINE void AddLeft(Lanes w, Lanes left) {
+    const auto weighted = hn::Mul(w, left);
+    y = hn::Add(weighted, y);
+    yy = hn::MulAdd(weighted, left, yy);
   }
-  for (size_t v = 0; v < kVectors; ++v) {
-    const auto change = hn::IfThenElseZero(hn::Gt(wqq[v], hn::Zero(d)), hn::Div(wrq[v], wqq[v]));
-    hn::Store(hn::Add(scale[v], change), d, all.scale + v * kLanes);
-    hn::Store(hn::NegMulAdd(change, wrq[v], wrr[v]), d, all.error + v * kLanes);
+  HWY_INLINE Sums OfLanes() const {
+    const Wide d;
+    return {hn::SumOfLanes(d, q), hn::SumOfLanes(d, qq), hn::SumOfLanes(d, y), hn::SumOfLanes(d, yq),
+            hn::SumOfLanes(d, yy)};
   }
+};
+
+HWY_INLINE Sums NoSums() {
+  const auto zero = hn::Zero(Wide());
+  return {zero, zero, zero, zero, zero};
+}
+
+struct Solution {
+  Lanes scale, offset, error;
+};
+
+// Least squares: the best scale for the codes, by what is left with the guess.
+HWY_INLINE Solution Solve(const Sums& sums, Lanes scale) {
+  const auto change = hn::IfThenElseZero(hn::Gt(sums.qq, hn::Zero(Wide())), hn::Div(sums.yq, sums.qq));
+  return {hn::Add(scale, change), hn::Zero(Wide()), hn::NegMulAdd(change, sums.yq, sums.yy)};
 }
 
 // The same for scale and offset; the offset stays at zero where it would be above and may not.
-HWY_INLINE void SolveAffine(const Run& run, const ToRange& to, float sum_w, bool any_offset, Candidates& all) {
+HWY_INLINE Solution SolveAffine(const Sums& sums, Lanes scale, Lanes offset, Lanes all_w, bool any_offset) {
   const Wide d;
-  hn::Vec<Wide> scale[kVectors], offset[kVectors], by[kVectors];
-  hn::Vec<Wide> wq[kVectors], wqq[kVectors], wr[kVectors], wrq[kVectors], wrr[kVectors];
-  for (size_t v = 0; v < kVectors; ++v) {
-    scale[v] = hn::Load(d, all.scale + v * kLanes);
-    offset[v] = hn::Load(d, all.offset + v * kLanes);
-    by[v] = hn::Div(hn::Set(d, 1.0f), scale[v]);
-    wq[v] = wqq[v] = wr[v] = wrq[v] = wrr[v] = hn::Zero(d);
+  const auto zero = hn::Zero(d), determinant = hn::NegMulAdd(sums.q, sums.q, hn::Mul(all_w, sums.qq));
+  // Not where all codes are equal.
+  const auto solves = hn::Gt(determinant, hn::Mul(hn::Set(d, 1e-6f), hn::Mul(all_w, sums.qq)));
+  const auto by_scale = hn::Div(hn::NegMulAdd(sums.q, sums.y, hn::Mul(all_w, sums.yq)), determinant);
+  const auto by_offset = hn::Div(hn::NegMulAdd(sums.q, sums.yq, hn::Mul(sums.qq, sums.y)), determinant);
+  auto more_scale = hn::IfThenElseZero(solves, by_scale), more_offset = hn::IfThenElseZero(solves, by_offset);
+  auto error = hn::NegMulAdd(more_offset, sums.y, hn::NegMulAdd(more_scale, sums.yq, sums.yy));
+  if (!any_offset) {
+    // y + scale·q + offset, against (scale + change)·q alone.
+    const auto above = hn::Gt(hn::Add(offset, more_offset), zero);
+    const auto change = hn::Div(hn::MulAdd(offset, sums.q, sums.yq), sums.qq);
+    const auto crossed =
+        hn::NegMulAdd(hn::Mul(change, offset), sums.q, hn::NegMulAdd(change, sums.yq, hn::Mul(offset, sums.y)));
+    const auto squares = hn::MulAdd(hn::Mul(change, change), sums.qq, hn::Mul(hn::Mul(offset, offset), all_w));
+    const auto alone = hn::MulAdd(hn::Set(d, 2.0f), crossed, hn::Add(sums.yy, squares));
+    more_scale = hn::IfThenElse(above, change, more_scale);
+    more_offset = hn::IfThenElse(above, hn::Neg(offset), more_offset);
+    error = hn::IfThenElse(above, alone, error);
   }
-  for (size_t i = 0; i < run.n; ++i) {
-    const auto x = hn::Set(d, run.x[i]), w = hn::Set(d, run.w[i]);
+  return {hn::Add(scale, more_scale), hn::Add(offset, more_offset), error};
+}
+
+// Codes are rounded with each candidate's scale and the one offset. What is left is that of no scale at all: two
+// products a value fewer, and exact enough to choose by.
+template <class To>
+HWY_INLINE void SumCandidates(const Run& run, const To& to, const Candidates& all, float offset, bool affine,
+                              Sums* sums) {
+  const Wide d;
+  Lanes by[kVectors];
+  for (size_t v = 0; v < kVectors; ++v) by[v] = hn::Div(hn::Set(d, 1.0f), hn::Load(d, all.scale + v * kLanes));
+  Sums left = NoSums(), odd[kVectors], even[kVectors];
+  for (size_t v = 0; v < kVectors; ++v) odd[v] = even[v] = NoSums();
+  const auto from = hn::Set(d, offset);
+  for (size_t i = 0; i < run.n; i += kLanes)
+    left.AddLeft(hn::LoadU(d, run.w + i), hn::Sub(hn::LoadU(d, run.x + i), from));
+  left = left.OfLanes();
+  for (size_t i = 0; i < run.n; i += 2) {
+    const auto x = hn::Set(d, run.x[i] - offset), w = hn::Set(d, run.w[i]);
+    const auto next_x = hn::Set(d, run.x[i + 1] - offset), next_w = hn::Set(d, run.w[i + 1]);
 #pragma GCC unroll 16
     for (size_t v = 0; v < kVectors; ++v) {
-      const auto centred = hn::Sub(x, offset[v]);
-      const auto q = to.Nearest(hn::Mul(centred, by[v]));
-      const auto r = hn::NegMulAdd(q, scale[v], centred);
-      const auto weighted_q = hn::Mul(w, q), weighted_r = hn::Mul(w, r);
-      wq[v] = hn::Add(weighted_q, wq[v]);
-      wqq[v] = hn::MulAdd(weighted_q, q, wqq[v]);
-      wr[v] = hn::Add(weighted_r, wr[v]);
-      wrq[v] = hn::MulAdd(weighted_q, r, wrq[v]);
-      wrr[v] = hn::MulAdd(weighted_r, r, wrr[v]);
+      even[v].Add(w, to.Nearest(hn::Mul(x, by[v])), x, affine);
+      odd[v].Add(next_w, to.Nearest(hn::Mul(next_x, by[v])), next_x, affine);
     }
   }
-  const auto all_w = hn::Set(d, sum_w), zero = hn::Zero(d);
-  for (size_t v = 0; v < kVectors; ++v) {
-    const auto determinant = hn::NegMulAdd(wq[v], wq[v], hn::Mul(all_w, wqq[v]));
-    // Not where all codes are equal.
-    const auto solves = hn::Gt(determinant, hn::Mul(hn::Set(d, 1e-6f), hn::Mul(all_w, wqq[v])));
-    const auto by_scale = hn::Div(hn::NegMulAdd(wq[v], wr[v], hn::Mul(all_w, wrq[v])), determinant);
-    const auto by_offset = hn::Div(hn::NegMulAdd(wq[v], wrq[v], hn::Mul(wqq[v], wr[v])), determinant);
-    auto more_scale = hn::IfThenElseZero(solves, by_scale), more_offset = hn::IfThenElseZero(solves, by_offset);
-    auto error = hn::NegMulAdd(more_offset, wr[v], hn::NegMulAdd(more_scale, wrq[v], wrr[v]));
-    if (!any_offset) {
-      // x = r + scale·q + offset, against (scale + change)·q alone.
-      const auto above = hn::Gt(hn::Add(offset[v], more_offset), zero);
-      const auto change = hn::Div(hn::MulAdd(offset[v], wq[v], wrq[v]), wqq[v]);
-      const auto crossed =
-          hn::NegMulAdd(hn::Mul(change, offset[v]), wq[v], hn::NegMulAdd(change, wrq[v], hn::Mul(offset[v], wr[v])));
-      const auto squares = hn::MulAdd(hn::Mul(change, change), wqq[v], hn::Mul(hn::Mul(offset[v], offset[v]), all_w));
-      const auto alone = hn::MulAdd(hn::Set(d, 2.0f), crossed, hn::Add(wrr[v], squares));
-      more_scale = hn::IfThenElse(above, change, more_scale);
-      more_offset = hn::IfThenElse(above, hn::Neg(offset[v]), more_offset);
-      error = hn::IfThenElse(above, alone, error);
-    }
-    hn::Store(hn::Add(scale[v], more_scale), d, all.scale + v * kLanes);
-    hn::Store(hn::Add(offset[v], more_offset), d, all.offset + v * kLanes);
-    hn::Store(error, d, all.error + v * kLanes);
+  for (size_t v = 0; v < kVectors; ++v)
+    sums[v] = {hn::Add(even[v].q, odd[v].q), hn::Add(even[v].qq, odd[v].qq), left.y, hn::Add(even[v].yq, odd[v].yq),
+               left.yy};
+}
+
+// The same for one guess, where values are lanes.
+template <class To>
+HWY_INLINE Sums SumValues(const Run& run, const To& to, const Fit& guess) {
+  const Wide d;
+  const auto scale = hn::Set(d, guess.scale), by = hn::Set(d, 1.0f / guess.scale), offset = hn::Set(d, guess.offset);
+  Sums sums = NoSums();
+  for (size_t i = 0; i < run.n; i += kLanes) {
+    const auto w = hn::LoadU(d, run.w + i), x = hn::Sub(hn::LoadU(d, run.x + i), offset);
+    const auto q = to.Nearest(hn::Mul(x, by)), left = hn::NegMulAdd(q, scale, x);
+    sums.Add(w, q, left, true);
+    sums.AddLeft(w, left);
   }
+  return sums.OfLanes();
+}
+
+HWY_INLINE void Store(const Solution& solution, size_t v, Candidates& all) {
+  const Wide d;
+  hn::Store(solution.scale, d, all.scale + v * kLanes);
+  hn::Store(solution.offset, d, all.offset + v * kLanes);
+  hn::Store(solution.error, d, all.error + v * kLanes);
 }
 
 HWY_INLINE void Clear(Candidates& all) {
@@ -180,8 +212,6 @@ constexpr float kSmallest = 1e-30f, kTiny = 1e-35f;
 constexpr float kNearFirst = -0.9f, kNearLast = 1.1f;  // beyond the end
 constexpr float kFar = 2;                              // times the end
 constexpr float kAlike = 1.5f;                         // largest weight by least, up to which they are much the same
-constexpr int kRounds = 2;                             // of rounding and solving
-constexpr int kManyCodes = 128;                        // from which the first solution is as good as any
 
 struct Extent {
   float least, most;
@@ -211,8 +241,8 @@ HWY_INLINE void Spread(float extreme, float first, float last, Candidates& all) 
 }
 
 // Tries candidates about one end of a range: solve(all) turns scales into solutions and their errors.
-template <class Solve>
-HWY_INLINE void SearchEnd(float extreme, float end, float unit, bool far, int rounds, bool negative, const Solve& solve,
+template <class Solver>
+HWY_INLINE void SearchEnd(float extreme, float end, float unit, bool far, bool negative, const Solver& solve,
                           Candidates& better) {
   Candidates all;
   Clear(all);
@@ -222,16 +252,25 @@ HWY_INLINE void SearchEnd(float extreme, float end, float unit, bool far, int ro
     const float nearest = std::max(end / step + kNearFirst, 0.25f) * step;
     batch == 0 ? Spread(extreme, nearest, end + kNearLast * step, all)
                : Spread(extreme, end + kNearLast * step, std::max(kFar * end / step, end / step + 2) * step, all);
-    for (int round = 0; round < rounds; ++round) {
-      solve(all, round == 0);
-      KeepBetter(all, negative, better);
-    }
+    solve(all);
+    KeepBetter(all, negative, better);
   }
+}
+
+// One rounding and solution more, for the best of the candidates.
+template <class To, class Solver>
+HWY_INLINE Fit Improve(const Run& run, const To& to, const Fit& best, bool negative, const Solver& solve) {
+  const Sums sums = SumValues(run, to, best);
+  const Solution solution = solve(sums);
+  const float scale = hn::GetLane(solution.scale);
+  if (!((negative ? std::fabs(scale) : scale) > 0)) return {best.scale, best.offset, hn::GetLane(sums.yy)};
+  return {scale, hn::GetLane(solution.offset), hn::GetLane(solution.error)};
 }
 
 // `unit` is a code's step at the ends of what is rounded to.
 template <class To>
-HWY_INLINE Fit SearchScale(const Run& run, const To& to, float unit, bool negative, bool both_ends, int rounds) {
+HWY_INLINE Fit SearchScale(const Run& run, const To& to, float unit, bool negative, bool both_ends) {
+  const Wide d;
   const auto [least, most] = ExtentOf(run.x, run.n);
   float extreme = -least > most ? least : most;
   if (!negative && to.low == 0) extreme = std::max(most, 0.0f);  // all that codes can reach
@@ -243,43 +282,53 @@ HWY_INLINE Fit SearchScale(const Run& run, const To& to, float unit, bool negati
   Candidates better;
   Clear(better);
   const bool far = WeightsDiffer(run);
-  const auto solve = [&](Candidates& all, bool) HWY_ATTR { SolveScales(run, to, all); };
-  SearchEnd(extreme, end, unit, far, rounds, negative, solve, better);
-  if (both_ends) SearchEnd(extreme, other, unit, far, rounds, negative, solve, better);
+  const auto solve = [&](Candidates& all) HWY_ATTR {
+    Sums sums[kVectors];
+    SumCandidates(run, to, all, 0, false, sums);
+    for (size_t v = 0; v < kVectors; ++v) Store(Solve(sums[v], hn::Zero(d)), v, all);
+  };
+  SearchEnd(extreme, end, unit, far, negative, solve, better);
+  if (both_ends) SearchEnd(extreme, other, unit, far, negative, solve, better);
   Fit best{extreme / end, 0, HUGE_VALF};
   KeepBest(better, &best);
-  return best;
+  return Improve(run, to, best, negative,
+                 [&](const Sums& sums) HWY_ATTR { return Solve(sums, hn::Set(d, best.scale)); });
 }
 
 void FitScale(const float* x, const float* w, size_t n, CodeRange range, bool negative, Fit* out) {
-  *out = SearchScale({x, w, n}, ToRange(range), 1, negative, false, range.high - range.low > kManyCodes ? 1 : kRounds);
+  *out = SearchScale({x, w, n}, ToRange(range), 1, negative, false);
 }
 
 void FitTable(const float* x, const float* w, size_t n, const float* table, Fit* out) {
   const float unit = 0.5f * (table[ToTable::kValues - 1] - table[ToTable::kValues - 2]);
-  *out = SearchScale({x, w, n}, ToTable(table), unit, true, true, kRounds);
+  *out = SearchScale({x, w, n}, ToTable(table), unit, true, true);
 }
 
 void FitAffine(const float* x, const float* w, size_t n, int top, bool any_offset, Fit* out) {
   const Wide d;
   const Run run{x, w, n};
   const ToRange to({0, top});
-  auto sum = hn::Zero(d);
-  for (size_t i = 0; i < n; i += kLanes) sum = hn::Add(sum, hn::LoadU(d, w + i));
-  const float sum_w = hn::GetLane(hn::SumOfLanes(d, sum));
+  auto all_w = hn::Zero(d);
+  for (size_t i = 0; i < n; i += kLanes) all_w = hn::Add(all_w, hn::LoadU(d, w + i));
+  all_w = hn::SumOfLanes(d, all_w);
   auto [least, most] = ExtentOf(run.x, run.n);
   if (!any_offset) least = std::min(least, 0.0f);
   *out = {0, least, 0};
   if (!(most - least > kSmallest)) return;
-  *out = {(most - least) / to.high, least, HUGE_VALF};
+  Fit best{(most - least) / to.high, least, HUGE_VALF};
   Candidates better;
   Clear(better);
-  const auto solve = [&](Candidates& all, bool first) HWY_ATTR {
-    if (first) std::fill_n(all.offset, kCandidates, least);
-    SolveAffine(run, to, sum_w, any_offset, all);
+  const auto solve = [&](Candidates& all) HWY_ATTR {
+    Sums sums[kVectors];
+    SumCandidates(run, to, all, least, true, sums);
+    for (size_t v = 0; v < kVectors; ++v)
+      Store(SolveAffine(sums[v], hn::Zero(d), hn::Set(d, least), all_w, any_offset), v, all);
   };
-  SearchEnd(most - least, to.high, 1, WeightsDiffer(run), kRounds, false, solve, better);
-  KeepBest(better, out);
+  SearchEnd(most - least, to.high, 1, WeightsDiffer(run), false, solve, better);
+  KeepBest(better, &best);
+  *out = Improve(run, to, best, false, [&](const Sums& sums) HWY_ATTR {
+    return SolveAffine(sums, hn::Set(d, best.scale), hn::Set(d, best.offset), all_w, any_offset);
+  });
 }
 
 template <class To>

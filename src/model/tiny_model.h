@@ -139,8 +139,8 @@ class GgufWriter {
 };
 
 // kLlama with its linear layers in `linears`, embeddings in f16 and norms in f32. Its vocabulary is printable
-// characters from "!" on, two merges and <|im_end|>.
-inline void WriteGguf(const std::filesystem::path& path, FormatId linears) {
+// characters from "!" on, two merges and <|im_end|>; LoadModel knows it without the chat template.
+inline void WriteGguf(const std::filesystem::path& path, FormatId linears, bool chat_template = true) {
   const Plan plan = PlanFor(kLlama);
   const ModelConfig& config = plan.config;
   GgufWriter out;
@@ -167,7 +167,7 @@ inline void WriteGguf(const std::filesystem::path& path, FormatId linears) {
   out.Key("tokenizer.ggml.bos_token_id", static_cast<uint32_t>(config.vocab - 1));
   out.Key("tokenizer.ggml.eos_token_id", static_cast<uint32_t>(config.vocab - 1));
   out.Key("tokenizer.ggml.add_bos_token", false);
-  out.Key("tokenizer.chat_template", std::string("{{ messages }}"));
+  if (chat_template) out.Key("tokenizer.chat_template", std::string("{{ messages }}"));
   for (const TensorSpec& spec : plan.tensors) {
     const Format& format = GetFormat(IsNorm(spec.role)     ? FormatId::kF32
                                      : IsLinear(spec.role) ? linears

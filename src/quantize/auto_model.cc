@@ -304,10 +304,32 @@ class Trials {
       if (trial.estimated_kl > 0 && trial.judged > 0) scale = trial.judged / trial.estimated_kl;
       if (found && static_cast<double>(high - std::min(low, high)) < kNearEnough * static_cast<double>(high)) break;
     }
-    if (found) return;
-    const AutoTrial& best = *std::ranges::min_element(report_.trials, {}, &AutoTrial::judged);
-    Fail(ErrorKind::kUsage, "{}: no file is within the limit of {}; the nearest, of {}, is at {}", source_.string(),
-         options_.limit, FormatBytes(static_cast<double>(best.bytes)), best.judged);
+    if (!found) FailToFind();
+  }
+
+  // The same where nothing is known of how the judgement depends on the estimates: their range is halved, in
+  // logarithms.
+  void FindByHalving() {
+    constexpr double kAlike = 1e-6;  // estimates below this
+    const std::vector<Choice> front = search_.front();
+    const auto log_cost = [&](size_t point) { return std::log(std::max(front[point].cost, kAlike)); };
+    size_t low = 0, end = front.size();  // of points that are not known to fail, or to do
+    for (int i = 0; i < kMostTrials && low < end; ++i) {
+      const bool found = end < front.size();
+      const double middle = 0.5 * (log_cost(low) + log_cost(end - 1));
+      size_t guess = low;
+      while (guess + 1 < end && log_cost(guess) > middle) ++guess;
+      if (!found && i + 1 == kMostTrials) guess = end - 1;  // the last chance is the largest file's
+      if (Make(front[guess].bytes).judged <= options_.limit) {
+        end = guess;
+        Keep();
+        const auto room = static_cast<double>(front[end].bytes - front[low].bytes);
+        if (room < kNearEnough * static_cast<double>(front[end].bytes)) break;
+      } else {
+        low = guess + 1;
+      }
+    }
+    if (end == front.size()) FailToFind();
   }
 
   AutoReport Finish(const fs::path& output) {
@@ -317,6 +339,12 @@ class Trials {
   }
 
  private:
+  [[noreturn]] void FailToFind() const {
+    const AutoTrial& best = *std::ranges::min_element(report_.trials, {}, &AutoTrial::judged);
+    Fail(ErrorKind::kUsage, "{}: no file is within the limit of {}; the nearest, of {}, is at {}", source_.string(),
+         options_.limit, FormatBytes(static_cast<double>(best.bytes)), best.judged);
+  }
+
   const fs::path& source_;
   Search& search_;
   const AutoOptions& options_;
@@ -326,6 +354,24 @@ class Trials {
 };
 
 }  // namespace
+
+namespace {
+
+void RequireBudget(const ModelFiles& files, const Search& search, uint64_t budget) {
+  if (budget < search.smallest())
+    Fail(ErrorKind::kUsage, "{}: a budget of {} is below its smallest file, {}", files.path.string(),
+         FormatBytes(static_cast<double>(budget)), FormatBytes(static_cast<double>(search.smallest())));
+}
+
+}  // namespace
+
+void RequireBudget(const fs::path& source, uint64_t budget) {
+  const ModelFiles files = OpenModel(source);
+  const Plan plan = PlanOf(files, WeightMode::kF32);
+  const Calibration none;
+  const GgufFeedback feedback{.calibration = &none, .fisher = nullptr};
+  RequireBudget(files, Search(files, plan, feedback), budget);
+}
 
 AutoReport QuantizeAuto(const fs::path& source, const fs::path& output, const Calibration& calibration,
                         const AutoOptions& options) {
@@ -338,9 +384,7 @@ AutoReport QuantizeAuto(const fs::path& source, const fs::path& output, const Ca
   GgufFeedback feedback{
       .calibration = &calibration, .damping = options.damping, .act_order = options.act_order, .fisher = nullptr};
   Search search(files, plan, feedback);
-  if (options.budget > 0 && options.budget < search.smallest())
-    Fail(ErrorKind::kUsage, "{}: a budget of {} is below its smallest file, {}", files.path.string(),
-         FormatBytes(static_cast<double>(options.budget)), FormatBytes(static_cast<double>(search.smallest())));
+  if (options.budget > 0) RequireBudget(files, search, options.budget);
   Context context(Numerics::kFast, options.threads);
   const Fisher fisher = MeasureFisher(files, calibration.samples, kFisherTokens, context, options.quiet);
   feedback.fisher = &fisher;
@@ -348,7 +392,7 @@ AutoReport QuantizeAuto(const fs::path& source, const fs::path& output, const Ca
   search.SetCosts(CostTable(files, plan, fisher, calibration, options, context, table).Measure());
   Trials trials(source, trial, best, search, options);
   if (options.budget == 0) {
-    trials.FindSmallest();
+    options.judges_kl ? trials.FindSmallest() : trials.FindByHalving();
   } else {
     (void)trials.Make(options.budget);
     trials.Keep();

@@ -22,6 +22,7 @@ struct AutoOptions {
   double limit = 0;
   // Of a finished file: its KL divergence from the model on texts that were not calibrated with.
   std::function<double(const std::filesystem::path&)> judge;
+  bool judges_kl = true;  // false: anything else that falls as files grow, such as what is short of a quality floor
   double damping = 0.01;
   bool act_order = true;
   bool quiet = false;
@@ -31,7 +32,7 @@ struct AutoOptions {
 // A file that was made and judged.
 struct AutoTrial {
   uint64_t bytes = 0;
-  double estimated_kl = 0, judged = 0;
+  double estimated_kl = 0, judged = 0;  // judged: what AutoOptions::judge said
 };
 
 struct AutoReport {
@@ -42,7 +43,10 @@ struct AutoReport {
   std::vector<std::pair<std::string, std::string>> formats;  // of each matrix, by its name in GGUF
 };
 
-// Errors: kUsage (a budget below the smallest file; a limit that not even the largest meets: with the numbers; as
+// Errors (kUsage): a budget below the smallest file, with its size.
+void RequireBudget(const std::filesystem::path& source, uint64_t budget);
+
+// Errors: kUsage (as RequireBudget; a limit that not even the largest meets: with the numbers; as
 // QuantizeGguf, which holds for OUTPUT.trial.gguf and OUTPUT.best.gguf as well), kInput, kNumeric, kFailed,
 // kInterrupted as MeasureFisher and QuantizeGguf. An interrupted run goes on behind the last layer that it has
 // measured, and behind the last layer of its first file; further files of a search are made again.

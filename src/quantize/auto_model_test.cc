@@ -117,6 +117,27 @@ TEST_F(AutoModel, SmallestFileWithinALimit) {
   EXPECT_EQ(fs::file_size(folder_ / "largest.gguf"), largest);
 }
 
+// Of a judgement that knows nothing of KL divergence.
+TEST_F(AutoModel, SmallestFileAboveAFloor) {
+  tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);
+  AutoOptions options = Options();
+  options.judges_kl = false;
+  for (const char* type : {"Q4_0", "Q8_0"}) {
+    QuantizeGguf(folder_ / "model", folder_ / "uniform.gguf", {.type = FindGgufFileType(type), .quiet = true});
+    const uint64_t needed = fs::file_size(folder_ / "uniform.gguf");
+    options.judge = [&](const fs::path& path) { return fs::file_size(path) < needed ? 0.1 : -0.1; };
+    const AutoReport report = QuantizeAuto(folder_ / "model", folder_ / "auto.gguf", calibration_, options);
+    const uint64_t bytes = fs::file_size(folder_ / "auto.gguf");
+    EXPECT_GE(bytes, needed);
+    EXPECT_LT(static_cast<double>(bytes), 1.05 * static_cast<double>(needed)) << type;
+    EXPECT_LE(report.trials.size(), 8u);
+    EXPECT_EQ(report.chosen.judged, -0.1);
+  }
+  options.judge = [](const fs::path&) { return 0.1; };
+  EXPECT_THROW(QuantizeAuto(folder_ / "model", folder_ / "none.gguf", calibration_, options), Error);
+  EXPECT_FALSE(fs::exists(folder_ / "none.gguf"));
+}
+
 TEST_F(AutoModel, GoalsThatCannotBeMet) {
   tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);
   AutoOptions options = Options();
@@ -131,6 +152,8 @@ TEST_F(AutoModel, GoalsThatCannotBeMet) {
   }
   options.budget = 1000;
   EXPECT_THROW(QuantizeAuto(folder_ / "model", folder_ / "auto.gguf", calibration_, options), Error);
+  EXPECT_THROW(RequireBudget(folder_ / "model", 1000), Error);
+  RequireBudget(folder_ / "model", 1000000);
   options.budget = 0;
   options.judge = [](const fs::path&) { return 1.0; };
   options.limit = 0.5;

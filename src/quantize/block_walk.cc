@@ -29,8 +29,7 @@ BlockWalk::BlockWalk(const ModelFiles& files, const Plan& plan, std::span<const 
     for (size_t t = 0; t < count; ++t) positions_.push_back(t);
     longest = std::max(longest, count);
   }
-  QAD_CHECK(!pieces_.empty());
-  if (!c.family->traits.learned_positions) {
+  if (!c.family->traits.learned_positions && longest > 0) {
     rotary_.emplace(c.rope_theta, c.head_dim);
     rotary_->Extend(longest);
   }
@@ -52,8 +51,7 @@ BlockWalk::BlockWalk(const ModelFiles& files, const Plan& plan, std::span<const 
     }
   }
   normed_.resize(rows() * c.hidden);
-  attention_.resize(rows() * c.heads * c.head_dim);
-  activated_.resize(rows() * c.intermediate);
+  inner_.resize(rows() * std::max(c.heads * c.head_dim, c.intermediate));
 }
 
 void BlockWalk::ReadTensor(const TensorSpec& spec) {
@@ -140,7 +138,7 @@ void BlockWalk::Normalize(Role role) {
               x_.data(), rows(), normed_.data());
 }
 
-// From normed_ to attention_.
+// From normed_ to inner_.
 void BlockWalk::Attend() {
   const ModelConfig& c = plan_.config;
   const Linear linear = LinearOf(Input::kAttention);
@@ -154,7 +152,7 @@ void BlockWalk::Attend() {
     if (rotary_) RotaryForward(context_, *rotary_, positions, c.heads + c.kv_heads, qkv.data(), width);
     std::vector<AttentionItem> items;
     const float* row = qkv.data();
-    float* out = attention_.data() + piece.first_row * q_width;
+    float* out = inner_.data() + piece.first_row * q_width;
     for (size_t s = piece.first_sample; s < piece.first_sample + piece.samples; ++s) {
       AttentionItem& item = items.emplace_back();
       item.q = row;
@@ -171,7 +169,7 @@ void BlockWalk::Attend() {
   }
 }
 
-// From normed_ to activated_.
+// From normed_ to inner_.
 void BlockWalk::Activate() {
   const ModelConfig& c = plan_.config;
   const Linear linear = LinearOf(Input::kMlp);
@@ -181,16 +179,16 @@ void BlockWalk::Activate() {
     LinearForward(context_, linear, normed_.data() + piece.first_row * c.hidden, piece.rows, c.hidden, up.data(),
                   linear.out, false);
     ActivationForward(context_, c.family->traits.activation, up.data(), piece.rows, c.intermediate,
-                      activated_.data() + piece.first_row * c.intermediate);
+                      inner_.data() + piece.first_row * c.intermediate);
   }
 }
 
-// x_ += what the operation that reads `input` makes of it.
-void BlockWalk::AddTo(Input input, const std::vector<float>& in) {
+// x_ += what the operation that reads `input` makes of inner_.
+void BlockWalk::AddTo(Input input) {
   const Linear linear = LinearOf(input);
   const size_t hidden = plan_.config.hidden;
   for (const Piece& piece : pieces_)
-    LinearForward(context_, linear, in.data() + piece.first_row * linear.in, piece.rows, linear.in,
+    LinearForward(context_, linear, inner_.data() + piece.first_row * linear.in, piece.rows, linear.in,
                   x_.data() + piece.first_row * hidden, hidden, true);
 }
 
@@ -204,14 +202,14 @@ BlockInput BlockWalk::Compute(Input input) {
       return {normed_.data(), rows(), c.hidden};
     case Input::kOutput:
       Attend();
-      return {attention_.data(), rows(), c.heads * c.head_dim};
+      return {inner_.data(), rows(), c.heads * c.head_dim};
     case Input::kMlp:
-      AddTo(Input::kOutput, attention_);
+      AddTo(Input::kOutput);
       Normalize(Role::kMlpNorm);
       return {normed_.data(), rows(), c.hidden};
     case Input::kDown:
       Activate();
-      return {activated_.data(), rows(), c.intermediate};
+      return {inner_.data(), rows(), c.intermediate};
   }
   QAD_CHECK(false);
 }
@@ -224,7 +222,7 @@ void BlockWalk::Restart() {
 
 void BlockWalk::Finish() {
   while (done_ < static_cast<int>(Input::kDown)) (void)Compute(static_cast<Input>(done_ + 1));
-  AddTo(Input::kDown, activated_);
+  AddTo(Input::kDown);
 }
 
 BlockInput BlockWalk::Output() {

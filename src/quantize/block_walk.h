@@ -27,7 +27,7 @@ struct BlockInput {
 
 class BlockWalk {
  public:
-  // Samples are not empty, their tokens below the vocabulary and as many as the model has positions at most.
+  // No sample is empty, their tokens are below the vocabulary and as many as the model has positions at most.
   BlockWalk(const ModelFiles& files, const Plan& plan, std::span<const std::vector<TokenId>> samples, Context& context);
 
   size_t layers() const { return plan_.config.layers; }
@@ -64,7 +64,7 @@ class BlockWalk {
   void Normalize(Role role);
   void Attend();
   void Activate();
-  void AddTo(Input input, const std::vector<float>& in);
+  void AddTo(Input input);
 
   const ModelFiles& files_;
   const Plan& plan_;
@@ -76,7 +76,8 @@ class BlockWalk {
   size_t layer_ = 0;
   int done_ = -1;                                                // the last input that was computed
   std::map<std::pair<Role, bool>, std::vector<float>> tensors_;  // of the loaded block
-  std::vector<float> x_, start_, normed_, attention_, activated_;
+  std::vector<float> x_, start_, normed_;
+  std::vector<float> inner_;  // what attention gives, and later the activations
 };
 
 }  // namespace qad

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/testing.h"
 #include "model/load.h"
@@ -72,6 +74,35 @@ TEST_F(CalibrationTexts, DatasetsGiveOneSampleAnItem) {
   ASSERT_EQ(read.samples.size(), 5u);
   EXPECT_EQ(read.samples[0].size(), 30u);
   EXPECT_EQ(read.samples[4].size(), 32u);
+}
+
+TEST_F(CalibrationTexts, EveryEighthSampleIsHeldOut) {
+  Calibration read = Read("text.txt", Letters(32 * 20), {.samples = 20, .length = 32});
+  const std::vector<std::vector<TokenId>> all = read.samples;
+  const std::vector<std::vector<TokenId>> held_out = HoldOut(read);
+  EXPECT_EQ(held_out.size() + read.samples.size(), all.size());
+  EXPECT_EQ(held_out.size(), all.size() / 8);
+  std::vector<std::vector<TokenId>> both = held_out;
+  both.insert(both.end(), read.samples.begin(), read.samples.end());
+  EXPECT_TRUE(std::ranges::is_permutation(both, all));
+  Calibration one{.samples = {all.front()}, .source = {}, .sha256 = {}};
+  EXPECT_THROW((void)HoldOut(one), Error);
+}
+
+TEST_F(CalibrationTexts, TheModelMakesUpItsOwn) {
+  const CalibrationOptions options{.samples = 6, .length = 30, .seed = 1};
+  const fs::path model = folder_ / "model.gguf";
+  tiny::WriteGguf(model, FormatId::kQ8_0, false);
+  const Calibration made = GenerateCalibration(model, options, 2);
+  EXPECT_LE(made.samples.size(), 6u);
+  EXPECT_GE(made.tokens(), kLeastCalibrationTokens);
+  for (const std::vector<TokenId>& sample : made.samples) {
+    EXPECT_TRUE(!sample.empty() && sample.size() <= 30);
+    for (const TokenId token : sample) EXPECT_TRUE(token >= 0 && token < 70);
+  }
+  EXPECT_EQ(GenerateCalibration(model, options, 1).samples, made.samples);  // whatever the threads
+  EXPECT_NE(GenerateCalibration(model, {.samples = 6, .length = 30, .seed = 2}, 2).samples, made.samples);
+  EXPECT_THROW((void)GenerateCalibration(model, {.samples = 1, .length = 30}, 2), Error);
 }
 
 TEST_F(CalibrationTexts, TooLittleIsRefused) {

@@ -138,7 +138,9 @@ class Writer {
 #pragma omp parallel for schedule(dynamic, 16) reduction(&& : finite, in_range)
     for (int64_t r = 0; r < static_cast<int64_t>(source.rows); ++r) {
       const auto row = static_cast<size_t>(r);
-      std::vector<float> values(source.cols), decoded(source.cols);
+      static thread_local std::vector<float> values, decoded;
+      values.resize(source.cols);
+      decoded.resize(source.cols);
       source.ReadRow(row, values.data());
       if (interleaved && source.rows == 1) values = Interleaved(values);
       finite = std::isfinite(SumOfSquares(values.data(), values.size())) && finite;

@@ -24,7 +24,9 @@ namespace {
 
 bool Feeds(GroupMethod method) { return method == GroupMethod::kGptq || method == GroupMethod::kAwqGptq; }
 
-void RequireFits(const Plan& plan, const GroupModelOptions& options) {
+}  // namespace
+
+void RequireGroupsFit(const Plan& plan, const GroupModelOptions& options) {
   for (const TensorSpec& spec : plan.tensors) {
     if (!IsLinear(spec.role) || spec.role == Role::kHead || spec.bias) continue;
     const size_t group = options.groups.GroupOf(spec.cols);
@@ -38,6 +40,8 @@ void RequireFits(const Plan& plan, const GroupModelOptions& options) {
                 options.groups.bits);
   }
 }
+
+namespace {
 
 // What is written for one tensor, with the memory it lies in.
 struct Packed {
@@ -55,6 +59,7 @@ class Solver {
       : files_(files),
         options_(options),
         store_(store),
+        texts_(!calibration.samples.empty()),
         plan_(PlanOf(files, WeightMode::kF32)),
         context_(Numerics::kFast, options.threads),
         walk_(files, plan_, calibration.samples, context_),
@@ -96,7 +101,7 @@ class Solver {
         walk_.Restart();
       }
       for (const BlockWalk::Input input : BlockWalk::kInputs) SolveInput(layer, input, packed, total);
-      walk_.Finish();
+      if (texts_) walk_.Finish();
     }
     Save(layer, packed, total);
     progress_.Advance(1, Feeds(options_.method)
@@ -107,8 +112,12 @@ class Solver {
   // The operations that read one input, on what the operations before them, rounded already, give.
   void SolveInput(size_t layer, BlockWalk::Input input, std::vector<Packed>& packed, SolveError& total) {
     ThrowIfInterrupted();
-    const BlockInput rows = walk_.Compute(input);
     const std::vector<Role> readers = walk_.Readers(input);
+    if (!texts_) {
+      for (const Role role : readers) packed.push_back(Round(Spec(role, layer), Moments(Spec(role, layer).cols, 1.0f)));
+      return;
+    }
+    const BlockInput rows = walk_.Compute(input);
     if (!Feeds(options_.method)) {
       const std::vector<double> sums = SumsOfSquares(rows);
       for (const Role role : readers) packed.push_back(Round(Spec(role, layer), Moments(sums.begin(), sums.end())));
@@ -321,13 +330,14 @@ class Solver {
       for (const TensorSpec& spec : plan_.tensors)
         if (spec.name == error["tensor"])
           errors_.Add(spec.role, {error["squares"], error["norm"], error["largest"]}, spec.elements());
-    if (options_.method != GroupMethod::kAwq) walk_.Finish();
+    if (texts_ && options_.method != GroupMethod::kAwq) walk_.Finish();
     progress_.Advance(1, fmt::format("layer {}: done before", layer));
   }
 
   const ModelFiles& files_;
   const GroupModelOptions& options_;
   LayerStore& store_;
+  bool texts_;  // else all inputs count alike
   Plan plan_;
   Context context_;
   BlockWalk walk_;
@@ -353,6 +363,7 @@ Json KeyOf(const ModelFiles& files, const Calibration& calibration, const GroupM
 
 QuantizeReport QuantizeGroups(const fs::path& source, const fs::path& output, const Calibration& calibration,
                               const GroupModelOptions& options) {
+  QAD_CHECK(options.method == GroupMethod::kRtn || !calibration.samples.empty());
   RequireReplaceable(output, source);
   const ReportFrame frame(options.threads);
   const ModelFiles files = OpenModel(source);
@@ -361,7 +372,7 @@ QuantizeReport QuantizeGroups(const fs::path& source, const fs::path& output, co
   Json config = ArtefactConfig(files, quantization);
   config["torch_dtype"] = "float16";
   const Plan plan = PlanOf(files, WeightMode::kAsStored);
-  RequireFits(plan, options);
+  RequireGroupsFit(plan, options);
   LayerStore store(output, KeyOf(files, calibration, options));
   std::vector<RoleError> errors;
   {

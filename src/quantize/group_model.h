@@ -12,7 +12,7 @@
 namespace qad {
 
 enum class GroupMethod : uint8_t {
-  kRtn,      // round to nearest, scales and zeros by least squares
+  kRtn,      // round to nearest, scales and zeros by least squares; without texts all inputs count alike
   kGptq,     // error feedback (quantize/gptq.h)
   kAwq,      // inputs scaled first (quantize/awq.h), then as kRtn
   kAwqGptq,  // inputs scaled first, then error feedback
@@ -28,12 +28,15 @@ struct GroupModelOptions {
   int threads = 0;  // 0: all cores
 };
 
+// Errors (kInput): group size or packing does not fit a matrix.
+void RequireGroupsFit(const Plan& plan, const GroupModelOptions& options);
+
 // Layer by layer: the block's inputs on the calibration texts are those that the quantized layers before it give (true
 // sequential: q, k and v before o, these before gate and up, and so on), of kAwq those of the unquantized ones.
 // Embeddings and the head stay dense. An interrupted run goes on behind its last finished layer when it is started
-// again with the same arguments. Errors: kInput (group size or packing does not fit a matrix; a family that is not
-// run; source quantized already), kUsage (as RequireReplaceable), kNumeric (as MakeFeedback, SolveGroups), kFailed,
-// kInterrupted.
+// again with the same arguments. Texts may be missing for kRtn alone. Errors: kInput (as RequireGroupsFit; a family
+// that is not run; source quantized already), kUsage (as RequireReplaceable), kNumeric (as MakeFeedback, SolveGroups),
+// kFailed, kInterrupted.
 QuantizeReport QuantizeGroups(const std::filesystem::path& source, const std::filesystem::path& output,
                               const Calibration& calibration, const GroupModelOptions& options);
 

@@ -131,6 +131,17 @@ TEST_F(GroupModel, FeedbackAndScalesBringTheOutputsNearer) {
   EXPECT_LT(distance(GroupMethod::kAwqGptq), 0.8 * rounded);
 }
 
+TEST_F(GroupModel, RoundingToNearestWantsNoTexts) {
+  for (const char* config : {kWide, kWideGpt2}) {
+    tiny::WriteFolder(folder_ / "model", config, DType::kF32);
+    options_.method = GroupMethod::kRtn;
+    QuantizeGroups(folder_ / "model", folder_ / "blind", Calibration(), options_);
+    EXPECT_LT(Distance(folder_ / "blind"), 0.1);
+    QuantizeGroups(folder_ / "model", folder_ / "out", calibration_, options_);
+    EXPECT_NE(Distance(folder_ / "blind"), Distance(folder_ / "out"));  // inputs that are larger count for more
+  }
+}
+
 TEST_F(GroupModel, Conv1dMatricesAndBiases) {
   tiny::WriteFolder(folder_ / "model", kWideGpt2, DType::kF32);
   for (const GroupMethod method : {GroupMethod::kGptq, GroupMethod::kAwq}) {

@@ -1,0 +1,46 @@
+"""GGUF files that qad solves with error feedback or chooses types for, run by llama.cpp: it must find them as near to the
+model as qad does."""
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+from checks import BUILD, ROOT, SMOLLM2, check, finish, run_json
+
+sys.path.insert(0, str(ROOT / "bench" / "peers"))
+import llama_cpp_peer  # noqa: E402
+
+LICENCES = pathlib.Path("/usr/share/common-licenses")
+MADE = {"Q4_0 with error feedback": ["gguf", "--type", "Q4_0", "--error-feedback"],
+        "Q4_K_M with error feedback": ["gguf", "--type", "Q4_K_M", "--error-feedback"],
+        "Q3_K_M with error feedback": ["gguf", "--type", "Q3_K_M", "--error-feedback"],
+        "auto, 85MB": ["auto", "--budget", "85MB"]}
+THREADS, WINDOW = 2, 512
+# llama.cpp multiplies 8-bit activations; both are means over some 1,000 positions of the same text.
+TOLERANCE = 0.1
+
+
+def quantize(source, place, *arguments):
+    return run_json(BUILD / "qad", "quantize", source, "--output", place, "--json", "--method", *arguments)
+
+
+with tempfile.TemporaryDirectory() as folder:
+    folder = pathlib.Path(folder)
+    calibration, held_out = folder / "calibration.txt", folder / "held-out.txt"
+    calibration.write_text((LICENCES / "GPL-3").read_text()[:16000])
+    held_out.write_text((LICENCES / "GFDL-1.3").read_text()[:9000])
+    f32 = folder / "f32.gguf"
+    quantize(SMOLLM2, f32, "gguf", "--type", "F32")
+    ids = subprocess.run([BUILD / "qad", "tokenize", f32, "--file", held_out], stdout=subprocess.PIPE, text=True,
+                         check=True).stdout.split()
+    windows = [[int(token) for token in ids[at:at + WINDOW]] for at in range(0, len(ids) - WINDOW + 1, WINDOW)]
+    for name, arguments in MADE.items():
+        place = folder / "made.gguf"
+        quantize(f32, place, *arguments, "--calibration", calibration)
+        theirs = llama_cpp_peer.divergence(place, f32, THREADS, windows)
+        ours = run_json(BUILD / "qad", "perplexity", place, "--reference", f32, "--reference-format", "f32", "--file",
+                        held_out, "--protocol", "llama.cpp", "--json")["kl_divergence"]
+        check(name, bool(abs(theirs - ours) <= TOLERANCE * ours), f"KL divergence {theirs:.4f} by llama.cpp, {ours:.4f} by qad")
+        place.unlink()
+finish()
