@@ -141,6 +141,10 @@ void AtomicFile::Commit() {
   }
 }
 
+void MoveFile(const fs::path& from, const fs::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) FailToPlace(to, std::strerror(errno));
+}
+
 void WriteFileAtomic(const fs::path& path, std::string_view text) {
   AtomicFile file(path);
   file.Write(text);

@@ -58,6 +58,9 @@ class AtomicFile {
   uint64_t size_ = 0, started_ = 0;  // bytes that were written; that the disk was told to begin with
 };
 
+// Renames a file over what may stand at `to`. Errors: kFailed.
+void MoveFile(const std::filesystem::path& from, const std::filesystem::path& to);
+
 void WriteFileAtomic(const std::filesystem::path& path, std::string_view text);
 
 // A folder written beside its place and swapped in whole by Commit(), so that the path names a whole folder at any

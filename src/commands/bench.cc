@@ -22,10 +22,19 @@ struct Options {
 void PrintProfile(const Context& context) {
   double total = 0;
   for (const double seconds : context.seconds) total += seconds;
-  fmt::print(stderr, "time per operation (head includes its norm and product)\n");
+  fmt::print(stderr, "time per operation, all rows together (head and loss include their norm and product)\n");
   for (size_t i = 0; i < context.seconds.size(); ++i)
     fmt::print(stderr, "  {:<11} {:8.3f} s  {:5.1f} %\n", TimedName(static_cast<Timed>(i)), context.seconds[i],
                total > 0 ? 100 * context.seconds[i] / total : 0);
+}
+
+// 0 where no ceiling was measured.
+double Share(double achieved, double ceiling) { return ceiling > 0 ? achieved / ceiling : 0; }
+
+std::string RowName(const BenchRow& row) {
+  return row.n_prompt > 0  ? fmt::format("prefill {}", row.n_prompt)
+         : row.n_depth > 0 ? fmt::format("decode {} @ {}", row.n_gen, row.n_depth)
+                           : fmt::format("decode {}", row.n_gen);
 }
 
 Json RowJson(const BenchRow& row, const Options& options, const Context& context, const Model& model,
@@ -52,7 +61,10 @@ Json RowJson(const BenchRow& row, const Options& options, const Context& context
           {"gigabytes_per_second", row.gigabytes_per_second},
           {"gigaflops", row.gigaflops},
           {"ceiling_gigabytes_per_second", ceilings.gigabytes_per_second},
-          {"ceiling_gigaflops", ceilings.gigaflops}};
+          {"ceiling_gigaflops", ceilings.gigaflops},
+          {"ceiling_products", context.own_bf16() ? "bf16" : "f32"},
+          {"share_of_reading", Share(row.gigabytes_per_second, ceilings.gigabytes_per_second)},
+          {"share_of_products", Share(row.gigaflops, ceilings.gigaflops)}};
 }
 
 Ceilings CeilingsOf(const Options& options, Context& context, const Model& model) {
@@ -97,10 +109,7 @@ void RunBench(Options options, const GlobalFlags& flags) {
   fmt::print("{} ({}), KV cache {}, {} threads, {}\n", options.model, options.format,
              GetFormat(options.bench.kv_type).name, context.threads, CpuName());
   for (const BenchRow& row : rows)
-    fmt::print("{:<16} batch {:<3} {:9.1f} ± {:.1f} tok/s   {:6.1f} GB/s   {:7.1f} GFLOP/s\n",
-               row.n_prompt > 0  ? fmt::format("prefill {}", row.n_prompt)
-               : row.n_depth > 0 ? fmt::format("decode {} @ {}", row.n_gen, row.n_depth)
-                                 : fmt::format("decode {}", row.n_gen),
+    fmt::print("{:<16} batch {:<3} {:9.1f} ± {:.1f} tok/s   {:6.1f} GB/s   {:7.1f} GFLOP/s\n", RowName(row),
                row.n_batch, row.avg_ts, row.stddev_ts, row.gigabytes_per_second, row.gigaflops);
   if (rows.empty()) fmt::print("nothing was timed: give --prompt or --generate\n");
   if (!options.ceilings) return;
@@ -108,6 +117,10 @@ void RunBench(Options options, const GlobalFlags& flags) {
   const Ceilings ceilings = CeilingsOf(options, context, model);
   fmt::print("ceilings now    reading {:.1f} GB/s, dense products in {} {:.0f} GFLOP/s\n",
              ceilings.gigabytes_per_second, context.own_bf16() ? "bf16" : "f32", ceilings.gigaflops);
+  for (const BenchRow& row : rows)
+    fmt::print("{:<15} {:.0f}% of reading, {:.0f}% of products\n", RowName(row),
+               100 * Share(row.gigabytes_per_second, ceilings.gigabytes_per_second),
+               100 * Share(row.gigaflops, ceilings.gigaflops));
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "ops/context.h"
 #include "quantize/auto_model.h"
 #include "quantize/calibration.h"
+#include "quantize/ggml_grid.h"
 #include "quantize/gguf_model.h"
 #include "quantize/group_model.h"
 #include "quantize/nf4_model.h"
@@ -97,19 +98,23 @@ QuantizeReport QuantizeInGroups(Options& options, const std::filesystem::path& m
 }
 
 QuantizeReport QuantizeToGguf(const Options& options, const std::filesystem::path& model, const GlobalFlags& flags) {
-  const std::optional<Importance> importance = FindImportance(options, model, flags);
+  const ReportFrame frame(flags.threads);
+  GgufOptions gguf{.type = FindGgufFileType(options.type), .quiet = flags.json, .threads = flags.threads};
   if (options.feedback && options.calibration.empty())
     Fail(ErrorKind::kUsage, "--error-feedback: --calibration must name texts");
+  if (options.feedback && !GgmlGrid::Has(gguf.type->format))
+    Fail(ErrorKind::kUsage, "--error-feedback: {} rounds nothing that could be fed back", gguf.type->name);
+  std::optional<Importance> importance;
   std::optional<Calibration> texts;
-  if (options.feedback) texts = ReadCalibration(options.calibration, OpenModel(model), options.chosen);
-  return QuantizeGguf(model, options.output,
-                      {.type = FindGgufFileType(options.type),
-                       .importance = importance ? &*importance : nullptr,
-                       .feedback = {.calibration = texts ? &*texts : nullptr,
-                                    .damping = options.groups.damping,
-                                    .act_order = options.groups.act_order},
-                       .quiet = flags.json,
-                       .threads = flags.threads});
+  if (!options.feedback || !options.save_importance.empty()) importance = FindImportance(options, model, flags);
+  if (options.feedback) {
+    texts = ReadCalibration(options.calibration, OpenModel(model), options.chosen);
+    gguf.feedback = {.calibration = &*texts, .damping = options.groups.damping, .act_order = options.groups.act_order};
+  } else if (importance) {
+    gguf.importance = &*importance;
+  }
+  const GgufMade made = MakeGguf(model, options.output, gguf);
+  return frame.Finish(options.output, made.bytes, made.source_bytes, made.errors);
 }
 
 QuantizeReport Quantize(Options& options, const GlobalFlags& flags) {
@@ -213,6 +218,7 @@ Json ToJson(const AutoResult& result) {
 // An option that the method does not look at was meant for another.
 void RequireOwnOptions(const CLI::App& app, const std::string& method) {
   static const std::vector<std::string> kInGroups = {"rtn", "gptq", "awq", "awq+gptq"};
+  static const std::vector<std::string> kCalibrated = {"gguf", "auto", "rtn", "gptq", "awq", "awq+gptq"};
   static const std::map<std::string, std::vector<std::string>> kOnlyOf = {
       {"--type", {"gguf"}},
       {"--imatrix", {"gguf"}},
@@ -221,6 +227,11 @@ void RequireOwnOptions(const CLI::App& app, const std::string& method) {
       {"--max-kl", {"auto"}},
       {"--quality-floor", {"auto"}},
       {"--error-feedback", {"gguf"}},
+      {"--damping", {"gguf", "auto", "gptq", "awq+gptq"}},
+      {"--act-order", {"gguf", "auto", "gptq", "awq+gptq"}},
+      {"--calibration-samples", kCalibrated},
+      {"--calibration-length", kCalibrated},
+      {"--seed", kCalibrated},
       {"--bits", kInGroups},
       {"--group-size", kInGroups},
       {"--layout", kInGroups},
@@ -228,7 +239,7 @@ void RequireOwnOptions(const CLI::App& app, const std::string& method) {
       {"--double-quantization", {"nf4"}},
       {"--per-tensor", {"int8"}},
       {"--embeddings", {"int8"}},
-      {"--calibration", {"gguf", "auto", "rtn", "gptq", "awq", "awq+gptq"}}};
+      {"--calibration", kCalibrated}};
   for (const auto& [option, methods] : kOnlyOf) {
     if (app.count(option) == 0 || std::ranges::find(methods, method) != methods.end()) continue;
     std::string known;

@@ -106,8 +106,12 @@ std::vector<RequiredSlice> RequiredSlices(const Results& results, const DecideOp
   const std::vector<std::string> slices = results.Slices();
   for (const auto& [name, floor] : options.required) {
     const size_t before = required.size();
+    const auto parted = [&](const std::string& slice) {
+      return std::ranges::any_of(slices, [&](const std::string& part) { return part.starts_with(slice + "/"); });
+    };
     for (const std::string& slice : slices)
-      if (slice.starts_with(name + "/")) required.push_back({slice, PrimaryMetric(results, slice), floor});
+      if (slice.starts_with(name + "/") || (name == "all" && !parted(slice)))
+        required.push_back({slice, PrimaryMetric(results, slice), floor});
     if (required.size() == before) required.push_back({name, PrimaryMetric(results, name), floor});
   }
   return required;

@@ -9,19 +9,18 @@ namespace {
 
 std::string Where(const Config& config) { return config.file.string(); }
 
-// "facts" stands for each of "facts/stable", "facts/changed" where there are such.
-bool StandsFor(const std::string& required, const std::string& slice) {
-  return slice == required || slice.starts_with(required + "/");
-}
-
 }  // namespace
 
-FloorJudge::FloorJudge(const Config& config, Prompting prompting, int threads) : workspace_(config, {}, threads, true) {
+void RequireFloors(const Config& config) {
   if (config.data.dev.empty() || config.decide.required.empty())
     Fail(ErrorKind::kUsage,
          "{}: a search for the smallest weights above the quality floor wants floors (decide.required) and items that "
          "nothing else is decided by (data.dev)",
          Where(config));
+}
+
+FloorJudge::FloorJudge(const Config& config, Prompting prompting, int threads) : workspace_(config, {}, threads, true) {
+  RequireFloors(config);
   Model& model = workspace_.models.Get("bf16");
   std::vector<Item> items = workspace_.dev;
   if (prompting == Prompting::kRag) items = WithPassages(workspace_, std::move(items));
@@ -41,7 +40,7 @@ double FloorJudge::Shortfall(Model& model, std::string* worst) const {
   for (const auto& [required, floor] : workspace_.config.decide.required) {
     bool found = false;
     for (const auto& [slice, share] : shares) {
-      if (!StandsFor(required, slice)) continue;
+      if (!SliceMatches(slice, required)) continue;
       found = true;
       if (floor - share <= most) continue;
       most = floor - share;

@@ -6,13 +6,16 @@
 #include <optional>
 #include <string>
 
-#include "experiment/dev_score.h"
+#include "experiment/dev_set.h"
 
 namespace qad {
 
+// Errors (kUsage): no data.dev or decide.required.
+void RequireFloors(const Config& config);
+
 class FloorJudge {
  public:
-  // All dev items are answered, whatever a run is cut to. Errors (kUsage): no data.dev or decide.required; a required
+  // All dev items are answered, whatever a run is cut to. Errors (kUsage): as RequireFloors; a required
   // slice of which dev has no item; the model itself, in bf16, does not reach its floors, with what it reaches.
   FloorJudge(const Config& config, Prompting prompting, int threads);
 

@@ -7,6 +7,7 @@
 #include "experiment/floor_judge.h"
 #include "experiment/manifest.h"
 #include "experiment/stages.h"
+#include "kernels/targets.h"
 #include "quantize/auto_model.h"
 #include "quantize/calibration.h"
 #include "quantize/gguf_model.h"
@@ -50,7 +51,8 @@ QuantizeReport MakeGroups(const Workspace& workspace, const WeightsRecipe& recip
                         GroupOptionsOf(workspace, recipe));
 }
 
-QuantizeReport MakeGguf(Workspace& workspace, const WeightsRecipe& recipe, const fs::path& output) {
+QuantizeReport MakeGgufWeights(Workspace& workspace, const WeightsRecipe& recipe, const fs::path& output) {
+  const ReportFrame frame(workspace.context.threads);
   GgufOptions options{.type = recipe.type, .quiet = workspace.quiet, .threads = workspace.context.threads};
   if (!recipe.calibrated()) return QuantizeGguf(workspace.model_path, output, options);
   const Calibration calibration = Calibrate(workspace);
@@ -61,7 +63,8 @@ QuantizeReport MakeGguf(Workspace& workspace, const WeightsRecipe& recipe, const
   const Importance importance =
       MeasureImportance(OpenModel(workspace.model_path), calibration.samples, workspace.context, workspace.quiet);
   options.importance = &importance;
-  return QuantizeGguf(workspace.model_path, output, options);
+  const GgufMade made = MakeGguf(workspace.model_path, output, options);
+  return frame.Finish(output, made.bytes, made.source_bytes, made.errors);
 }
 
 // As many of its points as a picture shows, from the smallest file on.
@@ -118,7 +121,7 @@ Results MakeWeights(Workspace& workspace, const WeightsRecipe& recipe, const fs:
   else if (recipe.kind == WeightsRecipe::Kind::kGroups)
     report = MakeGroups(workspace, recipe, output);
   else if (recipe.kind == WeightsRecipe::Kind::kGguf)
-    report = MakeGguf(workspace, recipe, output);
+    report = MakeGgufWeights(workspace, recipe, output);
   else
     report = MakeAuto(workspace, recipe, output, results);
   const auto add = [&](const std::string& metric, double value, int64_t n = 1) {
@@ -148,23 +151,37 @@ Json FloorInputs(const Config& config, Prompting prompting) {
   return inputs;
 }
 
+}  // namespace
+
+Json WeightsInputs(const Workspace& workspace, const WeightsRecipe& recipe) {
+  const Config& config = workspace.config;
+  Json inputs{{"program", ProgramSha256()}, {"model", workspace.ModelHash()}};
+  if (recipe.kind == WeightsRecipe::Kind::kGroups) inputs["group_size"] = config.quantize.group_size;
+  if (recipe.kind == WeightsRecipe::Kind::kGguf) inputs["error_feedback"] = config.quantize.error_feedback;
+  if (recipe.calibrated()) {
+    const fs::path& texts = config.quantize.calibration;
+    inputs["target"] = CurrentTarget();
+    inputs["samples"] = config.quantize.samples;
+    inputs["length"] = config.quantize.length;
+    inputs["act_order"] = config.quantize.act_order;
+    inputs["texts"] = texts.empty() ? "of the model" : Sha256File(texts);
+    inputs["seed"] = config.seed;
+    inputs["system_prompt"] = config.data.system_prompt;
+  }
+  if (recipe.floor) inputs["floors"] = FloorInputs(config, recipe.prompting);
+  return inputs;
+}
+
+namespace {
+
 Stage QuantizeStage(Workspace& workspace, const WeightsRecipe& recipe) {
   const fs::path output = workspace.config.output / recipe.Output();
   Stage stage{.name = "quantize: " + recipe.weights,
               .label = "make " + recipe.weights + " weights",
-              .inputs = {{"program", ProgramSha256()}, {"model", workspace.ModelHash()}},
+              .inputs = WeightsInputs(workspace, recipe),
               .outputs = {},
               .run = {},
               .of_every_run = true};
-  if (recipe.calibrated()) {
-    const Config& config = workspace.config;
-    const fs::path& texts = config.quantize.calibration;
-    stage.inputs["quantize"] = QuantizeSettings(config.quantize);
-    stage.inputs["texts"] = texts.empty() ? "of the model" : Sha256File(texts);
-    stage.inputs["seed"] = config.seed;
-    stage.inputs["system_prompt"] = config.data.system_prompt;
-  }
-  if (recipe.floor) stage.inputs["floors"] = FloorInputs(workspace.config, recipe.prompting);
   for (const fs::path& file : recipe.Files()) stage.outputs.push_back(workspace.config.output / file);
   stage.run = [&workspace, recipe, output] { return MakeWeights(workspace, recipe, output); };
   return stage;
@@ -184,6 +201,7 @@ void RequireMakeable(const Workspace& workspace) {
       RequireGroupsFit(PlanOf(OpenModel(workspace.model_path), WeightMode::kAsStored),
                        GroupOptionsOf(workspace, recipe));
     if (recipe.budget > 0) RequireBudget(workspace.model_path, recipe.budget);
+    if (recipe.floor) RequireFloors(workspace.config);
   }
 }
 

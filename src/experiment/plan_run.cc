@@ -57,14 +57,15 @@ double AddedTokens(const Workspace& workspace, const Model& model, const ArmConf
 // Calibration goes forward through the model, in f32 and with second moments, a few times; solving takes as long for
 // each weight, and a search measures all types and makes a file.
 double CalibratedSeconds(const Workspace& workspace, const WeightsRecipe& recipe, const Model& model, double prefill) {
-  constexpr double kPasses = 3, kSolvedPerSecond = 6e6, kSearch = 4;
+  constexpr double kPasses = 3, kSolvedPerSecond = 6e6, kMeasure = 3, kTrials = 5;
   const QuantizeConfig& quantize = workspace.config.quantize;
   const auto parameters = static_cast<double>(model.weights().plan().parameters());
   double length = quantize.length;
   if (quantize.calibration == workspace.config.data.train)
     length = std::min(length, TokensOf(model, workspace.train) / static_cast<double>(workspace.train.size()));
   const double one = kPasses * quantize.samples * length / prefill + parameters / kSolvedPerSecond;
-  return recipe.kind == WeightsRecipe::Kind::kAuto ? kSearch * one : one;
+  if (recipe.kind != WeightsRecipe::Kind::kAuto) return one;
+  return (kMeasure + (recipe.budget > 0 ? 1 : kTrials)) * one;
 }
 
 // At most. A search has its best file and a further one beside each other.

@@ -45,6 +45,8 @@ Results RunStage(const Workspace& workspace, const Stage& stage) {
 
 Json ArmInputs(const Workspace& workspace, const ArmConfig& arm) {
   Json inputs = {{"program", ProgramSha256()}, {"model", workspace.ModelHash()}, {"weights", arm.weights}};
+  for (const WeightsRecipe& recipe : MadeWeights(workspace.config))
+    if (recipe.weights == arm.weights) inputs["made"] = WeightsInputs(workspace, recipe);
   if (!arm.adapter.empty()) {
     const std::filesystem::path folder = workspace.AdapterFolder(arm.adapter);
     for (const char* name : {"adapter_model.safetensors", "adapter_config.json"})
@@ -60,6 +62,7 @@ Row Measured(const std::string& arm, std::string_view slice, const std::string& 
 ArmInfo Describe(const Workspace& workspace, const ArmConfig& arm) {
   ArmInfo info{.name = arm.name,
                .weights = WeightsWord(workspace, arm.weights),
+               .made = std::string(RecipeOf(arm.weights).HowMade()),
                .adapter = arm.adapter,
                .prompting = std::string(PromptingWord(arm.prompting)),
                .artefact = {},

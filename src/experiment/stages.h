@@ -45,6 +45,8 @@ Stage SpeedStage(Workspace& workspace);
 // Each arm in a process of its own: resident weights, cache, workspace and peak, each predicted and measured.
 std::vector<Stage> MemoryStages(Workspace& workspace);
 
+// What made weights depend on.
+Json WeightsInputs(const Workspace& workspace, const WeightsRecipe& recipe);
 // What of an arm's weights and adapter decides its outputs, for the inputs of stages.
 Json ArmInputs(const Workspace& workspace, const ArmConfig& arm);
 // A row without an interval.

@@ -1,10 +1,13 @@
 // What stages stand on: the cache, the cut of the data, the choice of examples.
+#include "experiment/stages.h"
+
 #include <gtest/gtest.h>
 
 #include "base/test_files.h"
 #include "experiment/cache.h"
 #include "experiment/prompts.h"
 #include "experiment/workspace.h"
+#include "model/tiny_model.h"
 
 namespace qad {
 namespace {
@@ -55,6 +58,28 @@ Item MakeItem(const std::string& id, const std::string& slice, const std::string
   item.completion = completion;
   item.messages = {{"user", "question " + id}};
   return item;
+}
+
+// What was measured on weights that were made otherwise is measured again.
+TEST(ArmInputs, HoldHowMadeWeightsAreMade) {
+  const TempFolder folder;
+  tiny::WriteGguf(folder / "model.gguf", FormatId::kF32, false);
+  for (const char* name : {"train.jsonl", "eval.jsonl"})
+    folder.Write(name, "{\"prompt\": \"A\", \"completion\": \"B\"}\n");
+  const auto inputs = [&](const std::string& weights, const std::string& rest) {
+    const Config config =
+        LoadConfig(folder.Write("config.yaml",
+                                "model: model.gguf\ndata: {train: train.jsonl, eval: eval.jsonl}\narms: [base, int8, "
+                                "gptq-4, rtn-4]\neval: {max_new_tokens: 4}\n" +
+                                    rest));
+    const Workspace workspace(config, {}, 1, true);
+    return ArmInputs(workspace, {.name = weights, .weights = weights, .adapter = {}});
+  };
+  for (const char* change : {"quantize: {group_size: 32}\n", "quantize: {calibration: {samples: 7}}\n", "seed: 3\n"})
+    EXPECT_NE(inputs("gptq-4", change), inputs("gptq-4", "")) << change;
+  EXPECT_NE(inputs("rtn-4", "quantize: {group_size: 32}\n"), inputs("rtn-4", ""));
+  EXPECT_EQ(inputs("rtn-4", "seed: 3\n"), inputs("rtn-4", ""));
+  EXPECT_EQ(inputs("int8", "quantize: {group_size: 32}\n"), inputs("int8", ""));
 }
 
 TEST(TakeInTurn, ShowsEverySlice) {

@@ -4,7 +4,7 @@
 #include "adapt/trainer.h"
 #include "base/hash.h"
 #include "base/process.h"
-#include "experiment/dev_score.h"
+#include "experiment/dev_set.h"
 #include "experiment/manifest.h"
 #include "experiment/stages.h"
 #include "retrieve/prompt.h"

@@ -28,9 +28,14 @@ constexpr std::array kFixed = {FixedWord{"base", "bf16", Kind::kBase}, FixedWord
 struct GroupWord {
   std::string_view word;
   GroupMethod method;
+  std::string_view made;
 };
-constexpr std::array kGroupWords = {GroupWord{"rtn", GroupMethod::kRtn}, GroupWord{"gptq", GroupMethod::kGptq},
-                                    GroupWord{"awq", GroupMethod::kAwq}, GroupWord{"awq-gptq", GroupMethod::kAwqGptq}};
+constexpr std::array kGroupWords = {
+    GroupWord{"rtn", GroupMethod::kRtn, "rounded to nearest, one scale for each group of inputs"},
+    GroupWord{"gptq", GroupMethod::kGptq,
+              "codes in groups; what rounding a weight leaves is taken up by those that follow"},
+    GroupWord{"awq", GroupMethod::kAwq, "inputs that carry large activations scaled up before rounding"},
+    GroupWord{"awq-gptq", GroupMethod::kAwqGptq, "inputs that carry large activations scaled up first, then as gptq"}};
 
 // "gptq-4": the method, then the bits behind the last dash.
 ParsedWeights ParseGroups(const std::string& word) {
@@ -94,6 +99,27 @@ ParsedWeights ParseAuto(const std::string& goal) {
 bool WeightsRecipe::calibrated() const {
   return (kind == Kind::kGroups && method != GroupMethod::kRtn) || kind == Kind::kAuto ||
          (kind == Kind::kGguf && GgmlGrid::Has(type->format));
+}
+
+std::string_view WeightsRecipe::HowMade() const {
+  switch (kind) {
+    case Kind::kBase:
+      return "as it came, in bf16";
+    case Kind::kStored:
+      return "as the model's file stores them";
+    case Kind::kInt8:
+      return per_tensor ? "rounded to nearest, one scale for a whole matrix"
+                        : "rounded to nearest, one scale for each output";
+    case Kind::kNf4:
+      return "rounded to 16 values of a normal distribution, one scale for 64 weights";
+    case Kind::kGroups:
+      return std::ranges::find(kGroupWords, method, &GroupWord::method)->made;
+    case Kind::kGguf:
+      return "one of llama.cpp's file types";
+    case Kind::kAuto:
+      return "a GGUF file whose types were searched for, matrix by matrix";
+  }
+  QAD_CHECK(false);
 }
 
 std::filesystem::path WeightsRecipe::Output() const {

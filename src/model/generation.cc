@@ -129,9 +129,10 @@ class Batch {
     return options_.references.empty() ? std::span<const TokenId>() : options_.references[index];
   }
 
-  // Takes prompts into free slots while their rows fit one step.
+  // Takes prompts into free slots while their rows fit one step, which is theirs alone: a token's logits must not
+  // depend on who joins beside it.
   void Admit() {
-    size_t rows = active_.size();
+    size_t rows = 0;
     while (next_ < prompts_.size() && !free_.empty()) {
       const Prompt& prompt = prompts_[next_];
       const size_t more = prompt.size() - prefix_ + Reference(next_).size();
@@ -188,10 +189,12 @@ class Batch {
 
   void Step() {
     Admit();
+    const bool prompts = std::ranges::any_of(active_, &Sequence::is_prompt);
     std::vector<Segment> segments;
     std::vector<size_t> last_rows;
     size_t rows = 0;
     for (Sequence& sequence : active_) {
+      if (sequence.is_prompt != prompts) continue;
       const size_t own = sequence.pending.size();
       last_rows.push_back(rows + own - 1);
       if (sequence.is_prompt) AppendReference(sequence, rows + own - 1);
@@ -200,18 +203,30 @@ class Batch {
       sequence.position += own;
     }
     const size_t vocab = model_.config().vocab;
-    logits_.resize(active_.size() * vocab);
-    model_.Forward(context_, segments, cache_, last_rows, logits_.data());
-    ScoreReferences();
+    logits_.resize(segments.size() * vocab);
+    Compute(segments, last_rows, prompts);
     std::vector<Sequence> going;
-    for (size_t i = 0; i < active_.size(); ++i) {
-      const bool goes_on = Take(active_[i], std::span(logits_).subspan(i * vocab, vocab));
+    size_t i = 0;
+    for (Sequence& sequence : active_) {
+      const bool goes_on =
+          sequence.is_prompt != prompts || Take(sequence, std::span(logits_).subspan(i++ * vocab, vocab));
       if (goes_on)
-        going.push_back(std::move(active_[i]));
+        going.push_back(std::move(sequence));
       else
-        free_.push_back(active_[i].slot);
+        free_.push_back(sequence.slot);
     }
     active_ = std::move(going);
+  }
+
+  void Compute(const std::vector<Segment>& segments, const std::vector<size_t>& last_rows, bool prompts) {
+    {
+      const ScopedSetting as(context_.rows, prompts ? RowsAre::kOfPrompts : RowsAre::kOfAnswers);
+      model_.Run(context_, segments, cache_);
+      ScoreReferences();
+    }
+    // Of each sequence one row, whoever else is there.
+    const ScopedSetting as(context_.rows, RowsAre::kOfAnswers);
+    model_.Logits(context_, last_rows, logits_.data());
   }
 
   // Chooses the next token of one sequence. Returns whether it goes on.

@@ -107,6 +107,34 @@ TEST_F(Generation, ReferencesAreScoredOnTheWay) {
   }
 }
 
+// In fast mode, too, where few rows meet integer weights otherwise than many do.
+TEST_F(Generation, FastAnswersDoNotDependOnTheBatch) {
+  std::vector<std::vector<TokenId>> prompts, references;
+  for (size_t i = 0; i < 24; ++i) {
+    prompts.push_back(Text(2 + i, i));
+    references.push_back(Text(1 + i % 5, 100 + i));
+  }
+  options_.max_new_tokens = 6;
+  options_.references = references;
+  for (const FormatId format : {FormatId::kQ8_0, FormatId::kQ5_1, FormatId::kQ4_0}) {
+    tiny::WriteGguf(folder_ / "model.gguf", format);
+    const ModelFiles files = OpenModel(folder_ / "model.gguf");
+    Transformer model(std::make_shared<const Weights>(PlanOf(files, WeightMode::kAsStored), files));
+    Context context(Numerics::kFast, 2);
+    options_.max_batch = 1;
+    const std::vector<Generated> alone = Generate(context, model, *tokenizer_, prompts, options_, false);
+    for (const size_t batch : {4, 20}) {
+      options_.max_batch = batch;
+      const std::vector<Generated> together = Generate(context, model, *tokenizer_, prompts, options_, false);
+      for (size_t i = 0; i < prompts.size(); ++i) {
+        EXPECT_EQ(together[i].tokens, alone[i].tokens) << GetFormat(format).name << " " << batch << " " << i;
+        const double want = alone[i].reference_log_probability;
+        EXPECT_NEAR(together[i].reference_log_probability, want, 1e-5 * std::fabs(want)) << i;
+      }
+    }
+  }
+}
+
 TEST_F(Generation, AnswersAndReferencesMustFitThePositions) {
   const std::vector<std::vector<TokenId>> prompts = {Text(4090, 1)}, fits = {Text(6, 2)}, longer = {Text(7, 2)};
   options_.references = fits;

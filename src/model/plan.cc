@@ -48,7 +48,7 @@ class Builder {
       spec.layout = mode_ == WeightMode::kF32    ? Layout::kF32
                     : mode_ == WeightMode::kBF16 ? Layout::kBF16Tile
                                                  : LayoutFor(stored);
-      if (spec.layout == Layout::kInt4Zero) spec.group_shift = GroupShiftFor(stored);
+      if (spec.layout == Layout::kInt4Zero || spec.layout == Layout::kNf4) spec.group_shift = GroupShiftFor(stored);
     }
     tensors_.push_back(std::move(spec));
   }

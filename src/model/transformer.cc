@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "kernels/elementwise.h"
 #include "model/footprint.h"
+#include "ops/matmul.h"
 #include "ops/rows.h"
 
 namespace qad {
@@ -23,9 +24,11 @@ Transformer::Transformer(std::shared_ptr<const Weights> weights) : weights_(std:
   }
   norm(Role::kFinalNorm, -1);
   // Products with integer weights lose far more than scores in bf16 do.
-  fine_scores_ = std::ranges::none_of(linears_, [](const Linear& linear) {
-    return std::ranges::any_of(linear.parts, [](const MatrixView& part) { return IsInteger(part.layout); });
-  });
+  const auto any_part = [&](const auto& is) {
+    return std::ranges::any_of(linears_, [&](const Linear& linear) { return std::ranges::any_of(linear.parts, is); });
+  };
+  fine_scores_ = !any_part([](const MatrixView& part) { return IsInteger(part.layout); });
+  dense_f32_ = any_part([](const MatrixView& part) { return part.layout == Layout::kF32; });
   token_embedding_ = weights_->Matrix(Role::kTokenEmbedding, -1);
   if (config().family->traits.learned_positions)
     position_embedding_ = weights_->Matrix(Role::kPositionEmbedding, -1);
@@ -110,6 +113,12 @@ Transformer::Buffers Transformer::Place(size_t rows) {
   return b;
 }
 
+// Some more than there are where each number of rows costs time when it first comes.
+size_t Transformer::RowsToMultiply(Context& context, size_t rows) const {
+  const bool own = context.own_bf16() && !dense_f32_;
+  return own || !context.matmul().compiles_shapes() ? rows : PaddedRows(rows);
+}
+
 void Transformer::Forward(Context& context, std::span<const Segment> segments, KvCache& cache,
                           std::span<const size_t> wanted, float* logits) {
   Run(context, segments, cache);
@@ -129,7 +138,8 @@ void Transformer::Run(Context& context, std::span<const Segment> segments, KvCac
   if (rows == 0) return;
   if (rotary_) rotary_->Extend(longest);
   const Buffers b = Place(rows);
-  const size_t padded = PaddedRows(rows), q_width = c.heads * c.head_dim, kv_width = c.kv_heads * c.head_dim;
+  const size_t padded = RowsToMultiply(context, rows), q_width = c.heads * c.head_dim,
+               kv_width = c.kv_heads * c.head_dim;
   {
     const ScopedTimer timer(context, Timed::kEmbed);
     float* x = b.x;
@@ -154,6 +164,7 @@ void Transformer::Run(Context& context, std::span<const Segment> segments, KvCac
                    .v = cache.Values(layer, slot),
                    .out = out,
                    .ldo = q_width};
+      const ScopedTimer timer(context, Timed::kCache);
       for (size_t t = 0; t < tokens.size(); ++t, row += c.qkv_outputs(), out += q_width)
         cache.Write(layer, slot, start + t, row + q_width, row + q_width + kv_width);
     }

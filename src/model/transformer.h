@@ -71,6 +71,7 @@ class Transformer {
     float *x, *normed, *qkv, *attention, *up, *activated;
   };
   Buffers Place(size_t rows);
+  size_t RowsToMultiply(Context& context, size_t rows) const;
   void BuildLinears();
   void EmbedToken(TokenId token, size_t position, float* x) const;
   static constexpr size_t kNoLayer = static_cast<size_t>(-1);
@@ -84,7 +85,7 @@ class Transformer {
   std::vector<AdapterSite> sites_;
   std::optional<RotaryTable> rotary_;  // none where positions are learned
   MatrixView token_embedding_, position_embedding_;
-  bool fine_scores_ = false;
+  bool fine_scores_ = false, dense_f32_ = false;
   std::vector<float> workspace_;
   std::vector<size_t> positions_;     // of the rows of a Run
   std::vector<AttentionItem> items_;  // of its segments

@@ -14,7 +14,7 @@
 namespace qad {
 namespace {
 
-constexpr size_t kMinParallelWork = 1 << 16;  // multiplications below which a parallel region costs more than it saves
+constexpr size_t kMinAttentionWork = 1 << 16;  // multiplications below which a parallel region costs more than it saves
 
 // All tasks, the floats that those of few rows leave behind, and whether the context of one is cut.
 struct Cut {
@@ -138,7 +138,7 @@ void AttentionForward(Context& context, const AttentionShape& shape, std::span<c
   float* scratch = context.Scratch(Context::Slot::kScores, of_threads + all.results);
   float* results = scratch + of_threads;
   const auto count = static_cast<int64_t>(all.tasks.size());
-#pragma omp parallel if (WorkOf(shape, items) >= kMinParallelWork)
+#pragma omp parallel if (WorkOf(shape, items) >= kMinAttentionWork)
   {
     float* mine = scratch + floats * static_cast<size_t>(omp_get_thread_num());
 #pragma omp for schedule(dynamic)
@@ -257,7 +257,7 @@ void AttentionBackward(Context& context, const AttentionShape& shape, std::span<
   float* scratch = context.Scratch(Context::Slot::kScores, floats * static_cast<size_t>(omp_get_max_threads()));
   // One task per family and kv head: sums do not depend on threads.
   const auto tasks = static_cast<int64_t>(families.size() * shape.kv_heads);
-#pragma omp parallel for schedule(dynamic) if (WorkOf(shape, items) >= kMinParallelWork)
+#pragma omp parallel for schedule(dynamic) if (WorkOf(shape, items) >= kMinAttentionWork)
   for (int64_t i = 0; i < tasks; ++i) {
     const size_t family = static_cast<size_t>(i) / shape.kv_heads, head = static_cast<size_t>(i) % shape.kv_heads;
     const BackwardBuffers tile(scratch + floats * static_cast<size_t>(omp_get_thread_num()), shape, longest);

@@ -21,8 +21,25 @@ namespace qad {
 // a few rows, or more where there is no bf16 and that outruns f32 (Int8OutrunsF32).
 enum class Numerics : uint8_t { kExact, kFast };
 
-enum class Timed : uint8_t { kEmbed, kNorm, kLinear, kAdapter, kRope, kAttention, kActivation, kHead, kLoss, kCount };
+enum class Timed : uint8_t {
+  kEmbed,
+  kNorm,
+  kLinear,
+  kAdapter,
+  kRope,
+  kCache,
+  kAttention,
+  kActivation,
+  kHead,
+  kLoss,
+  kCount
+};
 std::string_view TimedName(Timed what);
+
+// What the rows of a step are, so that what becomes of a sequence does not hang on its neighbours: a prompt's, which
+// are multiplied as many are, however few there are; an answer's, each the next token of a sequence, as few are,
+// however many.
+enum class RowsAre : uint8_t { kAsManyAsThereAre, kOfPrompts, kOfAnswers };
 
 class MatmulEngine;  // oneDNN behind it; ops/matmul.cc
 
@@ -37,6 +54,7 @@ class Context {
 
   Numerics numerics;
   int threads;
+  RowsAre rows = RowsAre::kAsManyAsThereAre;
   bool int8_activations = true;  // in fast mode, where weights are quantized; else they are decoded for every product
   bool has_bf16;                 // whether the CPU multiplies bf16 (AVX-512); without it fast dense products are f32
   // Whether our own bf16 kernels run now: in fast mode, where the CPU has what they need.
@@ -52,17 +70,21 @@ class Context {
   // Seconds spent per kind of operation since the last ResetTimers.
   std::array<double, static_cast<size_t>(Timed::kCount)> seconds{};
   void ResetTimers() { seconds.fill(0); }
+  bool timing = false;  // within a ScopedTimer
 
  private:
   std::unique_ptr<MatmulEngine> matmul_;
   std::array<std::vector<float>, static_cast<size_t>(Slot::kCount)> scratch_;
 };
 
-// Adds the time of a scope to context.seconds.
+// Adds the time of a scope to context.seconds; within another one's scope that one has it.
 class ScopedTimer {
  public:
-  ScopedTimer(Context& context, Timed what) : context_(context), what_(what), start_(Clock::now()) {}
+  ScopedTimer(Context& context, Timed what)
+      : context_(context), what_(what), outermost_(!std::exchange(context.timing, true)), start_(Clock::now()) {}
   ~ScopedTimer() {
+    if (!outermost_) return;
+    context_.timing = false;
     context_.seconds[static_cast<size_t>(what_)] += std::chrono::duration<double>(Clock::now() - start_).count();
   }
   ScopedTimer(const ScopedTimer&) = delete;
@@ -72,6 +94,7 @@ class ScopedTimer {
   using Clock = std::chrono::steady_clock;
   Context& context_;
   Timed what_;
+  bool outermost_;
   Clock::time_point start_;
 };
 

@@ -58,10 +58,12 @@ void IntegerRows(const MatrixView& w, const QuantizedRows& x, float* y, size_t l
 enum class Path : uint8_t { kFewExact, kInteger, kPanels };
 
 Path PathOf(const Context& context, const MatrixView& part, size_t count) {
-  const bool fast = context.numerics == Numerics::kFast;
-  if (fast && context.int8_activations && IsInteger(part.layout) &&
-      (count <= kFewFastRows || (!context.own_bf16() && Int8OutrunsF32(part.layout))))
-    return Path::kInteger;
+  if (context.numerics == Numerics::kFast && context.int8_activations && IsInteger(part.layout)) {
+    const bool few =
+        context.rows == RowsAre::kOfAnswers || (context.rows == RowsAre::kAsManyAsThereAre && count <= kFewFastRows);
+    if (few || (!context.own_bf16() && Int8OutrunsF32(part.layout))) return Path::kInteger;
+    if (context.rows == RowsAre::kOfPrompts && context.own_bf16()) return Path::kPanels;
+  }
   // Panels in place are as good for one row as for many, but not worth rounding activations for where they are narrow.
   if (context.own_bf16() && part.layout == Layout::kBF16Tile && part.cols >= kBlock) return Path::kPanels;
   return count <= kFewRows ? Path::kFewExact : Path::kPanels;

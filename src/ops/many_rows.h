@@ -8,15 +8,9 @@
 #include "kernels/matrix.h"
 #include "ops/context.h"
 #include "ops/matmul.h"
+#include "ops/parallel.h"
 
 namespace qad {
-
-// Below this many multiplications a parallel region costs more than it saves. Serial and parallel cut the work alike.
-inline constexpr size_t kMinParallelWork = 1 << 18;
-// Outputs of narrow matrices cost as much as those of 4 inputs: they have to be written.
-inline bool Pays(size_t outputs, size_t inputs, size_t count) {
-  return outputs * (inputs > 4 ? inputs : 4) * count >= kMinParallelWork;
-}
 
 // Rows of activations, (count, columns of whoever reads them).
 struct Rows {

@@ -1,11 +1,14 @@
 #include "ops/matmul.h"
 
+#include <algorithm>
 #include <map>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <tuple>
 #include <utility>
 
 #include "base/error.h"
+#include "ops/gemm.h"
+#include "ops/parallel.h"
 
 namespace qad {
 
@@ -45,20 +48,41 @@ struct MatmulEngine::Impl {
   }
 };
 
-MatmulEngine::MatmulEngine() : impl_(std::make_unique<Impl>()) {}
+namespace {
+
+// Sets of features, not an order: avx2_vnni is the larger number.
+bool HasIsa(dnnl::cpu_isa isa) {
+  const auto has = static_cast<unsigned>(dnnl::get_effective_cpu_isa()), needed = static_cast<unsigned>(isa);
+  return (has & needed) == needed;
+}
+
+void RunInPieces(const MatmulArguments& x) {
+  constexpr size_t kRows = 256, kOutputs = 256;
+  QAD_CHECK(x.type == MatmulType::kF32);
+  const size_t down = (x.m + kRows - 1) / kRows, across = (x.n + kOutputs - 1) / kOutputs;
+  const auto *a = static_cast<const float*>(x.a), *b = static_cast<const float*>(x.b);
+#pragma omp parallel for schedule(static) if (x.m * x.n * x.k >= kMinParallelWork)
+  for (int64_t piece = 0; piece < static_cast<int64_t>(down * across); ++piece) {
+    const size_t row = static_cast<size_t>(piece) / across * kRows,
+                 output = static_cast<size_t>(piece) % across * kOutputs;
+    Gemm(false, x.b_transposed, std::min(kRows, x.m - row), std::min(kOutputs, x.n - output), x.k, 1, a + row * x.lda,
+         x.lda, b + (x.b_transposed ? output * x.ldb : output), x.ldb, x.accumulate ? 1.0f : 0.0f,
+         x.c + row * x.ldc + output, x.ldc);
+  }
+}
+
+}  // namespace
+
+MatmulEngine::MatmulEngine() : compiles_shapes_(HasIsa(dnnl::cpu_isa::avx512_core)), impl_(std::make_unique<Impl>()) {}
 MatmulEngine::~MatmulEngine() = default;
 
-// Sets of features, not an order: avx2_vnni is the larger number. AVX-512 without bf16 would emulate it, slower than
-// f32.
-bool MatmulEngine::has_bf16() const {
-  const auto has = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
-  constexpr auto kNeeded = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
-  return (has & kNeeded) == kNeeded;
-}
+// AVX-512 without bf16 would emulate it, slower than f32.
+bool MatmulEngine::has_bf16() const { return HasIsa(dnnl::cpu_isa::avx512_core_bf16); }
 
 void MatmulEngine::Run(const MatmulArguments& x) {
   if (x.m == 0 || x.n == 0) return;
   QAD_CHECK(x.k > 0);
+  if (!compiles_shapes_) return RunInPieces(x);
   const Impl::Key key{x.type, x.m, x.n, x.k, x.lda, x.ldb, x.ldc, x.b_transposed, x.accumulate};
   auto found = impl_->entries.find(key);
   if (found == impl_->entries.end()) {

@@ -1,4 +1,4 @@
-// Row-wise operations in parallel. For operations only.
+// When and how operations run in parallel. For operations only.
 #pragma once
 
 #include <cstddef>
@@ -8,6 +8,14 @@ namespace qad {
 
 inline constexpr size_t kMinParallelValues = 1
                                              << 13;  // values of a row-wise operation that are worth a parallel region
+
+// Below this many multiplications of a product a parallel region costs more than it saves. Serial and parallel cut the
+// work alike.
+inline constexpr size_t kMinParallelWork = 1 << 18;
+// Outputs of narrow matrices cost as much as those of 4 inputs: they have to be written.
+inline bool Pays(size_t outputs, size_t inputs, size_t count) {
+  return outputs * (inputs > 4 ? inputs : 4) * count >= kMinParallelWork;
+}
 
 // Calls work(r) for each of `rows` rows of `width` values. Rows must not depend on each other.
 template <typename Work>

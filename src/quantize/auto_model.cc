@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "base/hash.h"
 #include "base/interrupt.h"
 #include "base/progress.h"
@@ -264,7 +265,7 @@ class Trials {
     GgufOptions gguf = search_.Options();
     gguf.quiet = options_.quiet;
     gguf.threads = options_.threads;
-    made_ = QuantizeGguf(source_, trial_.path, gguf);
+    made_ = MakeGguf(source_, trial_.path, gguf);
     QAD_CHECK(made_.bytes <= budget);
     AutoTrial trial{made_.bytes, estimate.cost, options_.judge(trial_.path)};
     report_.trials.push_back(trial);
@@ -273,8 +274,8 @@ class Trials {
 
   // The last one made.
   void Keep() {
-    fs::rename(trial_.path, best_.path);
-    report_.artefact = made_;
+    MoveFile(trial_.path, best_.path);
+    made_of_best_ = made_;
     report_.chosen = report_.trials.back();
     report_.formats = search_.names();
   }
@@ -332,24 +333,32 @@ class Trials {
     if (end == front.size()) FailToFind();
   }
 
+  // The report lacks the artefact's own.
   AutoReport Finish(const fs::path& output) {
-    fs::rename(best_.path, output);
+    MoveFile(best_.path, output);
     report_.front = search_.front();
     return std::move(report_);
   }
 
+  // Of the best file.
+  const GgufMade& made() const { return made_of_best_; }
+
  private:
   [[noreturn]] void FailToFind() const {
     const AutoTrial& best = *std::ranges::min_element(report_.trials, {}, &AutoTrial::judged);
+    const std::string bytes = FormatBytes(static_cast<double>(best.bytes));
+    if (!options_.judges_kl)
+      Fail(ErrorKind::kUsage, "{}: no file reaches what is asked of it; the nearest, of {}, falls short by {:.3f}",
+           source_.string(), bytes, best.judged - options_.limit);
     Fail(ErrorKind::kUsage, "{}: no file is within the limit of {}; the nearest, of {}, is at {}", source_.string(),
-         options_.limit, FormatBytes(static_cast<double>(best.bytes)), best.judged);
+         options_.limit, bytes, best.judged);
   }
 
   const fs::path& source_;
   Search& search_;
   const AutoOptions& options_;
   TemporaryFile trial_, best_;
-  QuantizeReport made_;
+  GgufMade made_, made_of_best_;
   AutoReport report_;
 };
 
@@ -399,8 +408,7 @@ AutoReport QuantizeAuto(const fs::path& source, const fs::path& output, const Ca
   }
   AutoReport report = trials.Finish(output);
   table.Remove();
-  const QuantizeReport made = report.artefact;
-  report.artefact = frame.Finish(output, report.chosen.bytes, made.source_bytes, made.errors);
+  report.artefact = frame.Finish(output, trials.made().bytes, trials.made().source_bytes, trials.made().errors);
   return report;
 }
 

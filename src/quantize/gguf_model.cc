@@ -183,7 +183,8 @@ class Writer {
 };
 
 std::vector<FormatId> FormatsOf(const GgufOptions& options, const Plan& plan) {
-  if (options.formats.empty()) return AssignFormats(*options.type, plan, options.importance != nullptr);
+  const bool calibrated = options.importance != nullptr || options.feedback.calibration != nullptr;
+  if (options.formats.empty()) return AssignFormats(*options.type, plan, calibrated);
   QAD_CHECK(options.formats.size() == plan.tensors.size());
   return {options.formats.begin(), options.formats.end()};
 }
@@ -213,9 +214,8 @@ uint64_t GgufModelBytes(const ModelFiles& files, const Plan& plan, const GgufOpt
   return Writer(files, options, plan, FormatsOf(options, plan), nullptr).Bytes();
 }
 
-QuantizeReport QuantizeGguf(const fs::path& source, const fs::path& output, const GgufOptions& options) {
+GgufMade MakeGguf(const fs::path& source, const fs::path& output, const GgufOptions& options) {
   RequireReplaceableGguf(output, source);
-  const ReportFrame frame(options.threads);
   const ModelFiles files = OpenModel(source);
   const Plan plan = PlanOf(files, WeightMode::kAsStored);
   const std::vector<FormatId> formats = FormatsOf(options, plan);
@@ -229,7 +229,13 @@ QuantizeReport QuantizeGguf(const fs::path& source, const fs::path& output, cons
   Writer writer(files, options, plan, formats, store ? &*store : nullptr);
   writer.Write(output);
   if (store) store->Remove();
-  return frame.Finish(output, fs::file_size(output), plan.stored_bytes(), writer.errors());
+  return {fs::file_size(output), plan.stored_bytes(), writer.errors()};
+}
+
+QuantizeReport QuantizeGguf(const fs::path& source, const fs::path& output, const GgufOptions& options) {
+  const ReportFrame frame(options.threads);
+  const GgufMade made = MakeGguf(source, output, options);
+  return frame.Finish(output, made.bytes, made.source_bytes, made.errors);
 }
 
 }  // namespace qad

@@ -25,6 +25,12 @@ struct GgufOptions {
 // or not at all. Errors: kInput (as FindSource, MetadataFor; an importance of another width; with feedback a family
 // that is not run), kUsage (`output` exists and is no GGUF file of qad's), kNumeric (NaN or infinity among the weights;
 // a scale beyond f16), kFailed, kInterrupted.
+struct GgufMade {
+  uint64_t bytes = 0, source_bytes = 0;
+  std::vector<RoleError> errors;
+};
+GgufMade MakeGguf(const std::filesystem::path& source, const std::filesystem::path& output, const GgufOptions& options);
+// The same within a frame of its own.
 QuantizeReport QuantizeGguf(const std::filesystem::path& source, const std::filesystem::path& output,
                             const GgufOptions& options);
 

@@ -118,8 +118,8 @@ GroupFit FitGroup(const float* x, const float* w, size_t n, const GroupOptions& 
 
 namespace {
 
-[[noreturn]] void FailScale() {
-  Fail(ErrorKind::kNumeric, "a scale is beyond f16 (65504): the weights are out of range for this format");
+[[noreturn]] void FailScale(const std::string& where) {
+  Fail(ErrorKind::kNumeric, "{}: a scale is beyond f16 (65504): the weights are out of range for this format", where);
 }
 
 // The codes of all rows as they are placed.
@@ -153,9 +153,9 @@ class GroupPlacer {
     return scale * (code - zero);
   }
 
-  void RequireFinite() const {
+  void RequireFinite(const std::string& where) const {
     for (const uint16_t bits : out_.scales)
-      if (!std::isfinite(F16ToFloat(bits))) FailScale();
+      if (!std::isfinite(F16ToFloat(bits))) FailScale(where);
   }
 
  private:
@@ -229,12 +229,12 @@ SolveError SolveGroups(std::span<float> weights, size_t rows, const Feedback& fe
   } else {
     error.change = SolveInOrder(weights, rows, feedback, placer);
   }
-  placer.RequireFinite();
+  placer.RequireFinite(feedback.where);
   return error;
 }
 
 void RoundGroups(std::span<float> weights, size_t rows, size_t cols, std::span<const float> importance,
-                 const GroupOptions& options, GroupCodes* out) {
+                 const GroupOptions& options, GroupCodes* out, const std::string& where) {
   GroupPlacer placer(rows, cols, options, out);
   const std::vector<float> alike(importance.empty() ? cols : 0, 1.0f);
   const float* costs = importance.empty() ? alike.data() : importance.data();
@@ -247,7 +247,7 @@ void RoundGroups(std::span<float> weights, size_t rows, size_t cols, std::span<c
       w[i] = placer.Place(row, i, w[i]);
     }
   }
-  placer.RequireFinite();
+  placer.RequireFinite(where);
 }
 
 namespace {
@@ -274,7 +274,7 @@ std::vector<double> WalkBlocks(std::span<float> weights, size_t rows, const Feed
     }
     return placed;
   });
-  if (std::ranges::find(beyond, 1) != beyond.end()) FailScale();
+  if (std::ranges::find(beyond, 1) != beyond.end()) FailScale(feedback.where);
   return changes;
 }
 
@@ -292,7 +292,7 @@ std::vector<double> WalkBlocksInOrder(std::span<float> weights, size_t rows, con
     grids[index].Start(weights.data() + index * block, moments.data() + index % blocks * block);
     finite = grids[index].finite() && finite;
   }
-  if (!finite) FailScale();
+  if (!finite) FailScale(feedback.where);
   std::vector<double> changes = InOrder(weights, rows, feedback, [&](std::span<float> ordered) {
     return FeedBack(ordered, rows, feedback, [&](size_t row, size_t column, const float* w) {
       const size_t input = feedback.order[column];

@@ -45,8 +45,9 @@ GroupFit FitGroup(const float* x, const float* w, size_t n, const GroupOptions& 
 SolveError SolveGroups(std::span<float> weights, size_t rows, const Feedback& feedback, const GroupOptions& options,
                        GroupCodes* out);
 // The same without feedback (round to nearest), each input weighted as `importance` says, or alike where it is empty.
+// `where` names the matrix in errors.
 void RoundGroups(std::span<float> weights, size_t rows, size_t cols, std::span<const float> importance,
-                 const GroupOptions& options, GroupCodes* out);
+                 const GroupOptions& options, GroupCodes* out, const std::string& where = "a matrix");
 
 // Onto the blocks of a GGUF type: `out` is (rows, RowBytes). Scales are chosen as SolveGroups chooses them.
 // `row_changes`, where it is not empty, takes each row's share of the change. Errors (kNumeric): a scale beyond f16.

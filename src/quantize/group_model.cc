@@ -31,10 +31,8 @@ void RequireGroupsFit(const Plan& plan, const GroupModelOptions& options) {
     if (!IsLinear(spec.role) || spec.role == Role::kHead || spec.bias) continue;
     const size_t group = options.groups.GroupOf(spec.cols);
     if (spec.cols % group != 0)
-      FailInput(
-          "group size {} does not divide the {} inputs of \"{}\"; sizes that do: a divisor such as 32, or −1 for "
-          "a whole row",
-          group, spec.cols, spec.name);
+      FailInput("\"{}\": group size {} does not divide its {} inputs; −1 takes a whole row", spec.name, group,
+                spec.cols);
     if (!CanPack(options.packing, options.groups.bits, spec.rows, spec.cols))
       FailInput("\"{}\" is ({}, {}): codes of {} bits do not fill whole words of 32", spec.name, spec.rows, spec.cols,
                 options.groups.bits);
@@ -114,7 +112,7 @@ class Solver {
     ThrowIfInterrupted();
     const std::vector<Role> readers = walk_.Readers(input);
     if (!texts_) {
-      for (const Role role : readers) packed.push_back(Round(Spec(role, layer), Moments(Spec(role, layer).cols, 1.0f)));
+      for (const Role role : readers) packed.push_back(Round(Spec(role, layer), Moments()));
       return;
     }
     const BlockInput rows = walk_.Compute(input);
@@ -142,7 +140,8 @@ class Solver {
     const std::span<float> weights = walk_.Matrix(spec.role);
     const std::vector<float> before(weights.begin(), weights.end());
     GroupCodes codes;
-    RoundGroups(weights, spec.rows, spec.cols, moments, options_.groups, &codes);
+    RoundGroups(weights, spec.rows, spec.cols, moments, options_.groups, &codes,
+                fmt::format("{}: \"{}\"", files_.path.string(), spec.name));
     AddErrors(spec, before, weights);
     return {spec, PackGroups(codes, options_.packing, ZeroOffset(options_))};
   }
@@ -354,6 +353,8 @@ Json KeyOf(const ModelFiles& files, const Calibration& calibration, const GroupM
                  {"source", files.Hash()},
                  {"texts", calibration.Hash()},
                  {"symmetric", options.groups.symmetric},
+                 {"damping", options.damping},
+                 {"act_order", options.act_order},
                  {"quantization", GroupQuantizationConfig(options)}};
   files.DropPages();
   return key;

@@ -193,21 +193,25 @@ TEST_F(GroupModel, GoesOnBehindFinishedLayers) {
   }
 }
 
+Json KeyOf(int value) { return {{"made by", "qad test"}, {"a", value}}; }
+
 TEST_F(GroupModel, LayersOfAnotherRunAreRemovedAndForeignFoldersKept) {
   const fs::path output = folder_ / "out";
   const float value = 1;
   {
-    LayerStore store(output, {{"a", 1}});
+    LayerStore store(output, KeyOf(1));
     store.Save(0, {{"x", DType::kF32, {1}, std::as_bytes(std::span(&value, 1))}}, {{"change", 2}});
     EXPECT_EQ(store.done(), 1u);
   }
-  EXPECT_EQ(LayerStore(output, {{"a", 1}}).done(), 1u);
-  EXPECT_EQ(LayerStore(output, {{"a", 1}}).Summary(0), Json({{"change", 2}}));
-  EXPECT_EQ(LayerStore(output, {{"a", 2}}).done(), 0u);
-  LayerStore(output, {{"a", 2}}).Remove();
+  EXPECT_EQ(LayerStore(output, KeyOf(1)).done(), 1u);
+  EXPECT_EQ(LayerStore(output, KeyOf(1)).Summary(0), Json({{"change", 2}}));
+  EXPECT_EQ(LayerStore(output, KeyOf(2)).done(), 0u);
+  LayerStore(output, KeyOf(2)).Remove();
   fs::create_directories(folder_ / "out.layers");
   WriteFileAtomic(folder_ / "out.layers" / "mine.txt", "keep");
-  EXPECT_THROW(LayerStore(output, {{"a", 1}}), Error);
+  EXPECT_THROW(LayerStore(output, KeyOf(1)), Error);
+  WriteFileAtomic(folder_ / "out.layers" / "key.json", "{\"made by\": \"someone else\"}");
+  EXPECT_THROW(LayerStore(output, KeyOf(1)), Error);
   EXPECT_TRUE(fs::exists(folder_ / "out.layers" / "mine.txt"));
 }
 
@@ -217,95 +221,120 @@ TEST_F(GroupModel, DamagedLayersAreMadeAgainAndSlashesDoNotMatter) {
     store.Save(layer, {{"x", DType::kF32, {1}, std::as_bytes(std::span(&value, 1))}}, {{"change", 2}});
   };
   {
-    LayerStore store(folder_ / "out" / "", {{"a", 1}});
+    LayerStore store(folder_ / "out" / "", KeyOf(1));
     save(store, 0);
     save(store, 1);
   }
-  EXPECT_EQ(LayerStore(folder_ / "out", {{"a", 1}}).done(), 2u);
+  EXPECT_EQ(LayerStore(folder_ / "out", KeyOf(1)).done(), 2u);
   WriteFileAtomic(folder_ / "out.layers" / "layer-1.safetensors", "half");
-  EXPECT_EQ(LayerStore(folder_ / "out", {{"a", 1}}).done(), 1u);
+  EXPECT_EQ(LayerStore(folder_ / "out", KeyOf(1)).done(), 1u);
 }
 
-// Tensors that do not fit each other or the configuration: an error with the tensor's name, nothing else.
+// A folder of codes in groups again, its weights as `edit` leaves each of them (dropped where it says so), with one
+// matrix's inputs in groups as named.
+using Edit = std::function<bool(TensorToWrite&)>;
+void CopyEdited(const fs::path& from, const fs::path& to, const std::string& order,
+                const std::vector<int32_t>& group_of, const Edit& edit) {
+  const SafetensorsFile whole(from / "model.safetensors");
+  std::vector<TensorToWrite> all, kept;
+  for (const auto& [name, entry] : whole.tensors())
+    if (name != order) all.push_back({name, entry.dtype, entry.shape, entry.bytes});
+  all.push_back({order, DType::kI32, {static_cast<int64_t>(group_of.size())}, std::as_bytes(std::span(group_of))});
+  for (TensorToWrite& tensor : all)
+    if (edit(tensor)) kept.push_back(tensor);
+  fs::create_directories(to);
+  fs::copy_file(from / "config.json", to / "config.json", fs::copy_options::overwrite_existing);
+  WriteSafetensors(to / "model.safetensors", kept);
+}
+bool KeepAll(TensorToWrite&) { return true; }
+
+struct Parts {
+  Packing packing;
+  std::vector<std::string> needed, shaped, typed;  // of a matrix: may not be missing; nor of another shape; nor type
+  std::string group_of;
+};
+
+// Tensors that do not fit each other or the configuration: an error, nothing else.
 TEST_F(GroupModel, MalformedFoldersAreRefused) {
   tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);
-  QuantizeGroups(folder_ / "model", folder_ / "out", calibration_, options_);
-  const std::string config = ReadTextFile(folder_ / "out" / "config.json");
-  const SafetensorsFile whole(folder_ / "out" / "model.safetensors");
   const std::string module = "model.layers.0.self_attn.q_proj.";
-  const auto read = [&](const std::function<bool(TensorToWrite&)>& keep) {
-    std::vector<TensorToWrite> tensors;
-    for (const auto& [name, entry] : whole.tensors()) {
-      TensorToWrite tensor{name, entry.dtype, entry.shape, entry.bytes};
-      if (keep(tensor)) tensors.push_back(tensor);
+  const std::vector<int32_t> in_order(64, 0);
+  for (const Parts& parts : {Parts{Packing::kGptq,
+                                   {"qzeros", "scales"},
+                                   {"qweight", "qzeros", "scales", "g_idx"},
+                                   {"qweight", "scales"},
+                                   "g_idx"},
+                             Parts{Packing::kCompressed,
+                                   {"weight_packed", "weight_scale"},
+                                   {"weight_packed", "weight_scale", "weight_zero_point", "weight_g_idx"},
+                                   {"weight_packed", "weight_zero_point"},
+                                   "weight_g_idx"}}) {
+    options_.packing = parts.packing;
+    options_.groups.symmetric = parts.packing == Packing::kGptq;  // zeros of compressed-tensors are there without it
+    QuantizeGroups(folder_ / "model", folder_ / "out", calibration_, options_);
+    const auto read = [&](const Edit& edit, const std::vector<int32_t>& group_of) {
+      CopyEdited(folder_ / "out", folder_ / "bad", module + parts.group_of, group_of, edit);
+      const ModelFiles files = OpenModel(folder_ / "bad");
+      (void)Weights(PlanOf(files, WeightMode::kAsStored), files);
+    };
+    EXPECT_NO_THROW(read(KeepAll, in_order)) << parts.group_of;
+    for (const std::string& part : parts.needed)
+      EXPECT_THROW(read([&](TensorToWrite& tensor) { return tensor.name != module + part; }, in_order), Error) << part;
+    for (const std::string& part : parts.shaped)
+      EXPECT_THROW(read(
+                       [&](TensorToWrite& tensor) {
+                         if (tensor.name == module + part) tensor.shape.insert(tensor.shape.begin(), 1);
+                         return true;
+                       },
+                       in_order),
+                   Error)
+          << part;
+    for (const std::string& part : parts.typed)
+      EXPECT_THROW(read(
+                       [&](TensorToWrite& tensor) {
+                         if (tensor.name == module + part)
+                           tensor.dtype = tensor.dtype == DType::kF16 ? DType::kBF16 : DType::kU32;
+                         return true;
+                       },
+                       in_order),
+                   Error)
+          << part;
+    for (const int32_t group : {-1, 2, INT32_MAX}) {
+      std::vector<int32_t> indices = in_order;
+      indices[17] = group;
+      EXPECT_THROW(read(KeepAll, indices), Error) << group;
     }
-    fs::create_directories(folder_ / "bad");
-    WriteFileAtomic(folder_ / "bad" / "config.json", config);
-    WriteSafetensors(folder_ / "bad" / "model.safetensors", tensors);
-    const ModelFiles files = OpenModel(folder_ / "bad");
-    (void)Weights(PlanOf(files, WeightMode::kAsStored), files);
-  };
-  EXPECT_NO_THROW(read([](TensorToWrite&) { return true; }));
-  for (const char* part : {"qzeros", "scales"})
-    EXPECT_THROW(read([&](TensorToWrite& tensor) { return tensor.name != module + part; }), Error) << part;
-  for (const char* part : {"qweight", "qzeros", "scales", "g_idx"})
-    EXPECT_THROW(read([&](TensorToWrite& tensor) {
-                   if (tensor.name == module + part) tensor.shape.insert(tensor.shape.begin(), 1);
-                   return true;
-                 }),
-                 Error)
-        << part;
-  for (const char* part : {"qweight", "scales"})
-    EXPECT_THROW(read([&](TensorToWrite& tensor) {
-                   if (tensor.name == module + part)
-                     tensor.dtype = tensor.dtype == DType::kF16 ? DType::kBF16 : DType::kU32;
-                   return true;
-                 }),
-                 Error)
-        << part;
-  for (const int32_t group : {-1, 2, INT32_MAX}) {
-    std::vector<int32_t> indices(64, 0);
-    indices[17] = group;
-    EXPECT_THROW(read([&](TensorToWrite& tensor) {
-                   if (tensor.name == module + "g_idx") tensor.bytes = std::as_bytes(std::span(indices));
-                   return true;
-                 }),
-                 Error)
-        << group;
   }
 }
 
 // Inputs in another order than their groups (desc_act without static groups) are read all the same.
 TEST_F(GroupModel, GroupsInAnyOrder) {
   tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);
-  QuantizeGroups(folder_ / "model", folder_ / "out", calibration_, options_);
-  const SafetensorsFile whole(folder_ / "out" / "model.safetensors");
   std::vector<int32_t> mixed(64);
   for (int32_t i = 0; i < 64; ++i) mixed[static_cast<size_t>(i)] = i % 2;
-  std::vector<TensorToWrite> tensors;
-  for (const auto& [name, entry] : whole.tensors()) {
-    tensors.push_back({name, entry.dtype, entry.shape, entry.bytes});
-    if (name == "model.layers.0.self_attn.q_proj.g_idx") tensors.back().bytes = std::as_bytes(std::span(mixed));
-  }
-  fs::create_directories(folder_ / "mixed");
-  fs::copy(folder_ / "out" / "config.json", folder_ / "mixed" / "config.json");
-  WriteSafetensors(folder_ / "mixed" / "model.safetensors", tensors);
-  const ModelFiles files = OpenModel(folder_ / "mixed"), plain = OpenModel(folder_ / "out");
-  const Plan plan = PlanOf(files, WeightMode::kAsStored), other = PlanOf(plain, WeightMode::kAsStored);
-  EXPECT_EQ(plan.Find(Role::kQ, 0)->layout, Layout::kF32);
-  EXPECT_EQ(plan.Find(Role::kK, 0)->layout, Layout::kInt4Zero);
-  const TensorSource source = FindSource(files, plan.config, *plan.Find(Role::kQ, 0));
-  const Weights weights(plan, files);
-  std::vector<float> row(64), got(64);
-  for (size_t r = 0; r < 64; ++r) {
-    source.ReadRow(r, row.data());
-    DecodeRow(weights.Matrix(Role::kQ, 0), r, got.data());
-    EXPECT_EQ(got, row);
-    for (size_t i = 0; i < 64; ++i) {
-      const GroupedView& view = source.grouped;
-      const auto group = static_cast<size_t>(mixed[i]);
-      const int code = static_cast<int>(view.Code(r, i)) - static_cast<int>(view.Zero(r, group));
-      ASSERT_EQ(row[i], F16ToFloat(view.ScaleBits(r, group)) * static_cast<float>(code));
+  for (const bool compressed : {false, true}) {
+    options_.packing = compressed ? Packing::kCompressed : Packing::kGptq;
+    QuantizeGroups(folder_ / "model", folder_ / "out", calibration_, options_);
+    CopyEdited(folder_ / "out", folder_ / "mixed",
+               std::string("model.layers.0.self_attn.q_proj.") + (compressed ? "weight_g_idx" : "g_idx"), mixed,
+               KeepAll);
+    const ModelFiles files = OpenModel(folder_ / "mixed");
+    const Plan plan = PlanOf(files, WeightMode::kAsStored);
+    EXPECT_EQ(plan.Find(Role::kQ, 0)->layout, Layout::kF32);
+    EXPECT_EQ(plan.Find(Role::kK, 0)->layout, Layout::kInt4Zero);
+    const TensorSource source = FindSource(files, plan.config, *plan.Find(Role::kQ, 0));
+    const Weights weights(plan, files);
+    std::vector<float> row(64), got(64);
+    for (size_t r = 0; r < 64; ++r) {
+      source.ReadRow(r, row.data());
+      DecodeRow(weights.Matrix(Role::kQ, 0), r, got.data());
+      EXPECT_EQ(got, row);
+      for (size_t i = 0; i < 64; ++i) {
+        const GroupedView& view = source.grouped;
+        const auto group = static_cast<size_t>(mixed[i]);
+        const int code = static_cast<int>(view.Code(r, i)) - static_cast<int>(view.Zero(r, group));
+        ASSERT_EQ(row[i], view.Scale(r, group) * static_cast<float>(code));
+      }
     }
   }
 }

@@ -96,6 +96,7 @@ Feedback MakeFeedback(std::vector<float> gram, size_t width, double damping, boo
   QAD_CHECK(damping > 0 && damping <= 1);
   Feedback out;
   out.width = width;
+  out.where = where;
   if (by_moment) {
     out.order.resize(width);
     std::iota(out.order.begin(), out.order.end(), size_t{0});

@@ -23,6 +23,7 @@ struct Feedback {
   std::vector<float> upper;  // U with Uᵀ U = (H + λ I)⁻¹, in `order`, row-major (width, width), zero below the diagonal
   std::vector<size_t> order;  // the input that is rounded first, second …; empty: as they lie
   double damping = 0;         // λ as it was at last, in means of the diagonal
+  std::string where = {};     // names the operation in errors
 };
 // λ = damping · mean(diag H), ten times more as long as the factorization fails. Inputs that are always zero (dead)
 // get a diagonal of one mean. `by_moment`: inputs of large moments come first. Errors (kNumeric): NaN or infinity, or

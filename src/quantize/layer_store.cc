@@ -6,12 +6,25 @@
 namespace qad {
 namespace fs = std::filesystem;
 
+namespace {
+
+bool IsOurs(const fs::path& key_file) {
+  try {
+    const Json key = ReadJsonFile(key_file);
+    return key.is_object() && key.value("made by", "").starts_with("qad ");
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+}  // namespace
+
 LayerStore::LayerStore(const fs::path& output, const Json& key)
     : folder_((output.has_filename() ? output : output.parent_path()).string() + ".layers") {
   const fs::path key_file = folder_ / "key.json";
   const std::string text = DumpJson(key);
   if (fs::exists(folder_)) {
-    if (!fs::exists(key_file) && !fs::is_empty(folder_))
+    if (fs::exists(key_file) ? !IsOurs(key_file) : !fs::is_empty(folder_))
       Fail(ErrorKind::kUsage, "{}: is where unfinished layers go, and holds something else; move it away",
            folder_.string());
     if (!fs::exists(key_file) || ReadTextFile(key_file) != text) Remove();

@@ -60,29 +60,10 @@ std::string Speedup(const std::optional<double>& ours, const std::optional<doubl
   return fmt::format("{} against {} tok/s ({:.2f}×)", FormatRate(*ours), FormatRate(*base), *ours / *base);
 }
 
-std::string WeightsOf(const Results& results, const std::string& arm) {
+// In words, how the weights of an arm came about.
+std::string HowMade(const Results& results, const std::string& arm) {
   const ArmInfo* info = results.Arm(arm);
-  return info == nullptr ? arm : info->weights;
-}
-
-// How weights of these words come about.
-std::string_view HowMade(const std::string& weights) {
-  struct Row {
-    std::string_view start, text;
-  };
-  static constexpr Row kRows[] = {
-      {"int8-per-tensor", "rounded to nearest, one scale for a whole matrix"},
-      {"int8", "rounded to nearest, one scale for each output"},
-      {"nf4", "rounded to 16 values of a normal distribution, one scale for 64 weights"},
-      {"rtn-", "rounded to nearest, one scale for each group of inputs"},
-      {"gptq-", "codes in groups; what rounding a weight leaves is taken up by those that follow"},
-      {"awq-gptq-", "inputs that carry large activations scaled up first, then as gptq"},
-      {"awq-", "inputs that carry large activations scaled up before rounding"},
-      {"gguf:", "one of llama.cpp's file types"},
-      {"auto:", "a GGUF file whose types were searched for, matrix by matrix"}};
-  for (const Row& row : kRows)
-    if (weights.starts_with(row.start)) return row.text;
-  return "as the model's file stores them";
+  return info == nullptr || info->made.empty() ? "" : " (" + info->made + ")";
 }
 
 void SayQuantization(const Pack& pack, Document& page) {
@@ -100,9 +81,8 @@ void SayQuantization(const Pack& pack, Document& page) {
     page.Say(Text("The smallest artefact that is equivalent within the margin: ") + Strong(smallest->arm) + " (" +
              smallest->basis + ").");
   for (const QuantizationAnswer& answer : answers)
-    page.Say(Text(fmt::format("{} ({}): ", answer.arm, HowMade(WeightsOf(pack.results, answer.arm)))) +
-             VerdictText(answer.verdict) + ", " + answer.basis + ". Weights " +
-             Shrink(answer.weights_bytes, answer.base_weights_bytes) + "; decode " +
+    page.Say(Text(answer.arm + HowMade(pack.results, answer.arm) + ": ") + VerdictText(answer.verdict) + ", " +
+             answer.basis + ". Weights " + Shrink(answer.weights_bytes, answer.base_weights_bytes) + "; decode " +
              Speedup(answer.decode, answer.base_decode) + "; prefill " + Speedup(answer.prefill, answer.base_prefill) +
              ".");
   const QuantizationAnswer& shown = smallest == answers.end() ? answers.front() : *smallest;

@@ -66,14 +66,15 @@ Row ReadRow(const JsonObject& json) {
 }
 
 Json ToJson(const ArmInfo& arm) {
-  return {{"name", arm.name},           {"weights", arm.weights},          {"adapter", arm.adapter},
-          {"prompting", arm.prompting}, {"artefact", arm.artefact},        {"command", arm.command},
-          {"baseline", arm.baseline},   {"moving_parts", arm.moving_parts}};
+  return {{"name", arm.name},       {"weights", arm.weights},     {"made", arm.made},
+          {"adapter", arm.adapter}, {"prompting", arm.prompting}, {"artefact", arm.artefact},
+          {"command", arm.command}, {"baseline", arm.baseline},   {"moving_parts", arm.moving_parts}};
 }
 
 ArmInfo ReadArm(const JsonObject& json) {
   return {.name = json.String("name"),
           .weights = json.String("weights"),
+          .made = json.StringOr("made", ""),
           .adapter = json.String("adapter"),
           .prompting = json.String("prompting"),
           .artefact = json.String("artefact"),

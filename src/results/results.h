@@ -42,6 +42,7 @@ inline constexpr std::string_view kTokensSlice = "tokens";        // prompt_toke
 struct ArmInfo {
   std::string name;  // as configured: "lora-grounded + rag"
   std::string weights;
+  std::string made;       // how the weights came about, in words
   std::string adapter;    // name of the adapter, or empty
   std::string prompting;  // "", "few-shot" or "rag"
   std::string artefact;   // path of the model or adapter it needs, for the memo's commands

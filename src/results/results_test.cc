@@ -54,6 +54,7 @@ Results Example() {
   ArmInfo arm;
   arm.name = "base + rag";
   arm.weights = "bf16";
+  arm.made = "as it came";
   arm.prompting = "rag";
   arm.moving_parts = 1;
   results.arms = {arm};

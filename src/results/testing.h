@@ -75,6 +75,7 @@ class SyntheticMaker {
     ArmInfo info;
     info.name = arm.name;
     info.weights = arm.weights;
+    info.made = arm.weights == "int8" ? "rounded to nearest, one scale for each output" : "as it came, in bf16";
     info.adapter = arm.adapter;
     info.prompting = arm.prompting;
     info.moving_parts = arm.moving_parts;

@@ -1,4 +1,4 @@
-#include "experiment/dev_score.h"
+#include "experiment/dev_set.h"
 
 #include <algorithm>
 
@@ -37,7 +37,9 @@ DevSet::DevSet(Workspace& workspace, const Model& model, const std::vector<Item>
   for (const Item& item : dev) {
     if (PrimaryMetric(item).empty()) continue;
     std::vector<TokenId> tokens = maker.Make(model, arm, item).tokens;
-    if (tokens.empty() || tokens.size() + new_tokens > model.config().max_positions) continue;
+    if (tokens.empty() || tokens.size() > static_cast<size_t>(workspace.config.data.max_length) ||
+        tokens.size() + new_tokens > model.config().max_positions)
+      continue;
     items_.push_back(item);
     longest = std::max(longest, tokens.size());
     prompts_.push_back(std::move(tokens));
