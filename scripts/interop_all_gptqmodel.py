@@ -9,6 +9,7 @@ import subprocess  # noqa: E402
 
 import torch  # noqa: E402
 from gptqmodel import BACKEND, GPTQModel, QuantizeConfig  # noqa: E402
+from gptqmodel.quantization import FORMAT, METHOD  # noqa: E402
 
 from checks import BUILD, check, finish  # noqa: E402
 from small_model import distance, random_llama  # noqa: E402
@@ -19,7 +20,9 @@ OURS = {"gptq 4 bits": ["gptq"], "gptq 4 bits, as the inputs lie": ["gptq", "--n
         "gptq 8 bits": ["gptq", "--bits", "8"], "gptq 3 bits": ["gptq", "--bits", "3"], "gptq 2 bits": ["gptq", "--bits", "2"],
         "gptq 4 bits, a whole row": ["gptq", "--group-size", "-1"], "awq+gptq": ["awq+gptq"],
         "gptq with zeros (v2)": ["gptq", "--asymmetric"], "awq": ["awq"]}
-THEIRS = {"gptq": {}, "gptq, desc_act": dict(desc_act=True), "gptq 8 bits": dict(bits=8)}
+THEIRS = {"gptq": {}, "gptq, desc_act": dict(desc_act=True), "gptq 8 bits": dict(bits=8),
+          "gptq with zeros (v2)": dict(sym=False, format=FORMAT.GPTQ_V2),
+          "awq": dict(sym=False, quant_method=METHOD.AWQ, format=FORMAT.GEMM)}
 
 
 def compare(name, place):

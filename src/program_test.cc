@@ -319,8 +319,10 @@ TEST_F(Program, QuantizedWeightsAreArms) {
   // Other texts, other weights; int8 looks at none.
   folder_.Write("config.yaml", config + "quantize: {group_size: 32, calibration: {samples: 4, length: 48}}\n");
   const std::vector<std::string> again = StagesDone(Run({"eval"}).err);
-  EXPECT_NE(std::ranges::find(again, "make gptq-4 weights"), again.end());
-  EXPECT_EQ(std::ranges::find(again, "make int8 weights"), again.end());
+  for (const char* stage : {"make gptq-4 weights", "evaluate gptq-4", "general text, gptq-4", "memory of gptq-4"})
+    EXPECT_NE(std::ranges::find(again, stage), again.end()) << stage;
+  for (const char* stage : {"make int8 weights", "evaluate int8", "general text, int8"})
+    EXPECT_EQ(std::ranges::find(again, stage), again.end()) << stage;
 }
 
 TEST_F(Program, CalibrationDoesNotSeeTheEvaluation) {

@@ -1,7 +1,6 @@
 """qad beside transformers, PEFT and llama.cpp, in one run on one machine.
 
-    scripts/interop once, then  ~/.cache/qad/venv/bin/python bench/peers/run.py [--rounds 5] [--threads N] [WORK…]
-    for llama.cpp before that   ~/.cache/qad/venv/bin/pip install llama-cpp-python==0.3.36     (builds for ten minutes)
+    bench/peers/run [--rounds 5] [--threads N] [--output FILE] [WORK…]     (installs the peers, builds, and calls this)
 
 Sides take turns (A B A B …), one figure per turn; shown are medians with the least and largest, and the ratio of the
 medians. Prints a Markdown table for docs/performance.md, and writes the figures as JSON where --output says.
@@ -264,12 +263,12 @@ def all_works(threads):
     yield "tiny", Work("transformers f32",
                        lambda: bench(TINY_GPT2, "--prompt", 0, "--depth", 32, "--generate", 256),
                        lambda: decode(TINY_GPT2, "float32", 256, 32),
-                       [Figure("tiny-gpt2, decode 256", "tok/s", "≥ 20×")])
+                       [Figure("tiny-gpt2, decode 256", "tok/s", "≥ 50×")])
     yield "first", Work("transformers f32",
                         lambda: seconds_of(program, "generate", SMOLLM2, "--prompt", PROMPT, "--max-new-tokens", 1,
                                            "--threads", threads),
                         lambda: seconds_of(sys.executable, PEERS / "first_token.py", smollm2_folder(), PROMPT),
-                        [Figure("SmolLM2, start to first token", "s", "ours ≤ 0.5 s", higher_is_better=False)])
+                        [Figure("SmolLM2, start to first token", "s", "ours ≤ 0.3 s", higher_is_better=False)])
     for name, dtype, flags in (("f32", "float32", ("--format", "f32", "--exact")),
                                ("bf16", "bfloat16", ("--format", "bf16"))):
         yield f"prefill-{name}", Work(f"transformers {name}",
@@ -293,8 +292,7 @@ def all_works(threads):
     for name, our_flags, their_flags, tolerance in (  # relative; 8 bits of bf16 are 4e-3, over many sums
             ("f32", ("--exact", "--weights", "f32"), (), 1e-4),
             ("bf16", ("--weights", "bf16"), ("--bf16",), 1e-2)):
-        # By default qad trains in bf16, which is what the targets against PEFT's default, f32, are of.
-        targets = ("", "") if name == "f32" else ("≥ 1×", "≥ 2×")
+        targets = ("≥ 3×" if name == "f32" else "≥ 2×", "≥ 3×")
         yield f"lora-{name}", Work(f"PEFT {name}",
                                    *training_pair((*ours, *our_flags), (*theirs, *their_flags), tolerance),
                                    training_figures(name, targets))
@@ -303,7 +301,7 @@ def all_works(threads):
     else:
         print("llama_cpp is not installed: without the works of llama.cpp", file=sys.stderr)
     yield "lora", Work("PEFT f32", *training_pair((*ours, "--weights", "bf16"), theirs, 1e-2),
-                       training_figures("as each does by default: bf16 beside f32", ("≥ 1.5×", "≥ 2×")))
+                       training_figures("as each does by default: bf16 beside f32", ("≥ 3×", "≥ 3×")))
 
 
 def training_figures(name, targets):

@@ -1,6 +1,6 @@
-"""4-bit groups of 64 by qad's GPTQ and AWQ beside GPTQModel's GPTQ: seconds, memory, distance from f32.
+"""4-bit groups of 64 by qad's GPTQ and AWQ beside GPTQModel's: seconds, memory, distance from f32.
 
-    ~/.cache/qad/venv-peers/bin/python bench/quantize/groups.py [--base smollm2|twin] [--without-peer] [--threads N]
+    ~/.cache/qad/venv-peers/bin/python bench/quantize/groups.py [--base smollm2|twin] [--peers gptq,awq] [--threads N]
 
 Calibration for all: 32 pieces of 2,000 characters from the beginning of the licences in /usr/share/common-licenses, cut at
 512 tokens. Scored by `qad perplexity --exact` against f32 on the last 8 × 512 tokens of the same text, every position.
@@ -27,8 +27,11 @@ import json, time, resource
 import torch
 torch.set_num_threads(int(sys.argv[4]))
 from gptqmodel import GPTQModel, QuantizeConfig
+from gptqmodel.quantization import FORMAT, METHOD
+settings = {"gptq": dict(sym=True, desc_act=False),
+            "awq": dict(sym=False, quant_method=METHOD.AWQ, format=FORMAT.GEMM)}[sys.argv[5]]
 texts = [json.loads(line)["text"] for line in open(sys.argv[3])]
-model = GPTQModel.load(sys.argv[1], QuantizeConfig(bits=4, group_size=64, sym=True, desc_act=False), device="cpu")
+model = GPTQModel.load(sys.argv[1], QuantizeConfig(bits=4, group_size=64, **settings), device="cpu")
 began = time.perf_counter()
 model.quantize(texts, batch_size=1)
 seconds = time.perf_counter() - began
@@ -59,7 +62,7 @@ def row(name, seconds, rss, path, base, held_out):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--base", choices=["smollm2", "twin"], default="twin")
-    parser.add_argument("--without-peer", action="store_true")
+    parser.add_argument("--peers", default="gptq,awq", help="what GPTQModel makes; minutes each")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
     common.FOLDER.mkdir(parents=True, exist_ok=True)
@@ -74,16 +77,15 @@ def main():
         made = common.qad("quantize", base, "--output", place, "--calibration", calibration, "--threads", options.threads,
                           "--method", *flags)
         row(f"qad: {name}", made["seconds"], made["peak_rss_bytes"], place, base, held_out)
-    if options.without_peer:
-        return
-    place = common.FOLDER / "groups-gptqmodel"
-    done = subprocess.run([sys.executable, "-c", PEER, str(base), str(place), str(calibration), str(options.threads)],
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    result = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-    if not result:
-        sys.exit(done.stdout)
-    result = json.loads(result[0].removeprefix("RESULT "))
-    row("GPTQModel 7.7", result["seconds"], result["rss"], place, base, held_out)
+    for method in filter(None, options.peers.split(",")):
+        place = common.FOLDER / f"groups-gptqmodel-{method}"
+        done = subprocess.run([sys.executable, "-c", PEER, base, place, calibration, str(options.threads), method],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        result = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+        if not result:
+            sys.exit(done.stdout)
+        result = json.loads(result[0].removeprefix("RESULT "))
+        row(f"GPTQModel 7.7: {method}", result["seconds"], result["rss"], place, base, held_out)
 
 
 if __name__ == "__main__":

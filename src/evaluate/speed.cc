@@ -152,6 +152,7 @@ BenchRow BenchPrefill(Bencher& bench) {
   BenchRow row;
   row.n_prompt = length;
   row.n_batch = bench.batch;
+  const ScopedSetting as(bench.context.rows, RowsAre::kOfPrompts);
   row.samples_ns = bench.Repeat([&] { bench.Run(prompts, 0); });
   const double tokens = static_cast<double>(all), sequences = static_cast<double>(bench.batch);
   const double body = MatrixElements(bench.model, false), head = MatrixElements(bench.model, true) - body;
@@ -170,6 +171,7 @@ BenchRow BenchDecode(Bencher& bench) {
   row.n_gen = options.generate;
   row.n_batch = bench.batch;
   row.n_depth = options.depth;
+  const ScopedSetting as(bench.context.rows, RowsAre::kOfAnswers);
   row.samples_ns = bench.Repeat([&] {
     for (size_t t = 0; t < options.generate; ++t) {
       bench.Run(tokens, options.depth + t);

@@ -53,11 +53,12 @@ double BestOnGrid(const std::vector<float>& x, const std::vector<float>& w, Code
 
 // The error returned is that of the scale returned or a little more, and on average hardly above the least there is.
 TEST_P(FitCodes, ScaleIsNearlyTheBestThereIs) {
-  for (const CodeRange range : {CodeRange{-4, 3}, CodeRange{-8, 7}, CodeRange{-16, 15}})
-    for (const size_t n : {16, 32, 64})
+  for (const CodeRange range :
+       {CodeRange{-4, 3}, CodeRange{-8, 7}, CodeRange{-16, 15}, CodeRange{-127, 127}, CodeRange{-128, 127}})
+    for (const size_t n : {16, 32, 64, 1536})
       for (const bool negative : {false, true}) {
         double ours = 0, best = 0;
-        for (uint64_t seed = 0; seed < 12; ++seed) {
+        for (uint64_t seed = 0; seed < (n > 64 ? 2 : 12); ++seed) {
           const auto x = Normals(n, 100 * seed + n), w = Weights(n, 100 * seed + n + 1);
           const Fit fit = FitScale(x.data(), w.data(), n, range, negative);
           ASSERT_TRUE(negative ? fit.scale != 0 : fit.scale > 0);

@@ -69,8 +69,15 @@ TEST_F(GgufModel, GoesOnBehindSolvedLayers) {
     EXPECT_EQ(store.done(), 2u);
   }
   fs::remove(folder_ / "out.gguf.layers" / "layer-1.safetensors");
+  fs::copy(folder_ / "out.gguf.layers", folder_ / "kept", fs::copy_options::recursive);
   QuantizeGguf(folder_ / "model", folder_ / "out.gguf", options);
   EXPECT_TRUE(ReadTextFile(folder_ / "out.gguf") == ReadTextFile(folder_ / "whole.gguf"));
+  // The first layer is what was kept, not solved anew.
+  fs::rename(folder_ / "kept", folder_ / "out.gguf.layers");
+  ChangeFirst(folder_ / "out.gguf.layers" / "layer-0.safetensors", "model.layers.0.mlp.down_proj.weight",
+              std::byte{0x5a});
+  QuantizeGguf(folder_ / "model", folder_ / "out.gguf", options);
+  EXPECT_EQ(GgufFile(folder_ / "out.gguf").Find("blk.0.ffn_down.weight")->bytes[0], std::byte{0x5a});
 }
 
 TEST_F(GgufModel, FilesOfOthersAreNotReplaced) {

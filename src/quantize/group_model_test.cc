@@ -183,13 +183,28 @@ TEST_F(GroupModel, GoesOnBehindFinishedLayers) {
     EXPECT_EQ(WEXITSTATUS(status), static_cast<int>(ErrorKind::kFailed));
     EXPECT_FALSE(fs::exists(folder_ / "out"));
     ASSERT_TRUE(fs::exists(folder_ / "out.layers" / "layer-1.safetensors"));
-    const auto written = fs::last_write_time(folder_ / "out.layers" / "layer-1.safetensors");
     fs::remove(folder_ / "out.layers" / "layer-1.safetensors");
-    const auto first = fs::last_write_time(folder_ / "out.layers" / "layer-0.safetensors");
-    EXPECT_LE(first, written);
+    for (const char* copy : {"kept.layers", "others.layers"})
+      fs::copy(folder_ / "out.layers", folder_ / copy, fs::copy_options::recursive);
     QuantizeGroups(folder_ / "model", folder_ / "out", calibration_, options_);
     EXPECT_EQ(ReadTextFile(folder_ / "out" / "model.safetensors"), whole);
     EXPECT_FALSE(fs::exists(folder_ / "out.layers"));
+    // The first layer is what was kept, not solved anew.
+    fs::rename(folder_ / "kept.layers", folder_ / "out.layers");
+    const std::string name =
+        "model.layers.0.mlp.down_proj." + std::string(packing == Packing::kGptq ? "qweight" : "weight_packed");
+    ChangeFirst(folder_ / "out.layers" / "layer-0.safetensors", name, std::byte{0x5a});
+    QuantizeGroups(folder_ / "model", folder_ / "out", calibration_, options_);
+    EXPECT_EQ(SafetensorsFile(folder_ / "out" / "model.safetensors").At(name).bytes[0], std::byte{0x5a});
+    // With other settings it is solved anew.
+    fs::rename(folder_ / "others.layers", folder_ / "out.layers");
+    ChangeFirst(folder_ / "out.layers" / "layer-0.safetensors", name, std::byte{0x5a});
+    options_.damping = 0.05;
+    QuantizeGroups(folder_ / "model", folder_ / "out", calibration_, options_);
+    QuantizeGroups(folder_ / "model", folder_ / "whole", calibration_, options_);
+    EXPECT_EQ(ReadTextFile(folder_ / "out" / "model.safetensors"),
+              ReadTextFile(folder_ / "whole" / "model.safetensors"));
+    options_.damping = 0.01;
   }
 }
 

@@ -29,6 +29,22 @@ inline constexpr const char* kWideGpt2 =
     R"({"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "vocab_size": 50,
   "n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 64, "n_inner": 128, "layer_norm_epsilon": 1e-05})";
 
+// Another value in front of a tensor of a safetensors file: what a file says that is read.
+inline void ChangeFirst(const fs::path& path, const std::string& name, std::byte value) {
+  std::vector<TensorToWrite> tensors;
+  std::vector<std::byte> changed;
+  const SafetensorsFile file(path);
+  for (const auto& [key, entry] : file.tensors()) {
+    tensors.push_back({key, entry.dtype, entry.shape, entry.bytes});
+    if (key != name) continue;
+    changed.assign(entry.bytes.begin(), entry.bytes.end());
+    changed.front() = value;
+    tensors.back().bytes = changed;
+  }
+  ASSERT_FALSE(changed.empty()) << name;
+  WriteSafetensors(path, tensors, file.metadata());
+}
+
 class QuantizedModel : public ::testing::Test {
  protected:
   void SetUp() override {
