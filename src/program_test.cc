@@ -317,7 +317,7 @@ TEST_F(Program, QuantizedWeightsAreArms) {
   ASSERT_EQ(cut.code, 0) << cut.err;
   for (const std::string& stage : StagesDone(cut.err)) EXPECT_FALSE(stage.starts_with("make ")) << stage;
   // Other texts, other weights; int8 looks at none.
-  folder_.Write("config.yaml", config + "quantize: {group_size: 32, calibration: {samples: 4, length: 48}}\n");
+  folder_.Write("config.yaml", config + "quantize: {group_size: 32, calibration: {samples: 6, length: 40}}\n");
   const std::vector<std::string> again = StagesDone(Run({"eval"}).err);
   for (const char* stage : {"make gptq-4 weights", "evaluate gptq-4", "general text, gptq-4", "memory of gptq-4"})
     EXPECT_NE(std::ranges::find(again, stage), again.end()) << stage;
