@@ -362,10 +362,6 @@ class Trials {
   AutoReport report_;
 };
 
-}  // namespace
-
-namespace {
-
 void RequireBudget(const ModelFiles& files, const Search& search, uint64_t budget) {
   if (budget < search.smallest())
     Fail(ErrorKind::kUsage, "{}: a budget of {} is below its smallest file, {}", files.path.string(),
