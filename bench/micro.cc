@@ -1,22 +1,64 @@
-// Products of one and of 64 rows with a matrix in each runtime layout, on each SIMD target of this CPU: weights are
-// streamed from memory once per product, as in decoding. Each is compared with the reference before it is timed.
+// Products of one and of 256 rows with a matrix in each runtime layout, on each SIMD target of this CPU, by one thread.
+// Weights are streamed from memory once per product, as in decoding: each product takes the next of many copies. Each
+// is compared with the reference before it is timed. Beside them what one thread can do at most: reading, and dense
+// products in f32, bf16 and int8. bench/kernels.py makes a table of it.
 //
 //   build/release/bench/bench_micro [--benchmark_filter=int4.*AVX3]
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <oneapi/dnnl/dnnl.hpp>
 
+#include "base/error.h"
 #include "kernels/matrix_testing.h"
 #include "kernels/panels_bf16.h"
 #include "kernels/targets.h"
 #include "kernels/targets_testing.h"
+#include "ops/ceilings.h"
 
 namespace qad {
 namespace {
 
-constexpr size_t kRows = 4096, kCols = 1536, kMostRows = 64;
+constexpr size_t kRows = 4096, kCols = 1536, kMostRows = 256;
+constexpr size_t kStreamedBytes = size_t{256} << 20;  // of all copies of a matrix: more than caches hold
+
+// Copies of the weights of one matrix at a time.
+class Copies {
+ public:
+  explicit Copies(const MatrixView& of) : view_(of) {
+    code_bytes_ = LayoutRows(of.layout, of.rows) * of.stride_bytes;
+    scale_bytes_ = of.block_scales == nullptr
+                       ? 0
+                       : LayoutRows(of.layout, of.rows) * LayoutScaleBytes(of.layout, of.cols, of.group_shift);
+    stride_ = (code_bytes_ + scale_bytes_ + 63) / 64 * 64;
+    Memory().resize(kStreamedBytes);
+    for (size_t i = 0; i < count(); ++i) {
+      std::byte* at = Memory().data() + i * stride_;
+      std::copy_n(of.codes, code_bytes_, at);
+      if (scale_bytes_ > 0) std::copy_n(of.block_scales, scale_bytes_, at + code_bytes_);
+    }
+  }
+  MatrixView Next() {
+    MatrixView view = view_;
+    view.codes = Memory().data() + next_ * stride_;
+    if (scale_bytes_ > 0) view.block_scales = view.codes + code_bytes_;
+    next_ = (next_ + 1) % count();
+    return view;
+  }
+  size_t bytes() const { return code_bytes_ + scale_bytes_; }
+
+ private:
+  size_t count() const { return kStreamedBytes / stride_; }
+  static std::vector<std::byte>& Memory() {
+    static std::vector<std::byte> memory;
+    return memory;
+  }
+  MatrixView view_;
+  size_t code_bytes_, scale_bytes_, stride_, next_ = 0;
+};
 
 enum class Product { kExact, kInt8, kPanels };
 constexpr const char* kNames[] = {"/exact/", "/int8 activations/", "/bf16 panels/"};
@@ -33,36 +75,35 @@ struct Fixture {
 
   explicit Fixture(Layout layout) : matrix(layout, kRows, kCols) {}
 
-  void Exact(size_t count) { DotRows(matrix.view(), 0, kRows, x.data(), count, kCols, y.data(), kRows); }
-  void Int8(size_t count) {
+  void Exact(const MatrixView& w, size_t count) { DotRows(w, 0, kRows, x.data(), count, kCols, y.data(), kRows); }
+  void Int8(const MatrixView& w, size_t count) {
     constexpr size_t kBlocks = kCols / kBlock;
     const QuantizedRows rows{codes.data(), pairs.data(), shifts.data(), count, kBlocks};
     for (size_t m = 0; m < count; ++m) QuantizeActivations(x.data() + m * kCols, kCols, rows, m);
-    DotRowsInt8(matrix.view(), 0, kRows, rows, y.data(), kRows);
+    DotRowsInt8(w, 0, kRows, rows, y.data(), kRows);
   }
   // As ops/ multiplies many rows: panels decoded and used at once.
-  void Panels(size_t count) {
+  void Panels(const MatrixView& w, size_t count) {
     ConvertToBF16(x.data(), x16.data(), count * kCols);
     for (size_t row = 0; row < kRows; row += 2 * kTileRows) {
-      const uint16_t* first = DecodeBF16Panel(matrix.view(), row, panels.data());
-      DecodeBF16Panel(matrix.view(), row + kTileRows, panels.data() + PanelValues(kCols));
-      MultiplyPanels(
-          BF16Product{.x = x16.data(),
-                      .count = count,
-                      .ldx = kCols,
-                      .words = kCols / 2,
-                      .panels = first,
-                      .from_memory = first != panels.data(),
-                      .outputs = 2 * kTileRows,
-                      .scales = matrix.view().row_scales == nullptr ? nullptr : matrix.view().row_scales + row,
-                      .y = y.data() + row,
-                      .ldy = kRows});
+      const uint16_t* first = DecodeBF16Panel(w, row, panels.data());
+      DecodeBF16Panel(w, row + kTileRows, panels.data() + PanelValues(kCols));
+      MultiplyPanels(BF16Product{.x = x16.data(),
+                                 .count = count,
+                                 .ldx = kCols,
+                                 .words = kCols / 2,
+                                 .panels = first,
+                                 .from_memory = first != panels.data(),
+                                 .outputs = 2 * kTileRows,
+                                 .scales = w.row_scales == nullptr ? nullptr : w.row_scales + row,
+                                 .y = y.data() + row,
+                                 .ldy = kRows});
     }
   }
-  void Run(Product product, size_t count) {
-    if (product == Product::kExact) Exact(count);
-    if (product == Product::kInt8) Int8(count);
-    if (product == Product::kPanels) Panels(count);
+  void Run(Product product, const MatrixView& w, size_t count) {
+    if (product == Product::kExact) Exact(w, count);
+    if (product == Product::kInt8) Int8(w, count);
+    if (product == Product::kPanels) Panels(w, count);
   }
   // int8 activations: half a step of max/127 each, as random signs; exact: rounding only.
   void Compare(size_t count, Product product) const {
@@ -79,26 +120,56 @@ struct Fixture {
   }
 };
 
+void Count(benchmark::State& state, double operations) {
+  state.counters["GFLOP/s"] =
+      benchmark::Counter(operations, benchmark::Counter::kIsIterationInvariantRate, benchmark::Counter::OneK::kIs1000);
+}
+
 void Time(benchmark::State& state, const std::shared_ptr<Fixture>& fixture, const std::string& target, size_t count,
           Product kind) {
   ForceTarget(target);
-  const auto product = [&] { fixture->Run(kind, count); };
-  product();
+  Copies copies(fixture->matrix.view());
+  fixture->Run(kind, copies.Next(), count);
   fixture->Compare(count, kind);
   for (auto _ : state) {
-    product();
+    fixture->Run(kind, copies.Next(), count);
     benchmark::ClobberMemory();
   }
-  const MatrixView view = fixture->matrix.view();
-  const size_t bytes = kRows * (view.stride_bytes + LayoutScaleBytes(view.layout, kCols, view.group_shift));
-  state.SetBytesProcessed(static_cast<int64_t>(bytes) * state.iterations());
-  state.counters["GFLOP/s"] =
-      benchmark::Counter(static_cast<double>(2 * kRows * kCols * count), benchmark::Counter::kIsIterationInvariantRate,
-                         benchmark::Counter::OneK::kIs1000);
+  state.SetBytesProcessed(static_cast<int64_t>(copies.bytes()) * state.iterations());
+  Count(state, 2.0 * kRows * kCols * static_cast<double>(count));
   ForceTarget("auto");
 }
 
+// A dense product of int8 in whole numbers, by oneDNN with one thread.
+void TimeInt8(benchmark::State& state) {
+  constexpr dnnl_dim_t kSize = 768;
+  const std::vector<uint8_t> a(kSize * kSize, 1);
+  const std::vector<int8_t> b(kSize * kSize, 1);
+  std::vector<int32_t> c(kSize * kSize);
+  const int32_t offset = 0;
+  for (auto _ : state)
+    QAD_CHECK(dnnl_gemm_u8s8s32('N', 'N', 'F', kSize, kSize, kSize, 1, a.data(), kSize, 0, b.data(), kSize, 0, 0,
+                                c.data(), kSize, &offset) == dnnl_success);
+  Count(state, 2.0 * kSize * kSize * kSize);
+}
+
+void TimeCeilings(benchmark::State& state, Numerics numerics) {
+  Context context(numerics, 1);
+  Ceilings ceilings;
+  for (auto _ : state) ceilings = MeasureCeilings(context, kStreamedBytes);
+  state.counters["GB/s"] = ceilings.gigabytes_per_second;
+  state.counters["GFLOP/s"] = ceilings.gigaflops * 1e9;
+}
+
 void Register() {
+  benchmark::RegisterBenchmark("ceiling/int8", TimeInt8)->Unit(benchmark::kMicrosecond);
+  for (const Numerics numerics : {Numerics::kExact, Numerics::kFast}) {
+    const bool bf16 = Context(numerics, 1).own_bf16();
+    if (numerics == Numerics::kFast && !bf16) continue;
+    benchmark::RegisterBenchmark(bf16 ? "ceiling/bf16" : "ceiling/f32", [=](benchmark::State& state) {
+      TimeCeilings(state, numerics);
+    })->Iterations(1);
+  }
   for (const Layout layout : kAllLayouts) {
     const auto fixture = std::make_shared<Fixture>(layout);
     for (const std::string& target : SupportedTargets())

@@ -406,6 +406,30 @@ TEST_F(Program, CtrlCInTrainingKeepsACheckpointAndTheOldAdapter) {
   EXPECT_GT(ReadJsonFile(checkpoint)["step"].get<int64_t>(), 0);
 }
 
+TEST_F(Program, WhatTheMachineCannotDoIsRefusedBeforeItIsTried) {
+  const auto refused = [&](std::vector<std::string> words, ErrorKind kind, const std::vector<std::string>& said) {
+    const Ended ended = Wait(Start(std::move(words)));
+    EXPECT_EQ(ended.code, static_cast<int>(kind)) << ended.err;
+    for (const std::string& part : said)
+      EXPECT_NE(ended.err.find(part), std::string::npos) << part << "\n" << ended.err;
+  };
+  // More than the model's positions.
+  refused({"bench", Path("model"), "--prompt", "300", "--no-ceilings"}, ErrorKind::kInput, {"300", "256 positions"});
+  refused({"generate", Path("model"), "--prompt", "Matter?", "--max-new-tokens", "300"}, ErrorKind::kInput,
+          {"300 new ones", "256 positions"});
+  // A terabyte of cache: the error knows how many sequences would fit.
+  std::string far = kModel;
+  const std::string positions = "\"max_position_embeddings\": 256";
+  far.replace(far.find(positions), positions.size(), "\"max_position_embeddings\": 1000000");
+  WriteModel(folder_ / "far", far.c_str());
+  refused({"bench", Path("far"), "--prompt", "1000000", "--batch", "4096", "--no-ceilings"}, ErrorKind::kInput,
+          {"4096 sequences of 1000000 tokens", "would fit", "smaller batch"});
+  // Instructions that no CPU of this build has.
+  ASSERT_EQ(::setenv("QAD_ISA", "NEON", 1), 0);
+  refused({"bench", Path("model"), "--prompt", "8", "--no-ceilings"}, ErrorKind::kUsage, {"QAD_ISA", "NEON"});
+  ::unsetenv("QAD_ISA");
+}
+
 TEST_F(Program, TheTypeOfTheKvCacheIsTheOneAskedFor) {
   const auto bench = [&](const char* type) {
     return Wait(Start({"bench", Path("model"), "--prompt", "8", "--generate", "4", "--repetitions", "1",

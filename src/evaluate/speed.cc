@@ -26,7 +26,7 @@ Tokens RandomTokens(size_t count, size_t vocab, uint64_t stream) {
 }
 
 // Packed rows of one step, as generation takes them: memory is that of a step, however long the prompts are.
-size_t StepRows(size_t sequences) { return std::max(kStepRows, sequences); }
+size_t RowsOfStep(const Transformer& model, size_t sequences) { return std::max(StepRows(model.config()), sequences); }
 
 // Runs a piece of text in each sequence of the batch, in steps; logits (sequences, vocab) are those after its end.
 void RunAll(Context& context, Transformer& model, KvCache& cache, const std::vector<Tokens>& tokens, size_t start,
@@ -37,7 +37,7 @@ void RunAll(Context& context, Transformer& model, KvCache& cache, const std::vec
   while (slot < tokens.size()) {
     std::vector<Segment> segments;
     std::vector<size_t> last;
-    size_t left = StepRows(tokens.size()), rows = 0;
+    size_t left = RowsOfStep(model, tokens.size()), rows = 0;
     while (slot < tokens.size() && left > 0) {
       const size_t count = std::min(left, tokens[slot].size() - at);
       segments.push_back({.slot = slot, .start = start + at, .tokens = std::span(tokens[slot]).subspan(at, count)});
@@ -105,18 +105,6 @@ double Nanoseconds(const std::function<void()>& work) {
   return std::chrono::duration<double, std::nano>(Clock::now() - start).count();
 }
 
-}  // namespace
-
-double Quantile(std::vector<double> values, double q) {
-  QAD_CHECK(!values.empty());
-  std::ranges::sort(values);
-  const double at = q * static_cast<double>(values.size() - 1);
-  const auto low = static_cast<size_t>(at);
-  const size_t high = std::min(low + 1, values.size() - 1);
-  return values[low] + (values[high] - values[low]) * (at - static_cast<double>(low));
-}
-
-namespace {
 // What both tests share: a cache, logits, and as many texts as there are sequences.
 struct Bencher {
   Context& context;
@@ -156,7 +144,7 @@ BenchRow BenchPrefill(Bencher& bench) {
   row.samples_ns = bench.Repeat([&] { bench.Run(prompts, 0); });
   const double tokens = static_cast<double>(all), sequences = static_cast<double>(bench.batch);
   const double body = MatrixElements(bench.model, false), head = MatrixElements(bench.model, true) - body;
-  const size_t step = StepRows(bench.batch);
+  const size_t step = RowsOfStep(bench.model, bench.batch);
   const size_t steps = (all + step - 1) / step;
   return Summarize(row, all, static_cast<double>(steps) * WeightBytesRead(bench.model) + bench.KvRowBytes() * tokens,
                    2 * (tokens * body + sequences * head));
@@ -188,6 +176,15 @@ BenchRow BenchDecode(Bencher& bench) {
 }
 
 }  // namespace
+
+double Quantile(std::vector<double> values, double q) {
+  QAD_CHECK(!values.empty());
+  std::ranges::sort(values);
+  const double at = q * static_cast<double>(values.size() - 1);
+  const auto low = static_cast<size_t>(at);
+  const size_t high = std::min(low + 1, values.size() - 1);
+  return values[low] + (values[high] - values[low]) * (at - static_cast<double>(low));
+}
 
 std::vector<BenchRow> Bench(Context& context, Transformer& model, const BenchOptions& options) {
   const ModelConfig& config = model.config();

@@ -71,12 +71,12 @@ TEST_F(SpeedTest, WhatIsZeroIsNotRun) {
 }
 
 TEST_F(SpeedTest, ManyPromptRowsGoInSteps) {
-  const size_t batch = kStepRows / 50 + 3;  // steps begin and end inside a prompt
+  const size_t step = StepRows(model_.config()), batch = step / 50 + 3;  // steps begin and end inside a prompt
   const std::vector<BenchRow> rows =
       Bench(context_, model_, {.prompt = 50, .generate = 0, .batch = batch, .repetitions = 1});
   ASSERT_EQ(rows.size(), 1u);
   ExpectSummaries(rows[0], 1, 50 * batch);
-  EXPECT_EQ(model_.workspace_bytes(), WorkspaceBytes(model_.config(), kStepRows));
+  EXPECT_EQ(model_.workspace_bytes(), WorkspaceBytes(model_.config(), step));
 }
 
 TEST_F(SpeedTest, MoreThanTheModelsPositionsIsAnError) {

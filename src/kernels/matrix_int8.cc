@@ -231,7 +231,8 @@ void DotRowsInt8(const MatrixView& w, size_t begin, size_t end, const QuantizedR
 }
 
 bool Int8OutrunsF32(Layout layout) {
-  return IsInteger(layout) && (HasVnni() || (HasAvx2Tiles() && !TakesSignedBytes(layout)));
+  // Of super-blocks of 16 each half has scales of its own, which takes as long as f32 does.
+  return IsInteger(layout) && (HasVnni() || (HasAvx2Tiles() && layout != Layout::kInt6Super));
 }
 
 }  // namespace qad

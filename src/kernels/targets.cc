@@ -51,7 +51,8 @@ void ForceTarget(std::string_view name) {
       known += hwy::TargetName(target);
     }
     if (chosen == 0)
-      Fail(ErrorKind::kUsage, "target '{}' is not supported by this CPU and build; supported: auto, {}", name, known);
+      Fail(ErrorKind::kUsage, "QAD_ISA: target '{}' is not supported by this CPU and build; supported: auto, {}", name,
+           known);
     hwy::SetSupportedTargetsForTest(chosen);
   }
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());

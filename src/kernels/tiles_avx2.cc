@@ -23,47 +23,40 @@ constexpr size_t kHalfColumn = kTileColumn / 2;  // bytes of a column that belon
 constexpr size_t kColumns = kBlock / 4;          // of a block, each four values of every row
 constexpr size_t kPrefetchBytes = 1024;          // ahead of the codes being read
 
-// A block is multiplied in passes of so many columns that their codes stay in registers, cut into unsigned digits so
-// small that int16 holds what VPMADDUBSW sums: digits times activations of at most 127.
+constexpr size_t kPasses = 2, kPassColumns = kColumns / kPasses;  // so that the codes of a pass stay in registers
+
+// VPMADDUBSW multiplies unsigned bytes by signed ones and adds the products in pairs, which int16 must hold, more of
+// them as long as it does. Activations are at most 127; signed codes w go as |w| times the activations with w's sign.
 template <Layout kLayout>
 struct Pass {
-  // Signed bytes plus 128 are two digits of four bits.
-  static constexpr size_t kDigits = TakesSignedBytes(kLayout) && kLayout != Layout::kInt6Super ? 2 : 1;
-  static constexpr size_t kPasses = TakesSignedBytes(kLayout) ? 2 : 1;
-  static constexpr size_t kCount = kColumns / kPasses;
-  // Products added up in int16: 2·127·8·15 = 30480, 2·127·4·31 = 31496, 2·127·2·63 = 32004 for 6-bit codes plus 32.
-  static constexpr size_t kAdded = HasFifth(kLayout) ? 4 : kLayout == Layout::kInt6Super ? 2 : kCount;
-  // shifts >> kShift make up for what was added to the codes.
-  static constexpr int kShift = kLayout == Layout::kInt6Super ? 2 : 0;
+  static constexpr bool kSigned = TakesSignedBytes(kLayout);
+  static constexpr size_t kVectors = kSigned ? 2 : 1;  // of a column: codes, and their magnitudes
+  static constexpr size_t kHalves = 2 / kVectors;      // of a tile at once: activations are broadcast for both
+  // Columns that are added up in int16: 2·127·4·15 = 15240, 2·127·4·31 = 31496, 2·127·4·32 = 32512, 2·127·128 = 32512.
+  static constexpr size_t kAdded = kSigned && kLayout != Layout::kInt6Super ? 1 : kPassColumns;
 };
 
-// Column j of 8 rows, as digits.
+// Column j of 8 rows.
 template <Layout kLayout>
-QAD_AVX2_INLINE void LoadDigits(const std::byte* block, size_t j, __m256i* digits) {
+QAD_AVX2_INLINE void LoadColumn(const std::byte* block, size_t j, __m256i* codes) {
   const auto* columns = reinterpret_cast<const __m256i*>(block);
-  const __m256i low = _mm256_set1_epi8(15);
-  if constexpr (kLayout == Layout::kInt6Super) {
-    digits[0] = _mm256_add_epi8(_mm256_loadu_si256(columns + 2 * j), _mm256_set1_epi8(32));
-  } else if constexpr (!IsUnsigned(kLayout)) {
-    const __m256i codes = _mm256_xor_si256(_mm256_loadu_si256(columns + 2 * j), _mm256_set1_epi8(-128));
-    digits[0] = _mm256_and_si256(codes, low);
-    digits[1] = _mm256_and_si256(_mm256_srli_epi16(codes, 4), low);
+  if constexpr (!IsUnsigned(kLayout)) {
+    codes[0] = _mm256_loadu_si256(columns + 2 * j);
   } else {
     const __m256i both = _mm256_loadu_si256(columns + j / 2 * 2);
-    digits[0] = _mm256_and_si256(j % 2 == 0 ? both : _mm256_srli_epi16(both, 4), low);
+    codes[0] = _mm256_and_si256(j % 2 == 0 ? both : _mm256_srli_epi16(both, 4), _mm256_set1_epi8(15));
     if constexpr (IsTable(kLayout)) {
       const __m128i bytes = _mm_load_si128(reinterpret_cast<const __m128i*>(TableOf(kLayout).bytes));
-      const __m256i table = _mm256_xor_si256(_mm256_broadcastsi128_si256(bytes), _mm256_set1_epi8(-128));
-      digits[1] = _mm256_shuffle_epi8(_mm256_and_si256(_mm256_srli_epi16(table, 4), low), digits[0]);
-      digits[0] = _mm256_shuffle_epi8(_mm256_and_si256(table, low), digits[0]);
+      codes[0] = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(bytes), codes[0]);
     }
     if constexpr (HasFifth(kLayout)) {
       const int shift = FifthShift(static_cast<int>(j));
       const __m256i fifth = _mm256_loadu_si256(columns + kColumns);
       const __m256i moved = shift >= 0 ? _mm256_srli_epi32(fifth, shift) : _mm256_slli_epi32(fifth, -shift);
-      digits[0] = _mm256_or_si256(digits[0], _mm256_and_si256(moved, _mm256_set1_epi8(0x10)));
+      codes[0] = _mm256_or_si256(codes[0], _mm256_and_si256(moved, _mm256_set1_epi8(0x10)));
     }
   }
+  if constexpr (Pass<kLayout>::kSigned) codes[1] = _mm256_abs_epi8(codes[0]);
 }
 
 QAD_AVX2_INLINE __m256 HalvesAt(const uint16_t* at) {
@@ -107,51 +100,77 @@ struct HalfScales {
   }
 };
 
-// Σ codes·q of a pass in int32 of 8 rows, what was added to the codes included.
+// Σ codes·q of a pass in int32 of 8 rows, what was added to the codes included. `fours`: of each column the
+// activations.
 template <Layout kLayout>
-QAD_AVX2_INLINE __m256i Multiply(const __m256i* digits, const int8_t* q) {
+QAD_AVX2_INLINE __m256i Multiply(const __m256i* codes, const __m256i* fours) {
   using Of = Pass<kLayout>;
   __m256i total = _mm256_setzero_si256();
-#pragma GCC unroll 8
-  for (size_t j = 0; j < Of::kCount; j += Of::kAdded) {
-    __m256i sums[Of::kDigits];
-    for (__m256i& sum : sums) sum = _mm256_setzero_si256();
-#pragma GCC unroll 8
+#pragma GCC unroll 4
+  for (size_t j = 0; j < kPassColumns; j += Of::kAdded) {
+    __m256i sum = _mm256_setzero_si256();
+#pragma GCC unroll 4
     for (size_t c = j; c < j + Of::kAdded; ++c) {
-      int32_t four;
-      std::memcpy(&four, q + 4 * c, sizeof(four));
-      for (size_t d = 0; d < Of::kDigits; ++d)
-        sums[d] = _mm256_add_epi16(sums[d], _mm256_maddubs_epi16(digits[c * Of::kDigits + d], _mm256_set1_epi32(four)));
+      if constexpr (Of::kSigned)
+        sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(codes[2 * c + 1], _mm256_sign_epi8(fours[c], codes[2 * c])));
+      else
+        sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(codes[c], fours[c]));
     }
-    total = _mm256_add_epi32(total, _mm256_madd_epi16(sums[0], _mm256_set1_epi16(1)));
-    if constexpr (Of::kDigits == 2) total = _mm256_add_epi32(total, _mm256_madd_epi16(sums[1], _mm256_set1_epi16(16)));
+    total = _mm256_add_epi32(total, _mm256_madd_epi16(sum, _mm256_set1_epi16(1)));
   }
   return total;
 }
 
-// 8 rows of a block against `count` rows of activations, blocks of which are at `at` and behind it.
+// sum + what a part of a block comes to for one row of activations.
 template <Layout kLayout>
+QAD_AVX2_INLINE __m256 AddPart(const HalfScales<kLayout>& of, const QuantizedRows& x, size_t at, size_t part,
+                               __m256i total, __m256 sum) {
+  const float* pair = x.pairs + 2 * at;
+  sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(total), _mm256_mul_ps(of.scales[part], _mm256_set1_ps(pair[0])), sum);
+  if (kLayout == Layout::kInt8Row || IsTable(kLayout)) return sum;
+  const float activations = ScaledParts(kLayout) == 2 ? x.HalfSum(at, part) : pair[1];
+  return _mm256_fmadd_ps(of.offsets[part], _mm256_set1_ps(activations), sum);
+}
+
+// The 16 rows of a tile's block, in halves, against `count` rows of activations, blocks of which are at `at` and behind
+// it.
+template <Layout kLayout, size_t kMost>
 QAD_AVX2_INLINE void AddBlock(const MatrixView& w, size_t row, size_t b, const std::byte* block, const QuantizedRows& x,
-                              size_t at, size_t count, __m256* sums) {
+                              size_t at, size_t count, __m256 (*sums)[kMost]) {
   using Of = Pass<kLayout>;
-  constexpr size_t kParts = ScaledParts(kLayout);
-  HalfScales<kLayout> of;
-  of.Load(w, row, b);
-  for (size_t pass = 0; pass < Of::kPasses; ++pass) {
-    const size_t part = kParts == 2 ? pass : 0;
-    __m256i digits[Of::kCount * Of::kDigits];
-#pragma GCC unroll 8
-    for (size_t j = 0; j < Of::kCount; ++j) LoadDigits<kLayout>(block, pass * Of::kCount + j, digits + j * Of::kDigits);
-    for (size_t m = 0; m < count; ++m) {
-      const float* pair = x.pairs + 2 * (at + m);
-      __m256i total = Multiply<kLayout>(digits, x.codes + (at + m) * kBlock + pass * Of::kCount * 4);
-      if constexpr (TakesSignedBytes(kLayout))
-        total = _mm256_add_epi32(total, _mm256_set1_epi32(x.shifts[2 * (at + m) + pass] >> Of::kShift));
-      const __m256 scale = _mm256_mul_ps(of.scales[part], _mm256_set1_ps(pair[0]));
-      sums[m] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(total), scale, sums[m]);
-      if (kLayout == Layout::kInt8Row || IsTable(kLayout) || (kParts == 1 && pass > 0)) continue;
-      const float sum = kParts == 2 ? x.HalfSum(at + m, part) : pair[1];
-      sums[m] = _mm256_fmadd_ps(of.offsets[part], _mm256_set1_ps(sum), sums[m]);
+  constexpr bool kParted = ScaledParts(kLayout) == kPasses;  // each pass has scales of its own
+  for (size_t first = 0; first < 2; first += Of::kHalves) {
+    HalfScales<kLayout> of[Of::kHalves];
+    for (size_t h = 0; h < Of::kHalves; ++h) of[h].Load(w, row + (first + h) * kHalfRows, b);
+    __m256i before[kMost][Of::kHalves];  // what the first pass came to
+#pragma GCC unroll 2
+    for (size_t pass = 0; pass < kPasses; ++pass) {
+      __m256i codes[Of::kHalves][kPassColumns * Of::kVectors];
+      for (size_t h = 0; h < Of::kHalves; ++h)
+#pragma GCC unroll 4
+        for (size_t j = 0; j < kPassColumns; ++j)
+          LoadColumn<kLayout>(block + (first + h) * kHalfColumn, pass * kPassColumns + j, codes[h] + j * Of::kVectors);
+#pragma GCC unroll 2
+      for (size_t m = 0; m < count; ++m) {
+        const int8_t* q = x.codes + (at + m) * kBlock + pass * kPassColumns * 4;
+        __m256i fours[kPassColumns];
+#pragma GCC unroll 4
+        for (size_t j = 0; j < kPassColumns; ++j) {
+          int32_t four;
+          std::memcpy(&four, q + 4 * j, sizeof(four));
+          fours[j] = _mm256_set1_epi32(four);
+        }
+        for (size_t h = 0; h < Of::kHalves; ++h) {
+          __m256i total = Multiply<kLayout>(codes[h], fours);
+          if (!kParted && pass == 0) {
+            before[m][h] = total;
+            continue;
+          }
+          if (!kParted) total = _mm256_add_epi32(total, before[m][h]);
+          __m256& sum = sums[first + h][m];
+          sum = AddPart<kLayout>(of[h], x, at + m, kParted ? pass : 0, total, sum);
+        }
+      }
     }
   }
 }
@@ -171,8 +190,7 @@ QAD_AVX2 void DotStrip(const MatrixView& w, size_t row, const QuantizedRows& x, 
   for (size_t b = 0; b < x.blocks; ++b, block += kBytes, at += next) {
     for (size_t i = 0; i < kBytes && kMost == 1; i += kTileColumn)
       _mm_prefetch(reinterpret_cast<const char*>(block + kPrefetchBytes + i), _MM_HINT_T0);
-    for (size_t half = 0; half < 2; ++half)
-      AddBlock<kLayout>(w, row + half * kHalfRows, b, block + half * kHalfColumn, x, at, count, sums[half]);
+    AddBlock<kLayout, kMost>(w, row, b, block, x, at, count, sums);
   }
   for (size_t m = 0; m < count; ++m)
     for (size_t half = 0; half < 2; ++half) {

@@ -20,7 +20,7 @@ std::vector<PredictedMeasured> MeasureMemory(const ModelFiles& files, const Plan
   (void)ResetPeakRss();  // what the file's pages took while they were read does not count
   KvCache cache(config, batch, context, kv_type);
   // As many rows as a step takes: of one sequence, or of several.
-  uint64_t rows = std::max(batch, std::min<uint64_t>(kStepRows, context * batch));
+  uint64_t rows = std::max(batch, std::min<uint64_t>(StepRows(config), context * batch));
   std::vector<std::vector<TokenId>> tokens;
   std::vector<Segment> segments;
   std::vector<size_t> last;

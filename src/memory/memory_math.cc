@@ -112,7 +112,7 @@ MemoryMath MakeMemoryMath(const Plan& plan, const std::string& format, bool stor
     const TrainingBase base = TrainingBaseOf(plan, format, each.method);
     math.training.push_back(TrainingMemory(base.plan, base.format, each));
   }
-  math.notes = Notes(plan, kStepRows);
+  math.notes = Notes(plan, StepRows(plan.config));
   return math;
 }
 

@@ -18,14 +18,21 @@ size_t PaddedRows(size_t rows) {
 
 size_t TrainingRows(size_t tokens) { return RoundUp(tokens, 16); }
 
-// Residual, its norm, packed q|k|v, attention's output, gate and up, their activation.
+// Residual and its norm; then packed q|k|v and attention's output, or gate and up, where their activation is left.
 size_t WorkspaceBytes(const ModelConfig& c, size_t rows) {
-  const size_t width = c.hidden * 2 + c.qkv_outputs() + c.heads * c.head_dim + UpWidth(c) + c.intermediate;
+  const size_t width = c.hidden * 2 + std::max(c.qkv_outputs() + c.heads * c.head_dim, UpWidth(c));
   return PaddedRows(rows) * width * sizeof(float);
 }
 
+size_t StepRows(const ModelConfig& c) {
+  // Below 256 rows it begins to show that weights are decoded once a step.
+  constexpr size_t kLeast = 256, kMost = 1024, kBytes = size_t{24} << 20;
+  const size_t rows = kBytes / WorkspaceBytes(c, 1);
+  return std::clamp(rows / kLeast * kLeast, kLeast, kMost);
+}
+
 size_t InferenceBytes(const ModelConfig& c, size_t context, size_t sequences) {
-  const size_t rows = std::max(sequences, std::min(kStepRows, context * sequences));
+  const size_t rows = std::max(sequences, std::min(StepRows(c), context * sequences));
   return WorkspaceBytes(c, rows) + sequences * c.vocab * sizeof(float);
 }
 

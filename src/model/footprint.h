@@ -14,8 +14,9 @@ size_t UpWidth(const ModelConfig& config);
 // Rows of a dense product are rounded up, so that few shapes are compiled and vector tails are rare.
 size_t PaddedRows(size_t rows);
 
-// Packed prompt rows that one step of generation takes at most; a longer prompt goes in several steps.
-inline constexpr size_t kStepRows = 1024;
+// Packed prompt rows that one step of generation takes at most; a longer prompt goes in several steps. Fewer where the
+// model is wide, so that a step's activations do not grow with it.
+size_t StepRows(const ModelConfig& config);
 
 // Activations of one forward step over `rows` packed rows: Transformer::WorkspaceBytes.
 size_t WorkspaceBytes(const ModelConfig& config, size_t rows);

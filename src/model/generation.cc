@@ -37,9 +37,9 @@ size_t CommonPrefix(std::span<const Prompt> prompts) {
 
 // The prefix in slot `slots` of the cache, behind those of the sequences.
 void ComputePrefix(Context& context, Transformer& model, KvCache& cache, size_t slot, std::span<const TokenId> prefix) {
-  for (size_t at = 0; at < prefix.size(); at += kStepRows) {
-    const Segment segment{
-        .slot = slot, .start = at, .tokens = prefix.subspan(at, std::min(kStepRows, prefix.size() - at))};
+  const size_t step = StepRows(model.config());
+  for (size_t at = 0; at < prefix.size(); at += step) {
+    const Segment segment{.slot = slot, .start = at, .tokens = prefix.subspan(at, std::min(step, prefix.size() - at))};
     model.Run(context, std::span(&segment, 1), cache);
   }
 }
@@ -89,6 +89,7 @@ class Batch {
         prompts_(prompts),
         options_(options),
         prefix_(prefix),
+        step_rows_(StepRows(model.config())),
         slots_(std::min(std::max<size_t>(options.max_batch, 1), prompts.size())),
         cache_(MakeCache()),
         done_(prompts.size()) {
@@ -136,7 +137,7 @@ class Batch {
     while (next_ < prompts_.size() && !free_.empty()) {
       const Prompt& prompt = prompts_[next_];
       const size_t more = prompt.size() - prefix_ + Reference(next_).size();
-      if (rows > 0 && rows + more > kStepRows) break;
+      if (rows > 0 && rows + more > step_rows_) break;
       rows += more;
       Sequence sequence{.index = next_++,
                         .slot = free_.back(),
@@ -153,9 +154,9 @@ class Batch {
   // The beginning of a prompt that does not fit a step together with its reference: the workspace stays that of a step.
   void RunAhead(Sequence& sequence) {
     std::vector<TokenId>& pending = sequence.pending;
-    while (pending.size() > 1 && pending.size() + Reference(sequence.index).size() > kStepRows) {
+    while (pending.size() > 1 && pending.size() + Reference(sequence.index).size() > step_rows_) {
       ThrowIfInterrupted();
-      const size_t count = std::min(kStepRows, pending.size() - 1);
+      const size_t count = std::min(step_rows_, pending.size() - 1);
       const Segment segment{
           .slot = sequence.slot, .start = sequence.position, .tokens = std::span(pending).first(count)};
       model_.Run(context_, std::span(&segment, 1), cache_);
@@ -257,7 +258,7 @@ class Batch {
   const Tokenizer& tokenizer_;
   std::span<const Prompt> prompts_;
   const GenerateOptions& options_;
-  size_t prefix_, slots_;
+  size_t prefix_, step_rows_, slots_;
   KvCache cache_;
   std::vector<Generated> done_;
   std::vector<Sequence> active_;

@@ -64,11 +64,12 @@ class Generation : public ::testing::Test {
 
 // A prompt of more than a step's rows: the workspace stays that of a step, and the answer is that of one long pass.
 TEST_F(Generation, LongPromptsGoInSteps) {
-  const std::vector<std::vector<TokenId>> prompts = {Text(2 * kStepRows + 77, 0), {1, 2, 3}};
+  const size_t step = StepRows(model_->config());
+  const std::vector<std::vector<TokenId>> prompts = {Text(2 * step + 77, 0), {1, 2, 3}};
   const std::vector<std::vector<TokenId>> references = {Text(50, 3), {}};
   options_.references = references;
   const std::vector<Generated> got = Run(prompts);
-  EXPECT_LE(model_->workspace_bytes(), WorkspaceBytes(model_->config(), kStepRows));
+  EXPECT_LE(model_->workspace_bytes(), WorkspaceBytes(model_->config(), step));
   std::vector<TokenId> sequence = prompts[0];
   for (const TokenId token : got[0].tokens) {
     const std::vector<float> logits = LogitsAfter(sequence);

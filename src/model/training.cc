@@ -152,7 +152,7 @@ void TrainingPass::ForwardLayer(Context& context, size_t index, const Options& o
   linear(Transformer::kOutput, t.attention, q_width, t.mid, c.hidden, true);
   NormForward(context, model_.NormOf(Role::kMlpNorm, index), t.mid, rows_, normed_, t.stats2);
   linear(Transformer::kUp, normed_, c.hidden, t.up, model_.up_width(), false);
-  ActivationForward(context, c.family->traits.activation, t.up, rows_, c.intermediate, normed_);
+  ActivationForward(context, c.family->traits.activation, t.up, rows_, c.intermediate, normed_, c.intermediate);
   float* next = index + 1 < c.layers ? layers_[index + 1].x : final_;
   std::memcpy(next, t.mid, rows_ * c.hidden * sizeof(float));
   linear(Transformer::kDown, normed_, c.intermediate, next, c.hidden, true);
@@ -169,7 +169,7 @@ void TrainingPass::BackwardLayer(Context& context, size_t index, const Options& 
     LinearBackward(context, model_.LinearOf(index, kind), x, in, t.low_rank[kind], dy, rows_, out, dx, in,
                    DropoutOf(options, index, kind));
   };
-  ActivationForward(context, c.family->traits.activation, t.up, rows_, c.intermediate, normed_);
+  ActivationForward(context, c.family->traits.activation, t.up, rows_, c.intermediate, normed_, c.intermediate);
   linear(Transformer::kDown, normed_, n, dx_.data(), c.hidden, d_normed_);
   ActivationBackward(context, c.family->traits.activation, t.up, d_normed_, rows_, n, d_wide_);
   const NormWeights& mlp_norm = model_.NormOf(Role::kMlpNorm, index);

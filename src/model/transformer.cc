@@ -108,8 +108,7 @@ Transformer::Buffers Transformer::Place(size_t rows) {
   b.normed = b.x + padded * c.hidden;
   b.qkv = b.normed + padded * c.hidden;
   b.attention = b.qkv + padded * c.qkv_outputs();
-  b.up = b.attention + padded * c.heads * c.head_dim;
-  b.activated = b.up + padded * up_width();
+  b.up = b.qkv;
   return b;
 }
 
@@ -172,8 +171,8 @@ void Transformer::Run(Context& context, std::span<const Segment> segments, KvCac
     LinearForward(context, LinearOf(layer, kOutput), b.attention, padded, q_width, b.x, c.hidden, true);
     NormForward(context, NormOf(Role::kMlpNorm, layer), b.x, rows, b.normed);
     LinearForward(context, LinearOf(layer, kUp), b.normed, padded, c.hidden, b.up, up_width(), false);
-    ActivationForward(context, c.family->traits.activation, b.up, rows, c.intermediate, b.activated);
-    LinearForward(context, LinearOf(layer, kDown), b.activated, padded, c.intermediate, b.x, c.hidden, true);
+    ActivationForward(context, c.family->traits.activation, b.up, rows, c.intermediate, b.up, up_width());
+    LinearForward(context, LinearOf(layer, kDown), b.up, padded, up_width(), b.x, c.hidden, true);
   }
   rows_ = rows;
 }

@@ -68,7 +68,7 @@ class Transformer {
   enum Kind : size_t { kQkv, kOutput, kUp, kDown, kKinds };
   const Linear& LinearOf(size_t layer, Kind kind) const { return linears_[layer * kKinds + kind]; }
   struct Buffers {
-    float *x, *normed, *qkv, *attention, *up, *activated;
+    float *x, *normed, *qkv, *attention, *up;  // up where qkv and attention were
   };
   Buffers Place(size_t rows);
   size_t RowsToMultiply(Context& context, size_t rows) const;

@@ -5,15 +5,16 @@
 
 namespace qad {
 
-void ActivationForward(Context& context, Activation activation, const float* x, size_t rows, size_t n, float* y) {
+void ActivationForward(Context& context, Activation activation, const float* x, size_t rows, size_t n, float* y,
+                       size_t ldy) {
   const ScopedTimer timer(context, Timed::kActivation);
   const size_t inputs = ActivationInputs(activation, n);
   ForEachRow(rows, n, [&](size_t r) {
     const float* row = x + r * inputs;
     if (activation == Activation::kSwiGlu)
-      SwiGlu(row, row + n, y + r * n, n);
+      SwiGlu(row, row + n, y + r * ldy, n);
     else
-      GeluTanh(row, y + r * n, n);
+      GeluTanh(row, y + r * ldy, n);
   });
 }
 

@@ -18,8 +18,9 @@ inline size_t ActivationInputs(Activation activation, size_t n) {
   return activation == Activation::kSwiGlu ? 2 * n : n;
 }
 
-// x (rows, inputs) → y (rows, n).
-void ActivationForward(Context& context, Activation activation, const float* x, size_t rows, size_t n, float* y);
+// x (rows, inputs) → y (rows, ldy), n of each; y may be x where ldy is its width.
+void ActivationForward(Context& context, Activation activation, const float* x, size_t rows, size_t n, float* y,
+                       size_t ldy);
 // dx (rows, inputs) is overwritten with the gradient of dy (rows, n).
 void ActivationBackward(Context& context, Activation activation, const float* x, const float* dy, size_t rows, size_t n,
                         float* dx);

@@ -135,7 +135,7 @@ void AttentionForward(Context& context, const AttentionShape& shape, std::span<c
   // A thread's buffers, whole cache lines of them, and behind those of all threads what tasks of few rows leave behind.
   const size_t floats = (std::max(all.results > 0 ? AttentionFewRowsFloats(shape) : 0, of_tile) + 15) / 16 * 16;
   const size_t of_threads = floats * static_cast<size_t>(omp_get_max_threads());
-  float* scratch = context.Scratch(Context::Slot::kScores, of_threads + all.results);
+  float* scratch = context.Scratch(Context::Slot::kResults, of_threads + all.results);
   float* results = scratch + of_threads;
   const auto count = static_cast<int64_t>(all.tasks.size());
 #pragma omp parallel if (WorkOf(shape, items) >= kMinAttentionWork)
@@ -254,7 +254,7 @@ void AttentionBackward(Context& context, const AttentionShape& shape, std::span<
   }
   const size_t longest = LongestContext(items);
   const size_t floats = BackwardBuffers::Floats(shape, longest);
-  float* scratch = context.Scratch(Context::Slot::kScores, floats * static_cast<size_t>(omp_get_max_threads()));
+  float* scratch = context.Scratch(Context::Slot::kResults, floats * static_cast<size_t>(omp_get_max_threads()));
   // One task per family and kv head: sums do not depend on threads.
   const auto tasks = static_cast<int64_t>(families.size() * shape.kv_heads);
 #pragma omp parallel for schedule(dynamic) if (WorkOf(shape, items) >= kMinAttentionWork)

@@ -63,7 +63,7 @@ class Context {
 
   // A scratch buffer of at least `floats`, aligned to a cache line, valid until the next call with the same slot. Never
   // shrinks.
-  enum class Slot : uint8_t { kPanel, kActivations, kQuantized, kAdapter, kScores, kLogits, kCount };
+  enum class Slot : uint8_t { kPanel, kActivations, kQuantized, kAdapter, kResults, kLogits, kCount };
   float* Scratch(Slot slot, size_t floats);
   size_t scratch_bytes() const;
 

@@ -56,7 +56,7 @@ TEST(Context, ScratchGrowsAndIsCounted) {
   float* small = context.Scratch(Context::Slot::kPanel, 10);
   small[9] = 1;
   EXPECT_EQ(context.Scratch(Context::Slot::kPanel, 5), small);
-  EXPECT_NE(context.Scratch(Context::Slot::kScores, 5), small);
+  EXPECT_NE(context.Scratch(Context::Slot::kResults, 5), small);
   EXPECT_EQ(reinterpret_cast<uintptr_t>(small) % 64, 0u);
   constexpr size_t kPadding = 2 * 64;  // of two buffers, to begin at a cache line
   EXPECT_EQ(context.scratch_bytes(), 15 * sizeof(float) + kPadding);

@@ -17,11 +17,18 @@ constexpr size_t kFewRows = 8;
 constexpr size_t kFewFastRows = 16;
 constexpr size_t kRowsPerTask = kTileRows;          // outputs a thread takes at a time: work is cut by shape
 constexpr size_t kRowsPerLongTask = 4 * kTileRows;  // where activations do not stay in the cache from one to the next
+constexpr size_t kLeastTask = 1 << 12;              // weights of a task: below, calling costs more than multiplying
+
+// A multiple of kTileRows.
+size_t TaskRows(size_t cols, size_t count) {
+  const size_t rows = count <= QuantizedRows::kStrip ? kRowsPerTask : kRowsPerLongTask;
+  return std::max(rows, kLeastTask / cols / kTileRows * kTileRows);
+}
 
 // Calls dot(begin, end) for pieces of the weights' rows, in parallel where that pays.
 template <typename Dot>
 void ForRowTasks(const MatrixView& w, size_t count, const Dot& dot) {
-  const size_t rows = count <= QuantizedRows::kStrip ? kRowsPerTask : kRowsPerLongTask;
+  const size_t rows = TaskRows(w.cols, count);
   const auto tasks = static_cast<int64_t>((w.rows + rows - 1) / rows);
 #pragma omp parallel for schedule(static) if (Pays(w.rows, w.cols, count))
   for (int64_t task = 0; task < tasks; ++task) {
@@ -117,7 +124,7 @@ void LinearForward(Context& context, const Linear& linear, const float* x, size_
   size_t ld_out = ldy;
   const bool adds = accumulate && Adds(context, linear, m);
   if (accumulate && !adds) {
-    out = context.Scratch(Context::Slot::kScores, m * linear.out);
+    out = context.Scratch(Context::Slot::kResults, m * linear.out);
     ld_out = linear.out;
   }
   {

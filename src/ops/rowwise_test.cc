@@ -125,8 +125,13 @@ TEST_P(Rowwise, Activation) {
       return y;
     };
     std::vector<float> y(rows_ * n_), dx(rows_ * inputs, 9.0f);
-    ActivationForward(context_, activation, x.data(), rows_, n_, y.data());
+    ActivationForward(context_, activation, x.data(), rows_, n_, y.data(), n_);
     EXPECT_TRUE(AllClose(y, Outputs(f, x, rows_), kTolerance, kTolerance));
+    std::vector<float> in_place = x;
+    ActivationForward(context_, activation, in_place.data(), rows_, n_, in_place.data(), inputs);
+    for (size_t r = 0; r < rows_; ++r)
+      for (size_t i = 0; i < inputs; ++i)
+        ASSERT_EQ(in_place[r * inputs + i], i < n_ ? y[r * n_ + i] : x[r * inputs + i]) << r << " " << i;
     ActivationBackward(context_, activation, x.data(), dy.data(), rows_, n_, dx.data());
     EXPECT_TRUE(AllClose(dx, Gradients(f, x, dy, rows_), kTolerance, kTolerance));
   }

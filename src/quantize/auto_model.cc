@@ -1,160 +1,25 @@
 #include "quantize/auto_model.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <map>
-#include <numeric>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "base/hash.h"
-#include "base/interrupt.h"
-#include "base/progress.h"
 #include "base/units.h"
 #include "kernels/targets.h"
 #include "model/weights.h"
-#include "quantize/ggml_grid.h"
-#include "quantize/gptq.h"
+#include "quantize/type_costs.h"
 
 namespace qad {
 namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::array kCandidates = {FormatId::kQ2_K, FormatId::kQ3_K, FormatId::kQ4_0, FormatId::kIQ4_NL,
-                                    FormatId::kQ4_K, FormatId::kQ4_1, FormatId::kQ5_0, FormatId::kQ5_K,
-                                    FormatId::kQ5_1, FormatId::kQ6_K, FormatId::kQ8_0, FormatId::kF16};
 constexpr size_t kFisherTokens = 4096;
-constexpr size_t kLeastRows = 64, kRowShare = 8;  // of a matrix's rows those that are solved to measure a type
-constexpr size_t kOutsideRows = 1024;             // of embeddings, those that predictions mind most
 constexpr int kMostTrials = 8;
 constexpr double kNearEnough = 0.01;  // of a size
-
-bool IsChosen(const TensorSpec& spec) {
-  return !spec.bias && (IsLinear(spec.role) || spec.role == Role::kTokenEmbedding);
-}
-
-std::vector<FormatId> CandidatesFor(const TensorSpec& spec) {
-  std::vector<FormatId> formats;
-  for (const FormatId format : kCandidates)
-    if (GetFormat(format).Divides(spec.cols)) formats.push_back(format);
-  return formats;
-}
-
-// Estimated KL divergences, by the tensor's name and the format's.
-using Costs = std::map<std::string, std::map<std::string, double>>;
-
-class CostTable {
- public:
-  CostTable(const ModelFiles& files, const Plan& plan, const Fisher& fisher, const Calibration& calibration,
-            const AutoOptions& options, Context& context, LayerStore& store)
-      : files_(files),
-        plan_(plan),
-        fisher_(fisher),
-        options_(options),
-        store_(store),
-        walk_(files, plan, calibration.samples, context),
-        progress_("measure types", static_cast<double>(walk_.layers() + 1), "layers", options.quiet) {}
-
-  Costs Measure() {
-    for (size_t layer = 0; layer < walk_.layers(); ++layer) {
-      ThrowIfInterrupted();
-      walk_.Load(layer);
-      if (layer >= store_.done()) {
-        Json costs = Json::object();
-        for (const BlockWalk::Input input : BlockWalk::kInputs) MeasureInput(input, costs);
-        store_.Save(layer, {}, costs);
-      }
-      walk_.Finish();
-      progress_.Advance(1);
-    }
-    if (walk_.layers() >= store_.done()) {
-      Json costs = Json::object();
-      const BlockInput output = walk_.Output();
-      for (const TensorSpec& spec : plan_.tensors)
-        if (spec.layer < 0 && IsChosen(spec)) MeasureOutside(spec, output, costs);
-      store_.Save(walk_.layers(), {}, costs);
-    }
-    progress_.Advance(1);
-    Costs all;
-    for (size_t layer = 0; layer < store_.done(); ++layer)
-      for (const auto& [name, costs] : store_.Summary(layer).items())
-        for (const auto& [format, cost] : costs.items()) all[name][format] = cost.get<double>();
-    return all;
-  }
-
- private:
-  Feedback FeedbackOf(std::vector<float> gram, const TensorSpec& spec) const {
-    return MakeFeedback(std::move(gram), spec.cols, options_.damping, options_.act_order,
-                        fmt::format("{}: \"{}\"", files_.path.string(), spec.name));
-  }
-
-  void MeasureInput(BlockWalk::Input input, Json& costs) {
-    ThrowIfInterrupted();
-    const BlockInput rows = walk_.Compute(input);
-    const std::vector<Role> readers = walk_.Readers(input);
-    const auto layer = static_cast<int>(walk_.layer());
-    const Feedback feedback = FeedbackOf(GramOf(rows), *plan_.Find(readers.front(), layer));
-    for (const Role role : readers) {
-      const TensorSpec& spec = *plan_.Find(role, layer);
-      const size_t count = std::min(spec.rows, std::max(kLeastRows, spec.rows / kRowShare));
-      std::vector<size_t> sampled(count);
-      for (size_t i = 0; i < count; ++i) sampled[i] = i * spec.rows / count;
-      std::vector<float> values;
-      for (const size_t row : sampled) {
-        const auto weights = walk_.Matrix(role).subspan(row * spec.cols, spec.cols);
-        values.insert(values.end(), weights.begin(), weights.end());
-      }
-      MeasureRows(spec, sampled, values, fisher_.outputs.at(spec.name), feedback, rows.rows, costs);
-    }
-  }
-
-  // Rows of a head are very unlike: those of frequent tokens decide. Of look-ups alone nothing is known of a row.
-  void MeasureOutside(const TensorSpec& spec, const BlockInput& output, Json& costs) {
-    const ErrorForm form = FormOutsideBlocks(plan_, spec, fisher_, output);
-    std::vector<size_t> rows(spec.rows);
-    std::iota(rows.begin(), rows.end(), size_t{0});
-    const size_t count = std::min(rows.size(), kOutsideRows);
-    if (std::ranges::adjacent_find(form.weights, std::ranges::not_equal_to()) == form.weights.end())
-      for (size_t i = 0; i < count; ++i) rows[i] = i * spec.rows / count;
-    else
-      std::ranges::stable_sort(rows, std::ranges::greater(), [&](size_t row) { return form.weights[row]; });
-    rows.resize(count);
-    MeasureRows(spec, rows, ReadRows(files_, plan_, spec, rows), form.weights, FeedbackOf(form.gram, spec),
-                form.gram_rows, costs);
-  }
-
-  // The whole matrix's cost from that of some rows, as their share of all weights is known.
-  void MeasureRows(const TensorSpec& spec, const std::vector<size_t>& rows, const std::vector<float>& values,
-                   const std::vector<double>& weights, const Feedback& feedback, size_t gram_rows, Json& costs) const {
-    double of_rows = 0;
-    for (const size_t row : rows) of_rows += weights[row];
-    const double all = std::accumulate(weights.begin(), weights.end(), 0.0);
-    for (const FormatId id : CandidatesFor(spec)) {
-      const Format& format = GetFormat(id);
-      double cost = 0;
-      if (GgmlGrid::Has(id) && all > 0) {
-        std::vector<float> solved = values;
-        std::vector<std::byte> bytes(rows.size() * format.RowBytes(spec.cols));
-        std::vector<double> changes(rows.size());
-        SolveGgml(solved, rows.size(), feedback, id, bytes, changes);
-        // Where no sampled row matters, but others do, all count alike.
-        for (size_t i = 0; i < rows.size(); ++i) cost += (of_rows > 0 ? weights[rows[i]] : 1.0) * changes[i];
-        cost *= 0.5 * all / (of_rows > 0 ? of_rows : static_cast<double>(rows.size())) / static_cast<double>(gram_rows);
-      }
-      costs[spec.name][std::string(format.name)] = cost;
-    }
-  }
-
-  const ModelFiles& files_;
-  const Plan& plan_;
-  const Fisher& fisher_;
-  const AutoOptions& options_;
-  LayerStore& store_;
-  BlockWalk walk_;
-  Progress progress_;
-};
 
 // Removed at the end, whatever happens.
 struct TemporaryFile {
@@ -176,9 +41,9 @@ class Search {
     for (size_t i = 0; i < plan.tensors.size(); ++i) {
       const TensorSpec& spec = plan.tensors[i];
       formats_.push_back(FormatId::kF32);
-      if (!IsChosen(spec)) continue;
+      if (!HasChoice(spec)) continue;
       tensors_.push_back(i);
-      candidates_.push_back(CandidatesFor(spec));
+      candidates_.push_back(CandidateTypes(spec));
       std::vector<Choice>& choices = choices_.emplace_back();
       for (const FormatId format : candidates_.back())
         choices.push_back({(spec.rows * GetFormat(format).RowBytes(spec.cols) + 31) / 32 * 32, 0});
@@ -193,7 +58,7 @@ class Search {
   // Of a file, whatever types cost.
   uint64_t smallest() const { return smallest_; }
 
-  void SetCosts(const Costs& costs) {
+  void SetCosts(const TypeCosts& costs) {
     for (size_t i = 0; i < tensors_.size(); ++i)
       for (size_t c = 0; c < candidates_[i].size(); ++c)
         choices_[i][c].cost =
@@ -394,7 +259,7 @@ AutoReport QuantizeAuto(const fs::path& source, const fs::path& output, const Ca
   const Fisher fisher = MeasureFisher(files, calibration.samples, kFisherTokens, context, options.quiet);
   feedback.fisher = &fisher;
   LayerStore table(output.string() + ".types", TableKey(files, calibration, options));
-  search.SetCosts(CostTable(files, plan, fisher, calibration, options, context, table).Measure());
+  search.SetCosts(MeasureTypeCosts(files, plan, feedback, context, table, options.quiet));
   Trials trials(source, trial, best, search, options);
   if (options.budget == 0) {
     options.judges_kl ? trials.FindSmallest() : trials.FindByHalving();

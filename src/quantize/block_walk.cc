@@ -179,7 +179,7 @@ void BlockWalk::Activate() {
     LinearForward(context_, linear, normed_.data() + piece.first_row * c.hidden, piece.rows, c.hidden, up.data(),
                   linear.out, false);
     ActivationForward(context_, c.family->traits.activation, up.data(), piece.rows, c.intermediate,
-                      inner_.data() + piece.first_row * c.intermediate);
+                      inner_.data() + piece.first_row * c.intermediate, c.intermediate);
   }
 }
 

@@ -88,7 +88,10 @@ Fisher MeasureFisher(const ModelFiles& files, std::span<const std::vector<TokenI
                            collector.Add(gradient);
                          }});
     if (!std::isfinite(loss))
-      Fail(ErrorKind::kNumeric, "{}: its predictions on the calibration texts are not finite", files.path.string());
+      Fail(ErrorKind::kNumeric,
+           "{}: its predictions on the calibration texts are not finite; \"qad quantize --method int8\" names a weight "
+           "that is no number",
+           files.path.string());
     collector.AddEmbedded(pass.input_gradient(), sample.size());
     done += sample.size();
     progress.Advance(static_cast<double>(sample.size()));

@@ -1,12 +1,8 @@
 #include "quantize/group_model.h"
 
-#include <sys/resource.h>
-#include <sys/wait.h>
-
-#include <csignal>
-
 #include "base/error.h"
 #include "base/half.h"
+#include "base/test_files.h"
 #include "model/load.h"
 #include "model/source.h"
 #include "quantize/layer_store.h"
@@ -163,24 +159,9 @@ TEST_F(GroupModel, GoesOnBehindFinishedLayers) {
     fs::remove_all(folder_ / "whole");
     QuantizeGroups(folder_ / "model", folder_ / "whole", calibration_, options_);
     const std::string whole = ReadTextFile(folder_ / "whole" / "model.safetensors");
-    const pid_t child = ::fork();
-    if (child == 0) {
-      std::signal(SIGXFSZ, SIG_IGN);
-      const rlimit limit{whole.size() * 3 / 4, whole.size() * 3 / 4};
-      ::setrlimit(RLIMIT_FSIZE, &limit);
-      try {
-        QuantizeGroups(folder_ / "model", folder_ / "out", calibration_, options_);
-      } catch (const Error& error) {
-        ::_exit(error.exit_code());
-      } catch (...) {
-        ::_exit(99);
-      }
-      ::_exit(0);
-    }
-    int status = 0;
-    ASSERT_EQ(::waitpid(child, &status, 0), child);
-    ASSERT_TRUE(WIFEXITED(status));
-    EXPECT_EQ(WEXITSTATUS(status), static_cast<int>(ErrorKind::kFailed));
+    const int code = WithFileSizeLimit(
+        whole.size() * 3 / 4, [&] { QuantizeGroups(folder_ / "model", folder_ / "out", calibration_, options_); });
+    EXPECT_EQ(code, static_cast<int>(ErrorKind::kFailed));
     EXPECT_FALSE(fs::exists(folder_ / "out"));
     ASSERT_TRUE(fs::exists(folder_ / "out.layers" / "layer-1.safetensors"));
     fs::remove(folder_ / "out.layers" / "layer-1.safetensors");

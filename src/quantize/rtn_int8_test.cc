@@ -1,11 +1,7 @@
 #include "quantize/rtn_int8.h"
 
 #include <gtest/gtest.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-#include <csignal>
 
 #include "base/error.h"
 #include "base/testing.h"
@@ -213,38 +209,6 @@ TEST_F(RtnInt8, NeverReplacesWhatQadDidNotWrite) {
   options_.per_tensor = true;
   QuantizeInt8(folder_ / "model", folder_ / "empty", options_);
   EXPECT_EQ(ReadJsonFile(folder_ / "empty" / "config.json")["quantization_config"]["granularity"], "tensor");
-}
-
-// A file-size limit stands for a full disk: the write fails, in the middle of the weights, without a signal.
-TEST_F(RtnInt8, AFullDiskLeavesTheOldArtefact) {
-  tiny::WriteFolder(folder_ / "model", tiny::kLlama, DType::kF32);
-  const uint64_t bytes = QuantizeInt8(folder_ / "model", folder_ / "int8", options_).bytes;
-  const std::string before = ReadTextFile(folder_ / "int8" / "model.safetensors");
-  options_.per_tensor = true;
-  options_.threads = 1;  // the parent's threads do not exist in the child
-  const pid_t child = ::fork();
-  if (child == 0) {
-    std::signal(SIGXFSZ, SIG_IGN);
-    const rlimit limit{bytes / 2, bytes / 2};
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-    try {
-      QuantizeInt8(folder_ / "model", folder_ / "int8", options_);
-    } catch (const Error& error) {
-      ::_exit(error.exit_code());
-    } catch (...) {
-      ::_exit(99);
-    }
-    ::_exit(0);
-  }
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  ASSERT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), static_cast<int>(ErrorKind::kFailed));
-  EXPECT_EQ(ReadTextFile(folder_ / "int8" / "model.safetensors"), before);
-  size_t entries = 0;
-  for (const auto& entry : fs::directory_iterator(folder_))
-    entries += entry.path().string().find(".tmp.") == std::string::npos ? 1 : 100;
-  EXPECT_EQ(entries, 2u);  // model, int8: nothing half-written is left
 }
 
 }  // namespace
