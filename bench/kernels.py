@@ -51,19 +51,21 @@ def main():
     print(f"{datetime.date.today()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; median of {arguments.rounds} "
           f"rounds, one thread. Ceilings: reading {reading / 1e9:.1f} GB/s; products in int8 {integers / 1e9:.0f}, in "
           f"{dense} {products / 1e9:.0f} GFLOP/s.\n")
-    print("| layout | target | 1 row, int8: GB/s | of reading | 1 row, f32: GB/s | of reading | 256 rows, int8: GFLOP/s | "
-          f"of int8 | 256 rows, bf16 panels: GFLOP/s | of {dense} |")
-    print("|---|---|--:|--:|--:|--:|--:|--:|--:|--:|")
     kernels = collections.defaultdict(dict)
     for name, rate in rates.items():
         if not name.startswith("ceiling/"):
             layout, product, target, rows = name.split("/")
             kernels[layout, target][product, rows] = rate
-    columns = (("int8 activations", "rows:1", 0, reading), ("exact", "rows:1", 0, reading),
-               ("int8 activations", "rows:256", 1, integers), ("bf16 panels", "rows:256", 1, products))
-    for (layout, target), of in kernels.items():
+    columns = [column for column in (("1 row, int8: GB/s | of reading", "int8 activations", "rows:1", 0, reading),
+                                     ("1 row, f32: GB/s | of reading", "exact", "rows:1", 0, reading),
+                                     ("256 rows, int8: GFLOP/s | of int8", "int8 activations", "rows:256", 1, integers),
+                                     ("256 rows, bf16: GFLOP/s | of bf16", "bf16 panels", "rows:256", 1, products))
+               if any(column[1:3] in of for of in kernels.values())]
+    print("| layout | target | " + " | ".join(column[0] for column in columns) + " |")
+    print("|---|---|" + "--:|--:|" * len(columns))
+    for (layout, target), of in sorted(kernels.items()):
         row = [layout, target]
-        for product, rows, which, ceiling in columns:
+        for _, product, rows, which, ceiling in columns:
             row += cells(of[product, rows][which], ceiling) if (product, rows) in of else ("–", "–")
         print("| " + " | ".join(row) + " |")
 
