@@ -45,6 +45,8 @@ def main():
     parser.add_argument("--target", help="of one SIMD target alone")
     arguments = parser.parse_args()
     rates = measure(arguments.rounds, arguments.target)
+    if all(name.startswith("ceiling/") for name in rates):
+        parser.error(f"--target {arguments.target}: this CPU or build has no such target")
     dense = "bf16" if "ceiling/bf16" in rates else "f32"
     reading, products = rates[f"ceiling/{dense}"]
     integers = rates["ceiling/int8"][1]

@@ -34,16 +34,15 @@ class Copies {
                        ? 0
                        : LayoutRows(of.layout, of.rows) * LayoutScaleBytes(of.layout, of.cols, of.group_shift);
     stride_ = (code_bytes_ + scale_bytes_ + 63) / 64 * 64;
-    Memory().resize(kStreamedBytes);
     for (size_t i = 0; i < count(); ++i) {
-      std::byte* at = Memory().data() + i * stride_;
+      std::byte* at = memory_.data() + i * stride_;
       std::copy_n(of.codes, code_bytes_, at);
       if (scale_bytes_ > 0) std::copy_n(of.block_scales, scale_bytes_, at + code_bytes_);
     }
   }
   MatrixView Next() {
     MatrixView view = view_;
-    view.codes = Memory().data() + next_ * stride_;
+    view.codes = memory_.data() + next_ * stride_;
     if (scale_bytes_ > 0) view.block_scales = view.codes + code_bytes_;
     next_ = (next_ + 1) % count();
     return view;
@@ -52,11 +51,8 @@ class Copies {
 
  private:
   size_t count() const { return kStreamedBytes / stride_; }
-  static std::vector<std::byte>& Memory() {
-    static std::vector<std::byte> memory;
-    return memory;
-  }
   MatrixView view_;
+  std::vector<std::byte> memory_ = std::vector<std::byte>(kStreamedBytes);
   size_t code_bytes_, scale_bytes_, stride_, next_ = 0;
 };
 
@@ -147,6 +143,7 @@ void TimeInt8(benchmark::State& state) {
   const std::vector<int8_t> b(kSize * kSize, 1);
   std::vector<int32_t> c(kSize * kSize);
   const int32_t offset = 0;
+  const Context one_thread(Numerics::kExact, 1);
   for (auto _ : state)
     QAD_CHECK(dnnl_gemm_u8s8s32('N', 'N', 'F', kSize, kSize, kSize, 1, a.data(), kSize, 0, b.data(), kSize, 0, 0,
                                 c.data(), kSize, &offset) == dnnl_success);

@@ -90,12 +90,13 @@ int WithFileSizeLimit(rlim_t limit, Action action) {
       action();
     } catch (const Error& error) {
       code = error.exit_code();
+    } catch (...) {
+      code = 99;
     }
     ::_exit(code);
   }
   int status = 0;
-  ::waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return child > 0 && ::waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 }  // namespace qad

@@ -302,11 +302,57 @@ void ExpectIntegerProducts() {
   }
 }
 
-TEST_P(Matrix, IntegerProductsEqualTheReference) { ExpectIntegerProducts(); }
+// The largest sums that there can be: every code and every activation at its end.
+void ExpectExtremeProducts() {
+  constexpr size_t kCols = 256, kCount = 3;
+  constexpr uint16_t kOne = 0x3c00;
+  for (const Layout layout : kAllLayouts) {
+    if (!IsInteger(layout) || IsTable(layout)) continue;
+    const bool six = layout == Layout::kInt6Super, bytes = !IsUnsigned(layout);
+    std::vector<std::byte> scales(LayoutScaleBytes(layout, kCols, 0));
+    if (IsSuper(layout)) {  // d = 1, m = 0, every s = 1, every n = 0
+      std::memcpy(scales.data(), &kOne, sizeof(kOne));
+      for (size_t i = 4; i < scales.size(); ++i)
+        scales[i] = static_cast<std::byte>((i - 4) / ScaledParts(layout) % 2 == 0 ? 1 : 0);
+    } else if (layout != Layout::kInt8Row) {
+      for (size_t i = 0; i < scales.size(); i += 4) std::memcpy(scales.data() + i, &kOne, sizeof(kOne));
+    }
+    const std::vector<float> ones(kTileRows, 1.0f);
+    const float top = HasFifth(layout) ? 31 : 15;
+    for (const bool high : {true, false}) {
+      const float code = !bytes ? (high ? top : 0) : six ? (high ? 31 : -32) : (high ? 127 : -128);
+      const auto byte = static_cast<std::byte>(bytes ? static_cast<int>(code) & 255 : high ? 255 : 0);
+      const std::vector<std::byte> row(LayoutRowBytes(layout, kCols), byte);
+      std::vector<std::byte> tile(kTileRows * row.size()), tile_scales(kTileRows * scales.size());
+      const MatrixView w{.layout = layout,
+                         .rows = kTileRows,
+                         .cols = kCols,
+                         .codes = tile.data(),
+                         .stride_bytes = row.size(),
+                         .row_scales = ones.data(),
+                         .block_scales = tile_scales.data()};
+      for (size_t r = 0; r < kTileRows; ++r)
+        PlaceRow(w, r, row.data(), layout == Layout::kInt8Row ? nullptr : scales.data());
+      for (const float x : {127.0f, -127.0f}) {
+        const std::vector<float> activations(kCount * kCols, x);
+        const Quantized q(activations.data(), kCount, kCols);
+        std::vector<float> y(kCount * kTileRows);
+        DotRowsInt8(w, 0, kTileRows, q.rows, y.data(), kTileRows);
+        for (const float value : y) ASSERT_EQ(value, code * x * kCols) << LayoutName(layout) << " " << code;
+      }
+    }
+  }
+}
+
+TEST_P(Matrix, IntegerProductsEqualTheReference) {
+  ExpectIntegerProducts();
+  ExpectExtremeProducts();
+}
 
 TEST_P(Matrix, IntegerProductsWithoutVnni) {
   AllowVnni(false);
   ExpectIntegerProducts();
+  ExpectExtremeProducts();
   AllowVnni(true);
 }
 

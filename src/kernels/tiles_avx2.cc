@@ -18,11 +18,10 @@ namespace {
 #define QAD_AVX2 __attribute__((target("avx2,fma,f16c")))
 #define QAD_AVX2_INLINE __attribute__((target("avx2,fma,f16c"), always_inline)) inline
 
-constexpr size_t kHalfRows = kTileRows / 2;      // rows of a vector
-constexpr size_t kHalfColumn = kTileColumn / 2;  // bytes of a column that belong to them
-constexpr size_t kColumns = kBlock / 4;          // of a block, each four values of every row
-constexpr size_t kPrefetchBytes = 1024;          // ahead of the codes being read
-
+constexpr size_t kHalfRows = kTileRows / 2;                       // rows of a vector
+constexpr size_t kHalfColumn = kTileColumn / 2;                   // bytes of a column that belong to them
+constexpr size_t kColumns = kBlock / 4;                           // of a block, each four values of every row
+constexpr size_t kPrefetchBytes = 1024;                           // ahead of the codes being read
 constexpr size_t kPasses = 2, kPassColumns = kColumns / kPasses;  // so that the codes of a pass stay in registers
 
 // VPMADDUBSW multiplies unsigned bytes by signed ones and adds the products in pairs, which int16 must hold, more of
@@ -100,8 +99,7 @@ struct HalfScales {
   }
 };
 
-// Σ codes·q of a pass in int32 of 8 rows, what was added to the codes included. `fours`: of each column the
-// activations.
+// Σ codes·q of a pass in int32 of 8 rows. `fours`: of each column the activations.
 template <Layout kLayout>
 QAD_AVX2_INLINE __m256i Multiply(const __m256i* codes, const __m256i* fours) {
   using Of = Pass<kLayout>;

@@ -25,10 +25,10 @@ size_t WorkspaceBytes(const ModelConfig& c, size_t rows) {
 }
 
 size_t StepRows(const ModelConfig& c) {
-  // Below 256 rows it begins to show that weights are decoded once a step.
-  constexpr size_t kLeast = 256, kMost = 1024, kBytes = size_t{24} << 20;
+  // Weights are read, and decoded, once a step.
+  constexpr size_t kLeast = 128, kMost = 1024, kWhole = 64, kBytes = size_t{24} << 20;
   const size_t rows = kBytes / WorkspaceBytes(c, 1);
-  return std::clamp(rows / kLeast * kLeast, kLeast, kMost);
+  return std::clamp(rows / kWhole * kWhole, kLeast, kMost);
 }
 
 size_t InferenceBytes(const ModelConfig& c, size_t context, size_t sequences) {

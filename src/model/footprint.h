@@ -14,8 +14,8 @@ size_t UpWidth(const ModelConfig& config);
 // Rows of a dense product are rounded up, so that few shapes are compiled and vector tails are rare.
 size_t PaddedRows(size_t rows);
 
-// Packed prompt rows that one step of generation takes at most; a longer prompt goes in several steps. Fewer where the
-// model is wide, so that a step's activations do not grow with it.
+// Packed prompt rows that one step of generation takes at most; a longer prompt goes in several steps. At most 1,024,
+// and as few as keep a step's activations within 24 MiB, but 128.
 size_t StepRows(const ModelConfig& config);
 
 // Activations of one forward step over `rows` packed rows: Transformer::WorkspaceBytes.

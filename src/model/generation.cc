@@ -38,6 +38,7 @@ size_t CommonPrefix(std::span<const Prompt> prompts) {
 // The prefix in slot `slots` of the cache, behind those of the sequences.
 void ComputePrefix(Context& context, Transformer& model, KvCache& cache, size_t slot, std::span<const TokenId> prefix) {
   const size_t step = StepRows(model.config());
+  const ScopedSetting as(context.rows, RowsAre::kOfPrompts);
   for (size_t at = 0; at < prefix.size(); at += step) {
     const Segment segment{.slot = slot, .start = at, .tokens = prefix.subspan(at, std::min(step, prefix.size() - at))};
     model.Run(context, std::span(&segment, 1), cache);
@@ -154,6 +155,7 @@ class Batch {
   // The beginning of a prompt that does not fit a step together with its reference: the workspace stays that of a step.
   void RunAhead(Sequence& sequence) {
     std::vector<TokenId>& pending = sequence.pending;
+    const ScopedSetting as(context_.rows, RowsAre::kOfPrompts);
     while (pending.size() > 1 && pending.size() + Reference(sequence.index).size() > step_rows_) {
       ThrowIfInterrupted();
       const size_t count = std::min(step_rows_, pending.size() - 1);

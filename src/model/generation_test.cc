@@ -62,6 +62,27 @@ class Generation : public ::testing::Test {
   GenerateOptions options_;
 };
 
+// Of a tiny model, SmolLM2, 1.4B, 7B and 70B: 24 MiB of activations where that is between 128 and 1,024 rows.
+TEST(Footprint, WideModelsGoInShorterSteps) {
+  const auto rows = [](size_t hidden, size_t intermediate, size_t heads, size_t kv_heads) {
+    const ModelConfig config = tiny::Config(
+        fmt::format(
+            R"({{"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 70, "hidden_size": {},
+  "intermediate_size": {}, "num_hidden_layers": 2, "num_attention_heads": {}, "num_key_value_heads": {},
+  "max_position_embeddings": 64, "rms_norm_eps": 1e-05, "rope_theta": 10000.0, "tie_word_embeddings": true}})",
+            hidden, intermediate, heads, kv_heads)
+            .c_str());
+    const size_t step = StepRows(config);
+    EXPECT_TRUE(step == 128 || WorkspaceBytes(config, step) <= size_t{24} << 20) << hidden;
+    return step;
+  };
+  EXPECT_EQ(rows(64, 128, 4, 2), 1024u);
+  EXPECT_EQ(rows(576, 1536, 9, 3), 1024u);
+  EXPECT_EQ(rows(2048, 8192, 32, 8), 256u);
+  EXPECT_EQ(rows(4096, 11008, 32, 32), 192u);
+  EXPECT_EQ(rows(8192, 28672, 64, 8), 128u);
+}
+
 // A prompt of more than a step's rows: the workspace stays that of a step, and the answer is that of one long pass.
 TEST_F(Generation, LongPromptsGoInSteps) {
   const size_t step = StepRows(model_->config());
