@@ -117,13 +117,16 @@ class Program : public ::testing::Test {
     return files;
   }
 
-  // Runs a command that must fail so, with these words on stderr, and leave outputs/ as they were.
-  void ExpectFailure(const std::vector<std::string>& words, int code, const std::vector<std::string>& said) const {
-    const auto before = Outputs();
-    const Ended ended = Run(words);
+  static void ExpectEnd(const Ended& ended, int code, const std::vector<std::string>& said) {
     EXPECT_EQ(ended.code, code) << ended.err;
     for (const std::string& part : said)
       EXPECT_NE(ended.err.find(part), std::string::npos) << part << "\n" << ended.err;
+  }
+
+  // Runs a command that must fail so, with these words on stderr, and leave outputs/ as they were.
+  void ExpectFailure(const std::vector<std::string>& words, int code, const std::vector<std::string>& said) const {
+    const auto before = Outputs();
+    ExpectEnd(Run(words), code, said);
     EXPECT_TRUE(Outputs() == before) << "outputs have changed";
   }
 
@@ -330,8 +333,7 @@ TEST_F(Program, CalibrationDoesNotSeeTheEvaluation) {
                                    "quantize: {calibration: {from: calibration.jsonl, samples: 6, length: 48}}\n");
   folder_.Write("calibration.jsonl", Items(8, "thing") + Items(4, "matter"));
   const Ended refused = Run({"eval"});
-  EXPECT_EQ(refused.code, 2);
-  EXPECT_NE(refused.err.find("--allow-leak"), std::string::npos) << refused.err;
+  ExpectEnd(refused, 2, {"--allow-leak"});
   EXPECT_FALSE(fs::exists(Path("outputs/gguf-Q8_0.gguf")));
   ASSERT_EQ(Run({"eval", "--allow-leak"}).code, 0);
   const Json results = ReadJsonFile(Path("outputs/results.json"));
@@ -344,14 +346,12 @@ TEST_F(Program, WhatIsWrongInTheDataIsFoundBeforeAnythingIsMade) {
                                    R"({"prompt": "Sort.", "completion": "none", "schema": {"kind": ["a", "b"]}})"
                                    "\n");
   Ended ended = Run({"run"});
-  EXPECT_EQ(ended.code, 3);
-  EXPECT_NE(ended.err.find("train.jsonl:9"), std::string::npos) << ended.err;
+  ExpectEnd(ended, 3, {"train.jsonl:9"});
   folder_.Write("train.jsonl", Items(8, "thing"));
   folder_.Write("config.yaml",
                 std::string(kConfig) + "comparisons: [{better: lora, than: base, slice: facts, metric: contain}]\n");
   ended = Run({"run"});
-  EXPECT_EQ(ended.code, 2);
-  EXPECT_NE(ended.err.find("did you mean 'contains'"), std::string::npos) << ended.err;
+  ExpectEnd(ended, 2, {"did you mean 'contains'"});
   EXPECT_FALSE(fs::exists(folder_ / "outputs"));
 }
 
@@ -408,10 +408,7 @@ TEST_F(Program, CtrlCInTrainingKeepsACheckpointAndTheOldAdapter) {
 
 TEST_F(Program, WhatTheMachineCannotDoIsRefusedBeforeItIsTried) {
   const auto refused = [&](std::vector<std::string> words, ErrorKind kind, const std::vector<std::string>& said) {
-    const Ended ended = Wait(Start(std::move(words)));
-    EXPECT_EQ(ended.code, static_cast<int>(kind)) << ended.err;
-    for (const std::string& part : said)
-      EXPECT_NE(ended.err.find(part), std::string::npos) << part << "\n" << ended.err;
+    ExpectEnd(Wait(Start(std::move(words))), static_cast<int>(kind), said);
   };
   // More than the model's positions.
   refused({"bench", Path("model"), "--prompt", "300", "--no-ceilings"}, ErrorKind::kInput, {"300", "256 positions"});
@@ -446,9 +443,7 @@ TEST_F(Program, TheTypeOfTheKvCacheIsTheOneAskedFor) {
   }
   EXPECT_EQ(bytes["f16"], bytes["bf16"]);
   EXPECT_EQ(bytes["f32"], 2 * bytes["bf16"]);
-  const Ended refused = bench("q8_0");  // heads of 16
-  EXPECT_EQ(refused.code, static_cast<int>(ErrorKind::kUsage));
-  EXPECT_TRUE(refused.err.find("blocks of 32, which do not divide heads of 16") != std::string::npos) << refused.err;
+  ExpectEnd(bench("q8_0"), static_cast<int>(ErrorKind::kUsage), {"blocks of 32, which do not divide heads of 16"});
 }
 
 }  // namespace
