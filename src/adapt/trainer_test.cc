@@ -288,18 +288,21 @@ TEST(TrainDeathTest, InterruptSavesAndStops) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");  // a process of its own: an interrupt stays set
   EXPECT_EXIT(
       {
-        CatchInterrupts();
-        const ExampleSet train = RandomExamples(14, 96, 2);
-        TempFolder folder;
-        TrainHooks hooks = Quiet();
-        hooks.output = folder.path() / "adapter";
-        hooks.on_step = [](const TrainProgress& done) {
-          if (done.step == 5) std::raise(SIGINT);
-        };
-        const bool stopped =
-            static_cast<bool>(Fails([&] { TrainTiny(train, {}, TinyOptions(), hooks); }, ErrorKind::kInterrupted, {}));
-        const Json state = ReadJsonFile(hooks.output / "checkpoint" / "trainer.json");
-        std::exit(stopped && state["step"] == 5 ? 42 : 1);
+        bool saved = false;
+        {  // std::exit() would leave the folder behind
+          CatchInterrupts();
+          const ExampleSet train = RandomExamples(14, 96, 2);
+          TempFolder folder;
+          TrainHooks hooks = Quiet();
+          hooks.output = folder.path() / "adapter";
+          hooks.on_step = [](const TrainProgress& done) {
+            if (done.step == 5) std::raise(SIGINT);
+          };
+          const auto train_on = [&] { TrainTiny(train, {}, TinyOptions(), hooks); };
+          const bool stopped = static_cast<bool>(Fails(train_on, ErrorKind::kInterrupted, {}));
+          saved = stopped && ReadJsonFile(hooks.output / "checkpoint" / "trainer.json")["step"] == 5;
+        }
+        std::exit(saved ? 42 : 1);
       },
       ::testing::ExitedWithCode(42), "");
 }

@@ -7,6 +7,8 @@
 #include <fstream>
 #include <memory>
 
+#include "base/test_files.h"
+
 namespace qad {
 namespace {
 
@@ -49,8 +51,8 @@ TEST(Process, TotalMemoryIsNotMoreThanTheMachines) {
 }
 
 TEST(Process, SmallestCgroupLimitOnTheWayUpCounts) {
-  const std::filesystem::path root =
-      std::filesystem::path(::testing::TempDir()) / ("cgroup." + std::to_string(::getpid()));
+  const TempFolder folder;
+  const std::filesystem::path root = folder.path();
   std::filesystem::create_directories(root / "a" / "b");
   const auto write = [&](const std::filesystem::path& at, const char* text) {
     std::ofstream(root / at / "memory.max") << text;
@@ -65,7 +67,6 @@ TEST(Process, SmallestCgroupLimitOnTheWayUpCounts) {
   write(".", "1000\n");
   EXPECT_EQ(SmallestCgroupLimit(root, "/gone/elsewhere", "memory.max"), 1000u);
   EXPECT_EQ(SmallestCgroupLimit(root, "/", "memory.max"), 1000u);
-  std::filesystem::remove_all(root);
 }
 
 TEST(Process, TheProcessorHasAName) { EXPECT_FALSE(CpuName().empty()); }

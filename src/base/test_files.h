@@ -7,8 +7,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <atomic>
+#include <cerrno>
 #include <csignal>
+#include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -24,12 +26,13 @@ namespace qad {
 class TempFolder {
  public:
   TempFolder() {
-    static std::atomic<int> counter{0};
     const std::filesystem::path memory = "/dev/shm";  // thousands of small files take seconds on a disk
     const bool usable = ::access(memory.c_str(), W_OK) == 0;
-    path_ = (usable ? memory : std::filesystem::temp_directory_path()) /
-            fmt::format("qad-test-{}-{}", ::getpid(), counter++);
-    std::filesystem::create_directories(path_);
+    std::string name = (usable ? memory : std::filesystem::temp_directory_path()) / "qad-test-XXXXXX";
+    // Never a folder that another test left behind: process numbers come again, and other machines may share the
+    // memory.
+    if (::mkdtemp(name.data()) == nullptr) Fail(ErrorKind::kFailed, "{}: {}", name, std::strerror(errno));
+    path_ = name;
   }
   TempFolder(const TempFolder&) = delete;
   TempFolder& operator=(const TempFolder&) = delete;

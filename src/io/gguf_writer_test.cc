@@ -1,7 +1,5 @@
 #include "io/gguf_writer.h"
 
-#include <unistd.h>
-
 #include <cstring>
 
 #include "base/test_files.h"
@@ -14,11 +12,8 @@ namespace fs = std::filesystem;
 
 class GgufWriting : public ::testing::Test {
  protected:
-  void SetUp() override {
-    path_ = fs::path(::testing::TempDir()) / ("gguf_writer_test." + std::to_string(::getpid()) + ".gguf");
-  }
-  void TearDown() override { fs::remove(path_); }
-  fs::path path_;
+  TempFolder folder_;
+  fs::path path_ = folder_ / "written.gguf";
 };
 
 std::vector<GgufTensorToWrite> Tensors(const std::vector<std::byte>& bytes) {

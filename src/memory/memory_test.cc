@@ -1,8 +1,8 @@
 // What is predicted is what is allocated, and what was published.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "base/error.h"
+#include "base/test_files.h"
 #include "memory/memory_math.h"
 #include "memory/presets.h"
 #include "model/footprint.h"
@@ -28,13 +28,6 @@ uint64_t SumOf(const std::vector<MemoryPart>& parts) {
 
 class OnDisk : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::path(::testing::TempDir()) / ("memory_test." + std::to_string(::getpid()));
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   void ExpectExact(const ModelFiles& files) {
     for (const WeightMode mode : {WeightMode::kAsStored, WeightMode::kF32, WeightMode::kBF16}) {
       const Plan plan = PlanOf(files, mode);
@@ -45,7 +38,7 @@ class OnDisk : public ::testing::Test {
     }
   }
 
-  fs::path folder_;
+  TempFolder folder_;
 };
 
 TEST_F(OnDisk, ResidentWeightsAreTheBytesAllocated) {

@@ -1,13 +1,13 @@
 #include "model/generation.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <optional>
 
 #include "base/error.h"
+#include "base/test_files.h"
 #include "model/footprint.h"
 #include "model/load.h"
 #include "model/tiny_model.h"
@@ -21,7 +21,6 @@ namespace fs = std::filesystem;
 class Generation : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::path(::testing::TempDir()) / ("generation_test." + std::to_string(::getpid()));
     std::string json = tiny::kLlama;
     const std::string positions = "\"max_position_embeddings\": 40";
     json.replace(json.find(positions), positions.size(), "\"max_position_embeddings\": 4096");
@@ -34,7 +33,6 @@ class Generation : public ::testing::Test {
     options_.ignore_end = true;
     options_.kv_type = FormatId::kF32;
   }
-  void TearDown() override { fs::remove_all(folder_); }
 
   std::vector<float> LogitsAfter(const std::vector<TokenId>& sequence) {
     KvCache cache(model_->config(), 1, sequence.size(), FormatId::kF32);
@@ -55,7 +53,7 @@ class Generation : public ::testing::Test {
     return Generate(context_, *model_, *tokenizer_, prompts, options_);
   }
 
-  fs::path folder_;
+  TempFolder folder_;
   std::optional<Tokenizer> tokenizer_;
   std::optional<Transformer> model_;
   Context context_{Numerics::kExact, 2};

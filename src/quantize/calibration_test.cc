@@ -1,10 +1,9 @@
 #include "quantize/calibration.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/test_files.h"
 #include "base/testing.h"
 #include "model/load.h"
 #include "model/tiny_model.h"
@@ -17,18 +16,14 @@ namespace fs = std::filesystem;
 class CalibrationTexts : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::path(::testing::TempDir()) / ("calibration_test." + std::to_string(::getpid()));
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
     tiny::WriteGguf(folder_ / "model.gguf", FormatId::kQ8_0);
     files_ = OpenModel(folder_ / "model.gguf");
   }
-  void TearDown() override { fs::remove_all(folder_); }
   Calibration Read(const std::string& name, const std::string& text, const CalibrationOptions& options) const {
     WriteFileAtomic(folder_ / name, text);
     return ReadCalibration(folder_ / name, files_, options);
   }
-  fs::path folder_;
+  TempFolder folder_;
   ModelFiles files_;
 };
 

@@ -146,7 +146,7 @@ TEST_F(EveryMethod, AFullDiskLeavesTheOldArtefact) {
     const int code = WithFileSizeLimit(before.size() * 3 / 4, [&] { method.run(folder_ / "changed", output); });
     EXPECT_EQ(code, static_cast<int>(ErrorKind::kFailed)) << method.name;
     EXPECT_TRUE(BytesOf(output, method.is_file) == before) << method.name;
-    for (const auto& entry : fs::directory_iterator(folder_)) {
+    for (const auto& entry : fs::directory_iterator(folder_.path())) {
       const std::string name = entry.path().filename();
       // Finished layers are kept for the next try.
       EXPECT_TRUE(name == "model" || name == "changed" || name == output.filename() || name.ends_with(".layers"))

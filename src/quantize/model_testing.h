@@ -1,14 +1,13 @@
 // What the tests of whole quantized models share: small models, calibration and the distance of logits.
 #pragma once
 
-#include <unistd.h>
-
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/random.h"
+#include "base/test_files.h"
 #include "base/testing.h"
 #include "io/model_files.h"
 #include "model/tiny_model.h"
@@ -48,9 +47,6 @@ inline void ChangeFirst(const fs::path& path, const std::string& name, std::byte
 class QuantizedModel : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::path(::testing::TempDir()) / ("quantized_model_test." + std::to_string(::getpid()));
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
     Random random(11);
     for (int s = 0; s < 12; ++s) {
       std::vector<TokenId>& sample = calibration_.samples.emplace_back();
@@ -58,7 +54,6 @@ class QuantizedModel : public ::testing::Test {
     }
     calibration_.sha256 = "of the samples";
   }
-  void TearDown() override { fs::remove_all(folder_); }
 
   // Logits of all positions of the samples, in exact mode.
   std::vector<float> Logits(const fs::path& path, WeightMode mode = WeightMode::kAsStored) const {
@@ -83,7 +78,7 @@ class QuantizedModel : public ::testing::Test {
     return NormalizedMeanSquaredError(Logits(path), Logits(folder_ / "model"));
   }
 
-  fs::path folder_;
+  TempFolder folder_;
   Calibration calibration_;
 };
 

@@ -1,9 +1,9 @@
 #include "quantize/rtn_int8.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "base/error.h"
+#include "base/test_files.h"
 #include "base/testing.h"
 #include "model/load.h"
 #include "model/source.h"
@@ -24,13 +24,7 @@ std::vector<float> Row(const ModelFiles& files, const Plan& plan, const TensorSp
 
 class RtnInt8 : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::path(::testing::TempDir()) / ("rtn_int8_test." + std::to_string(::getpid()));
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-    options_.quiet = true;
-  }
-  void TearDown() override { fs::remove_all(folder_); }
+  void SetUp() override { options_.quiet = true; }
 
   // Every linear row of `output` is what formats/int8 makes of the source's row; everything else is the source's value.
   void ExpectRoundTrip(const fs::path& source, const fs::path& output) {
@@ -64,7 +58,7 @@ class RtnInt8 : public ::testing::Test {
     }
   }
 
-  fs::path folder_;
+  TempFolder folder_;
   Int8Options options_;
 };
 
