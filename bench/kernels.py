@@ -60,6 +60,7 @@ def main():
             kernels[layout, target][product, rows] = rate
     columns = [column for column in (("1 row, int8: GB/s | of reading", "int8 activations", "rows:1", 0, reading),
                                      ("1 row, f32: GB/s | of reading", "exact", "rows:1", 0, reading),
+                                     ("attention behind 8,192: GB/s | of reading", "attention", "rows:1", 0, reading),
                                      ("256 rows, int8: GFLOP/s | of int8", "int8 activations", "rows:256", 1, integers),
                                      ("256 rows, bf16: GFLOP/s | of bf16", "bf16 panels", "rows:256", 1, products))
                if any(column[1:3] in of for of in kernels.values())]

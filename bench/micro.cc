@@ -17,6 +17,7 @@
 #include "kernels/panels_bf16.h"
 #include "kernels/targets.h"
 #include "kernels/targets_testing.h"
+#include "ops/attention.h"
 #include "ops/ceilings.h"
 
 namespace qad {
@@ -136,6 +137,37 @@ void Time(benchmark::State& state, const std::shared_ptr<Fixture>& fixture, cons
   ForceTarget("auto");
 }
 
+// What one token of SmolLM2's heads looks up in a cache of 8,192 positions: keys and values of each layer in turn.
+void TimeAttention(benchmark::State& state, Layout layout, const std::string& target) {
+  constexpr AttentionShape kShape{.heads = 9, .kv_heads = 3, .head_dim = 64};
+  constexpr size_t kPositions = 8192;
+  ForceTarget(target);
+  const RandomMatrix matrix(layout, 2 * kShape.kv_heads * kPositions, kShape.head_dim);  // keys, then values
+  Copies copies(matrix.view());
+  const std::vector<float> q = Normals(kShape.heads * kShape.head_dim, 3);
+  std::vector<float> out(q.size());
+  Context one_thread(Numerics::kFast, 1);
+  for (auto _ : state) {
+    const MatrixView both = copies.Next();
+    const KvView keys{both.codes, layout, kPositions * both.stride_bytes, both.stride_bytes};
+    KvView values = keys;
+    values.data += kShape.kv_heads * keys.head_stride;
+    const AttentionItem item{.q = q.data(),
+                             .ldq = q.size(),
+                             .count = 1,
+                             .start = kPositions - 1,
+                             .k = keys,
+                             .v = values,
+                             .out = out.data(),
+                             .ldo = q.size()};
+    AttentionForward(one_thread, kShape, {&item, 1});
+    benchmark::ClobberMemory();
+  }
+  state.SetBytesProcessed(static_cast<int64_t>(copies.bytes()) * state.iterations());
+  Count(state, 4.0 * kPositions * kShape.heads * kShape.head_dim);
+  ForceTarget("auto");
+}
+
 // A dense product of int8 in whole numbers, by oneDNN with one thread.
 void TimeInt8(benchmark::State& state) {
   constexpr dnnl_dim_t kSize = 768;
@@ -183,6 +215,11 @@ void Register() {
           })->Unit(benchmark::kMicrosecond);
         }
   }
+  for (const Layout layout : {Layout::kF32, Layout::kF16, Layout::kBF16, Layout::kQ8_0, Layout::kQ4_0})
+    for (const std::string& target : SupportedTargets())
+      benchmark::RegisterBenchmark((LayoutName(layout) + std::string("/attention/") + target + "/rows:1").c_str(),
+                                   [=](benchmark::State& state) { TimeAttention(state, layout, target); })
+          ->Unit(benchmark::kMicrosecond);
 }
 
 }  // namespace

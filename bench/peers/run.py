@@ -233,7 +233,8 @@ def llama_works(threads):
     bandwidth = "≥ 1.8×, or 80% of the read bandwidth"
     for name, prefill, decode in (("bf16", "≥ 1.5×", "≥ 1.15×, or 80% of the read bandwidth"), ("q8_0", "≥ 2×", bandwidth),
                                   ("q4_0", "≥ 2×", bandwidth), ("q4_1", "≥ 2×", bandwidth), ("q4_k_m", "≥ 2×", bandwidth),
-                                  ("q5_k_m", "", ""), ("q6_k", "", "")):
+                                  ("q5_0", "", ""), ("q5_1", "", ""),
+                                  ("q5_k_m", "", ""), ("q6_k", "", ""), ("q3_k_m", "", ""), ("q2_k", "", "")):
         # Files are made when they are first asked for.
         yield f"llama-prefill-{name}", Work("llama.cpp",
                                             lambda name=name: bench(gguf(name), "--prompt", 512, "--generate", 0),

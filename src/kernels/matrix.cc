@@ -17,37 +17,82 @@
 HWY_BEFORE_NAMESPACE();
 namespace qad::HWY_NAMESPACE {
 
-// kM activation rows against one weight row: the weights are loaded once.
-template <class From, size_t kM>
-HWY_INLINE void DotRow(const std::byte* w, size_t n, const float* x, size_t ldx, float* y, size_t ldy) {
-  const Wide d;
-  const size_t step = hn::Lanes(d);
-  hn::Vec<Wide> sum[kM], sum2[kM];
-  for (size_t m = 0; m < kM; ++m) sum[m] = sum2[m] = hn::Zero(d);
-  size_t i = 0;
-  for (; i + 2 * step <= n; i += 2 * step) {
-    const auto a = From::Load(d, w, i);
-    const auto b = From::Load(d, w, i + step);
-    for (size_t m = 0; m < kM; ++m) {
-      sum[m] = hn::MulAdd(a, hn::LoadU(d, x + m * ldx + i), sum[m]);
-      sum2[m] = hn::MulAdd(b, hn::LoadU(d, x + m * ldx + i + step), sum2[m]);
+constexpr size_t kRowsAtOnce = 4;
+
+// The sum of the lanes of each of four vectors, always in the same order.
+template <class D>
+HWY_INLINE void SumsOfLanes(D d, const hn::Vec<D> (&of)[kRowsAtOnce], float* sums) {
+#if HWY_TARGET == HWY_SCALAR
+  (void)d;
+  for (size_t r = 0; r < kRowsAtOnce; ++r) sums[r] = hn::GetLane(of[r]);
+#else
+  const hn::Repartition<double, D> d64;
+  const auto fold = [&](auto a, auto b) HWY_ATTR {  // a0 + a2, b0 + b2, a1 + a3, b1 + b3 of each block
+    return hn::BitCast(d64, hn::Add(hn::InterleaveLower(d, a, b), hn::InterleaveUpper(d, a, b)));
+  };
+  const auto first = fold(of[0], of[1]), second = fold(of[2], of[3]);
+  const auto blocks = hn::Add(hn::BitCast(d, hn::InterleaveLower(d64, first, second)),
+                              hn::BitCast(d, hn::InterleaveUpper(d64, first, second)));
+  constexpr size_t kLanes = hn::MaxLanes(D());
+  if constexpr (kLanes == 4) {
+    hn::StoreU(blocks, d, sums);
+  } else {
+    const hn::Half<D> half;
+    const auto halves = hn::Add(hn::LowerHalf(half, blocks), hn::UpperHalf(half, blocks));
+    if constexpr (kLanes == 8) {
+      hn::StoreU(halves, half, sums);
+    } else {
+      static_assert(kLanes == 16);
+      const hn::Half<decltype(half)> quarter;
+      hn::StoreU(hn::Add(hn::LowerHalf(quarter, halves), hn::UpperHalf(quarter, halves)), quarter, sums);
     }
   }
+#endif
+}
+
+// kR weight rows against kM activation rows: each vector of either is loaded once. A product is summed in the same
+// order whatever is computed with it.
+template <class From, size_t kR, size_t kM>
+HWY_INLINE void DotTile(const std::byte* w, size_t stride, size_t n, const float* x, size_t ldx, float* y, size_t ldy) {
+  const Wide d;
+  const size_t step = hn::Lanes(d);
+  hn::Vec<Wide> sums[kM][kRowsAtOnce];
+  for (auto& of : sums)
+    for (auto& sum : of) sum = hn::Zero(d);
+  size_t i = 0;
   for (; i + step <= n; i += step)
-    for (size_t m = 0; m < kM; ++m) sum[m] = hn::MulAdd(From::Load(d, w, i), hn::LoadU(d, x + m * ldx + i), sum[m]);
+    for (size_t r = 0; r < kR; ++r) {
+      const auto weights = From::Load(d, w + r * stride, i);
+      for (size_t m = 0; m < kM; ++m) sums[m][r] = hn::MulAdd(weights, hn::LoadU(d, x + m * ldx + i), sums[m][r]);
+    }
   for (size_t m = 0; m < kM; ++m) {
-    float total = hn::GetLane(hn::SumOfLanes(d, hn::Add(sum[m], sum2[m])));
-    for (size_t k = i; k < n; ++k) total += From::Scalar(w, k) * x[m * ldx + k];
-    y[m * ldy] = total;
+    HWY_ALIGN float totals[kRowsAtOnce];
+    SumsOfLanes(d, sums[m], totals);
+    for (size_t r = 0; r < kR; ++r) {
+      for (size_t k = i; k < n; ++k) totals[r] += From::Scalar(w + r * stride, k) * x[m * ldx + k];
+      y[m * ldy + r] = totals[r];
+    }
   }
 }
 
-template <class From>
-HWY_INLINE void DotWhole(const std::byte* w, size_t n, const float* x, size_t count, size_t ldx, float* y, size_t ldy) {
+// Three at a time: as many queries as share a key in many models, and sums that fit AVX2's registers.
+template <class From, size_t kR>
+HWY_INLINE void DotActivations(const std::byte* w, size_t stride, size_t n, const float* x, size_t count, size_t ldx,
+                               float* y, size_t ldy) {
   size_t m = 0;
-  for (; m + 4 <= count; m += 4) DotRow<From, 4>(w, n, x + m * ldx, ldx, y + m * ldy, ldy);
-  for (; m + 3 <= count; m += 3) DotRow<From, 3>(w, n, x + m * ldx, ldx, y + m * ldy, ldy);  // three queries to a key
-  for (; m < count; ++m) DotRow<From, 1>(w, n, x + m * ldx, ldx, y + m * ldy, ldy);
+  for (; m + 3 <= count; m += 3) DotTile<From, kR, 3>(w, stride, n, x + m * ldx, ldx, y + m * ldy, ldy);
+  if (m + 2 == count) DotTile<From, kR, 2>(w, stride, n, x + m * ldx, ldx, y + m * ldy, ldy);
+  if (m + 1 == count) DotTile<From, kR, 1>(w, stride, n, x + m * ldx, ldx, y + m * ldy, ldy);
+}
+
+// `rows` of them from `w` on.
+template <class From>
+HWY_INLINE void DotWhole(const std::byte* w, size_t stride, size_t rows, size_t n, const float* x, size_t count,
+                         size_t ldx, float* y, size_t ldy) {
+  size_t r = 0;
+  for (; r + kRowsAtOnce <= rows; r += kRowsAtOnce)
+    DotActivations<From, kRowsAtOnce>(w + r * stride, stride, n, x, count, ldx, y + r, ldy);
+  for (; r < rows; ++r) DotActivations<From, 1>(w + r * stride, stride, n, x, count, ldx, y + r, ldy);
 }
 
 // Rows shorter than a vector (tiny models): as many rows as there are lanes, one input after another.
@@ -125,36 +170,54 @@ void DotBF16Tiles(const MatrixView& w, size_t begin, size_t end, const float* x,
   }
 }
 
-void DotRows(const MatrixView& w, size_t begin, size_t end, const float* x, size_t count, size_t ldx, float* scratch,
-             float* y, size_t ldy) {
+void DotRows(const MatrixView& w, size_t begin, size_t end, const float* x, size_t count, size_t ldx, float* y,
+             size_t ldy) {
   if (w.layout == Layout::kBF16Tile) return DotBF16Tiles(w, begin, end, x, count, ldx, y, ldy);
   if (w.layout == Layout::kF32 && w.cols < hn::Lanes(Wide())) return DotNarrow(w, begin, end, x, count, ldx, y, ldy);
   const bool whole = WithRows(w.layout, [&](auto from) HWY_ATTR {
-    for (size_t r = begin; r < end; ++r)
-      DotWhole<decltype(from)>(w.codes + r * w.stride_bytes, w.cols, x, count, ldx, y + r, ldy);
+    const std::byte* first = w.codes + begin * w.stride_bytes;
+    DotWhole<decltype(from)>(first, w.stride_bytes, end - begin, w.cols, x, count, ldx, y + begin, ldy);
   });
   if (whole) return;
-  for (size_t r = begin; r < end; ++r) {
-    qad::DecodeRow(w, r, scratch);
-    DotWhole<FromF32>(reinterpret_cast<const std::byte*>(scratch), w.cols, x, count, ldx, y + r, ldy);
+  float* scratch = RowScratch(kRowsAtOnce * w.cols);
+  for (size_t r = begin; r < end; r += kRowsAtOnce) {
+    const size_t rows = std::min(kRowsAtOnce, end - r);
+    for (size_t k = 0; k < rows; ++k) qad::DecodeRow(w, r + k, scratch + k * w.cols);
+    DotWhole<FromF32>(reinterpret_cast<const std::byte*>(scratch), w.cols * sizeof(float), rows, w.cols, x, count, ldx,
+                      y + r, ldy);
   }
 }
 
-// kM sums at a time over a strip of columns that stays in registers.
-template <class From, size_t kM>
-HWY_INLINE void SumRows(const MatrixView& w, const float* weights, size_t ldw, float* out, size_t ldo) {
+constexpr size_t kRowsAhead = 16, kCacheLine = 64;
+
+// kM sums at a time over a strip of kV vectors of columns, from column i on, that stay in registers.
+template <class From, size_t kM, size_t kV>
+HWY_INLINE void SumStrip(const MatrixView& w, size_t i, const float* weights, size_t ldw, float* out, size_t ldo) {
   const Wide d;
   const size_t step = hn::Lanes(d);
-  size_t i = 0;
-  for (; i + step <= w.cols; i += step) {
-    hn::Vec<Wide> sums[kM];
-    for (auto& sum : sums) sum = hn::Zero(d);
-    for (size_t r = 0; r < w.rows; ++r) {
-      const auto v = From::Load(d, w.codes + r * w.stride_bytes, i);
-      for (size_t m = 0; m < kM; ++m) sums[m] = hn::MulAdd(hn::Set(d, weights[m * ldw + r]), v, sums[m]);
+  hn::Vec<Wide> sums[kM][kV];
+  for (auto& of : sums)
+    for (auto& sum : of) sum = hn::Zero(d);
+  const std::byte* row = w.codes;
+  for (size_t r = 0; r < w.rows; ++r, row += w.stride_bytes) {
+    // Whole rows, by the first strip: processors do not guess every other line.
+    for (size_t at = 0; i == 0 && at < w.stride_bytes; at += kCacheLine)
+      __builtin_prefetch(row + kRowsAhead * w.stride_bytes + at);
+    for (size_t v = 0; v < kV; ++v) {
+      const auto values = From::Load(d, row, i + v * step);
+      for (size_t m = 0; m < kM; ++m) sums[m][v] = hn::MulAdd(hn::Set(d, weights[m * ldw + r]), values, sums[m][v]);
     }
-    for (size_t m = 0; m < kM; ++m) hn::StoreU(sums[m], d, out + m * ldo + i);
   }
+  for (size_t m = 0; m < kM; ++m)
+    for (size_t v = 0; v < kV; ++v) hn::StoreU(sums[m][v], d, out + m * ldo + i + v * step);
+}
+
+template <class From, size_t kM>
+HWY_INLINE void SumRows(const MatrixView& w, const float* weights, size_t ldw, float* out, size_t ldo) {
+  const size_t step = hn::Lanes(Wide());
+  size_t i = 0;
+  for (; i + 4 * step <= w.cols; i += 4 * step) SumStrip<From, kM, 4>(w, i, weights, ldw, out, ldo);
+  for (; i + step <= w.cols; i += step) SumStrip<From, kM, 1>(w, i, weights, ldw, out, ldo);
   for (; i < w.cols; ++i)
     for (size_t m = 0; m < kM; ++m) {
       float sum = 0;
@@ -185,8 +248,7 @@ HWY_EXPORT(WeightedSums);
 
 void DotRows(const MatrixView& matrix, size_t begin, size_t end, const float* x, size_t count, size_t ldx, float* y,
              size_t ldy) {
-  float* scratch = IsInteger(matrix.layout) ? RowScratch(matrix.cols) : nullptr;
-  HWY_DYNAMIC_DISPATCH(DotRows)(matrix, begin, end, x, count, ldx, scratch, y, ldy);
+  HWY_DYNAMIC_DISPATCH(DotRows)(matrix, begin, end, x, count, ldx, y, ldy);
 }
 
 void WeightedSums(const MatrixView& matrix, const float* weights, size_t count, size_t ldw, float* out, size_t ldo) {

@@ -138,7 +138,8 @@ TEST_P(Matrix, ProductsEqualTheReferenceForEveryLayout) {
               continue;
             }
             const auto [dot, size] = w.Product(r, x.data() + m * ldx);
-            // Each of up to cols/16 additions a lane and 4 across lanes rounds a partial sum below `size`.
+            // Additions round partial sums below `size`, up or down: a walk that strays far less than their number,
+            // which is cols/4 to cols/16 a lane, and 4 across lanes.
             const double tolerance = kEps * size * (8 + static_cast<double>(cols) / 16);
             ASSERT_TRUE(std::fabs(static_cast<double>(got) - dot) <= tolerance) << LayoutName(layout) << " " << cols;
           }
@@ -159,6 +160,11 @@ TEST_P(Matrix, ProductsDoNotDependOnTheBatch) {
       for (size_t m = 0; m < 8; ++m) {
         DotRows(w.view(), 0, 4, x.data() + m * cols, 1, cols, one.data(), 4);
         for (size_t r = 0; r < 4; ++r) ASSERT_EQ(one[r], all[m * 4 + r]) << LayoutName(layout) << " " << cols;
+      }
+      for (size_t r = 0; r < 4; ++r) {  // nor on the rows of the matrix, which threads share out
+        std::vector<float> alone(8 * 4);
+        DotRows(w.view(), r, r + 1, x.data(), 8, cols, alone.data(), 4);
+        for (size_t m = 0; m < 8; ++m) ASSERT_EQ(alone[m * 4 + r], all[m * 4 + r]) << LayoutName(layout) << " " << cols;
       }
     }
   }

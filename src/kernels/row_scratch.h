@@ -1,4 +1,4 @@
-// Room for one decoded row, each thread's own.
+// Room for decoded rows, each thread's own.
 #pragma once
 
 #include <cstddef>
@@ -9,11 +9,11 @@
 namespace qad {
 
 // Overwritten by the next call of the same thread.
-inline float* RowScratch(size_t cols) {
-  constexpr size_t kMostCols = size_t{1} << 20;
-  QAD_CHECK(cols <= kMostCols);
+inline float* RowScratch(size_t values) {
+  constexpr size_t kMostValues = size_t{1} << 22;
+  QAD_CHECK(values <= kMostValues);
   static thread_local std::vector<float> scratch;
-  if (scratch.size() < cols) scratch.resize(cols);
+  if (scratch.size() < values) scratch.resize(values);
   return scratch.data();
 }
 
