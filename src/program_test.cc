@@ -292,8 +292,8 @@ TEST_F(Program, QuantizedWeightsAreArms) {
   std::string config(kConfig);
   config.replace(config.find("arms: ["), std::string("arms: [base, base + few-shot, base + rag, int8, lora]").size(),
                  "arms: [base, int8, nf4, gptq-4, awq-4, \"gguf:q5_0\", \"auto:90kB\"]");
-  const std::string quantize = "quantize: {group_size: 32, calibration: {samples: 6, length: 48}}\n";
-  folder_.Write("config.yaml", config + quantize);
+  folder_.Write("texts.jsonl", Items(40, "thing"));
+  folder_.Write("config.yaml", config + "quantize: {group_size: 32, calibration: {from: texts.jsonl, length: 48}}\n");
   ASSERT_EQ(Run({"train"}).code, 0);
   const Ended ended = Run({"eval", "--json"});
   ASSERT_EQ(ended.code, 0) << ended.err;
@@ -320,7 +320,7 @@ TEST_F(Program, QuantizedWeightsAreArms) {
   ASSERT_EQ(cut.code, 0) << cut.err;
   for (const std::string& stage : StagesDone(cut.err)) EXPECT_FALSE(stage.starts_with("make ")) << stage;
   // Other texts, other weights; int8 looks at none.
-  folder_.Write("config.yaml", config + "quantize: {group_size: 32, calibration: {samples: 6, length: 40}}\n");
+  folder_.Write("config.yaml", config + "quantize: {group_size: 32, calibration: {from: texts.jsonl, length: 40}}\n");
   const std::vector<std::string> again = StagesDone(Run({"eval"}).err);
   for (const char* stage : {"make gptq-4 weights", "evaluate gptq-4", "general text, gptq-4", "memory of gptq-4"})
     EXPECT_NE(std::ranges::find(again, stage), again.end()) << stage;

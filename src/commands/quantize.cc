@@ -10,17 +10,16 @@
 #include "base/progress.h"
 #include "base/yaml.h"
 #include "commands/command.h"
-#include "evaluate/kl_judge.h"
-#include "experiment/floor_judge.h"
+#include "experiment/auto_weights.h"
 #include "io/model_files.h"
 #include "ops/context.h"
-#include "quantize/auto_model.h"
 #include "quantize/calibration.h"
 #include "quantize/ggml_grid.h"
 #include "quantize/gguf_model.h"
 #include "quantize/group_model.h"
 #include "quantize/nf4_model.h"
 #include "quantize/rtn_int8.h"
+#include "quantize/statistics.h"
 
 namespace qad {
 namespace {
@@ -36,6 +35,8 @@ struct Options {
   std::string budget, floor, layout = "own";
   double max_kl = 0;
 };
+
+constexpr const char* kStatistics = "statistics";  // in qad's cache folder
 
 // Methods that write codes in groups.
 const std::map<std::string, GroupMethod> kGroupMethods = {{"rtn", GroupMethod::kRtn},
@@ -68,7 +69,8 @@ std::optional<Importance> FindImportance(const Options& options, const std::file
   const ModelFiles files = OpenModel(model);
   const Calibration calibration = ReadCalibration(options.calibration, files, options.chosen);
   Context context(Numerics::kFast, flags.threads);
-  Importance importance = MeasureImportance(files, calibration.samples, context, flags.json);
+  Importance importance =
+      Statistics(CacheFolder() / kStatistics, files, calibration).GetImportance(context, flags.json);
   if (!options.save_importance.empty())
     WriteImportance(options.save_importance, importance, calibration.tokens(), options.chosen.length,
                     calibration.source);
@@ -143,17 +145,11 @@ void PrintReport(const QuantizeReport& report) {
                error.nmse, error.max_error);
 }
 
-// chosen.judged is the KL divergence in any case.
-struct AutoResult {
-  AutoReport report;
-  std::optional<double> above_floor;
-};
-
-void PrintAuto(const AutoResult& result) {
+void PrintAuto(const AutoWeights& result) {
   const AutoReport& report = result.report;
   PrintReport(report.artefact);
   fmt::print("\n  KL divergence  {:.5f} nats on texts held out from calibration (estimated {:.5f})\n\n",
-             report.chosen.judged, report.chosen.estimated_kl);
+             result.kl_divergence, report.chosen.estimated_kl);
   if (result.above_floor)
     fmt::print("  the required slice that is worst off is {:.3f} above its floor, on data.dev\n\n",
                *result.above_floor);
@@ -162,7 +158,7 @@ void PrintAuto(const AutoResult& result) {
   for (const auto& [format, count] : matrices) fmt::print("  {:<8} {} matrices\n", format, count);
 }
 
-AutoResult QuantizeAutomatically(const Options& options, const GlobalFlags& flags) {
+AutoWeights QuantizeAutomatically(const Options& options, const GlobalFlags& flags) {
   const std::filesystem::path model = ResolveModel(options.model);
   if (!options.budget.empty() + (options.max_kl > 0) + !options.floor.empty() != 1)
     Fail(ErrorKind::kUsage,
@@ -170,9 +166,9 @@ AutoResult QuantizeAutomatically(const Options& options, const GlobalFlags& flag
   if (options.calibration.empty()) Fail(ErrorKind::kUsage, "--method auto: --calibration must name texts");
   AutoOptions automatic{.limit = options.max_kl,
                         .judge = nullptr,
-                        .judges_kl = options.floor.empty(),
                         .damping = options.groups.damping,
                         .act_order = options.groups.act_order,
+                        .statistics = CacheFolder() / kStatistics,
                         .quiet = flags.json,
                         .threads = flags.threads};
   if (!options.budget.empty()) {
@@ -181,27 +177,19 @@ AutoResult QuantizeAutomatically(const Options& options, const GlobalFlags& flag
       Fail(ErrorKind::kUsage, "--budget {}: bytes are expected, e.g. 90MB or 85MiB", options.budget);
     automatic.budget = *budget;
   }
-  Calibration calibration = ReadCalibration(options.calibration, OpenModel(model), options.chosen);
-  KlJudge divergence(model, HoldOut(calibration), flags.threads);
-  std::optional<FloorJudge> floors;
+  std::optional<Config> config;
   if (!options.floor.empty()) {
-    Config config = LoadConfig(options.floor);
-    config.model = model.string();
-    floors.emplace(config, Prompting::kZeroShot, flags.threads);
+    config = LoadConfig(options.floor);
+    config->model = model.string();
   }
-  automatic.judge = [&](const std::filesystem::path& path) { return floors ? (*floors)(path) : divergence(path); };
-  AutoResult result{.report = QuantizeAuto(model, options.output, calibration, automatic), .above_floor = {}};
-  if (floors) {
-    result.above_floor = -result.report.chosen.judged;
-    result.report.chosen.judged = divergence(options.output);
-  }
-  return result;
+  return MakeAutoWeights(model, options.output, ReadCalibration(options.calibration, OpenModel(model), options.chosen),
+                         automatic, config ? std::optional(FloorsToReach{*config}) : std::nullopt);
 }
 
-Json ToJson(const AutoResult& result) {
+Json ToJson(const AutoWeights& result) {
   const AutoReport& report = result.report;
   Json json = ToJson(report.artefact, "auto");
-  json["kl_divergence"] = report.chosen.judged;
+  json["kl_divergence"] = result.kl_divergence;
   json["estimated_kl_divergence"] = report.chosen.estimated_kl;
   json["formats"] = Json::object();
   for (const auto& [name, format] : report.formats) json["formats"][name] = format;
@@ -250,7 +238,7 @@ void RequireOwnOptions(const CLI::App& app, const std::string& method) {
 
 void RunQuantize(Options options, const GlobalFlags& flags) {
   if (options.method == "auto") {
-    const AutoResult result = QuantizeAutomatically(options, flags);
+    const AutoWeights result = QuantizeAutomatically(options, flags);
     if (flags.json) return PrintJson(ToJson(result));
     return PrintAuto(result);
   }

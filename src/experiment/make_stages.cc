@@ -3,17 +3,16 @@
 
 #include "base/error.h"
 #include "base/hash.h"
-#include "evaluate/kl_judge.h"
+#include "experiment/auto_weights.h"
 #include "experiment/floor_judge.h"
 #include "experiment/manifest.h"
 #include "experiment/stages.h"
 #include "kernels/targets.h"
-#include "quantize/auto_model.h"
 #include "quantize/calibration.h"
 #include "quantize/gguf_model.h"
-#include "quantize/importance.h"
 #include "quantize/nf4_model.h"
 #include "quantize/rtn_int8.h"
+#include "quantize/statistics.h"
 
 namespace qad {
 namespace fs = std::filesystem;
@@ -33,6 +32,9 @@ Calibration Calibrate(const Workspace& workspace) {
     return GenerateCalibration(workspace.model_path, CalibrationOf(config), workspace.context.threads);
   return ReadCalibration(config.quantize.calibration, OpenModel(workspace.model_path), CalibrationOf(config));
 }
+
+// Arms that look at the same texts measure them once.
+fs::path StatisticsFolder(const Workspace& workspace) { return workspace.config.output / "cache" / "statistics"; }
 
 GroupModelOptions GroupOptionsOf(const Workspace& workspace, const WeightsRecipe& recipe) {
   const QuantizeConfig& quantize = workspace.config.quantize;
@@ -60,8 +62,9 @@ QuantizeReport MakeGgufWeights(Workspace& workspace, const WeightsRecipe& recipe
     options.feedback = {.calibration = &calibration, .act_order = workspace.config.quantize.act_order};
     return QuantizeGguf(workspace.model_path, output, options);
   }
+  const ModelFiles files = OpenModel(workspace.model_path);
   const Importance importance =
-      MeasureImportance(OpenModel(workspace.model_path), calibration.samples, workspace.context, workspace.quiet);
+      Statistics(StatisticsFolder(workspace), files, calibration).GetImportance(workspace.context, workspace.quiet);
   options.importance = &importance;
   const GgufMade made = MakeGguf(workspace.model_path, output, options);
   return frame.Finish(output, made.bytes, made.source_bytes, made.errors);
@@ -82,27 +85,25 @@ Front FrontOf(const std::string& weights, const AutoReport& report) {
 
 QuantizeReport MakeAuto(const Workspace& workspace, const WeightsRecipe& recipe, const fs::path& output,
                         Results& results) {
-  Calibration calibration = Calibrate(workspace);
-  KlJudge divergence(workspace.model_path, HoldOut(calibration), workspace.context.threads);
-  std::optional<FloorJudge> floors;
-  if (recipe.floor) floors.emplace(workspace.config, recipe.prompting, workspace.context.threads);
-  const auto judge = [&](const fs::path& path) { return floors ? (*floors)(path) : divergence(path); };
-  const AutoReport report = QuantizeAuto(workspace.model_path, output, calibration,
-                                         {.budget = recipe.budget,
-                                          .limit = recipe.max_kl,
-                                          .judge = judge,
-                                          .judges_kl = !recipe.floor,
-                                          .act_order = workspace.config.quantize.act_order,
-                                          .quiet = workspace.quiet,
-                                          .threads = workspace.context.threads});
-  const double kl = recipe.floor ? divergence(output) : report.chosen.judged;
-  results.rows.push_back(Measured(recipe.weights, kQuantizeSlice, "held_out_kl_divergence", kl));
-  if (recipe.floor)
-    results.rows.push_back(Measured(recipe.weights, kQuantizeSlice, "above_floor", -report.chosen.judged));
-  results.rows.push_back(
-      Measured(recipe.weights, kQuantizeSlice, "estimated_kl_divergence", report.chosen.estimated_kl));
-  results.fronts.push_back(FrontOf(recipe.weights, report));
-  return report.artefact;
+  std::optional<FloorsToReach> floors;
+  if (recipe.floor) floors.emplace(FloorsToReach{workspace.config, recipe.prompting});
+  const AutoWeights made = MakeAutoWeights(workspace.model_path, output, Calibrate(workspace),
+                                           {.budget = recipe.budget,
+                                            .limit = recipe.max_kl,
+                                            .judge = nullptr,
+                                            .act_order = workspace.config.quantize.act_order,
+                                            .statistics = StatisticsFolder(workspace),
+                                            .quiet = workspace.quiet,
+                                            .threads = workspace.context.threads},
+                                           floors);
+  const auto add = [&](const char* metric, double value) {
+    results.rows.push_back(Measured(recipe.weights, kQuantizeSlice, metric, value));
+  };
+  add("held_out_kl_divergence", made.kl_divergence);
+  if (made.above_floor) add("above_floor", *made.above_floor);
+  add("estimated_kl_divergence", made.report.chosen.estimated_kl);
+  results.fronts.push_back(FrontOf(recipe.weights, made.report));
+  return made.report.artefact;
 }
 
 Results MakeWeights(Workspace& workspace, const WeightsRecipe& recipe, const fs::path& output) {

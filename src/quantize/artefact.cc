@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "base/interrupt.h"
+#include "kernels/elementwise.h"
 #include "model/source.h"
 #include "model/weights.h"
 #include "quantize/tokenizer_json.h"
@@ -144,16 +146,27 @@ QuantizeReport WriteFolder(const fs::path& source, const fs::path& output, const
   return frame.Finish(output, bytes, written.source_bytes, std::move(written.errors));
 }
 
-TensorToWrite KeptTensor(const ModelFiles& files, const ModelConfig& config, const TensorSpec& spec,
-                         std::optional<DType> all, std::vector<std::byte>& buffer) {
+bool IsVector(const TensorSpec& spec) { return spec.bias || IsNorm(spec.role); }
+
+bool AreFinite(std::span<const float> values) { return std::isfinite(SumOfSquares(values.data(), values.size())); }
+
+void RequireFinite(std::span<const float> values, const ModelFiles& files, const TensorSpec& spec) {
+  if (!AreFinite(values))
+    Fail(ErrorKind::kNumeric, "{}: tensor \"{}\" holds NaN or infinity", files.path.string(), spec.name);
+}
+
+DType KeptType(const ModelFiles& files, const ModelConfig& config, const TensorSpec& spec) {
+  const FormatId stored = FindSource(files, config, spec).format;
+  if (stored == FormatId::kF16) return DType::kF16;
+  return stored == FormatId::kBF16 || !IsVector(spec) ? DType::kBF16 : DType::kF32;
+}
+
+TensorToWrite KeptTensor(const ModelFiles& files, const ModelConfig& config, const TensorSpec& spec, DType type,
+                         std::vector<std::byte>& buffer) {
   const TensorSource source = FindSource(files, config, spec);
-  const bool matrix = !spec.bias && !IsNorm(spec.role);
-  DType type = matrix || source.format == FormatId::kBF16 ? DType::kBF16 : DType::kF32;
-  if (source.format == FormatId::kF16) type = DType::kF16;
-  if (all) type = *all;
   std::vector<int64_t> shape = {static_cast<int64_t>(spec.rows), static_cast<int64_t>(spec.cols)};
-  if (!matrix) shape = {static_cast<int64_t>(spec.cols)};
-  return {spec.name, type, shape, {}, [&files, &buffer, source, type] {
+  if (IsVector(spec)) shape.erase(shape.begin());
+  return {spec.name, type, shape, {}, [&files, &buffer, source, type, name = spec.name] {
             ThrowIfInterrupted();
             const Format& format = GetFormat(type == DType::kF32   ? FormatId::kF32
                                              : type == DType::kF16 ? FormatId::kF16
@@ -161,13 +174,20 @@ TensorToWrite KeptTensor(const ModelFiles& files, const ModelConfig& config, con
             // A permuted bias is many rows of one value.
             const size_t row_bytes = format.RowBytes(source.cols);
             buffer.resize(source.rows * row_bytes);
-#pragma omp parallel for schedule(static)
+            bool finite = true;
+#pragma omp parallel for schedule(static) reduction(&& : finite)
             for (int64_t r = 0; r < static_cast<int64_t>(source.rows); ++r) {
               const auto row = static_cast<size_t>(r);
               std::vector<float> values(source.cols);
               source.ReadRow(row, values.data());
-              format.encode_row(values.data(), buffer.data() + row * row_bytes, values.size());
+              std::byte* bytes = buffer.data() + row * row_bytes;
+              format.encode_row(values.data(), bytes, values.size());
+              format.decode_row(bytes, values.data(), values.size());
+              finite = AreFinite(values) && finite;
             }
+            if (!finite)
+              Fail(ErrorKind::kNumeric, "{}: tensor \"{}\" holds NaN, infinity, or what is beyond {}",
+                   files.path.string(), name, format.name);
             files.DropPages();
             return std::span<const std::byte>(buffer);
           }};

@@ -3,7 +3,7 @@
 
 #include <filesystem>
 #include <functional>
-#include <optional>
+#include <span>
 #include <string>
 
 #include "base/json.h"
@@ -37,10 +37,17 @@ QuantizeReport WriteFolder(const std::filesystem::path& source, const std::files
                            const Json& quantization, int threads,
                            const std::function<WrittenWeights(const ModelFiles&, const std::filesystem::path&)>& write);
 
-// A tensor that stays dense: matrices in bf16 (f16 where stored so), vectors as stored; or everything in the type
-// of `all`. Its bytes are made in `buffer` when its turn comes.
-TensorToWrite KeptTensor(const ModelFiles& files, const ModelConfig& config, const TensorSpec& spec,
-                         std::optional<DType> all, std::vector<std::byte>& buffer);
+bool IsVector(const TensorSpec& spec);  // norms and biases
+bool AreFinite(std::span<const float> values);
+// Error: kNumeric, which names the tensor.
+void RequireFinite(std::span<const float> values, const ModelFiles& files, const TensorSpec& spec);
+
+// A tensor that stays dense, in `type`: F32, F16 or BF16. Its bytes are made in `buffer` when its turn comes; kNumeric
+// then, where it holds NaN, infinity or what is beyond f16.
+TensorToWrite KeptTensor(const ModelFiles& files, const ModelConfig& config, const TensorSpec& spec, DType type,
+                         std::vector<std::byte>& buffer);
+// Matrices in bf16 (f16 where stored so), vectors as stored.
+DType KeptType(const ModelFiles& files, const ModelConfig& config, const TensorSpec& spec);
 
 // `output` may be replaced: it does not exist, is empty, or is an artefact of qad, and is not the source itself.
 // Errors (kUsage) otherwise: nothing that qad did not write is ever deleted.

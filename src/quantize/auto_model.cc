@@ -6,10 +6,9 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "base/hash.h"
 #include "base/units.h"
-#include "kernels/targets.h"
 #include "model/weights.h"
+#include "quantize/statistics.h"
 #include "quantize/type_costs.h"
 
 namespace qad {
@@ -106,16 +105,6 @@ class Search {
   std::optional<AllocationFront> front_;
   uint64_t overhead_ = 0, smallest_ = 0;
 };
-
-Json TableKey(const ModelFiles& files, const Calibration& calibration, const AutoOptions& options) {
-  return {{"made by", "qad quantize --method auto"},
-          {"program", ProgramSha256()},
-          {"target", CurrentTarget()},
-          {"source", files.Hash()},
-          {"texts", calibration.Hash()},
-          {"damping", options.damping},
-          {"act_order", options.act_order}};
-}
 
 // Makes files of the types that the search takes, judges them and keeps the best of them aside.
 class Trials {
@@ -256,9 +245,11 @@ AutoReport QuantizeAuto(const fs::path& source, const fs::path& output, const Ca
   Search search(files, plan, feedback);
   if (options.budget > 0) RequireBudget(files, search, options.budget);
   Context context(Numerics::kFast, options.threads);
-  const Fisher fisher = MeasureFisher(files, calibration.samples, kFisherTokens, context, options.quiet);
+  const Statistics statistics(options.statistics, files, calibration);
+  const Fisher fisher = statistics.GetFisher(kFisherTokens, context, options.quiet);
   feedback.fisher = &fisher;
-  LayerStore table(output.string() + ".types", TableKey(files, calibration, options));
+  const Json key = statistics.Key("type costs", {{"damping", options.damping}, {"act_order", options.act_order}});
+  LayerStore table(statistics.kept() ? statistics.PathOf(key) : fs::path(output.string() + ".types"), key);
   search.SetCosts(MeasureTypeCosts(files, plan, feedback, context, table, options.quiet));
   Trials trials(source, trial, best, search, options);
   if (options.budget == 0) {
@@ -268,7 +259,7 @@ AutoReport QuantizeAuto(const fs::path& source, const fs::path& output, const Ca
     trials.Keep();
   }
   AutoReport report = trials.Finish(output);
-  table.Remove();
+  if (!statistics.kept()) table.Remove();
   report.artefact = frame.Finish(output, trials.made().bytes, trials.made().source_bytes, trials.made().errors);
   return report;
 }

@@ -25,6 +25,7 @@ struct AutoOptions {
   bool judges_kl = true;  // false: anything else that falls as files grow, such as what is short of a quality floor
   double damping = 0.01;
   bool act_order = true;
+  std::filesystem::path statistics = {};  // folder where they are kept (quantize/statistics.h); empty: nowhere
   bool quiet = false;
   int threads = 0;  // 0: all cores
 };
@@ -48,7 +49,7 @@ void RequireBudget(const std::filesystem::path& source, uint64_t budget);
 
 // Errors: kUsage (as RequireBudget; a limit that not even the largest meets: with the numbers; as
 // QuantizeGguf, which holds for OUTPUT.trial.gguf and OUTPUT.best.gguf as well), kInput, kNumeric, kFailed,
-// kInterrupted as MeasureFisher and QuantizeGguf. An interrupted run goes on behind the last layer that it has
+// kInterrupted as Statistics and QuantizeGguf. An interrupted run goes on behind the last layer that it has
 // measured, and behind the last layer of its first file; further files of a search are made again.
 AutoReport QuantizeAuto(const std::filesystem::path& source, const std::filesystem::path& output,
                         const Calibration& calibration, const AutoOptions& options);

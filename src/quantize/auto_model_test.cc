@@ -9,6 +9,7 @@
 #include "quantize/block_walk.h"
 #include "quantize/gptq.h"
 #include "quantize/model_testing.h"
+#include "quantize/statistics.h"
 
 namespace qad {
 namespace {
@@ -175,6 +176,54 @@ TEST_F(AutoModel, GoesOnBehindMeasuredLayers) {
   options.threads = 1;
   QuantizeAuto(folder_ / "model", folder_ / "whole.gguf", calibration_, options);
   EXPECT_TRUE(ReadTextFile(folder_ / "auto.gguf") == ReadTextFile(folder_ / "whole.gguf"));  // whatever the threads
+}
+
+// Statistics that are kept are those of the next file, too: types' costs that were changed in between are taken as they
+// are, what is damaged is measured again, and other texts have their own.
+TEST_F(AutoModel, StatisticsAreKept) {
+  tiny::WriteFolder(folder_ / "model", kWideGpt2, DType::kF32);
+  AutoOptions options = Options();
+  options.budget = 80000;
+  const AutoReport alone = QuantizeAuto(folder_ / "model", folder_ / "alone.gguf", calibration_, options);
+  options.statistics = folder_ / "statistics";
+  const AutoReport first = QuantizeAuto(folder_ / "model", folder_ / "first.gguf", calibration_, options);
+  EXPECT_TRUE(ReadTextFile(folder_ / "alone.gguf") == ReadTextFile(folder_ / "first.gguf"));
+  EXPECT_EQ(std::distance(fs::directory_iterator(options.statistics), fs::directory_iterator()), 2);
+  for (const auto& entry : fs::recursive_directory_iterator(options.statistics)) {
+    const bool of_types = entry.path().filename().string().starts_with("layer-");
+    if (!of_types && entry.path().extension() == ".safetensors") fs::resize_file(entry.path(), 100);
+    if (!of_types) continue;
+    Json costs = ParseJson(SafetensorsFile(entry.path()).metadata().at("summary"), "summary");
+    for (auto& matrix : costs)
+      for (auto& cost : matrix) cost = 2 * cost.get<double>();
+    WriteSafetensors(entry.path(), {}, {{"summary", costs.dump()}});
+  }
+  const AutoReport again = QuantizeAuto(folder_ / "model", folder_ / "again.gguf", calibration_, options);
+  ASSERT_EQ(again.front.size(), first.front.size());
+  for (size_t i = 0; i < first.front.size(); ++i) EXPECT_DOUBLE_EQ(again.front[i].cost, 2 * first.front[i].cost);
+  EXPECT_TRUE(ReadTextFile(folder_ / "again.gguf") == ReadTextFile(folder_ / "first.gguf"));
+  calibration_.samples.pop_back();
+  const AutoReport other = QuantizeAuto(folder_ / "model", folder_ / "other.gguf", calibration_, options);
+  EXPECT_NE(other.front.front().cost, first.front.front().cost);
+  EXPECT_EQ(std::distance(fs::directory_iterator(options.statistics), fs::directory_iterator()), 4);
+}
+
+TEST_F(AutoModel, ImportanceIsKept) {
+  tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);
+  const ModelFiles files = OpenModel(folder_ / "model");
+  const Statistics statistics(folder_ / "statistics", files, calibration_);
+  Context context(Numerics::kExact, 2);
+  const Importance measured = MeasureImportance(files, calibration_.samples, context, true);
+  const Importance first = statistics.GetImportance(context, true);
+  ASSERT_EQ(first.size(), measured.size());
+  for (const auto& [name, values] : measured) EXPECT_TRUE(AllClose(first.at(name), values, 0, 1e-6)) << name;
+  EXPECT_EQ(statistics.GetImportance(context, true), first);
+  const fs::path kept = fs::directory_iterator(folder_ / "statistics")->path();
+  WriteImportance(kept, {{"changed", {1, 2}}}, 1, 1, "texts");
+  EXPECT_EQ(statistics.GetImportance(context, true).count("changed"), 1u);
+  fs::resize_file(kept, 20);
+  EXPECT_EQ(statistics.GetImportance(context, true), first);
+  EXPECT_EQ(Statistics({}, files, calibration_).GetImportance(context, true), measured);
 }
 
 }  // namespace

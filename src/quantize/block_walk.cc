@@ -7,6 +7,7 @@
 #include "model/source.h"
 #include "ops/activation.h"
 #include "ops/norm.h"
+#include "quantize/artefact.h"
 
 namespace qad {
 namespace {
@@ -65,6 +66,7 @@ void BlockWalk::ReadTensor(const TensorSpec& spec) {
                                               .cols = spec.cols,
                                               .codes = reinterpret_cast<const std::byte*>(values.data()),
                                               .stride_bytes = spec.cols * sizeof(float)});
+  RequireFinite(values, files_, spec);
 }
 
 void BlockWalk::Load(size_t layer, bool restarts) {

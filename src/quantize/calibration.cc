@@ -83,6 +83,12 @@ size_t Calibration::tokens() const {
   return sum;
 }
 
+size_t Calibration::longest() const {
+  size_t most = 0;
+  for (const auto& sample : samples) most = std::max(most, sample.size());
+  return most;
+}
+
 std::string Calibration::Hash() const {
   std::vector<TokenId> all;
   for (const auto& sample : samples) {
@@ -153,9 +159,11 @@ std::vector<std::vector<TokenId>> HoldOut(Calibration& calibration) {
   Samples kept, held;
   for (size_t i = 0; i < calibration.samples.size(); ++i)
     (i % every == every - 1 ? held : kept).push_back(std::move(calibration.samples[i]));
+  Calibration taken{.samples = std::move(held), .source = calibration.source + " (every eighth sample)", .sha256 = {}};
+  RequireEnough(taken);
   calibration.samples = std::move(kept);
   RequireEnough(calibration);
-  return held;
+  return std::move(taken.samples);
 }
 
 }  // namespace qad

@@ -24,6 +24,7 @@ struct Calibration {
   std::string source;  // the file's name
   std::string sha256;  // of the file
   size_t tokens() const;
+  size_t longest() const;    // tokens of a sample
   std::string Hash() const;  // SHA-256 of the samples' tokens
 };
 
@@ -38,7 +39,7 @@ Calibration ReadCalibration(const std::filesystem::path& path, const ModelFiles&
 Calibration GenerateCalibration(const std::filesystem::path& model, const CalibrationOptions& options, int threads);
 
 // Takes every eighth sample out, to judge on what was not calibrated with. Errors (kInput): a single sample, or fewer
-// than kLeastCalibrationTokens that are left.
+// than kLeastCalibrationTokens that are left, or taken out.
 std::vector<std::vector<TokenId>> HoldOut(Calibration& calibration);
 
 }  // namespace qad

@@ -90,20 +90,25 @@ class EveryMethod : public QuantizedModel {
 };
 
 TEST_F(EveryMethod, RefusesWeightsThatAreNoNumbers) {
-  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
-    tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);
-    EditModel(folder_ / "model", [&](const std::string& name, std::vector<float>& values, size_t cols) {
-      if (name == kOutput) values[5 * cols + 3] = bad;
-    });
-    for (const Method& method : Methods()) {
-      const fs::path output = folder_ / "out";
-      EXPECT_TRUE(Fails([&] { method.run(folder_ / "model", output); }, ErrorKind::kNumeric,
-                        {method.name == "auto" ? "names a weight" : kOutput}))
-          << method.name;
-      EXPECT_FALSE(fs::exists(output)) << method.name;
-      fs::remove_all(folder_ / "out.layers");
+  const float no_number = std::numeric_limits<float>::quiet_NaN(), infinite = std::numeric_limits<float>::infinity();
+  // A matrix, embeddings (of which texts use few), and vectors in a block and behind all of them.
+  for (const char* of :
+       {kOutput, "model.embed_tokens.weight", "model.layers.1.input_layernorm.weight", "model.norm.weight"})
+    for (const float bad : {no_number, infinite}) {
+      tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);
+      EditModel(folder_ / "model", [&](const std::string& name, std::vector<float>& values, size_t) {
+        if (name == of) values[values.size() - 3] = bad;
+      });
+      for (const Method& method : Methods()) {
+        const fs::path output = folder_ / "out";
+        EXPECT_TRUE(Fails([&] { method.run(folder_ / "model", output); }, ErrorKind::kNumeric,
+                          {method.name == "auto" ? "names a weight" : of}))
+            << method.name << " " << of << " " << bad;
+        EXPECT_FALSE(fs::exists(output)) << method.name;
+        fs::remove_all(output);
+        fs::remove_all(folder_ / "out.layers");
+      }
     }
-  }
 }
 
 // A channel that is never there, an output that nothing leads to, a matrix of zeros: they stay what they are, and what

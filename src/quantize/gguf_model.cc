@@ -12,6 +12,7 @@
 #include "kernels/elementwise.h"
 #include "model/source.h"
 #include "model/weights.h"
+#include "quantize/artefact.h"
 #include "quantize/ggml_grid.h"
 #include "quantize/gguf_metadata.h"
 
@@ -61,7 +62,7 @@ class Writer {
     for (size_t i = 0; i < plan_.tensors.size(); ++i) {
       const TensorSpec& spec = plan_.tensors[i];
       std::vector<int64_t> shape = {static_cast<int64_t>(spec.rows), static_cast<int64_t>(spec.cols)};
-      if (spec.bias || IsNorm(spec.role)) shape.erase(shape.begin());
+      if (IsVector(spec)) shape.erase(shape.begin());
       tensors.push_back({spec.gguf_name, formats_[i], shape, [this, i] { return Make(i); }});
     }
     CopyOthers(tensors);
@@ -143,7 +144,7 @@ class Writer {
       decoded.resize(source.cols);
       source.ReadRow(row, values.data());
       if (interleaved && source.rows == 1) values = Interleaved(values);
-      finite = std::isfinite(SumOfSquares(values.data(), values.size())) && finite;
+      finite = AreFinite(values) && finite;
       if (!finite) continue;
       std::byte* out = buffer_.data() +
                        (interleaved && source.rows > 1 ? InterleavedRow(row, plan_.config.head_dim) : row) * row_bytes;

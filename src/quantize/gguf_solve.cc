@@ -11,6 +11,7 @@
 #include "kernels/targets.h"
 #include "model/source.h"
 #include "model/weights.h"
+#include "quantize/artefact.h"
 #include "quantize/ggml_grid.h"
 #include "quantize/gptq.h"
 
@@ -79,7 +80,6 @@ class Solver {
       const FormatId format = FormatOf(spec);
       if (!GgmlGrid::Has(format)) continue;
       const std::span<float> weights = walk_.Matrix(role);
-      RequireFinite(weights, spec);
       const size_t row_bytes = GetFormat(format).RowBytes(spec.cols);
       Solved& solved = solved_.emplace_back(
           Solved{&spec, std::vector<std::byte>(spec.rows * row_bytes), static_cast<int64_t>(row_bytes)});
@@ -103,15 +103,10 @@ class Solver {
       std::vector<size_t> rows(std::min(kRowsAtOnce, spec.rows - first));
       std::iota(rows.begin(), rows.end(), first);
       std::vector<float> weights = ReadRows(files_, plan_, spec, rows);
-      RequireFinite(weights, spec);
+      RequireFinite(weights, files_, spec);
       SolveGgml(weights, rows.size(), feedback, codec.id,
                 std::span(solved.bytes).subspan(first * row_bytes, rows.size() * row_bytes));
     }
-  }
-
-  void RequireFinite(std::span<const float> weights, const TensorSpec& spec) const {
-    if (!std::ranges::all_of(weights, [](float w) { return std::isfinite(w); }))
-      Fail(ErrorKind::kNumeric, "{}: tensor \"{}\" holds NaN or infinity", files_.path.string(), spec.name);
   }
 
   void Save(size_t layer) {

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "quantize/artefact.h"
 
 namespace qad {
 namespace {
@@ -30,7 +31,7 @@ class Rules {
       : type_(type), config_(config), importance_(importance) {}
 
   FormatId Of(const TensorSpec& spec) const {
-    if (spec.bias || IsNorm(spec.role)) return FormatId::kF32;
+    if (IsVector(spec)) return FormatId::kF32;
     if (spec.role == Role::kPositionEmbedding) return FormatId::kF32;
     if (IsDense(type_.format)) return type_.format;
     return FallbackFor(Wanted(spec), spec.cols);

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "kernels/elementwise.h"
 #include "model/source.h"
+#include "quantize/artefact.h"
 
 namespace qad {
 
@@ -85,31 +86,7 @@ void WriteGroupWeights(const std::filesystem::path& path, const ModelFiles& file
   std::vector<std::byte> buffer;
   for (const TensorSpec& spec : plan.tensors) {
     if (spec.layer >= 0) continue;
-    const bool vector = spec.bias || IsNorm(spec.role);
-    const FormatId format = vector ? FormatId::kF32 : FormatId::kF16;
-    std::vector<int64_t> shape = {static_cast<int64_t>(spec.rows), static_cast<int64_t>(spec.cols)};
-    if (vector) shape.erase(shape.begin());
-    tensors.push_back(
-        {spec.name, vector ? DType::kF32 : DType::kF16, shape, {}, [&files, &plan, &spec, &buffer, format] {
-           const TensorSource source = FindSource(files, plan.config, spec);
-           const size_t bytes = GetFormat(format).RowBytes(spec.cols);
-           buffer.resize(spec.rows * bytes);
-           bool finite = true;
-#pragma omp parallel for schedule(static) reduction(&& : finite)
-           for (int64_t r = 0; r < static_cast<int64_t>(spec.rows); ++r) {
-             const auto row = static_cast<size_t>(r);
-             std::vector<float> values(spec.cols);
-             source.ReadRow(row, values.data());
-             GetFormat(format).encode_row(values.data(), buffer.data() + row * bytes, spec.cols);
-             GetFormat(format).decode_row(buffer.data() + row * bytes, values.data(), spec.cols);
-             finite = std::isfinite(SumOfSquares(values.data(), values.size())) && finite;
-           }
-           if (!finite)
-             Fail(ErrorKind::kNumeric, "{}: tensor \"{}\" holds NaN, or values beyond f16", files.path.string(),
-                  spec.name);
-           files.DropPages();
-           return std::span<const std::byte>(buffer);
-         }});
+    tensors.push_back(KeptTensor(files, plan.config, spec, IsVector(spec) ? DType::kF32 : DType::kF16, buffer));
   }
   WriteSafetensors(path, std::move(tensors));
 }

@@ -83,8 +83,6 @@ class Solver {
   using Moments = std::vector<float>;  // of each input
 
   void Solve(size_t layer) {
-    for (const TensorSpec& spec : plan_.tensors)
-      if (spec.layer == static_cast<int>(layer)) RequireFinite(walk_.Vector(spec.role, spec.bias), spec);
     std::vector<Packed> packed;
     SolveError total;
     if (options_.method == GroupMethod::kAwq) {
@@ -222,11 +220,6 @@ class Solver {
     }
   }
 
-  void RequireFinite(std::span<const float> weights, const TensorSpec& spec) const {
-    if (!std::ranges::all_of(weights, [](float w) { return std::isfinite(w); }))
-      Fail(ErrorKind::kNumeric, "{}: tensor \"{}\" holds NaN or infinity", files_.path.string(), spec.name);
-  }
-
   void AddErrors(const TensorSpec& spec, const std::vector<float>& before, std::span<const float> after) {
     std::vector<RowError> errors(spec.rows);
     for (size_t row = 0; row < spec.rows; ++row)
@@ -283,7 +276,7 @@ class Solver {
         tensors.push_back({base + ".g_idx", DType::kI32, {cols}, std::as_bytes(std::span(one.groups.group_of))});
     }
     for (const TensorSpec& spec : plan_.tensors)
-      if (spec.layer == static_cast<int>(layer) && (spec.bias || IsNorm(spec.role)))
+      if (spec.layer == static_cast<int>(layer) && IsVector(spec))
         tensors.push_back({spec.name,
                            DType::kF32,
                            {static_cast<int64_t>(spec.cols)},
@@ -306,7 +299,7 @@ class Solver {
     for (const TensorSpec& spec : plan_.tensors) {
       if (spec.layer != static_cast<int>(layer)) continue;
       const std::span<float> values = walk_.Vector(spec.role, spec.bias);
-      if (spec.bias || IsNorm(spec.role)) {
+      if (IsVector(spec)) {
         std::ranges::copy(ToFloats(file->At(spec.name)), values.begin());
         continue;
       }

@@ -133,7 +133,7 @@ class Writer {
       std::vector<float> values(spec.cols);
       source.ReadRow(row, values.data());
       for (size_t b = 0; b < blocks; ++b) scales[row * blocks + b] = ScaleOf(values.data() + b * kScaled);
-      for (const float value : values) finite = std::isfinite(value) && finite;
+      finite = AreFinite(values) && finite;
     }
     if (!finite) Fail(ErrorKind::kNumeric, "{}: tensor \"{}\" holds NaN or infinity", files_.path.string(), spec.name);
     Finish(spec);

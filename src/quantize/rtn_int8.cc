@@ -22,11 +22,9 @@ constexpr float kTop = 127.0f;
 constexpr const char* kMethod = "qad-int8";
 constexpr size_t kWorthThreads = size_t{1} << 14;  // values from which waking threads pays
 
-bool IsMatrix(const TensorSpec& spec) { return !spec.bias && !IsNorm(spec.role); }
-
 bool IsQuantized(const TensorSpec& spec, const Int8Options& options) {
   const bool linear = IsLinear(spec.role) && spec.role != Role::kHead;
-  return IsMatrix(spec) && (linear || options.embeddings);
+  return !IsVector(spec) && (linear || options.embeddings);
 }
 
 double Millions(size_t count) { return static_cast<double>(count) * 1e-6; }
@@ -78,7 +76,7 @@ class Writer {
   }
 
   void AddKept(const TensorSpec& spec) {
-    tensors_.push_back(KeptTensor(files_, plan_.config, spec, std::nullopt, buffer_));
+    tensors_.push_back(KeptTensor(files_, plan_.config, spec, KeptType(files_, plan_.config, spec), buffer_));
     progress_.Advance(2 * Millions(spec.elements()));
   }
 

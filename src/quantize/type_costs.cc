@@ -32,7 +32,7 @@ class CostTable {
         walk_(files, plan, feedback.calibration->samples, context),
         progress_("measure types", static_cast<double>(walk_.layers() + 1), "layers", quiet) {}
 
-  TypeCosts Measure() {
+  void Measure() {
     for (size_t layer = 0; layer < walk_.layers(); ++layer) {
       ThrowIfInterrupted();
       walk_.Load(layer);
@@ -52,11 +52,6 @@ class CostTable {
       store_.Save(walk_.layers(), {}, costs);
     }
     progress_.Advance(1);
-    TypeCosts all;
-    for (size_t layer = 0; layer < store_.done(); ++layer)
-      for (const auto& [name, costs] : store_.Summary(layer).items())
-        for (const auto& [format, cost] : costs.items()) all[name][format] = cost.get<double>();
-    return all;
   }
 
  private:
@@ -146,7 +141,13 @@ std::vector<FormatId> CandidateTypes(const TensorSpec& spec) {
 TypeCosts MeasureTypeCosts(const ModelFiles& files, const Plan& plan, const GgufFeedback& feedback, Context& context,
                            LayerStore& store, bool quiet) {
   QAD_CHECK(feedback.calibration != nullptr && feedback.fisher != nullptr);
-  return CostTable(files, plan, feedback, context, store, quiet).Measure();
+  const size_t layers = static_cast<size_t>(plan.config.layers) + 1;  // with what is outside of them
+  if (store.done() < layers) CostTable(files, plan, feedback, context, store, quiet).Measure();
+  TypeCosts all;
+  for (size_t layer = 0; layer < layers; ++layer)
+    for (const auto& [name, costs] : store.Summary(layer).items())
+      for (const auto& [format, cost] : costs.items()) all[name][format] = cost.get<double>();
+  return all;
 }
 
 }  // namespace qad

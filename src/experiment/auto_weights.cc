@@ -1,0 +1,22 @@
+#include "experiment/auto_weights.h"
+
+#include "evaluate/kl_judge.h"
+#include "experiment/floor_judge.h"
+
+namespace qad {
+
+AutoWeights MakeAutoWeights(const std::filesystem::path& model, const std::filesystem::path& output,
+                            Calibration calibration, AutoOptions options, const std::optional<FloorsToReach>& floors) {
+  KlJudge divergence(model, HoldOut(calibration), options.threads);
+  std::optional<FloorJudge> reached;
+  if (floors) reached.emplace(floors->config, floors->prompting, options.threads);
+  options.judges_kl = !floors;
+  options.judge = [&](const std::filesystem::path& path) { return reached ? (*reached)(path) : divergence(path); };
+  AutoWeights made{.report = QuantizeAuto(model, output, calibration, options), .above_floor = {}};
+  const double judged = made.report.chosen.judged;
+  if (floors) made.above_floor = -judged;
+  made.kl_divergence = floors ? divergence(output) : judged;
+  return made;
+}
+
+}  // namespace qad
