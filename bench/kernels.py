@@ -21,7 +21,7 @@ MICRO = ROOT / "build" / "release" / "bench" / "bench_micro"
 
 
 def measure(rounds, target):
-    """Medians of (bytes, operations) a second by name."""
+    """Medians of (bytes, operations, int8 operations of a ceiling) a second by name."""
     pattern = f"^ceiling/|/{target}/" if target else "."
     command = [str(MICRO), f"--benchmark_filter={pattern}", "--benchmark_format=json", f"--benchmark_repetitions={rounds}",
                "--benchmark_min_time=0.1", "--benchmark_enable_random_interleaving=true"]
@@ -32,7 +32,8 @@ def measure(rounds, target):
             runs[run["run_name"].removesuffix("/iterations:1")].append(run)
     median = statistics.median
     return {name: (median(run.get("bytes_per_second", 1e9 * run.get("GB/s", 0)) for run in of),
-                   median(run["GFLOP/s"] for run in of)) for name, of in runs.items()}
+                   median(run["GFLOP/s"] for run in of), median(run.get("int8 GFLOP/s", 0) for run in of))
+            for name, of in runs.items()}
 
 
 def cells(value, ceiling):
@@ -48,8 +49,7 @@ def main():
     if all(name.startswith("ceiling/") for name in rates):
         parser.error(f"--target {arguments.target}: this CPU or build has no such target")
     dense = "bf16" if "ceiling/bf16" in rates else "f32"
-    reading, products = rates[f"ceiling/{dense}"]
-    integers = rates["ceiling/int8"][1]
+    reading, products, integers = rates[f"ceiling/{dense}"]
     print(f"{datetime.date.today()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; median of {arguments.rounds} "
           f"rounds, one thread. Ceilings: reading {reading / 1e9:.1f} GB/s; products in int8 {integers / 1e9:.0f}, in "
           f"{dense} {products / 1e9:.0f} GFLOP/s.\n")

@@ -1,7 +1,8 @@
-// Products of one and of 256 rows with a matrix in each runtime layout, on each SIMD target of this CPU, by one thread.
-// Weights are streamed from memory once per product, as in decoding: each product takes the next of many copies. Each
-// is compared with the reference before it is timed. Beside them what one thread can do at most: reading, and dense
-// products in f32, bf16 and int8. bench/kernels.py makes a table of it.
+// Products of one and of 256 rows with a matrix in each runtime layout, and attention to a cache in those that it may
+// have, on each SIMD target of this CPU, by one thread. Weights are streamed from memory once per product, as in
+// decoding: each product takes the next of many copies. Each is compared with the reference before it is timed. Beside
+// them what one thread can do at most: reading, and dense products in f32, bf16 and int8. bench/kernels.py makes a
+// table of it.
 //
 //   build/release/bench/bench_micro [--benchmark_filter=int4.*AVX3]
 #include <benchmark/benchmark.h>
@@ -10,7 +11,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
-#include <oneapi/dnnl/dnnl.hpp>
 
 #include "base/error.h"
 #include "kernels/matrix_testing.h"
@@ -137,6 +137,33 @@ void Time(benchmark::State& state, const std::shared_ptr<Fixture>& fixture, cons
   ForceTarget("auto");
 }
 
+// In double, of keys and values of `positions` each, a head's one after another.
+void CompareAttention(const RandomMatrix& both, const AttentionShape& shape, size_t positions,
+                      const std::vector<float>& q, const std::vector<float>& out) {
+  for (size_t head = 0; head < shape.heads; ++head) {
+    const size_t keys = head / shape.group() * positions, values = keys + shape.kv_heads * positions;
+    std::vector<double> sums(shape.head_dim);
+    double weights = 0, largest = 0;
+    for (size_t p = 0; p < positions; ++p) {
+      const auto [score, unused] = both.Product(keys + p, q.data() + head * shape.head_dim);
+      const double weight = std::exp(score * static_cast<double>(shape.scale()));
+      const std::vector<float> value = both.Row(values + p);
+      weights += weight;
+      for (size_t i = 0; i < shape.head_dim; ++i) {
+        sums[i] += weight * static_cast<double>(value[i]);
+        largest = std::max(largest, std::fabs(static_cast<double>(value[i])));
+      }
+    }
+    for (size_t i = 0; i < shape.head_dim; ++i) {
+      const auto got = static_cast<double>(out[head * shape.head_dim + i]);
+      if (std::fabs(got - sums[i] / weights) <= 1e-4 * largest) continue;
+      std::fprintf(stderr, "attention to %s on %s: head %zu is %g, the reference says %g\n",
+                   LayoutName(both.view().layout), CurrentTarget().c_str(), head, got, sums[i] / weights);
+      std::exit(1);
+    }
+  }
+}
+
 // What one token of SmolLM2's heads looks up in a cache of 8,192 positions: keys and values of each layer in turn.
 void TimeAttention(benchmark::State& state, Layout layout, const std::string& target) {
   constexpr AttentionShape kShape{.heads = 9, .kv_heads = 3, .head_dim = 64};
@@ -147,7 +174,7 @@ void TimeAttention(benchmark::State& state, Layout layout, const std::string& ta
   const std::vector<float> q = Normals(kShape.heads * kShape.head_dim, 3);
   std::vector<float> out(q.size());
   Context one_thread(Numerics::kFast, 1);
-  for (auto _ : state) {
+  const auto run = [&] {
     const MatrixView both = copies.Next();
     const KvView keys{both.codes, layout, kPositions * both.stride_bytes, both.stride_bytes};
     KvView values = keys;
@@ -161,25 +188,16 @@ void TimeAttention(benchmark::State& state, Layout layout, const std::string& ta
                              .out = out.data(),
                              .ldo = q.size()};
     AttentionForward(one_thread, kShape, {&item, 1});
+  };
+  run();
+  CompareAttention(matrix, kShape, kPositions, q, out);
+  for (auto _ : state) {
+    run();
     benchmark::ClobberMemory();
   }
   state.SetBytesProcessed(static_cast<int64_t>(copies.bytes()) * state.iterations());
   Count(state, 4.0 * kPositions * kShape.heads * kShape.head_dim);
   ForceTarget("auto");
-}
-
-// A dense product of int8 in whole numbers, by oneDNN with one thread.
-void TimeInt8(benchmark::State& state) {
-  constexpr dnnl_dim_t kSize = 768;
-  const std::vector<uint8_t> a(kSize * kSize, 1);
-  const std::vector<int8_t> b(kSize * kSize, 1);
-  std::vector<int32_t> c(kSize * kSize);
-  const int32_t offset = 0;
-  const Context one_thread(Numerics::kExact, 1);
-  for (auto _ : state)
-    QAD_CHECK(dnnl_gemm_u8s8s32('N', 'N', 'F', kSize, kSize, kSize, 1, a.data(), kSize, 0, b.data(), kSize, 0, 0,
-                                c.data(), kSize, &offset) == dnnl_success);
-  Count(state, 2.0 * kSize * kSize * kSize);
 }
 
 void TimeCeilings(benchmark::State& state, Numerics numerics) {
@@ -188,10 +206,10 @@ void TimeCeilings(benchmark::State& state, Numerics numerics) {
   for (auto _ : state) ceilings = MeasureCeilings(context, kStreamedBytes);
   state.counters["GB/s"] = ceilings.gigabytes_per_second;
   state.counters["GFLOP/s"] = ceilings.gigaflops * 1e9;
+  state.counters["int8 GFLOP/s"] = ceilings.int8_gigaflops * 1e9;
 }
 
 void Register() {
-  benchmark::RegisterBenchmark("ceiling/int8", TimeInt8)->Unit(benchmark::kMicrosecond);
   for (const Numerics numerics : {Numerics::kExact, Numerics::kFast}) {
     const bool bf16 = Context(numerics, 1).own_bf16();
     if (numerics == Numerics::kFast && !bf16) continue;

@@ -130,14 +130,27 @@ def decode(path, threads, tokens):
     return tokens / (time.perf_counter() - began)
 
 
-def divergence(path, reference, threads, windows):
-    """KL(reference ‖ path) in nats per position, over the second half of each window, as llama-perplexity does it."""
-    truth, model = Model(reference, threads), Model(path, threads)
-    total, count = 0.0, 0
+def log_probabilities(path, threads, windows):
+    """Of the second half of each window, (positions, vocab) each."""
+    model, halves = Model(path, threads), []
     for window in windows:
         first = len(window) // 2
-        p, q = (of.logits(window, first)[:-1].astype(np.float64) for of in (truth, model))
-        p, q = (x - np.logaddexp.reduce(x, axis=1, keepdims=True) for x in (p, q))
-        total += float((np.exp(p) * (p - q)).sum())
+        logits = model.logits(window, first)[:-1].astype(np.float64)
+        logits -= logits.max(axis=1, keepdims=True)
+        halves.append((logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))).astype(np.float32))
+    return halves
+
+
+@functools.lru_cache(maxsize=1)  # many files are held against one
+def log_probabilities_of_reference(path, threads, windows):
+    return log_probabilities(path, threads, windows)
+
+
+def divergence(path, reference, threads, windows):
+    """KL(reference ‖ path) in nats per position, over the second half of each window, as llama-perplexity does it."""
+    truth = log_probabilities_of_reference(reference, threads, tuple(map(tuple, windows)))
+    total, count = 0.0, 0
+    for p, q in zip(truth, log_probabilities(path, threads, windows)):
+        total += float((np.exp(p, dtype=np.float64) * (p.astype(np.float64) - q)).sum())
         count += len(p)
     return total / count

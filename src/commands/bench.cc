@@ -4,9 +4,11 @@
 #include <memory>
 
 #include "adapt/lora.h"
+#include "base/clock.h"
 #include "base/process.h"
 #include "commands/command.h"
 #include "evaluate/speed.h"
+#include "io/model_files.h"
 #include "model/load.h"
 #include "ops/ceilings.h"
 
@@ -19,15 +21,6 @@ struct Options {
   bool exact = false, profile = false, ceilings = true;
 };
 
-void PrintProfile(const Context& context) {
-  double total = 0;
-  for (const double seconds : context.seconds) total += seconds;
-  fmt::print(stderr, "time per operation, all rows together (head and loss include their norm and product)\n");
-  for (size_t i = 0; i < context.seconds.size(); ++i)
-    fmt::print(stderr, "  {:<11} {:8.3f} s  {:5.1f} %\n", TimedName(static_cast<Timed>(i)), context.seconds[i],
-               total > 0 ? 100 * context.seconds[i] / total : 0);
-}
-
 // 0 where no ceiling was measured.
 double Share(double achieved, double ceiling) { return ceiling > 0 ? achieved / ceiling : 0; }
 
@@ -37,10 +30,33 @@ std::string RowName(const BenchRow& row) {
                            : fmt::format("decode {}", row.n_gen);
 }
 
+void PrintProfile(const BenchRow& row) {
+  double total = 0;
+  for (const double seconds : row.operations) total += seconds;
+  fmt::print(stderr, "{}: time per operation, all repetitions (head and loss include their norm and product)\n",
+             RowName(row));
+  for (size_t i = 0; i < row.operations.size(); ++i)
+    fmt::print(stderr, "  {:<11} {:8.3f} s  {:5.1f} %\n", TimedName(static_cast<Timed>(i)), row.operations[i],
+               total > 0 ? 100 * row.operations[i] / total : 0);
+}
+
+// What the row's products were measured against.
+struct Products {
+  const char* name;
+  double gigaflops;
+};
+Products ProductsOf(const BenchRow& row, const Context& context, const Ceilings& ceilings) {
+  if (row.int8) return {"int8", ceilings.int8_gigaflops};
+  return {context.own_bf16() ? "bf16" : "f32", ceilings.gigaflops};
+}
+
 Json RowJson(const BenchRow& row, const Options& options, const Context& context, const Model& model,
              const Ceilings& ceilings) {
-  return {{"cpu_info", CpuName()},
+  const Products products = ProductsOf(row, context, ceilings);
+  return {{"build_version", QAD_VERSION},
+          {"cpu_info", CpuName()},
           {"model", options.model},
+          {"model_filename", ResolveModel(options.model).string()},
           {"model_type", model.config().family->name},
           {"format", options.format},
           {"model_size", model.weights().plan().stored_bytes()},
@@ -52,19 +68,23 @@ Json RowJson(const BenchRow& row, const Options& options, const Context& context
           {"n_batch", row.n_batch},
           {"n_depth", row.n_depth},
           {"kv_type", GetFormat(options.bench.kv_type).name},
+          {"type_k", GetFormat(options.bench.kv_type).name},
+          {"type_v", GetFormat(options.bench.kv_type).name},
+          {"test_time", UtcNow()},
           {"avg_ns", row.avg_ns},
           {"stddev_ns", row.stddev_ns},
           {"avg_ts", row.avg_ts},
           {"stddev_ts", row.stddev_ts},
           {"median_ts", row.median_ts},
           {"samples_ns", row.samples_ns},
+          {"samples_ts", row.samples_ts},
           {"gigabytes_per_second", row.gigabytes_per_second},
           {"gigaflops", row.gigaflops},
           {"ceiling_gigabytes_per_second", ceilings.gigabytes_per_second},
-          {"ceiling_gigaflops", ceilings.gigaflops},
-          {"ceiling_products", context.own_bf16() ? "bf16" : "f32"},
+          {"ceiling_gigaflops", products.gigaflops},
+          {"ceiling_products", products.name},
           {"share_of_reading", Share(row.gigabytes_per_second, ceilings.gigabytes_per_second)},
-          {"share_of_products", Share(row.gigaflops, ceilings.gigaflops)}};
+          {"share_of_products", Share(row.gigaflops, products.gigaflops)}};
 }
 
 Ceilings CeilingsOf(const Options& options, Context& context, const Model& model) {
@@ -96,7 +116,8 @@ void RunBench(Options options, const GlobalFlags& flags) {
     adapter->AttachTo(model.transformer);
   }
   const std::vector<BenchRow> rows = Bench(context, model.transformer, options.bench);
-  if (options.profile) PrintProfile(context);
+  if (options.profile)
+    for (const BenchRow& row : rows) PrintProfile(row);
   if (flags.json) {
     const uint64_t peak = PeakRssBytes();  // before the report itself allocates
     const Json memory = MemoryJson(options, context, model, adapter.get(), process, peak);
@@ -115,12 +136,15 @@ void RunBench(Options options, const GlobalFlags& flags) {
   if (!options.ceilings) return;
   std::fflush(stdout);  // the figures are not lost where the rest fails
   const Ceilings ceilings = CeilingsOf(options, context, model);
-  fmt::print("ceilings now    reading {:.1f} GB/s, dense products in {} {:.0f} GFLOP/s\n",
-             ceilings.gigabytes_per_second, context.own_bf16() ? "bf16" : "f32", ceilings.gigaflops);
-  for (const BenchRow& row : rows)
-    fmt::print("{:<15} {:.0f}% of reading, {:.0f}% of products\n", RowName(row),
+  fmt::print("ceilings now    reading {:.1f} GB/s, dense products in {} {:.0f}, in int8 {:.0f} GFLOP/s\n",
+             ceilings.gigabytes_per_second, context.own_bf16() ? "bf16" : "f32", ceilings.gigaflops,
+             ceilings.int8_gigaflops);
+  for (const BenchRow& row : rows) {
+    const Products products = ProductsOf(row, context, ceilings);
+    fmt::print("{:<15} {:.0f}% of reading, {:.0f}% of products in {}\n", RowName(row),
                100 * Share(row.gigabytes_per_second, ceilings.gigabytes_per_second),
-               100 * Share(row.gigaflops, ceilings.gigaflops));
+               100 * Share(row.gigaflops, products.gigaflops), products.name);
+  }
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/error.h"
@@ -10,6 +11,7 @@
 #include "base/process.h"
 #include "base/progress.h"
 #include "kernels/elementwise.h"
+#include "model/footprint.h"
 
 namespace qad {
 namespace {
@@ -57,9 +59,22 @@ std::vector<TokenId> WindowOf(std::span<const TokenId> tokens, size_t at, const 
   return window;
 }
 
-void RunWindow(const ScoredModel& model, std::span<const TokenId> window, KvCache& cache) {
-  const Segment segment{.slot = 0, .start = 0, .tokens = window};
+// Tokens of a window from `start` on, behind those that the cache has.
+void RunStep(const ScoredModel& model, std::span<const TokenId> tokens, size_t start, KvCache& cache) {
+  const Segment segment{.slot = 0, .start = start, .tokens = tokens};
   model.transformer->Run(*model.context, std::span(&segment, 1), cache);
+}
+
+// Errors (kInput): as RequireRoom, of both.
+void RequireRoomForBoth(const ScoredModel& model, const ScoredModel* reference, const PerplexityOptions& options) {
+  const ModelConfig& config = model.transformer->config();
+  uint64_t available = AvailableMemoryBytes();
+  RequireRoom(config, 1, options.context, options.kv_type, available);
+  if (reference == nullptr) return;
+  const uint64_t taken =
+      KvCache::Bytes(config, 1, options.context, options.kv_type) + InferenceBytes(config, options.context, 1);
+  RequireRoom(reference->transformer->config(), 1, options.context, FormatId::kF32,
+              available - std::min(available, taken));
 }
 
 }  // namespace
@@ -78,7 +93,12 @@ PerplexityResult Perplexity(const ScoredModel& model, const ScoredModel* referen
   if (reference != nullptr && reference->transformer->config().vocab != vocab)
     FailInput("the reference has {} tokens in its vocabulary, the model {}; they cannot be compared",
               reference->transformer->config().vocab, vocab);
-  RequireRoom(model.transformer->config(), 1, length, options.kv_type, AvailableMemoryBytes());
+  RequireRoomForBoth(model, reference, options);
+  const ScopedSetting as(model.context->rows, RowsAre::kOfPrompts);
+  std::optional<ScopedSetting<RowsAre>> reference_as;
+  if (reference != nullptr) reference_as.emplace(reference->context->rows, RowsAre::kOfPrompts);
+  size_t step = StepRows(model.transformer->config());
+  if (reference != nullptr) step = std::min(step, StepRows(reference->transformer->config()));
   KvCache cache(model.transformer->config(), 1, length, options.kv_type);
   std::unique_ptr<KvCache> reference_cache;
   if (reference != nullptr)
@@ -90,12 +110,18 @@ PerplexityResult Perplexity(const ScoredModel& model, const ScoredModel* referen
   for (size_t w = 0; w < windows; ++w) {
     ThrowIfInterrupted();
     const std::vector<TokenId> window = WindowOf(tokens, w * length, options);
-    RunWindow(model, window, cache);
-    if (reference != nullptr) RunWindow(*reference, window, *reference_cache);
-    for (size_t begin = first; begin + 1 < length; begin += kChunk) {
-      const size_t count = std::min(kChunk, length - 1 - begin);
+    size_t run = 0, behind = 0;  // tokens that were run, and of these those before the last step
+    for (size_t begin = first; begin + 1 < length;) {
+      while (run <= begin) {
+        behind = run;
+        const std::span<const TokenId> tokens_of_step = std::span(window).subspan(run, std::min(step, length - run));
+        RunStep(model, tokens_of_step, run, cache);
+        if (reference != nullptr) RunStep(*reference, tokens_of_step, run, *reference_cache);
+        run += tokens_of_step.size();
+      }
+      const size_t count = std::min({kChunk, length - 1 - begin, run - begin});
       std::vector<size_t> rows(count);
-      for (size_t i = 0; i < count; ++i) rows[i] = begin + i;
+      for (size_t i = 0; i < count; ++i) rows[i] = begin - behind + i;
       model.transformer->Logits(*model.context, rows, logits.data());
       if (reference != nullptr) reference->transformer->Logits(*reference->context, rows, other.data());
       std::vector<RowScore> scores(count);
@@ -112,6 +138,7 @@ PerplexityResult Perplexity(const ScoredModel& model, const ScoredModel* referen
         kl.Add(score.kl);
         same.Add(score.same_top ? 1 : 0);
       }
+      begin += count;
     }
     progress.Advance(static_cast<double>(length));
   }

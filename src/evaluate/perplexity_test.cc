@@ -7,7 +7,9 @@
 
 #include "base/random.h"
 #include "base/test_files.h"
+#include "model/footprint.h"
 #include "model/model_testing.h"
+#include "model/tiny_model.h"
 
 namespace qad {
 namespace {
@@ -98,6 +100,25 @@ TEST_F(PerplexityTest, TheSecondHalfAsLlamaPerplexity) {
   const PerplexityResult got = Measure(text, {.protocol = WindowProtocol::kLlamaCpp});
   EXPECT_EQ(got.tokens, 3 * (kWindow / 2 - 1));
   ExpectEqual(got, Direct(text, kWindow / 2 + 1));
+}
+
+// Windows longer than a step of the model are run in several.
+TEST_F(PerplexityTest, LongWindowsGoInSteps) {
+  const TempFolder folder;
+  std::string json = tiny::kLlama;
+  const std::string positions = "\"max_position_embeddings\": 40";
+  json.replace(json.find(positions), positions.size(), "\"max_position_embeddings\": 4096");
+  tiny::WriteFolder(folder / "model", json.c_str(), DType::kF32);
+  Transformer model = LoadTransformer(folder / "model");
+  const size_t window = 2 * StepRows(model.config()) + 30, vocab = model.config().vocab;
+  const std::vector<TokenId> text = RandomText(window, vocab);
+  const ScoredModel scored{&context_, &model};
+  const PerplexityResult got = Perplexity(scored, &scored, text, {.context = window, .quiet = true});
+  const auto rows = LogProbabilities(context_, model, text);
+  std::vector<double> losses;
+  for (size_t t = 1; t < window; ++t) losses.push_back(-rows[t - 1][static_cast<size_t>(text[t])]);
+  ExpectEqual(got, losses);
+  EXPECT_NEAR(got.kl_divergence, 0, kTolerance);
 }
 
 TEST_F(PerplexityTest, TheLastPartialWindowIsDropped) {

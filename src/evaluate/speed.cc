@@ -56,7 +56,7 @@ void RunAll(Context& context, Transformer& model, KvCache& cache, const std::vec
 
 BenchRow Summarize(BenchRow row, size_t tokens, double bytes, double flops) {
   const auto n = static_cast<double>(row.samples_ns.size());
-  std::vector<double> rates;
+  std::vector<double>& rates = row.samples_ts;
   for (const double ns : row.samples_ns) rates.push_back(static_cast<double>(tokens) / ns * 1e9);
   const auto mean = [&](const std::vector<double>& values) {
     double sum = 0;
@@ -99,6 +99,19 @@ double MatrixElements(const Transformer& model, bool with_head) {
   return elements;
 }
 
+// Whether that holds for most of the weights of linear operations.
+bool MostlyInInt8(const Context& context, const Transformer& model, size_t rows) {
+  const Weights& weights = model.weights();
+  double all = 0, int8 = 0;
+  for (size_t i = 0; i < weights.plan().tensors.size(); ++i) {
+    const TensorSpec& spec = weights.plan().tensors[i];
+    if (spec.bias || !IsLinear(spec.role)) continue;
+    all += static_cast<double>(spec.elements());
+    if (MultipliesInInt8(context, weights.view(i), rows)) int8 += static_cast<double>(spec.elements());
+  }
+  return 2 * int8 > all;
+}
+
 double Nanoseconds(const std::function<void()>& work) {
   const auto start = Clock::now();
   work();
@@ -122,15 +135,16 @@ struct Bencher {
   void Run(const std::vector<Tokens>& tokens, size_t start) { RunAll(context, model, cache, tokens, start, logits); }
   double KvRowBytes() const { return static_cast<double>(KvCache::Bytes(model.config(), 1, 1, options.kv_type)); }
 
-  // One warm-up, then the repetitions.
-  std::vector<double> Repeat(const std::function<void()>& work) const {
-    std::vector<double> samples;
+  // One warm-up, then the repetitions, of `rows` at once.
+  void Repeat(BenchRow& row, size_t rows, const std::function<void()>& work) const {
+    row.int8 = MostlyInInt8(context, model, rows);
     for (size_t r = 0; r <= options.repetitions; ++r) {
       ThrowIfInterrupted();
+      if (r == 1) context.ResetTimers();
       const double ns = Nanoseconds(work);
-      if (r > 0) samples.push_back(ns);
+      if (r > 0) row.samples_ns.push_back(ns);
     }
-    return samples;
+    row.operations = context.seconds;
   }
 };
 
@@ -141,10 +155,10 @@ BenchRow BenchPrefill(Bencher& bench) {
   row.n_prompt = length;
   row.n_batch = bench.batch;
   const ScopedSetting as(bench.context.rows, RowsAre::kOfPrompts);
-  row.samples_ns = bench.Repeat([&] { bench.Run(prompts, 0); });
+  const size_t step = RowsOfStep(bench.model, bench.batch);
+  bench.Repeat(row, std::min(all, step), [&] { bench.Run(prompts, 0); });
   const double tokens = static_cast<double>(all), sequences = static_cast<double>(bench.batch);
   const double body = MatrixElements(bench.model, false), head = MatrixElements(bench.model, true) - body;
-  const size_t step = RowsOfStep(bench.model, bench.batch);
   const size_t steps = (all + step - 1) / step;
   return Summarize(row, all, static_cast<double>(steps) * WeightBytesRead(bench.model) + bench.KvRowBytes() * tokens,
                    2 * (tokens * body + sequences * head));
@@ -160,7 +174,7 @@ BenchRow BenchDecode(Bencher& bench) {
   row.n_batch = bench.batch;
   row.n_depth = options.depth;
   const ScopedSetting as(bench.context.rows, RowsAre::kOfAnswers);
-  row.samples_ns = bench.Repeat([&] {
+  bench.Repeat(row, bench.batch, [&] {
     for (size_t t = 0; t < options.generate; ++t) {
       bench.Run(tokens, options.depth + t);
       for (size_t b = 0; b < bench.batch; ++b) {

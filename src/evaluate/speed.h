@@ -1,6 +1,7 @@
 // Speed of one model in this process, with fixed input and output lengths: prefill, decode and latency.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <string>
 #include <vector>
@@ -19,13 +20,16 @@ struct BenchOptions {
   FormatId kv_type = FormatId::kF16;
 };
 
-// One test, with the fields of llama-bench. Rates count tokens of all sequences.
+// One test, with the fields of llama-bench, but n_batch, which is the sequences at once. Rates count tokens of all of
+// them.
 struct BenchRow {
   size_t n_prompt = 0, n_gen = 0, n_batch = 1, n_depth = 0;
-  std::vector<double> samples_ns;
+  std::vector<double> samples_ns, samples_ts;
   double avg_ns = 0, stddev_ns = 0, avg_ts = 0, stddev_ts = 0, median_ts = 0;
   double gigabytes_per_second = 0;  // weights and cached keys and values read, per second
   double gigaflops = 0;             // 2 × weights of linears × tokens, per second
+  bool int8 = false;                // most of these multiplications are of int8 activations with integer codes
+  std::array<double, static_cast<size_t>(Timed::kCount)> operations{};  // seconds of each in all samples
 };
 
 // Random tokens from a fixed seed. Errors (kInput): prompt or generate longer than the model's positions; a batch that

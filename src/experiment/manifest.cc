@@ -1,13 +1,12 @@
 #include "experiment/manifest.h"
 
-#include <fmt/chrono.h>
 #include <oneapi/dnnl/dnnl_version.h>
 #include <sqlite3.h>
 #include <sys/utsname.h>
 
-#include <ctime>
 #include <thread>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/process.h"
 #include "experiment/stages.h"
@@ -15,8 +14,6 @@
 
 namespace qad {
 namespace {
-
-std::string Now() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))); }
 
 Json MachineJson(const Workspace& workspace) {
   utsname system{};
@@ -68,7 +65,7 @@ Json AssignmentSnapshot() {
 Json MakeManifest(Workspace& workspace) {
   const Config& config = workspace.config;
   const Plan plan = PlanOf(OpenModel(workspace.model_path), WeightMode::kAsStored);
-  Json manifest = {{"date", Now()},
+  Json manifest = {{"date", UtcNow()},
                    {"versions", VersionsJson()},
                    {"machine", MachineJson(workspace)},
                    {"seed", config.seed},

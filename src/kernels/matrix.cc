@@ -75,14 +75,31 @@ HWY_INLINE void DotTile(const std::byte* w, size_t stride, size_t n, const float
   }
 }
 
-// Three at a time: as many queries as share a key in many models, and sums that fit AVX2's registers.
+// How many of `left` rows go together, four at most: three or four queries share a key in many models.
+constexpr size_t kMostTogether = 4;
+size_t Together(size_t left) { return left % 3 == 0 ? 3 : left == 5 ? 3 : std::min(left, kMostTogether); }
+
+// kR weight rows of 4 times any number of activations; with 4 of them two by two, so that sums fit AVX2's registers.
 template <class From, size_t kR>
 HWY_INLINE void DotActivations(const std::byte* w, size_t stride, size_t n, const float* x, size_t count, size_t ldx,
                                float* y, size_t ldy) {
-  size_t m = 0;
-  for (; m + 3 <= count; m += 3) DotTile<From, kR, 3>(w, stride, n, x + m * ldx, ldx, y + m * ldy, ldy);
-  if (m + 2 == count) DotTile<From, kR, 2>(w, stride, n, x + m * ldx, ldx, y + m * ldy, ldy);
-  if (m + 1 == count) DotTile<From, kR, 1>(w, stride, n, x + m * ldx, ldx, y + m * ldy, ldy);
+  constexpr size_t kHalf = (kR + 1) / 2;
+  for (size_t m = 0; m < count;) {
+    const size_t together = Together(count - m);
+    const float* from = x + m * ldx;
+    float* to = y + m * ldy;
+    if (together == 4) {
+      DotTile<From, kHalf, 4>(w, stride, n, from, ldx, to, ldy);
+      if constexpr (kR > kHalf) DotTile<From, kHalf, 4>(w + kHalf * stride, stride, n, from, ldx, to + kHalf, ldy);
+    } else if (together == 3) {
+      DotTile<From, kR, 3>(w, stride, n, from, ldx, to, ldy);
+    } else if (together == 2) {
+      DotTile<From, kR, 2>(w, stride, n, from, ldx, to, ldy);
+    } else {
+      DotTile<From, kR, 1>(w, stride, n, from, ldx, to, ldy);
+    }
+    m += together;
+  }
 }
 
 // `rows` of them from `w` on.
@@ -198,11 +215,11 @@ HWY_INLINE void SumStrip(const MatrixView& w, size_t i, const float* weights, si
   hn::Vec<Wide> sums[kM][kV];
   for (auto& of : sums)
     for (auto& sum : of) sum = hn::Zero(d);
+  const size_t row_bytes = LayoutRowBytes(w.layout, w.cols);
   const std::byte* row = w.codes;
   for (size_t r = 0; r < w.rows; ++r, row += w.stride_bytes) {
-    // Whole rows, by the first strip: processors do not guess every other line.
-    for (size_t at = 0; i == 0 && at < w.stride_bytes; at += kCacheLine)
-      __builtin_prefetch(row + kRowsAhead * w.stride_bytes + at);
+    if (i == 0)  // the first strip, for all of the row: processors do not guess every other line
+      for (size_t at = 0; at < row_bytes; at += kCacheLine) __builtin_prefetch(row + kRowsAhead * w.stride_bytes + at);
     for (size_t v = 0; v < kV; ++v) {
       const auto values = From::Load(d, row, i + v * step);
       for (size_t m = 0; m < kM; ++m) sums[m][v] = hn::MulAdd(hn::Set(d, weights[m * ldw + r]), values, sums[m][v]);
@@ -216,7 +233,8 @@ template <class From, size_t kM>
 HWY_INLINE void SumRows(const MatrixView& w, const float* weights, size_t ldw, float* out, size_t ldo) {
   const size_t step = hn::Lanes(Wide());
   size_t i = 0;
-  for (; i + 4 * step <= w.cols; i += 4 * step) SumStrip<From, kM, 4>(w, i, weights, ldw, out, ldo);
+  constexpr size_t kStrip = kM == 4 ? 3 : 4;  // vectors, so that sums fit AVX2's registers
+  for (; i + kStrip * step <= w.cols; i += kStrip * step) SumStrip<From, kM, kStrip>(w, i, weights, ldw, out, ldo);
   for (; i + step <= w.cols; i += step) SumStrip<From, kM, 1>(w, i, weights, ldw, out, ldo);
   for (; i < w.cols; ++i)
     for (size_t m = 0; m < kM; ++m) {
@@ -228,9 +246,16 @@ HWY_INLINE void SumRows(const MatrixView& w, const float* weights, size_t ldw, f
 
 template <class From>
 HWY_INLINE void AllSums(const MatrixView& w, const float* weights, size_t count, size_t ldw, float* out, size_t ldo) {
-  size_t m = 0;
-  for (; m + 3 <= count; m += 3) SumRows<From, 3>(w, weights + m * ldw, ldw, out + m * ldo, ldo);
-  for (; m < count; ++m) SumRows<From, 1>(w, weights + m * ldw, ldw, out + m * ldo, ldo);
+  for (size_t m = 0; m < count;) {
+    const size_t together = Together(count - m);
+    const float* from = weights + m * ldw;
+    float* to = out + m * ldo;
+    if (together == 4) SumRows<From, 4>(w, from, ldw, to, ldo);
+    if (together == 3) SumRows<From, 3>(w, from, ldw, to, ldo);
+    if (together == 2) SumRows<From, 2>(w, from, ldw, to, ldo);
+    if (together == 1) SumRows<From, 1>(w, from, ldw, to, ldo);
+    m += together;
+  }
 }
 
 void WeightedSums(const MatrixView& w, const float* weights, size_t count, size_t ldw, float* out, size_t ldo) {

@@ -138,8 +138,7 @@ TEST_P(Matrix, ProductsEqualTheReferenceForEveryLayout) {
               continue;
             }
             const auto [dot, size] = w.Product(r, x.data() + m * ldx);
-            // Additions round partial sums below `size`, up or down: a walk that strays far less than their number,
-            // which is cols/4 to cols/16 a lane, and 4 across lanes.
+            // At most `cols` additions round partial sums below `size`, up or down: a walk of √cols steps or so.
             const double tolerance = kEps * size * (8 + static_cast<double>(cols) / 16);
             ASSERT_TRUE(std::fabs(static_cast<double>(got) - dot) <= tolerance) << LayoutName(layout) << " " << cols;
           }

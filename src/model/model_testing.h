@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
@@ -86,7 +87,8 @@ struct TinyAdapter {
 // Logits of all rows of a packed batch, each sequence in a cache slot of its own.
 inline std::vector<float> AllLogits(Context& context, Transformer& model, const PackedBatch& batch,
                                     FormatId type = FormatId::kF32) {
-  KvCache cache(model.config(), batch.lengths.size(), 64, type);
+  const size_t longest = *std::ranges::max_element(batch.lengths);
+  KvCache cache(model.config(), batch.lengths.size(), longest, type);
   std::vector<Segment> segments;
   std::vector<size_t> wanted(batch.tokens.size());
   size_t first = 0;

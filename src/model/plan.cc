@@ -43,8 +43,7 @@ class Builder {
     const StoredAs stored = stored_(spec).value_or(FormatId::kF32);
     spec.stored = stored.format;
     spec.grouped_bytes = stored.bytes;
-    const bool matrix = !bias && !IsNorm(role);
-    if (matrix) {
+    if (!IsVector(spec)) {
       spec.layout = mode_ == WeightMode::kF32    ? Layout::kF32
                     : mode_ == WeightMode::kBF16 ? Layout::kBF16Tile
                                                  : LayoutFor(stored);

@@ -44,6 +44,7 @@ struct TensorSpec {
   size_t scale_bytes() const { return LayoutRows(layout, rows) * LayoutScaleBytes(layout, cols, group_shift); }
   size_t bytes() const { return code_bytes() + scale_bytes(); }
 };
+inline bool IsVector(const TensorSpec& spec) { return spec.bias || IsNorm(spec.role); }
 
 // How matrices are held: as they are stored, or decoded to one dense type. Norms, biases are f32 always.
 enum class WeightMode : uint8_t { kAsStored, kF32, kBF16 };

@@ -46,7 +46,7 @@ TensorSource FromSafetensors(const ModelFiles& files, const ModelConfig& config,
   source.transposed = config.family->traits.conv1d && matrix && *format != FormatId::kInt8;
   std::vector<int64_t> expected{static_cast<int64_t>(spec.rows), static_cast<int64_t>(spec.cols)};
   if (source.transposed) std::swap(expected[0], expected[1]);
-  if (spec.bias || IsNorm(spec.role)) expected = {static_cast<int64_t>(spec.cols)};
+  if (IsVector(spec)) expected = {static_cast<int64_t>(spec.cols)};
   if (entry->shape != expected)
     FailInput("{}: tensor \"{}\" has shape {}, the configuration says {}", where, spec.name, ShapeText(entry->shape),
               ShapeText(expected));

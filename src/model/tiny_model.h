@@ -57,7 +57,7 @@ inline void WriteFolder(const std::filesystem::path& folder, const char* config_
   std::vector<std::vector<std::byte>> data;
   std::vector<TensorToWrite> tensors;
   for (const TensorSpec& spec : plan.tensors) {
-    const bool matrix = !spec.bias && !IsNorm(spec.role);
+    const bool matrix = !IsVector(spec);
     const bool transposed = plan.config.family->traits.conv1d && IsLinear(spec.role) && matrix;
     std::vector<float> values;
     const size_t outer = transposed ? spec.cols : spec.rows, inner = transposed ? spec.rows : spec.cols;

@@ -16,10 +16,11 @@ namespace {
 
 constexpr size_t kMinAttentionWork = 1 << 16;  // multiplications below which a parallel region costs more than it saves
 
-// All tasks, the floats that those of few rows leave behind, and whether the context of one is cut.
+// All tasks, the floats that those of few rows leave behind, whether the context of one is cut, and the longest context
+// of those that are tiles of many rows.
 struct Cut {
   std::vector<AttentionTask> tasks;
-  size_t results = 0;
+  size_t results = 0, longest_of_tiles = 0;
   bool cut = false;
 };
 
@@ -36,6 +37,7 @@ Cut CutIntoTasks(const AttentionShape& shape, std::span<const AttentionItem> ite
                            .last = 0};
         const size_t context = task.Context(items[i]);
         const size_t piece = task.IsFew(shape, items[i]) ? kFewAttentionPiece : context;
+        if (!task.IsFew(shape, items[i])) all.longest_of_tiles = std::max(all.longest_of_tiles, context);
         for (; task.first < context; task.first += piece) {
           task.last = std::min(context, task.first + piece);
           task.result = all.results;
@@ -126,12 +128,12 @@ float AttentionShape::scale() const { return 1.0f / std::sqrt(static_cast<float>
 void AttentionForward(Context& context, const AttentionShape& shape, std::span<const AttentionItem> items) {
   const ScopedTimer timer(context, Timed::kAttention);
   const Cut all = CutIntoTasks(shape, items);
-  const size_t longest = LongestContext(items);
+  const size_t longest = all.longest_of_tiles;
   // What backward will read must be of the same products as its own.
   const bool bf16 = context.own_bf16() && std::ranges::all_of(items, [](const AttentionItem& item) {
                       return item.log_sum_exp == nullptr && item.prefix == AttentionItem::kNoPrefix;
                     });
-  const size_t of_tile = bf16 ? AttentionTileBF16Floats(shape) : TileBuffers::Floats(shape, longest);
+  const size_t of_tile = longest == 0 ? 0 : bf16 ? AttentionTileBF16Floats(shape) : TileBuffers::Floats(shape, longest);
   // A thread's buffers, whole cache lines of them, and behind those of all threads what tasks of few rows leave behind.
   const size_t floats = (std::max(all.results > 0 ? AttentionFewRowsFloats(shape) : 0, of_tile) + 15) / 16 * 16;
   const size_t of_threads = floats * static_cast<size_t>(omp_get_max_threads());

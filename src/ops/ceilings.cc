@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <oneapi/dnnl/dnnl.hpp>
 #include <vector>
 
+#include "base/error.h"
 #include "kernels/elementwise.h"
 #include "kernels/panels_bf16.h"
 #include "ops/matmul.h"
@@ -70,11 +72,24 @@ double MatmulRate(Context& context) {
   return 2.0 * kSize * kSize * kSize / seconds * 1e-9;
 }
 
+double Int8Rate() {
+  constexpr dnnl_dim_t kSize = 768;
+  const std::vector<uint8_t> a(kSize * kSize, 1);
+  const std::vector<int8_t> b(kSize * kSize, 1);
+  std::vector<int32_t> c(kSize * kSize);
+  const int32_t offset = 0;
+  const double seconds = Best([&] {
+    QAD_CHECK(dnnl_gemm_u8s8s32('N', 'N', 'F', kSize, kSize, kSize, 1, a.data(), kSize, 0, b.data(), kSize, 0, 0,
+                                c.data(), kSize, &offset) == dnnl_success);
+  });
+  return 2.0 * kSize * kSize * kSize / seconds * 1e-9;
+}
+
 }  // namespace
 
 Ceilings MeasureCeilings(Context& context, size_t bytes) {
   const bool panels = context.own_bf16();
-  return {ReadRate(bytes), panels ? PanelRate(context.threads) : MatmulRate(context)};
+  return {ReadRate(bytes), panels ? PanelRate(context.threads) : MatmulRate(context), Int8Rate()};
 }
 
 }  // namespace qad

@@ -47,7 +47,7 @@ float* Context::Scratch(Slot slot, size_t floats) {
   constexpr size_t kLine = 64 / sizeof(float);  // of the cache: vectors of kernels do not cross one
   auto& buffer = scratch_[static_cast<size_t>(slot)];
   if (buffer.size() < floats + kLine) {
-    buffer.clear();  // nothing to carry over
+    buffer = std::vector<float>();  // nothing to carry over, and never both at once
     buffer.resize(floats + kLine);
   }
   const auto address = reinterpret_cast<uintptr_t>(buffer.data()) / sizeof(float);

@@ -110,6 +110,10 @@ void BaseForward(Context& context, const Linear& linear, const Rows& x, float* y
 
 }  // namespace
 
+bool MultipliesInInt8(const Context& context, const MatrixView& weights, size_t rows) {
+  return PathOf(context, weights, rows) == Path::kInteger;
+}
+
 size_t LowRankTapeFloats(const Linear& linear, size_t m) {
   size_t floats = 0;
   for (const LowRank& adapter : linear.adapters) floats += m * adapter.rank;

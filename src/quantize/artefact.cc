@@ -146,8 +146,6 @@ QuantizeReport WriteFolder(const fs::path& source, const fs::path& output, const
   return frame.Finish(output, bytes, written.source_bytes, std::move(written.errors));
 }
 
-bool IsVector(const TensorSpec& spec) { return spec.bias || IsNorm(spec.role); }
-
 bool AreFinite(std::span<const float> values) { return std::isfinite(SumOfSquares(values.data(), values.size())); }
 
 void RequireFinite(std::span<const float> values, const ModelFiles& files, const TensorSpec& spec) {
@@ -186,8 +184,8 @@ TensorToWrite KeptTensor(const ModelFiles& files, const ModelConfig& config, con
               finite = AreFinite(values) && finite;
             }
             if (!finite)
-              Fail(ErrorKind::kNumeric, "{}: tensor \"{}\" holds NaN, infinity, or what is beyond {}",
-                   files.path.string(), name, format.name);
+              Fail(ErrorKind::kNumeric, "{}: tensor \"{}\" holds NaN or infinity{}", files.path.string(), name,
+                   type == DType::kF16 ? ", or what is beyond f16" : "");
             files.DropPages();
             return std::span<const std::byte>(buffer);
           }};

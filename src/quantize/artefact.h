@@ -37,7 +37,6 @@ QuantizeReport WriteFolder(const std::filesystem::path& source, const std::files
                            const Json& quantization, int threads,
                            const std::function<WrittenWeights(const ModelFiles&, const std::filesystem::path&)>& write);
 
-bool IsVector(const TensorSpec& spec);  // norms and biases
 bool AreFinite(std::span<const float> values);
 // Error: kNumeric, which names the tensor.
 void RequireFinite(std::span<const float> values, const ModelFiles& files, const TensorSpec& spec);

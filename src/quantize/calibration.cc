@@ -159,7 +159,7 @@ std::vector<std::vector<TokenId>> HoldOut(Calibration& calibration) {
   Samples kept, held;
   for (size_t i = 0; i < calibration.samples.size(); ++i)
     (i % every == every - 1 ? held : kept).push_back(std::move(calibration.samples[i]));
-  Calibration taken{.samples = std::move(held), .source = calibration.source + " (every eighth sample)", .sha256 = {}};
+  Calibration taken{.samples = std::move(held), .source = calibration.source + " (samples held out)", .sha256 = {}};
   RequireEnough(taken);
   calibration.samples = std::move(kept);
   RequireEnough(calibration);

@@ -84,7 +84,7 @@ TEST_F(CalibrationTexts, EveryEighthSampleIsHeldOut) {
   EXPECT_THROW((void)HoldOut(one), Error);
   // What is judged on must be enough, too.
   Calibration few{.samples = {8, std::vector<TokenId>(20)}, .source = "few", .sha256 = {}};
-  EXPECT_TRUE(Fails([&] { (void)HoldOut(few); }, ErrorKind::kInput, {"few (every eighth sample)", "20 tokens"}));
+  EXPECT_TRUE(Fails([&] { (void)HoldOut(few); }, ErrorKind::kInput, {"few (samples held out)", "20 tokens"}));
 }
 
 TEST_F(CalibrationTexts, TheModelMakesUpItsOwn) {

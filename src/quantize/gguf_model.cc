@@ -9,7 +9,6 @@
 #include "base/progress.h"
 #include "io/gguf_writer.h"
 #include "io/model_files.h"
-#include "kernels/elementwise.h"
 #include "model/source.h"
 #include "model/weights.h"
 #include "quantize/artefact.h"

@@ -1,12 +1,9 @@
 #include "quantize/group_folder.h"
 
-#include <cmath>
 #include <memory>
 #include <vector>
 
 #include "base/error.h"
-#include "kernels/elementwise.h"
-#include "model/source.h"
 #include "quantize/artefact.h"
 
 namespace qad {

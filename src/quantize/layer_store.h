@@ -1,5 +1,5 @@
-// Finished layers of a model that is being quantized, kept on disk beside the artefact to be: what an interrupted run
-// has done is not done again.
+// Finished layers of a model that is being quantized or measured, kept on disk, beside the artefact to be or among the
+// statistics: what an interrupted run has done is not done again.
 #pragma once
 
 #include <filesystem>

@@ -54,15 +54,24 @@ auto KeptOr(const fs::path& path, const Read& read, const Measure& measure_and_w
 }  // namespace
 
 Statistics::Statistics(fs::path folder, const ModelFiles& files, const Calibration& calibration)
-    : folder_(std::move(folder)), files_(files), calibration_(calibration) {}
+    : folder_(std::move(folder)), files_(files), calibration_(calibration) {
+  common_ = {{"program", ProgramSha256()},
+             {"target", CurrentTarget()},
+             {"source", files_.Hash()},
+             {"texts", calibration_.Hash()}};
+  files_.DropPages();  // hashing reads all of them
+  try {
+    if (!folder_.empty()) RequireWritable(folder_);
+  } catch (const Error&) {
+    folder_.clear();
+  }
+}
 
 Json Statistics::Key(std::string_view name, const Json& settings) const {
-  return {{"made by", fmt::format("qad {}", name)},
-          {"program", ProgramSha256()},
-          {"target", CurrentTarget()},
-          {"source", files_.Hash()},
-          {"texts", calibration_.Hash()},
-          {"settings", settings}};
+  Json key = common_;
+  key["made by"] = fmt::format("qad {}", name);
+  key["settings"] = settings;
+  return key;
 }
 
 fs::path Statistics::PathOf(const Json& key) const {

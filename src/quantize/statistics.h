@@ -15,7 +15,7 @@ namespace qad {
 
 class Statistics {
  public:
-  // An empty folder: nothing is kept.
+  // Where the folder is empty or cannot be written, nothing is kept.
   Statistics(std::filesystem::path folder, const ModelFiles& files, const Calibration& calibration);
 
   // As MeasureImportance and MeasureFisher, of all samples. Errors: theirs; kFailed where they cannot be kept. A kept
@@ -33,6 +33,7 @@ class Statistics {
   std::filesystem::path folder_;
   const ModelFiles& files_;
   const Calibration& calibration_;
+  Json common_;  // of all keys
 };
 
 }  // namespace qad
