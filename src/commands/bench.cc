@@ -169,7 +169,9 @@ std::function<void()> AddBenchCommand(CLI::App& app, const GlobalFlags& flags) {
   app.add_option("--batch", options->bench.batch, "sequences at once")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
-  app.add_option("--repetitions", options->bench.repetitions)->check(CLI::Range(1, 1000))->capture_default_str();
+  app.add_option("--repetitions", options->bench.repetitions, "of each test, after one warm-up")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
   app.add_flag("--exact", options->exact, "f32 arithmetic throughout");
   app.add_flag("--profile", options->profile, "time per operation, on stderr");
   app.add_flag("!--no-ceilings", options->ceilings, "do not measure what the machine could do");

@@ -75,7 +75,7 @@ std::function<void()> AddGenerateCommand(CLI::App& app, const GlobalFlags& flags
       ->check(CLI::IsMember({"as-stored", "f32", "bf16"}))
       ->capture_default_str();
   app.add_option("--kv-type", options->kv_type, "format of the KV cache")->capture_default_str();
-  app.add_option("--max-new-tokens", options->generate.max_new_tokens)
+  app.add_option("--max-new-tokens", options->generate.max_new_tokens, "of the answer at most")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
   app.add_option("--temperature", options->generate.temperature, "0: greedy")
@@ -83,7 +83,7 @@ std::function<void()> AddGenerateCommand(CLI::App& app, const GlobalFlags& flags
       ->capture_default_str();
   app.add_option("--top-k", options->generate.top_k, "0: off")->check(CLI::Range(0, 1 << 24))->capture_default_str();
   app.add_option("--top-p", options->generate.top_p)->check(CLI::Range(0.0, 1.0))->capture_default_str();
-  app.add_option("--seed", options->generate.seed)->capture_default_str();
+  app.add_option("--seed", options->generate.seed, "of what is drawn at a temperature above 0")->capture_default_str();
   app.add_flag("--exact", options->exact, "f32 arithmetic throughout");
   return [options, &flags] {
     if (options->prompt.empty() && options->chat.empty())

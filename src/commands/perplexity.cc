@@ -28,6 +28,9 @@ void RunPerplexity(Options options, const GlobalFlags& flags) {
   if (!options.reference.empty())
     reference = std::make_unique<Model>(LoadModel(options.reference, WeightModeOf(options.reference_format)));
   const std::vector<TokenId> tokens = model.tokenizer.Encode(ReadTextFile(options.file));
+  if (tokens.size() < options.perplexity.context)
+    FailInput("{}: has {} tokens, fewer than one window of {}; use a longer text or a smaller --context", options.file,
+              tokens.size(), options.perplexity.context);
   if (model.tokenizer.add_bos()) options.perplexity.bos = model.tokenizer.bos();
   options.perplexity.protocol = options.protocol == "all" ? WindowProtocol::kAll : WindowProtocol::kLlamaCpp;
   options.perplexity.quiet = flags.json;
@@ -80,7 +83,9 @@ std::function<void()> AddPerplexityCommand(CLI::App& app, const GlobalFlags& fla
       ->capture_default_str();
   app.add_option("--reference", options->reference,
                  "model whose predictions are the truth for KL divergence and same top-1");
-  app.add_option("--reference-format", options->reference_format)->check(formats)->capture_default_str();
+  app.add_option("--reference-format", options->reference_format, "the reference's weights in memory")
+      ->check(formats)
+      ->capture_default_str();
   app.add_flag("--exact", options->exact, "f32 arithmetic throughout");
   return [options, &flags] { RunPerplexity(*options, flags); };
 }

@@ -35,6 +35,7 @@ void RunAll(Context& context, Transformer& model, KvCache& cache, const std::vec
   float* out = logits.data();
   size_t slot = 0, at = 0;  // what is run next
   while (slot < tokens.size()) {
+    ThrowIfInterrupted();
     std::vector<Segment> segments;
     std::vector<size_t> last;
     size_t left = RowsOfStep(model, tokens.size()), rows = 0;
