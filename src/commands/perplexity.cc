@@ -5,7 +5,6 @@
 
 #include <memory>
 
-#include "base/error.h"
 #include "base/files.h"
 #include "commands/command.h"
 #include "model/load.h"
@@ -28,9 +27,7 @@ void RunPerplexity(Options options, const GlobalFlags& flags) {
   if (!options.reference.empty())
     reference = std::make_unique<Model>(LoadModel(options.reference, WeightModeOf(options.reference_format)));
   const std::vector<TokenId> tokens = model.tokenizer.Encode(ReadTextFile(options.file));
-  if (tokens.size() < options.perplexity.context)
-    FailInput("{}: has {} tokens, fewer than one window of {}; use a longer text or a smaller --context", options.file,
-              tokens.size(), options.perplexity.context);
+  options.perplexity.text = options.file + ":";
   if (model.tokenizer.add_bos()) options.perplexity.bos = model.tokenizer.bos();
   options.perplexity.protocol = options.protocol == "all" ? WindowProtocol::kAll : WindowProtocol::kLlamaCpp;
   options.perplexity.quiet = flags.json;

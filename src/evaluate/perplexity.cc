@@ -85,7 +85,7 @@ PerplexityResult Perplexity(const ScoredModel& model, const ScoredModel* referen
   size_t windows = tokens.size() / length;
   if (options.max_windows > 0) windows = std::min(windows, options.max_windows);
   if (windows == 0)
-    FailInput("the text has {} tokens, fewer than one window of {}; use a longer text or a smaller --context",
+    FailInput("{} has {} tokens, fewer than one window of {}; use a longer text or a smaller --context", options.text,
               tokens.size(), length);
   if (length > model.transformer->config().max_positions)
     FailInput("a window of {} tokens exceeds the model's {} positions", length,

@@ -17,7 +17,8 @@ enum class WindowProtocol : uint8_t {
 };
 
 struct PerplexityOptions {
-  size_t context = 512;  // tokens of a window; windows do not overlap, the last partial one is dropped
+  std::string text = "the text";  // what an error calls it: a file's name
+  size_t context = 512;           // tokens of a window; windows do not overlap, the last partial one is dropped
   WindowProtocol protocol = WindowProtocol::kAll;
   size_t max_windows = 0;                     // 0: all
   FormatId kv_type = FormatId::kF32;          // of the model; the reference's cache is f32
