@@ -67,6 +67,21 @@ void RequireKnown(const std::string& word) {
   Fail(ErrorKind::kUsage, "unknown command '{}'{}; qad --help lists them", word, Suggestion(word, known));
 }
 
+// CLI11 asks for what is missing before it names what it does not know; a misspelt option is both.
+void RequireKnownOptions(const CLI::App& app) {
+  for (const CLI::App* sub : app.get_subcommands()) {
+    std::vector<std::string> known;
+    for (const CLI::Option* option : sub->get_options())
+      for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+    for (const std::string& word : sub->remaining()) {
+      const std::string option = word.substr(0, word.find('='));
+      if (option.starts_with("-"))
+        Fail(ErrorKind::kUsage, "{}: unknown option{}; qad {} --help lists them", option, Suggestion(option, known),
+             sub->get_name());
+    }
+  }
+}
+
 // What stdout still holds back may not fit on the disk.
 void Flush() {
   errno = 0;
@@ -90,6 +105,7 @@ int Run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() != 0) RequireKnownOptions(app);
     if (app.exit(error) != 0) return static_cast<int>(ErrorKind::kUsage);  // CLI11's own codes are 100 … 127
   }
   Flush();

@@ -1,152 +1,12 @@
-// The program as its users run it, on a tiny random model: the whole loop, what is done again when an input changes,
-// and what remains when something goes wrong half way.
-#include <fcntl.h>
-#include <gtest/gtest.h>
-#include <spawn.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-
-#include <chrono>
-#include <csignal>
-#include <map>
-#include <thread>
+// The whole loop, as its users run it: what it makes, and what is done again when an input changes.
+#include <algorithm>
+#include <cstdlib>
 
 #include "base/error.h"
-#include "base/json.h"
-#include "base/test_files.h"
-#include "model/tiny_model.h"
-
-extern char** environ;
+#include "program_testing.h"
 
 namespace qad {
 namespace {
-namespace fs = std::filesystem;
-
-constexpr const char* kModel =
-    R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 401,
-  "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
-  "max_position_embeddings": 256, "rms_norm_eps": 1e-05, "rope_theta": 10000.0, "tie_word_embeddings": true})";
-constexpr const char* kOtherModel =
-    R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 401,
-  "hidden_size": 32, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
-  "max_position_embeddings": 256, "rms_norm_eps": 1e-05, "rope_theta": 10000.0, "tie_word_embeddings": true})";
-constexpr const char* kConfig = R"(model: model
-data: {train: train.jsonl, eval: eval.jsonl, documents: [pages], max_length: 128}
-adapters: {lora: {}}
-train: {epochs: 2, batch_size: 4, save_every: 1}
-arms: [base, base + few-shot, base + rag, int8, lora]
-prompting: {few_shot: {examples: 2}}
-eval: {max_new_tokens: 8, repetitions: 1, bootstrap: 100}
-decide: {required: {facts: 0.5}}
-)";
-
-constexpr const char* kMinimal = R"(model: model
-data: {train: train.jsonl, eval: eval.jsonl, max_length: 128}
-eval: {max_new_tokens: 8, repetitions: 1, bootstrap: 100}
-)";
-
-void WriteModel(const fs::path& folder, const char* config) {
-  tiny::WriteFolder(folder, config, DType::kF32);
-  fs::copy_file(TestData("text/bytelevel-smollm/tokenizer.json"), folder / "tokenizer.json",
-                fs::copy_options::overwrite_existing);
-}
-
-std::string Items(int count, const std::string& word) {
-  std::string lines;
-  for (int i = 0; i < count; ++i)
-    lines +=
-        fmt::format(R"({{"id": "{0}-{1}", "slice": "facts", "prompt": "What is {0} {1}?", "completion": "{1}{1}"}})"
-                    "\n",
-                    word, i);
-  return lines;
-}
-
-struct Ended {
-  int code = 0;
-  std::string out, err;
-};
-
-class Program : public ::testing::Test {
- protected:
-  void SetUp() override {
-    WriteModel(folder_ / "model", kModel);
-    folder_.Write("config.yaml", kConfig);
-    folder_.Write("train.jsonl", Items(8, "thing"));
-    folder_.Write("eval.jsonl", Items(4, "matter"));
-    folder_.Write("pages/a.md", "# Matters\n\nMatter 1 is 11.\n\n# Things\n\nThing 2 is 22.\n");
-  }
-
-  pid_t Start(std::vector<std::string> words) const {
-    words.insert(words.begin(), {"/bin/sh", "-c", "ulimit -f $0; exec \"$@\"", file_limit_, QAD_PROGRAM});
-    words.insert(words.end(), {"--threads", "1"});
-    std::vector<char*> pointers;
-    for (std::string& word : words) pointers.push_back(word.data());
-    pointers.push_back(nullptr);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    for (const auto& [descriptor, name] : {std::pair(STDOUT_FILENO, "out.txt"), std::pair(STDERR_FILENO, "err.txt")})
-      posix_spawn_file_actions_addopen(&actions, descriptor, (logs_ / name).c_str(), O_WRONLY | O_CREAT | O_TRUNC,
-                                       0644);
-    pid_t child = 0;
-    EXPECT_EQ(::posix_spawn(&child, "/bin/sh", &actions, nullptr, pointers.data(), environ), 0);
-    posix_spawn_file_actions_destroy(&actions);
-    return child;
-  }
-
-  Ended Wait(pid_t child) const {
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status), FileBytes(logs_ / "out.txt"),
-            FileBytes(logs_ / "err.txt")};
-  }
-
-  // `qad WORDS --config config.yaml`.
-  Ended Run(std::vector<std::string> words) const {
-    words.insert(words.end(), {"--config", Path("config.yaml")});
-    return Wait(Start(words));
-  }
-
-  std::string Path(const char* name) const { return (folder_ / name).string(); }
-
-  // Every file under outputs/, without what belongs to an unfinished training.
-  std::map<std::string, std::string> Outputs() const {
-    std::map<std::string, std::string> files;
-    for (const auto& entry : fs::recursive_directory_iterator(folder_ / "outputs"))
-      if (entry.is_regular_file() && entry.path().string().find("/checkpoint/") == std::string::npos)
-        files[entry.path().string()] = FileBytes(entry.path());
-    return files;
-  }
-
-  static void ExpectEnd(const Ended& ended, int code, const std::vector<std::string>& said) {
-    EXPECT_EQ(ended.code, code) << ended.err;
-    for (const std::string& part : said)
-      EXPECT_NE(ended.err.find(part), std::string::npos) << part << "\n" << ended.err;
-  }
-
-  // Runs a command that must fail so, with these words on stderr, and leave outputs/ as they were.
-  void ExpectFailure(const std::vector<std::string>& words, int code, const std::vector<std::string>& said) const {
-    const auto before = Outputs();
-    ExpectEnd(Run(words), code, said);
-    EXPECT_TRUE(Outputs() == before) << "outputs have changed";
-  }
-
-  void RunWhole() const {
-    const Ended ended = Run({"run"});
-    ASSERT_EQ(ended.code, 0) << ended.err;
-  }
-
-  TempFolder folder_, logs_;
-  std::string file_limit_ = "unlimited";
-};
-
-// Stages that were not taken from the cache: the lines of stderr that begin with "> ".
-std::vector<std::string> StagesDone(const std::string& err) {
-  std::vector<std::string> stages;
-  std::istringstream lines(err);
-  for (std::string line; std::getline(lines, line);)
-    if (line.starts_with("> ")) stages.push_back(line.substr(2));
-  return stages;
-}
 
 TEST_F(Program, RunMakesThePackAndDoesNothingTwice) {
   const Ended first = Run({"run"});
@@ -189,12 +49,6 @@ TEST_F(Program, AnotherSpellingOfTheFolderRepeatsNothing) {
   EXPECT_EQ(StagesDone(again.err), std::vector<std::string>());
 }
 
-TEST_F(Program, AFullStandardOutputIsAFailure) {
-  const fs::path program = QAD_PROGRAM;
-  const int status = std::system((program.string() + " memory llama-3.1-8b > /dev/full 2> /dev/null").c_str());
-  EXPECT_EQ(WEXITSTATUS(status), 1);
-}
-
 // Without a wait policy in the environment the program starts itself again: arguments and exit codes stay.
 TEST_F(Program, StartsItselfAgainWithAShorterSpin) {
   const fs::path program = QAD_PROGRAM;
@@ -234,40 +88,6 @@ TEST_F(Program, RepeatsWhatAChangedInputTouches) {
 
   folder_.Write("config.yaml", std::string(kConfig) + "lora: {r: 4}\nhorizon: 1\n");
   EXPECT_EQ(Run({"run"}).code, 2) << "an unknown key";
-}
-
-TEST_F(Program, BadInputLeavesOutputsAlone) {
-  RunWhole();
-  const std::string train = Items(8, "thing");
-  folder_.Write("train.jsonl", train.substr(0, train.size() - 20));  // the last line is cut in half
-  for (const char* command : {"run", "train", "eval"}) ExpectFailure({command}, 3, {"train.jsonl:8"});
-  folder_.Write("train.jsonl", train);
-
-  folder_.Write("config.yaml", std::string(kConfig) + "lora: {rank: 4}\n");
-  for (const char* command : {"run", "train", "eval", "decide", "report"})
-    ExpectFailure({command}, 2, {"config.yaml:9", "rank", "'r'"});
-  folder_.Write("config.yaml", kConfig);
-
-  const fs::path weights = folder_ / "model" / "model.safetensors";
-  const std::string whole = FileBytes(weights);
-  folder_.Write("model/model.safetensors", whole.substr(0, whole.size() / 2));
-  for (const char* command : {"run", "train", "eval"}) ExpectFailure({command}, 3, {"model.safetensors"});
-  fs::remove(weights);
-  for (const char* command : {"run", "train", "eval"}) ExpectFailure({command}, 3, {"model"});
-  folder_.Write("model/model.safetensors", whole);
-  EXPECT_EQ(StagesDone(Run({"run"}).err), std::vector<std::string>()) << "all is as it was";
-}
-
-TEST_F(Program, SamplesOfAnInterruptedRunAreNotJudged) {
-  RunWhole();
-  const fs::path samples = folder_ / "outputs/samples/lora.jsonl";
-  const std::string own = FileBytes(samples);
-  folder_.Write("outputs/samples/lora.jsonl", own.substr(own.find('\n') + 1));
-  ExpectFailure({"decide"}, 3, {"lora.jsonl", "qad run"});
-  RunWhole();  // the stage whose output has changed is done again
-  const std::string again = FileBytes(samples);
-  EXPECT_EQ(std::ranges::count(again, '\n'), std::ranges::count(own, '\n'));
-  EXPECT_EQ(Run({"decide"}).code, 0);
 }
 
 // Texts without questions are scored by their likelihood alone.
@@ -328,106 +148,54 @@ TEST_F(Program, QuantizedWeightsAreArms) {
     EXPECT_EQ(std::ranges::find(again, stage), again.end()) << stage;
 }
 
-TEST_F(Program, CalibrationDoesNotSeeTheEvaluation) {
-  folder_.Write("config.yaml", std::string(kMinimal) + "arms: [base, \"gguf:Q8_0\"]\n" +
-                                   "quantize: {calibration: {from: calibration.jsonl, samples: 6, length: 48}}\n");
-  folder_.Write("calibration.jsonl", Items(8, "thing") + Items(4, "matter"));
-  const Ended refused = Run({"eval"});
-  ExpectEnd(refused, 2, {"--allow-leak"});
-  EXPECT_FALSE(fs::exists(Path("outputs/gguf-Q8_0.gguf")));
-  ASSERT_EQ(Run({"eval", "--allow-leak"}).code, 0);
-  const Json results = ReadJsonFile(Path("outputs/results.json"));
-  EXPECT_EQ(results["manifest"]["leaks"].size(), 4u);
-  EXPECT_EQ(results["manifest"]["leaks"][0]["corpus"], "calibration");
+// What the machine can do is measured beside it, and no time is left out of the profile.
+TEST_F(Program, BenchmarksAreHeldAgainstCeilings) {
+  const Ended ended = Wait(Start({"bench", Path("model"), "--prompt", "32", "--generate", "8", "--depth", "16",
+                                  "--repetitions", "2", "--profile", "--json"}));
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  const Json rows = ParseJson(ended.out, "bench")["rows"];
+  ASSERT_EQ(rows.size(), 2u);
+  for (const Json& row : rows) {
+    for (const char* field : {"n_prompt", "n_gen", "n_depth", "n_threads", "avg_ns", "stddev_ns", "avg_ts", "stddev_ts",
+                              "model_size", "model_n_params", "type_k", "test_time", "cpu_info"})
+      EXPECT_TRUE(row.contains(field)) << field;
+    EXPECT_EQ(row["samples_ns"].size(), 2u);
+    for (const auto& [share, achieved, ceiling] :
+         {std::tuple("share_of_reading", "gigabytes_per_second", "ceiling_gigabytes_per_second"),
+          std::tuple("share_of_products", "gigaflops", "ceiling_gigaflops")}) {
+      EXPECT_GT(row[share].get<double>(), 0) << share;
+      EXPECT_NEAR(row[share].get<double>(), row[achieved].get<double>() / row[ceiling].get<double>(), 1e-12) << share;
+    }
+  }
+  // Shares of each profile add up to the whole, "other" among them.
+  std::istringstream lines(ended.err);
+  std::vector<double> sums;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find("time per operation") != std::string::npos) sums.push_back(0);
+    if (const size_t at = line.find(" s "); !sums.empty() && line.ends_with("%") && at != std::string::npos)
+      sums.back() += std::stod(line.substr(at + 3));
+  }
+  ASSERT_EQ(sums.size(), 2u) << ended.err;
+  for (const double sum : sums) EXPECT_NEAR(sum, 100, 1) << ended.err;  // each is rounded to a tenth
 }
 
-TEST_F(Program, WhatIsWrongInTheDataIsFoundBeforeAnythingIsMade) {
-  folder_.Write("train.jsonl", Items(8, "thing") +
-                                   R"({"prompt": "Sort.", "completion": "none", "schema": {"kind": ["a", "b"]}})"
-                                   "\n");
-  Ended ended = Run({"run"});
-  ExpectEnd(ended, 3, {"train.jsonl:9"});
-  folder_.Write("train.jsonl", Items(8, "thing"));
-  folder_.Write("config.yaml",
-                std::string(kConfig) + "comparisons: [{better: lora, than: base, slice: facts, metric: contain}]\n");
-  ended = Run({"run"});
-  ExpectEnd(ended, 2, {"did you mean 'contains'"});
-  EXPECT_FALSE(fs::exists(folder_ / "outputs"));
+#ifndef __SANITIZE_ADDRESS__  // which keeps memory of its own
+// Pages of a file are given back as they are repacked: the largest matrix of a model is never there twice.
+TEST_F(Program, AModelIsNotInMemoryTwiceWhileItIsLoaded) {
+  std::string large = kModel;
+  for (const auto& [from, to] : {std::pair("\"vocab_size\": 401", "\"vocab_size\": 500000"),
+                                 std::pair("\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false")})
+    large.replace(large.find(from), std::string(from).size(), to);
+  WriteModel(folder_ / "large", large.c_str());
+  const Ended ended = Wait(Start(
+      {"bench", Path("large"), "--prompt", "8", "--generate", "0", "--repetitions", "1", "--no-ceilings", "--json"}));
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  const Json memory = ParseJson(ended.out, "bench")["memory"];
+  const auto bytes = [&](const char* what) { return memory[what].get<int64_t>(); };
+  ASSERT_GT(bytes("weights_bytes"), 2 * (120 << 20));  // embedding and head, of 128 MB in the file each
+  EXPECT_LE(bytes("peak_rss_bytes") - bytes("weights_bytes") - bytes("kv_bytes"), 64 << 20);
 }
-
-TEST_F(Program, AnAdapterOfAnotherBaseIsRefused) {
-  RunWhole();
-  TempFolder elsewhere;
-  WriteModel(elsewhere / "model", kOtherModel);
-  elsewhere.Write("config.yaml", kConfig);
-  elsewhere.Write("train.jsonl", Items(8, "thing"));
-  elsewhere.Write("eval.jsonl", Items(4, "matter"));
-  elsewhere.Write("pages/a.md", "# Matters\n\nMatter 1 is 11.\n");
-  const Ended trained = Wait(Start({"train", "--config", (elsewhere / "config.yaml").string()}));
-  ASSERT_EQ(trained.code, 0) << trained.err;
-  const std::string adapter = (elsewhere / "outputs/lora_adapter").string();
-  ExpectFailure({"eval", "--adapter-path", adapter}, 3, {adapter});
-  ExpectFailure({"eval", "--adapter-path", Path("no-such")}, 3, {"no-such"});
-
-  // The same shapes and other values: one weight's byte is another.
-  std::string weights = FileBytes(folder_ / "model" / "model.safetensors");
-  weights[weights.size() - 4] ^= 1;
-  WriteModel(elsewhere / "model", kModel);
-  elsewhere.Write("model/model.safetensors", weights);
-  const Ended again = Wait(Start({"train", "--config", (elsewhere / "config.yaml").string()}));
-  ASSERT_EQ(again.code, 0) << again.err;
-  ExpectFailure({"eval", "--adapter-path", adapter}, 3, {adapter, "other weights"});
-}
-
-TEST_F(Program, AFullDiskLeavesOutputsAlone) {
-  RunWhole();
-  folder_.Write("config.yaml", std::string(kConfig) + "seed: 1\n");  // everything is to be made again
-  file_limit_ = "8";                                                 // blocks of 512 bytes: no adapter fits
-  ExpectFailure({"train"}, 1, {"lora_adapter"});
-  ExpectFailure({"run"}, 1, {});
-  file_limit_ = "unlimited";
-  RunWhole();
-}
-
-TEST_F(Program, CtrlCInTrainingKeepsACheckpointAndTheOldAdapter) {
-  RunWhole();
-  std::string config(kConfig);
-  config.replace(config.find("epochs: 2"), 9, "epochs: 3000");
-  folder_.Write("config.yaml", config);
-  const auto before = Outputs();
-  const pid_t child = Start({"train", "--config", Path("config.yaml")});
-  const fs::path checkpoint = folder_ / "outputs/lora_adapter/checkpoint/trainer.json";
-  for (int i = 0; i < 3000 && !fs::exists(checkpoint); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  ::kill(child, SIGINT);
-  const Ended ended = Wait(child);
-  EXPECT_EQ(ended.code, 130) << ended.err;
-  ASSERT_TRUE(fs::exists(checkpoint));
-  EXPECT_TRUE(Outputs() == before) << "the finished adapter stands until the new one is finished";
-  EXPECT_GT(ReadJsonFile(checkpoint)["step"].get<int64_t>(), 0);
-}
-
-TEST_F(Program, WhatTheMachineCannotDoIsRefusedBeforeItIsTried) {
-  const auto refused = [&](std::vector<std::string> words, ErrorKind kind, const std::vector<std::string>& said) {
-    ExpectEnd(Wait(Start(std::move(words))), static_cast<int>(kind), said);
-  };
-  // More than the model's positions.
-  refused({"bench", Path("model"), "--prompt", "300", "--no-ceilings"}, ErrorKind::kInput, {"300", "256 positions"});
-  refused({"generate", Path("model"), "--prompt", "Matter?", "--max-new-tokens", "300"}, ErrorKind::kInput,
-          {"300 new ones", "256 positions"});
-  // A terabyte of cache: the error knows how many sequences would fit.
-  std::string far = kModel;
-  const std::string positions = "\"max_position_embeddings\": 256";
-  far.replace(far.find(positions), positions.size(), "\"max_position_embeddings\": 1000000");
-  WriteModel(folder_ / "far", far.c_str());
-  refused({"bench", Path("far"), "--prompt", "1000000", "--batch", "4096", "--no-ceilings"}, ErrorKind::kInput,
-          {"4096 sequences of 1000000 tokens", "would fit", "smaller batch"});
-  // Instructions that no CPU of this build has.
-  const char* forced = std::getenv("QAD_ISA");
-  const std::string before = forced != nullptr ? forced : "auto";
-  ASSERT_EQ(::setenv("QAD_ISA", "NEON", 1), 0);
-  refused({"bench", Path("model"), "--prompt", "8", "--no-ceilings"}, ErrorKind::kUsage, {"QAD_ISA", "NEON"});
-  ASSERT_EQ(::setenv("QAD_ISA", before.c_str(), 1), 0);
-}
+#endif
 
 TEST_F(Program, TheTypeOfTheKvCacheIsTheOneAskedFor) {
   const auto bench = [&](const char* type) {

@@ -1,4 +1,5 @@
-"""How cost grows: with the context, the sequences at once, the threads, the model's size and the type of the KV cache.
+"""How cost grows: with the context, the sequences at once, the threads, the model's size, the type of the KV cache, and the
+layout of the weights (of the formats that llama.cpp's types leave out, as `qad quantize` writes them).
 
     scripts/interop once, then   ~/.cache/qad/venv/bin/python bench/growth/run.py [--repetitions 3] [PART…]
 
@@ -13,6 +14,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CACHE = pathlib.Path(os.environ.get("QAD_CACHE", "~/.cache/qad")).expanduser()
@@ -138,7 +140,34 @@ def cache(repetitions):
                    f"{quality['perplexity']:.3f} ± {quality['perplexity_stderr']:.3f}")
 
 
-PARTS = {"context": context, "batch": batch, "threads": threads, "size": size, "cache": cache}
+LAYOUTS = {  # rounded to nearest: what counts is how codes lie
+    "int8 by output": ["int8"],
+    "8 bits by 64": ["rtn", "--bits", 8, "--group-size", 64],
+    "4 bits by 32": ["rtn", "--bits", 4, "--group-size", 32],
+    "4 bits by 64": ["rtn", "--bits", 4, "--group-size", 64],
+    "4 bits by 128": ["rtn", "--bits", 4, "--group-size", 128],
+    "4 bits by 64, with zeros": ["rtn", "--bits", 4, "--group-size", 64, "--asymmetric"],
+    "3 bits by 64": ["rtn", "--bits", 3, "--group-size", 64],
+    "2 bits by 64": ["rtn", "--bits", 2, "--group-size", 64],
+    "NF4 by 64": ["nf4"],
+    "IQ4_NL": ["gguf", "--type", "IQ4_NL"],
+}
+
+
+def layouts(repetitions):
+    yield from table("weights of SmolLM2", "MiB in memory", "prefill 512 tok/s", "of products in", "decode 64 behind 512, tok/s",
+                     "of reading")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, method in LAYOUTS.items():
+            path = pathlib.Path(folder) / ("model.gguf" if method[0] == "gguf" else name.replace(" ", "-"))
+            qad("quantize", SMOLLM2, "--method", *method, "--output", path)
+            first, memory = prefill(repetitions, path, 512)
+            then, _ = decode(repetitions, path, 512)
+            yield line(name, mebibytes(memory["weights_bytes"]), rate(first),
+                       f"{of_products(first)} {first['ceiling_products']}", rate(then), of_reading(then))
+
+
+PARTS = {"context": context, "batch": batch, "threads": threads, "size": size, "cache": cache, "layouts": layouts}
 
 
 def main():
@@ -150,7 +179,7 @@ def main():
         parser.error(f"{', '.join(sorted(unknown))}: unknown part; there are {', '.join(PARTS)}")
     cpuinfo = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
     cpu = next((row.split(":")[1].strip() for row in cpuinfo if row.startswith("model name")), "unknown CPU")
-    revision = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE, text=True)
+    revision = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], stdout=subprocess.PIPE, text=True)
     print(f"{datetime.date.today().isoformat()}, {cpu}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before; "
           f"qad {revision.stdout.strip()}, median of {arguments.repetitions} repetitions in a process.\n")
     for name, part in PARTS.items():

@@ -45,15 +45,19 @@ def importance_of(path):
 
 
 def quantize(source, path, name, imatrix=None, threads=0):
+    """Seconds that its quantizer took."""
     backend()
     options = llama.llama_model_quantize_default_params()
     options.ftype, options.allow_requantize, options.nthread = TYPES[name], True, threads or os.cpu_count()
     if imatrix is not None:
         options.imatrix, alive = importance_of(imatrix)
     with quiet():
+        began = time.perf_counter()
         failed = llama.llama_model_quantize(str(source).encode(), str(path).encode(), options)
+        seconds = time.perf_counter() - began
     if failed:
         raise RuntimeError(f"llama.cpp cannot make {path}")
+    return seconds
 
 
 def quantized(source, folder, name):
@@ -84,7 +88,11 @@ class Model:
 
     def run(self, tokens):
         array = (llama.llama_token * len(tokens))(*tokens)
-        llama.llama_decode(self.context, llama.llama_batch_get_one(array, len(tokens)))
+        self.decode(llama.llama_batch_get_one(array, len(tokens)))
+
+    def decode(self, batch):
+        if code := llama.llama_decode(self.context, batch):
+            raise RuntimeError(f"llama_decode: {code}")
         llama.llama_synchronize(self.context)
 
     def logits(self, tokens, first):
@@ -95,8 +103,7 @@ class Model:
         for i, token in enumerate(tokens):
             batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.logits[i] = token, i, 1, i >= first
             batch.seq_id[i][0] = 0
-        llama.llama_decode(self.context, batch)
-        llama.llama_synchronize(self.context)
+        self.decode(batch)
         rows = [np.ctypeslib.as_array(llama.llama_get_logits_ith(self.context, i), (self.vocab,)).copy()
                 for i in range(first, len(tokens))]
         llama.llama_batch_free(batch)
@@ -114,15 +121,18 @@ def random_tokens(count):
 
 def prefill(path, threads, tokens):
     model = loaded(path, threads)
-    model.clear()
-    began = time.perf_counter()
-    model.run(random_tokens(tokens))
+    for _ in range(2):  # the first is not timed, as ours is not
+        model.clear()
+        began = time.perf_counter()
+        model.run(random_tokens(tokens))
     return tokens / (time.perf_counter() - began)
 
 
-def decode(path, threads, tokens):
+def decode(path, threads, tokens, depth):
+    """Behind a prompt of `depth` tokens, which is not timed."""
     model = loaded(path, threads)
     model.clear()
+    model.run(random_tokens(depth))
     ids = random_tokens(tokens)
     began = time.perf_counter()
     for token in ids:

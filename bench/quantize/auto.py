@@ -44,9 +44,9 @@ def main():
         best = min(kl for bytes_, kl in theirs.values() if bytes_ <= size)
         solved, allocated = folder / "ours-feedback.gguf", folder / "ours-auto.gguf"
         common.qad("quantize", f32, "--method", "gguf", "--type", name, "--calibration", calibration,
-                   "--error-feedback", "--output", solved)
+                   "--error-feedback", "--output", solved, "--threads", options.threads)
         made = common.qad("quantize", f32, "--method", "auto", "--budget", size, "--calibration", calibration,
-                          "--output", allocated)
+                          "--output", allocated, "--threads", options.threads)
         ours = [common.score(path, base, held_out)["kl_divergence"] for path in (solved, allocated)]
         print(f"| {name} | {size:,} | {divergence:.4f} | {best:.4f} | {ours[0]:.4f} | {made['bytes']:,} | "
               f"{ours[1]:.4f} | {made['estimated_kl_divergence']:.4f} | {made['seconds']:.0f} | {ours[1] / best:.2f} |",

@@ -16,9 +16,9 @@ import os
 import pathlib
 import platform
 import shutil
+import statistics
 import subprocess
 import sys
-import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "bench" / "peers"))
@@ -28,6 +28,7 @@ import run as peers  # noqa: E402
 FOLDER = peers.CACHE / "peers" / "quantize"
 QAD = ROOT / "build" / "release" / "qad"
 TYPES = ["Q8_0", "Q6_K", "Q5_K_M", "Q5_0", "Q4_K_M", "Q4_K_S", "Q4_1", "Q4_0", "Q3_K_M", "Q2_K"]
+ROUNDS = 3  # of making a file; medians are shown
 LICENCES = ["GPL-3", "LGPL-2.1", "MPL-2.0", "Apache-2.0", "GFDL-1.3"]
 
 
@@ -103,13 +104,14 @@ def main():
                 continue
             ours, theirs = FOLDER / f"ours-{name}.gguf", FOLDER / f"theirs-{name}.gguf"
             flags = ["--imatrix", imatrix] if importance else []
-            made = qad("quantize", f32, "--method", "gguf", "--type", name, "--output", ours, *flags)
-            began = time.perf_counter()
-            llama_cpp_peer.quantize(f32, theirs, name.lower(), imatrix if importance else None, options.threads)
-            seconds = time.perf_counter() - began
+            pairs = [(qad("quantize", f32, "--method", "gguf", "--type", name, "--output", ours, "--threads",
+                          options.threads, *flags)["seconds"],
+                      llama_cpp_peer.quantize(f32, theirs, name.lower(), imatrix if importance else None, options.threads))
+                     for _ in range(ROUNDS)]
+            made, seconds = (statistics.median(side) for side in zip(*pairs))
             a, b = score(ours, base, held_out), score(theirs, base, held_out)
             line = (f"| {name} | {'yes' if importance else 'no'} | {ours.stat().st_size:,} | {theirs.stat().st_size:,} | "
-                    f"{made['seconds']:.2f} | {seconds:.2f} | {a['kl_divergence']:.4f} | {b['kl_divergence']:.4f} | "
+                    f"{made:.2f} | {seconds:.2f} | {a['kl_divergence']:.4f} | {b['kl_divergence']:.4f} | "
                     f"{a['kl_divergence'] / b['kl_divergence']:.2f} |")
             if options.their_score:
                 ids = subprocess.run([QAD, "tokenize", f32, "--file", held_out], stdout=subprocess.PIPE, text=True,

@@ -211,4 +211,15 @@ void RequireWritable(const std::filesystem::path& folder) {
   const AtomicFile probe(folder / ".writable");  // never committed: it is gone again at once
 }
 
+void RequireCreatable(const std::filesystem::path& folder) {
+  fs::path nearest = fs::absolute(folder).lexically_normal();
+  std::error_code missing;
+  while (!fs::exists(fs::symlink_status(nearest, missing)) && nearest.has_relative_path())
+    nearest = nearest.parent_path();
+  if (!fs::is_directory(nearest)) Fail(ErrorKind::kFailed, "{}: {} is no folder", folder.string(), nearest.string());
+  if (::access(nearest.c_str(), W_OK) != 0)
+    Fail(ErrorKind::kFailed, "{}: nothing can be written in {}: {}", folder.string(), nearest.string(),
+         std::generic_category().message(errno));
+}
+
 }  // namespace qad

@@ -88,5 +88,8 @@ class FolderSwap {
 void MakeFolders(const std::filesystem::path& path);
 // The same, and proves that files can be written there: before hours of work, not after. Errors: kFailed.
 void RequireWritable(const std::filesystem::path& folder);
+// Makes nothing: only that whatever exists of `folder`, or holds its place, is a folder that may be written to.
+// Errors: kFailed.
+void RequireCreatable(const std::filesystem::path& folder);
 
 }  // namespace qad

@@ -187,5 +187,15 @@ TEST(Files, AFolderIsProvedWritable) {
   EXPECT_THROW(RequireWritable(folder / "file/below"), Error);
 }
 
+TEST(Files, AFolderThatCouldBeMadeIsNotMade) {
+  const TempFolder folder;
+  RequireCreatable(folder / "new/deep");
+  RequireCreatable(folder.path());
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+  folder.Write("file", "no folder");
+  EXPECT_THROW(RequireCreatable(folder / "file/below"), Error);
+  EXPECT_THROW(RequireCreatable(folder / "file"), Error);
+}
+
 }  // namespace
 }  // namespace qad

@@ -11,7 +11,8 @@
 namespace qad {
 
 void YamlErrors::Add(const YAML::Mark& mark, const std::string& message) {
-  entries_.push_back({mark.line + 1, mark.column + 1, message});
+  entries_.push_back(
+      {std::max(mark.line, 0) + 1, std::max(mark.column, 0) + 1, message});  // an empty file has no place
 }
 
 void YamlErrors::Throw() const {

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <numeric>
 
 #include "adapt/lora.h"
 #include "base/clock.h"
@@ -31,13 +32,18 @@ std::string RowName(const BenchRow& row) {
 }
 
 void PrintProfile(const BenchRow& row) {
-  double total = 0;
-  for (const double seconds : row.operations) total += seconds;
+  const double wall = 1e-9 * std::accumulate(row.samples_ns.begin(), row.samples_ns.end(), 0.0);
+  double other = wall;
+  const auto print = [&](std::string_view name, double seconds) {
+    fmt::print(stderr, "  {:<11} {:8.3f} s  {:5.1f} %\n", name, seconds, 100 * seconds / wall);
+  };
   fmt::print(stderr, "{}: time per operation, all repetitions (head and loss include their norm and product)\n",
              RowName(row));
-  for (size_t i = 0; i < row.operations.size(); ++i)
-    fmt::print(stderr, "  {:<11} {:8.3f} s  {:5.1f} %\n", TimedName(static_cast<Timed>(i)), row.operations[i],
-               total > 0 ? 100 * row.operations[i] / total : 0);
+  for (size_t i = 0; i < row.operations.size(); ++i) {
+    print(TimedName(static_cast<Timed>(i)), row.operations[i]);
+    other -= row.operations[i];
+  }
+  print("other", other);
 }
 
 // What the row's products were measured against.

@@ -14,7 +14,7 @@ namespace {
 
 struct Options {
   std::string model, reference, file, format = "as-stored", kv_type = "f32", reference_format = "bf16",
-                                      protocol = "all";
+                                      protocol = "all", rows = "prompts";
   PerplexityOptions perplexity;
   bool exact = false;
 };
@@ -30,6 +30,7 @@ void RunPerplexity(Options options, const GlobalFlags& flags) {
   options.perplexity.text = options.file + ":";
   if (model.tokenizer.add_bos()) options.perplexity.bos = model.tokenizer.bos();
   options.perplexity.protocol = options.protocol == "all" ? WindowProtocol::kAll : WindowProtocol::kLlamaCpp;
+  options.perplexity.rows = options.rows == "answers" ? RowsAre::kOfAnswers : RowsAre::kOfPrompts;
   options.perplexity.quiet = flags.json;
   options.perplexity.kv_type = ParseKvType(options.kv_type, model.config());
   const ScoredModel scored{&context, &model.transformer};
@@ -42,7 +43,8 @@ void RunPerplexity(Options options, const GlobalFlags& flags) {
               {"tokens", result.tokens},
               {"windows", result.windows},
               {"context", options.perplexity.context},
-              {"protocol", options.protocol}};
+              {"protocol", options.protocol},
+              {"rows", options.rows}};
     if (result.has_reference) {
       json["kl_divergence"] = result.kl_divergence;
       json["kl_divergence_stderr"] = result.kl_stderr;
@@ -74,6 +76,10 @@ std::function<void()> AddPerplexityCommand(CLI::App& app, const GlobalFlags& fla
   app.add_option("--protocol", options->protocol,
                  "all positions, or the second half of each window as llama-perplexity does")
       ->check(CLI::IsMember({"all", "llama.cpp"}))
+      ->capture_default_str();
+  app.add_option("--rows", options->rows,
+                 "multiply the text as a prompt, or as answers are decoded: with codes, activations in int8")
+      ->check(CLI::IsMember({"prompts", "answers"}))
       ->capture_default_str();
   app.add_option("--format", options->format, "weights in memory")->check(formats)->capture_default_str();
   app.add_option("--kv-type", options->kv_type, "format of the model's KV cache; the reference's is f32")

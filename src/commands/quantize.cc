@@ -12,6 +12,8 @@
 #include "commands/command.h"
 #include "experiment/auto_weights.h"
 #include "io/model_files.h"
+#include "memory/weights_math.h"
+#include "model/weights.h"
 #include "ops/context.h"
 #include "quantize/calibration.h"
 #include "quantize/ggml_grid.h"
@@ -106,6 +108,9 @@ QuantizeReport QuantizeToGguf(const Options& options, const std::filesystem::pat
     Fail(ErrorKind::kUsage, "--error-feedback: --calibration must name texts");
   if (options.feedback && !GgmlGrid::Has(gguf.type->format))
     Fail(ErrorKind::kUsage, "--error-feedback: {} rounds nothing that could be fed back", gguf.type->name);
+  if (!GgmlGrid::Has(gguf.type->format) && options.save_importance.empty() &&
+      (!options.calibration.empty() || !options.importance.empty()))
+    Fail(ErrorKind::kUsage, "--calibration, --imatrix: {} has no scales that could be weighted", gguf.type->name);
   std::optional<Importance> importance;
   std::optional<Calibration> texts;
   if (!options.feedback || !options.save_importance.empty()) importance = FindImportance(options, model, flags);
@@ -117,6 +122,16 @@ QuantizeReport QuantizeToGguf(const Options& options, const std::filesystem::pat
   }
   const GgufMade made = MakeGguf(model, options.output, gguf);
   return frame.Finish(options.output, made.bytes, made.source_bytes, made.errors);
+}
+
+// Weights that were rounded once are rounded again from what is left of them.
+void WarnOfCodes(const std::filesystem::path& model) {
+  const std::string format = MainFormat(PlanOf(OpenModel(model), WeightMode::kAsStored));
+  if (format != "f32" && format != "f16" && format != "bf16")
+    fmt::print(stderr,
+               "! {} holds its weights in {} already: what that lost stays lost, and formats on the same grid look "
+               "better than they are\n",
+               model.string(), format);
 }
 
 QuantizeReport Quantize(Options& options, const GlobalFlags& flags) {
@@ -236,7 +251,22 @@ void RequireOwnOptions(const CLI::App& app, const std::string& method) {
   }
 }
 
+// Nor is one that only counts beside another looked at without it.
+void RequireCompanions(const CLI::App& app, const std::string& method) {
+  const auto require = [&](const char* option, const char* companion) {
+    if (app.count(option) > 0 && app.count(companion) == 0)
+      Fail(ErrorKind::kUsage, "{}: counts only beside {}, which is not given", option, companion);
+  };
+  for (const char* option : {"--calibration-samples", "--calibration-length", "--seed"})
+    require(option, "--calibration");
+  if (method != "gguf") return;
+  for (const char* option : {"--damping", "--act-order"}) require(option, "--error-feedback");
+  if (app.count("--imatrix") > 0 && app.count("--error-feedback") > 0)
+    Fail(ErrorKind::kUsage, "--imatrix: error feedback does not look at it: it has more from --calibration");
+}
+
 void RunQuantize(Options options, const GlobalFlags& flags) {
+  if (!flags.json) WarnOfCodes(ResolveModel(options.model));
   if (options.method == "auto") {
     const AutoWeights result = QuantizeAutomatically(options, flags);
     if (flags.json) return PrintJson(ToJson(result));
@@ -287,7 +317,7 @@ std::function<void()> AddQuantizeCommand(CLI::App& app, const GlobalFlags& flags
   app.add_option("--bits", options->groups.groups.bits, "groups: of a code")
       ->check(CLI::IsMember({2, 3, 4, 8}))
       ->capture_default_str();
-  app.add_option("--group-size", options->group_size, "groups: inputs that share a scale, −1 for a whole row")
+  app.add_option("--group-size", options->group_size, "groups: inputs that share a scale, -1 for a whole row")
       ->check(CLI::IsMember({-1, 32, 64, 128}))
       ->capture_default_str();
   app.add_flag("--double-quantization,!--no-double-quantization", options->double_quantization,
@@ -310,6 +340,7 @@ std::function<void()> AddQuantizeCommand(CLI::App& app, const GlobalFlags& flags
   app.add_flag("--embeddings", options->int8.embeddings, "embeddings and an untied head too");
   return [options, &flags, &app] {
     RequireOwnOptions(app, options->method);
+    RequireCompanions(app, options->method);
     RunQuantize(*options, flags);
   };
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <map>
 #include <utility>
@@ -99,6 +100,17 @@ bool IsOwnSource(const Results& results, const std::string& name) {
   return model->value("four_bit_source", false) && model->value("stored_format", "") == arm->weights;
 }
 
+// Whether the arm may hold weights on the grid of the base's own source, on which nothing is lost: a type that is the
+// source's, or types that were searched for.
+bool MayLieOnSourceGrid(const Results& results, const std::string& name) {
+  const Json* model = results.manifest.contains("model") ? &results.manifest["model"] : nullptr;
+  const ArmInfo* arm = results.Arm(name);
+  if (!model || !model->is_object() || !arm || !model->value("four_bit_source", false)) return false;
+  std::string weights = arm->weights;
+  std::ranges::transform(weights, weights.begin(), [](unsigned char c) { return std::tolower(c); });
+  return weights.starts_with("auto:") || weights == "gguf:" + model->value("stored_format", "");
+}
+
 // Sets verdict and basis.
 void JudgeQuantized(const Results& results, QuantizationAnswer& answer) {
   if (IsOwnSource(results, answer.arm)) {
@@ -111,6 +123,10 @@ void JudgeQuantized(const Results& results, QuantizationAnswer& answer) {
     answer.verdict = high <= kEquivalentKl ? "equivalent" : low > kEquivalentKl ? "worse" : "cannot tell";
     answer.basis =
         fmt::format("KL divergence {} nats per token, margin {}", FormatNumber(kl->value), FormatNumber(kEquivalentKl));
+    if (answer.verdict == "equivalent" && MayLieOnSourceGrid(results, answer.arm)) {
+      answer.verdict = "cannot tell";
+      answer.basis += ", but weights may lie on the grid of the source, where nothing is lost";
+    }
     return;
   }
   answer.verdict = "cannot tell";

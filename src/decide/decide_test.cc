@@ -333,6 +333,20 @@ TEST(Decide, ChecksThePattern) {
   EXPECT_EQ(decision.quantization[0].verdict, "equivalent");
 }
 
+// Nothing is lost on the grid that the base's own weights were rounded to: that shows nothing.
+TEST(Decide, TheGridOfTheSourceProvesNothing) {
+  for (const auto& [weights, verdict] :
+       {std::pair("auto:90MB", "cannot tell"), {"gguf:Q4_1", "cannot tell"}, {"gguf:Q5_1", "equivalent"}}) {
+    SyntheticPack pack = MakeSyntheticPack();
+    pack.results.manifest["model"]["four_bit_source"] = true;
+    for (ArmInfo& arm : pack.results.arms)
+      if (arm.weights == "int8") arm.weights = weights;
+    const Decision decision = Decide(pack.results, pack.samples, Options(), 0);
+    ASSERT_EQ(decision.quantization.size(), 1u);
+    EXPECT_EQ(decision.quantization[0].verdict, verdict) << weights << " " << decision.quantization[0].basis;
+  }
+}
+
 // The decision on the made-up pack, whole. QAD_UPDATE_GOLDENS=1 writes it; report's goldens are made from it.
 TEST(Decide, EqualsTheGolden) {
   const SyntheticPack pack = MakeSyntheticPack();

@@ -94,7 +94,7 @@ PerplexityResult Perplexity(const ScoredModel& model, const ScoredModel* referen
     FailInput("the reference has {} tokens in its vocabulary, the model {}; they cannot be compared",
               reference->transformer->config().vocab, vocab);
   RequireRoomForBoth(model, reference, options);
-  const ScopedSetting as(model.context->rows, RowsAre::kOfPrompts);
+  const ScopedSetting as(model.context->rows, options.rows);
   std::optional<ScopedSetting<RowsAre>> reference_as;
   if (reference != nullptr) reference_as.emplace(reference->context->rows, RowsAre::kOfPrompts);
   size_t step = StepRows(model.transformer->config());

@@ -22,6 +22,7 @@ struct PerplexityOptions {
   WindowProtocol protocol = WindowProtocol::kAll;
   size_t max_windows = 0;                     // 0: all
   FormatId kv_type = FormatId::kF32;          // of the model; the reference's cache is f32
+  RowsAre rows = RowsAre::kOfPrompts;         // how the model multiplies; the reference does as prompts are
   std::optional<TokenId> bos = std::nullopt;  // put first in every window where the model's tokenizer does so
   bool quiet = false;
 };

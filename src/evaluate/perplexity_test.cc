@@ -7,6 +7,7 @@
 
 #include "base/random.h"
 #include "base/test_files.h"
+#include "kernels/matrix.h"
 #include "model/footprint.h"
 #include "model/model_testing.h"
 #include "model/tiny_model.h"
@@ -135,6 +136,26 @@ TEST_F(PerplexityTest, BosStandsInTheFirstTokensPlace) {
   const PerplexityResult got = Measure(text, {.bos = bos});
   ExpectEqual(got, Direct(text, 1, bos));
   EXPECT_NE(got.perplexity, Measure(text, {}).perplexity);
+}
+
+// Answers meet codes with int8 activations on every target; prompts, where their f32 or bf16 is as quick, do not.
+TEST_F(PerplexityTest, ATextMayBeMultipliedAsAnswersAre) {
+  const TempFolder folder;
+  tiny::WriteGguf(folder / "codes.gguf", FormatId::kQ8_0);
+  Transformer codes = LoadTransformer(folder / "codes.gguf");
+  Context fast(Numerics::kFast, 2);
+  const std::vector<TokenId> text = RandomText(2 * kWindow, codes.config().vocab);
+  const auto measure = [&](RowsAre rows, bool int8) {
+    fast.int8_activations = int8;
+    const ScoredModel model{&fast, &codes};
+    return Perplexity(model, nullptr, text, {.context = kWindow, .rows = rows, .quiet = true}).perplexity;
+  };
+  const double answers = measure(RowsAre::kOfAnswers, true);
+  EXPECT_NE(answers, measure(RowsAre::kOfAnswers, false));
+  EXPECT_NEAR(answers / measure(RowsAre::kOfAnswers, false), 1, 0.01);  // activations to 1/254 of their largest
+  if (fast.own_bf16() || !Int8OutrunsF32(Layout::kInt8Block)) {
+    EXPECT_NE(answers, measure(RowsAre::kOfPrompts, true));
+  }
 }
 
 TEST_F(PerplexityTest, AModelDoesNotDifferFromItself) {

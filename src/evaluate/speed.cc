@@ -28,9 +28,10 @@ Tokens RandomTokens(size_t count, size_t vocab, uint64_t stream) {
 // Packed rows of one step, as generation takes them: memory is that of a step, however long the prompts are.
 size_t RowsOfStep(const Transformer& model, size_t sequences) { return std::max(StepRows(model.config()), sequences); }
 
-// Runs a piece of text in each sequence of the batch, in steps; logits (sequences, vocab) are those after its end.
+// Runs a piece of text in each sequence of the batch, in steps, as generation does; logits (sequences, vocab) are those
+// after its end.
 void RunAll(Context& context, Transformer& model, KvCache& cache, const std::vector<Tokens>& tokens, size_t start,
-            std::vector<float>& logits) {
+            RowsAre rows_are, std::vector<float>& logits) {
   const size_t vocab = model.config().vocab;
   float* out = logits.data();
   size_t slot = 0, at = 0;  // what is run next
@@ -50,7 +51,12 @@ void RunAll(Context& context, Transformer& model, KvCache& cache, const std::vec
       ++slot;
       at = 0;
     }
-    model.Forward(context, segments, cache, last, out);
+    {
+      const ScopedSetting as(context.rows, rows_are);
+      model.Run(context, segments, cache);
+    }
+    const ScopedSetting as(context.rows, RowsAre::kOfAnswers);
+    model.Logits(context, last, out);
     out += last.size() * vocab;
   }
 }
@@ -133,12 +139,17 @@ struct Bencher {
     for (size_t b = 0; b < batch; ++b) all.push_back(RandomTokens(count, model.config().vocab, b));
     return all;
   }
-  void Run(const std::vector<Tokens>& tokens, size_t start) { RunAll(context, model, cache, tokens, start, logits); }
+  void Run(const std::vector<Tokens>& tokens, size_t start, RowsAre rows) {
+    RunAll(context, model, cache, tokens, start, rows, logits);
+  }
   double KvRowBytes() const { return static_cast<double>(KvCache::Bytes(model.config(), 1, 1, options.kv_type)); }
 
   // One warm-up, then the repetitions, of `rows` at once.
-  void Repeat(BenchRow& row, size_t rows, const std::function<void()>& work) const {
-    row.int8 = MostlyInInt8(context, model, rows);
+  void Repeat(BenchRow& row, size_t rows, RowsAre rows_are, const std::function<void()>& work) const {
+    {
+      const ScopedSetting as(context.rows, rows_are);
+      row.int8 = MostlyInInt8(context, model, rows);
+    }
     for (size_t r = 0; r <= options.repetitions; ++r) {
       ThrowIfInterrupted();
       if (r == 1) context.ResetTimers();
@@ -155,9 +166,8 @@ BenchRow BenchPrefill(Bencher& bench) {
   BenchRow row;
   row.n_prompt = length;
   row.n_batch = bench.batch;
-  const ScopedSetting as(bench.context.rows, RowsAre::kOfPrompts);
   const size_t step = RowsOfStep(bench.model, bench.batch);
-  bench.Repeat(row, std::min(all, step), [&] { bench.Run(prompts, 0); });
+  bench.Repeat(row, std::min(all, step), RowsAre::kOfPrompts, [&] { bench.Run(prompts, 0, RowsAre::kOfPrompts); });
   const double tokens = static_cast<double>(all), sequences = static_cast<double>(bench.batch);
   const double body = MatrixElements(bench.model, false), head = MatrixElements(bench.model, true) - body;
   const size_t steps = (all + step - 1) / step;
@@ -168,16 +178,15 @@ BenchRow BenchPrefill(Bencher& bench) {
 BenchRow BenchDecode(Bencher& bench) {
   const BenchOptions& options = bench.options;
   const size_t vocab = bench.model.config().vocab;
-  if (options.depth > 0) bench.Run(bench.Texts(options.depth), 0);
+  if (options.depth > 0) bench.Run(bench.Texts(options.depth), 0, RowsAre::kOfPrompts);
   std::vector<Tokens> tokens = bench.Texts(1);
   BenchRow row;
   row.n_gen = options.generate;
   row.n_batch = bench.batch;
   row.n_depth = options.depth;
-  const ScopedSetting as(bench.context.rows, RowsAre::kOfAnswers);
-  bench.Repeat(row, bench.batch, [&] {
+  bench.Repeat(row, bench.batch, RowsAre::kOfAnswers, [&] {
     for (size_t t = 0; t < options.generate; ++t) {
-      bench.Run(tokens, options.depth + t);
+      bench.Run(tokens, options.depth + t, RowsAre::kOfAnswers);
       for (size_t b = 0; b < bench.batch; ++b) {
         tokens[b][0] = static_cast<TokenId>(ArgMax(bench.logits.data() + b * vocab, vocab));
       }

@@ -33,11 +33,15 @@ std::optional<LeakCorpus> CalibrationCorpus(const Workspace& workspace) {
 void RequireCleanCalibration(const Workspace& workspace) {
   const std::optional<LeakCorpus> corpus = CalibrationCorpus(workspace);
   if (!corpus) return;
-  std::vector<Leak> leaks = FindLeaks(workspace.eval, {&*corpus, 1});
+  std::vector<Item> judged = workspace.eval;
+  const std::vector<WeightsRecipe> made = MadeWeights(workspace.config);
+  if (std::ranges::any_of(made, &WeightsRecipe::floor))  // a search is judged on dev
+    judged.insert(judged.end(), workspace.dev.begin(), workspace.dev.end());
+  std::vector<Leak> leaks = FindLeaks(judged, {&*corpus, 1});
   std::erase_if(leaks, [](const Leak& leak) { return leak.kind == LeakKind::kNear; });
   if (leaks.empty()) return;
   const std::string found = fmt::format(
-      "{} evaluation items stand word for word in the calibration texts, {}: e.g. item {} in {}", leaks.size(),
+      "{} items to judge by stand word for word in the calibration texts, {}: e.g. item {} in {}", leaks.size(),
       workspace.config.quantize.calibration.string(), leaks.front().item, leaks.front().other);
   if (!workspace.scope.allow_leak)
     Fail(ErrorKind::kUsage,
@@ -69,10 +73,12 @@ Json LeaksJson(const Workspace& workspace) {
                               : leak.kind == LeakKind::kNormalized ? "normalized"
                                                                    : "near"}});
   if (!leaks.empty() && !workspace.quiet)
-    fmt::print(stderr,
-               "! {} pairs of an evaluation item and training data or documents are (nearly) the same; results.json "
-               "lists them\n",
-               leaks.size());
+    fmt::print(
+        stderr,
+        "! {} pairs of an evaluation item and training data or documents are (nearly) the same, e.g. {} and {} of "
+        "{}; results.json of an evaluation lists them\n",
+        leaks.size(), leaks[0]["item"].get<std::string>(), leaks[0]["other"].get<std::string>(),
+        leaks[0]["corpus"].get<std::string>());
   return leaks;
 }
 

@@ -11,8 +11,8 @@ namespace qad {
 // say.
 Json LeaksJson(const Workspace& workspace);
 
-// Errors (kUsage): evaluation items stand word for word in the texts that weights are calibrated with, and that is not
-// allowed: such weights would be fitted to what they are judged on.
+// Errors (kUsage): evaluation items (and dev items, where a search is judged on them) stand word for word in the texts
+// that weights are calibrated with, and that is not allowed: such weights would be fitted to what they are judged on.
 void RequireCleanCalibration(const Workspace& workspace);
 
 }  // namespace qad

@@ -197,10 +197,11 @@ std::vector<Stage> QuantizeStages(Workspace& workspace) {
 }
 
 void RequireMakeable(const Workspace& workspace) {
+  const ModelFiles files = OpenModel(workspace.model_path);
+  const Plan plan = PlanOf(files, WeightMode::kAsStored);
   for (const WeightsRecipe& recipe : MadeWeights(workspace.config)) {
-    if (recipe.kind == WeightsRecipe::Kind::kGroups)
-      RequireGroupsFit(PlanOf(OpenModel(workspace.model_path), WeightMode::kAsStored),
-                       GroupOptionsOf(workspace, recipe));
+    if (recipe.kind == WeightsRecipe::Kind::kGroups) RequireGroupsFit(plan, GroupOptionsOf(workspace, recipe));
+    if (recipe.kind == WeightsRecipe::Kind::kNf4) RequireNf4Fits(files, plan);
     if (recipe.budget > 0) RequireBudget(workspace.model_path, recipe.budget);
     if (recipe.floor) RequireFloors(workspace.config);
   }

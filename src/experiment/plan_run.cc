@@ -1,8 +1,11 @@
 // `qad run --dry-run`: what the loop will take, from lengths of real prompts and a second of measured speed.
 #include <algorithm>
 
+#include "adapt/lora.h"
+#include "base/files.h"
 #include "base/process.h"
 #include "evaluate/speed.h"
+#include "experiment/leak_guard.h"
 #include "experiment/run.h"
 #include "experiment/stages.h"
 
@@ -78,9 +81,21 @@ double ArtefactBytes(const WeightsRecipe& recipe, double parameters) {
   return kCoded * parameters;
 }
 
+// What would stop the run, or mark its pack, later on.
+void CheckBeforehand(Workspace& workspace) {
+  RequireCreatable(workspace.root);
+  RequireCleanCalibration(workspace);
+  RequireMakeable(workspace);
+  const Model& model = workspace.models.Get("bf16");
+  for (const AdapterConfig& adapter : workspace.config.adapters)
+    SelectSites(model.transformer, adapter.lora.target_modules);
+}
+
 }  // namespace
 
 Json PlanRun(Workspace& workspace) {
+  CheckBeforehand(workspace);
+  const Json leaks = LeaksJson(workspace);
   const Rates rates = MeasureRates(workspace);
   const Model& model = workspace.models.Get("bf16");
   const double eval_tokens = TokensOf(model, workspace.eval);
@@ -133,6 +148,7 @@ Json PlanRun(Workspace& workspace) {
           {"seconds", total},
           {"memory_bytes", 3 * weights + static_cast<double>(CurrentRssBytes())},
           {"disk_bytes", artefacts + kPackBytes * arms},
+          {"leaks", leaks},
           {"output", workspace.root.string()}};
 }
 

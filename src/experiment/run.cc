@@ -111,9 +111,11 @@ void AddAdapters(Workspace& workspace, const std::vector<Stage>& training, Resul
     if (own) Append(results, *trained);
     results.manifest["adapters"][name] = {{"folder", folder.string()}, {"sha256", hash}, {"trained_here", own}};
     if (!workspace.quiet)
-      fmt::print(stderr, "{} adapter {}: {} (sha256 {}…){}\n", own ? "=" : "!", name, folder.string(),
-                 hash.substr(0, 12),
-                 own ? "" : ", of another training than this configuration and these limits describe");
+      fmt::print(stderr, "{} adapter {}: {} (sha256 {}…){}\n", own || workspace.scope.partial() ? "=" : "!", name,
+                 folder.string(), hash.substr(0, 12),
+                 own                         ? ""
+                 : workspace.scope.partial() ? ", not trained under these limits"
+                                             : ", of another training than this configuration describes");
   }
 }
 
@@ -121,6 +123,7 @@ void AddAdapters(Workspace& workspace, const std::vector<Stage>& training, Resul
 
 Results TrainAdapters(Workspace& workspace) {
   RequireWritable(workspace.root);
+  LeaksJson(workspace);  // warns
   Results results;
   RunAndAppend(workspace, TrainStages(workspace), results);
   return results;

@@ -62,7 +62,7 @@ Row Measured(const std::string& arm, std::string_view slice, const std::string& 
 ArmInfo Describe(const Workspace& workspace, const ArmConfig& arm) {
   ArmInfo info{.name = arm.name,
                .weights = WeightsWord(workspace, arm.weights),
-               .made = std::string(RecipeOf(arm.weights).HowMade()),
+               .made = std::string(RecipeOf(arm.weights).HowMade(workspace.config.quantize.error_feedback)),
                .adapter = arm.adapter,
                .prompting = std::string(PromptingWord(arm.prompting)),
                .artefact = {},

@@ -101,7 +101,7 @@ bool WeightsRecipe::calibrated() const {
          (kind == Kind::kGguf && GgmlGrid::Has(type->format));
 }
 
-std::string_view WeightsRecipe::HowMade() const {
+std::string_view WeightsRecipe::HowMade(bool error_feedback) const {
   switch (kind) {
     case Kind::kBase:
       return "as it came, in bf16";
@@ -115,7 +115,9 @@ std::string_view WeightsRecipe::HowMade() const {
     case Kind::kGroups:
       return std::ranges::find(kGroupWords, method, &GroupWord::method)->made;
     case Kind::kGguf:
-      return "one of llama.cpp's file types";
+      if (!calibrated()) return "one of llama.cpp's file types";
+      return error_feedback ? "one of llama.cpp's file types, solved with error feedback"
+                            : "one of llama.cpp's file types, scales weighted by importance";
     case Kind::kAuto:
       return "a GGUF file whose types were searched for, matrix by matrix";
   }

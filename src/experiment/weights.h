@@ -36,8 +36,8 @@ struct WeightsRecipe {
   Prompting prompting = Prompting::kZeroShot;  // that floors are judged with: of the first arm with these weights
 
   bool made() const { return kind != Kind::kBase && kind != Kind::kStored; }
-  bool calibrated() const;           // looks at texts
-  std::string_view HowMade() const;  // in words
+  bool calibrated() const;                              // looks at texts
+  std::string_view HowMade(bool error_feedback) const;  // in words; GGUF files are solved with feedback, or rounded
   // Where it lands within the output folder: a folder, or a file.
   std::filesystem::path Output() const;
   // The files that it consists of.

@@ -91,7 +91,7 @@ class Batch {
         options_(options),
         prefix_(prefix),
         step_rows_(StepRows(model.config())),
-        slots_(std::min(std::max<size_t>(options.max_batch, 1), prompts.size())),
+        slots_(Slots()),
         cache_(MakeCache()),
         done_(prompts.size()) {
     for (size_t slot = slots_; slot-- > 0;) free_.push_back(slot);
@@ -121,10 +121,18 @@ class Batch {
     return longest;
   }
 
+  // As many as may be in flight, or as memory allows. Errors (kInput): not one fits.
+  size_t Slots() const {
+    const size_t most = std::min(std::max<size_t>(options_.max_batch, 1), prompts_.size());
+    const uint64_t available = AvailableMemoryBytes();
+    const size_t fits =
+        SequencesThatFit(model_.config(), most, Capacity(), options_.kv_type, available, prefix_ > 0 ? 1 : 0);
+    if (fits == 0) RequireRoom(model_.config(), prefix_ > 0 ? 2 : 1, Capacity(), options_.kv_type, available);
+    return std::max<size_t>(fits, 1);
+  }
+
   KvCache MakeCache() const {
-    const size_t slots = slots_ + (prefix_ > 0 ? 1 : 0);
-    RequireRoom(model_.config(), slots, Capacity(), options_.kv_type, AvailableMemoryBytes());
-    return KvCache(model_.config(), slots, Capacity(), options_.kv_type);
+    return KvCache(model_.config(), slots_ + (prefix_ > 0 ? 1 : 0), Capacity(), options_.kv_type);
   }
 
   std::span<const TokenId> Reference(size_t index) const {
@@ -238,8 +246,10 @@ class Batch {
     sequence.is_prompt = false;
     TokenId token = Greedy(logits);
     if (!std::isfinite(logits[static_cast<size_t>(token)]))
-      Fail(ErrorKind::kNumeric, "prompt {}: the model's logits are not finite after {} tokens", sequence.index,
-           sequence.position);
+      Fail(ErrorKind::kNumeric,
+           "prompt {}: the model's logits are not finite after {} tokens; are its weights damaged? --exact tells "
+           "whether it is the arithmetic",
+           sequence.index, sequence.position);
     if (options_.temperature > 0)
       token = SampleToken(logits, options_, RandomUniform(options_.seed, sequence.index, sequence.position));
     if (out.first_token_seconds == 0) out.first_token_seconds = SecondsSince(sequence.start);

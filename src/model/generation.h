@@ -18,7 +18,7 @@ struct GenerateOptions {
   double top_p = 1;         // nucleus sampling (Holtzman et al. 2020)
   uint64_t seed = 0;        // sampling is a function of (seed, prompt's index, position): equal for any batch size
   bool ignore_end = false;  // go on to max_new_tokens: for timing
-  size_t max_batch = 16;    // sequences in flight
+  size_t max_batch = 16;    // sequences in flight at most; fewer where memory is short
   FormatId kv_type = FormatId::kF16;
   // Answers whose probability is measured while the prompts are computed: one for each prompt, or none at all.
   std::span<const std::vector<TokenId>> references = {};

@@ -57,19 +57,31 @@ FormatId ParseKvType(const std::string& name, const ModelConfig& config) {
   return format->id;
 }
 
-void RequireRoom(const ModelConfig& config, size_t sequences, size_t positions, FormatId type, uint64_t available) {
-  const auto needed = [&](size_t count) {
-    return KvCache::Bytes(config, count, positions, type) + InferenceBytes(config, positions, count);
-  };
-  if (needed(sequences) <= available) return;
-  size_t fits = 0, over = sequences;
+namespace {
+
+uint64_t BatchBytes(const ModelConfig& config, size_t sequences, size_t positions, FormatId type, size_t shared) {
+  return KvCache::Bytes(config, sequences + shared, positions, type) + InferenceBytes(config, positions, sequences);
+}
+
+}  // namespace
+
+size_t SequencesThatFit(const ModelConfig& config, size_t most, size_t positions, FormatId type, uint64_t available,
+                        size_t shared) {
+  size_t fits = 0, over = most + 1;
   while (over - fits > 1) {
     const size_t middle = fits + (over - fits) / 2;
-    (needed(middle) <= available ? fits : over) = middle;
+    (BatchBytes(config, middle, positions, type, shared) <= available ? fits : over) = middle;
   }
+  return fits;
+}
+
+void RequireRoom(const ModelConfig& config, size_t sequences, size_t positions, FormatId type, uint64_t available) {
+  const uint64_t needed = BatchBytes(config, sequences, positions, type, 0);
+  if (needed <= available) return;
+  const size_t fits = SequencesThatFit(config, sequences, positions, type, available);
   FailInput("a {} cache of {} sequence{} of {} tokens takes {} with its buffers, and {} of memory is left; {}",
             GetFormat(type).name, sequences, sequences == 1 ? "" : "s", positions,
-            FormatBytes(static_cast<double>(needed(sequences))), FormatBytes(static_cast<double>(available)),
+            FormatBytes(static_cast<double>(needed)), FormatBytes(static_cast<double>(available)),
             fits > 0 ? fmt::format("{} would fit: free memory, or take a smaller batch or shorter sequences", fits)
                      : std::string("not one fits: free memory, or take fewer tokens or a smaller KV type"));
 }

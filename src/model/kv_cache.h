@@ -17,6 +17,11 @@ namespace qad {
 // Errors (kUsage): not one of them, or its blocks do not divide the model's heads.
 FormatId ParseKvType(const std::string& name, const ModelConfig& config);
 
+// How many sequences of `positions` tokens, `most` at most, fit into `available` bytes with the buffers that go with
+// them, beside `shared` further slots of the cache.
+size_t SequencesThatFit(const ModelConfig& config, size_t most, size_t positions, FormatId type, uint64_t available,
+                        size_t shared = 0);
+
 // Refuses a batch before anything of it is allocated. Errors (kInput): sequences of `positions` tokens and the buffers
 // that go with them do not fit into `available` bytes; says how many would.
 void RequireRoom(const ModelConfig& config, size_t sequences, size_t positions, FormatId type, uint64_t available);

@@ -185,5 +185,20 @@ TEST(Room, ABatchThatDoesNotFitIsRefusedWithTheNumberThatWould) {
               std::string::npos);
 }
 
+// A slot that holds a common prefix is there however many sequences there are.
+TEST(Room, SharedSlotsCountBesideTheSequences) {
+  const ModelConfig config = ConfigWithHeads(64);
+  const auto needed = [&](size_t count, size_t shared) {
+    return KvCache::Bytes(config, count + shared, 100, FormatId::kF16) + InferenceBytes(config, 100, count);
+  };
+  for (const size_t fits : {0, 1, 5, 16}) {
+    EXPECT_EQ(SequencesThatFit(config, 16, 100, FormatId::kF16, needed(fits, 1), 1), fits);
+    if (fits > 0) {
+      EXPECT_EQ(SequencesThatFit(config, 16, 100, FormatId::kF16, needed(fits, 1) - 1, 1), fits - 1);
+    }
+  }
+  EXPECT_EQ(SequencesThatFit(config, 3, 100, FormatId::kF16, needed(16, 0)), 3u);
+}
+
 }  // namespace
 }  // namespace qad

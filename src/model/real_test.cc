@@ -74,6 +74,36 @@ TEST_F(RealSmolLm2, PlanEqualsThePaperAndTheAllocation) {
   }
 }
 
+// A prompt and an answer long enough that every operation runs in parallel, whose work is cut by shape.
+TEST_F(RealSmolLm2, ThreadsDoNotChangeABit) {
+  std::vector<TokenId> prompt;
+  while (prompt.size() < 150) prompt.insert(prompt.end(), prompt_.begin(), prompt_.end());
+  for (const WeightMode mode : {WeightMode::kAsStored, WeightMode::kBF16}) {
+    Transformer model = LoadTransformer(path_, mode);
+    for (const Numerics numerics : {Numerics::kExact, Numerics::kFast}) {
+      std::vector<float> want;
+      for (const int threads : {1, 2, 3}) {
+        Context context(numerics, threads);
+        KvCache cache(model.config(), 1, 256, FormatId::kF16);
+        std::vector<float> logits(model.config().vocab), all;
+        std::vector<TokenId> next = prompt;
+        size_t at = 0;
+        for (int step = 0; step < 4; ++step) {
+          const ScopedSetting as(context.rows, step == 0 ? RowsAre::kOfPrompts : RowsAre::kOfAnswers);
+          const Segment segment{0, at, next};
+          const size_t last = next.size() - 1;
+          model.Forward(context, {&segment, 1}, cache, {&last, 1}, logits.data());
+          all.insert(all.end(), logits.begin(), logits.end());
+          at += next.size();
+          next = {static_cast<TokenId>(std::ranges::max_element(logits) - logits.begin())};
+        }
+        if (want.empty()) want = all;
+        EXPECT_TRUE(all == want) << threads << " threads, " << static_cast<int>(mode) << static_cast<int>(numerics);
+      }
+    }
+  }
+}
+
 // KL(exact ‖ fast), mean over the positions of the prompt.
 double Divergence(const std::vector<float>& want, const std::vector<float>& got, size_t vocab) {
   double divergence = 0;

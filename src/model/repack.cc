@@ -16,7 +16,8 @@ namespace {
 uint16_t Centred(uint16_t scale, float zero) {
   const uint16_t offset = FloatToF16(-zero * F16ToFloat(scale));
   if (std::isinf(F16ToFloat(offset)))
-    FailInput("a block's scale is {}: the weights it stands for are out of range", F16ToFloat(scale));
+    FailInput("a block's scale is {}: the weights it stands for are out of range; is the file damaged?",
+              F16ToFloat(scale));
   return offset;
 }
 

@@ -165,8 +165,6 @@ TEST_P(TinyTraining, ASharedPrefixChangesNothing) {
   std::vector<std::pair<double, std::vector<std::vector<float>>>> of_threads;
   for (const int threads : {1, 2, 3}) {
     Context fast(Numerics::kFast, threads);  // one at a time: the number of threads is the process's
-    // Without AVX-512 oneDNN may share out the inner dimension of f32 products among threads (ops/matmul.h).
-    if (!fast.has_bf16) continue;
     of_threads.push_back(run(fast, shared));
     EXPECT_TRUE(of_threads.back() == of_threads.front()) << threads;
   }

@@ -1,8 +1,6 @@
 #include "model/weights.h"
 
-#include <sys/mman.h>
-
-#include <cstdlib>
+#include <algorithm>
 #include <cstring>
 #include <exception>
 #include <map>
@@ -16,18 +14,8 @@
 
 namespace qad {
 
-void Arena::Free::operator()(std::byte* p) const { std::free(p); }
-
 Arena::Arena(size_t bytes) : size_(bytes) {
-  if (bytes == 0) return;
-  // Huge pages where the system gives them: a decode step walks through all of it.
-  constexpr size_t kHuge = size_t{2} << 20;
-  const size_t alignment = bytes >= kHuge ? kHuge : kAlignment;
-  const size_t rounded = (bytes + alignment - 1) / alignment * alignment;
-  auto* memory = static_cast<std::byte*>(std::aligned_alloc(alignment, rounded));
-  if (memory == nullptr) Fail(ErrorKind::kFailed, "no memory for {} bytes of weights", bytes);
-  if (alignment == kHuge) ::madvise(memory, rounded, MADV_HUGEPAGE);
-  data_.reset(memory);
+  if (bytes > 0) data_ = AllocateHuge(bytes);
 }
 
 std::byte* Arena::Take(size_t bytes) {
@@ -76,6 +64,29 @@ void Weights::Lay() {
   }
 }
 
+namespace {
+
+// Rows are independent; an exception must not leave the parallel region. `what` begins an error.
+void CopyRows(const TensorSource& source, size_t begin, size_t end, const MatrixView& view, const std::string& what) {
+  std::exception_ptr failure;
+  std::mutex mutex;
+#pragma omp parallel for schedule(static)
+  for (int64_t row = static_cast<int64_t>(begin); row < static_cast<int64_t>(end); ++row) {
+    try {
+      source.CopyRow(static_cast<size_t>(row), view);
+    } catch (const Error& error) {
+      const std::scoped_lock lock(mutex);
+      failure = std::make_exception_ptr(Error(error.kind(), fmt::format("{}, row {}: {}", what, row, error.what())));
+    } catch (...) {
+      const std::scoped_lock lock(mutex);
+      failure = std::current_exception();
+    }
+  }
+  if (failure) std::rethrow_exception(failure);
+}
+
+}  // namespace
+
 Weights::Weights(Plan plan, const ModelFiles& files) : plan_(std::move(plan)) {
   // All tensors are found, with their shapes, before anything is allocated: a configuration may claim any size.
   std::vector<TensorSource> sources;
@@ -88,30 +99,21 @@ Weights::Weights(Plan plan, const ModelFiles& files) : plan_(std::move(plan)) {
   arena_ = Arena(needed);
   Lay();
   QAD_CHECK(arena_.used() == plan_.weight_bytes());
-  std::exception_ptr failure;
-  std::mutex mutex;
+  // Mapped pages count as resident: they are given back as soon as they are repacked, within large tensors, too.
   constexpr size_t kDropEvery = size_t{16} << 20;
   size_t read = 0;
   for (size_t i = 0; i < plan_.tensors.size(); ++i) {
     const TensorSpec& spec = plan_.tensors[i];
-    const TensorSource& source = sources[i];
-    const MatrixView& view = views_[i];
-    // Rows are independent; an exception must not leave the parallel region.
-#pragma omp parallel for schedule(static)
-    for (int64_t row = 0; row < static_cast<int64_t>(spec.rows); ++row) {
-      try {
-        source.CopyRow(static_cast<size_t>(row), view);
-      } catch (...) {
-        const std::scoped_lock lock(mutex);
-        failure = std::current_exception();
-      }
+    const size_t row_bytes = std::max<size_t>(spec.stored_bytes() / spec.rows, 1);
+    for (size_t row = 0; row < spec.rows;) {
+      const size_t count = std::min(spec.rows - row, std::max<size_t>((kDropEvery - read) / row_bytes, 1));
+      CopyRows(sources[i], row, row + count, views_[i], files.path.string() + ": tensor \"" + spec.name + "\"");
+      row += count;
+      read += count * row_bytes;
+      if (read + row_bytes <= kDropEvery) continue;
+      files.DropPages();
+      read = 0;
     }
-    if (failure) std::rethrow_exception(failure);
-    // Mapped pages count as resident: they are given back as soon as they are repacked.
-    read += spec.stored_bytes();
-    if (read < kDropEvery) continue;
-    files.DropPages();
-    read = 0;
   }
   files.DropPages();
 }

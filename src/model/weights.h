@@ -4,12 +4,13 @@
 #include <memory>
 #include <vector>
 
+#include "base/huge_pages.h"
 #include "io/model_files.h"
 #include "model/plan.h"
 
 namespace qad {
 
-// One zeroed, cache-line aligned allocation.
+// One allocation (base/huge_pages.h), uninitialised, given out in cache-line aligned pieces.
 class Arena {
  public:
   Arena() = default;
@@ -19,10 +20,7 @@ class Arena {
   size_t used() const { return used_; }
 
  private:
-  struct Free {
-    void operator()(std::byte* p) const;
-  };
-  std::unique_ptr<std::byte, Free> data_;
+  HugeBytes data_;
   size_t size_ = 0, used_ = 0;
 };
 

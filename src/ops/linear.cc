@@ -136,8 +136,9 @@ void LinearForward(Context& context, const Linear& linear, const float* x, size_
     BaseForward(context, linear, {x, m, ldx}, out, ld_out, adds);
   }
   LowRankForward(context, linear, x, m, ldx, out, ld_out, dropout, tape);
-  if (accumulate && !adds)
-    for (size_t row = 0; row < m; ++row) Add(out + row * ld_out, y + row * ldy, linear.out);
+  if (!accumulate || adds) return;
+  const ScopedTimer timer(context, Timed::kLinear);
+  ForEachRow(m, linear.out, [&](size_t row) { Add(out + row * ld_out, y + row * ldy, linear.out); });
 }
 
 void LinearBackward(Context& context, const Linear& linear, const float* x, size_t ldx, const float* tape,

@@ -16,7 +16,7 @@ struct Layer {
   std::vector<std::vector<float>> a, b, da, db;
   Linear linear;
 
-  Layer(const std::vector<Layout>& layouts, size_t in, size_t rows, bool bias, bool adapted) {
+  Layer(const std::vector<Layout>& layouts, size_t in, size_t rows, bool bias, bool adapted, size_t rank = 3) {
     linear.in = in;
     for (size_t p = 0; p < layouts.size(); ++p) {
       const size_t outputs = rows + p;
@@ -29,7 +29,7 @@ struct Layer {
       linear.biases.push_back(bias && p != 1 ? biases[p].data() : nullptr);
     }
     if (!adapted) return;
-    Adapt(0, parts[0].view().rows, 3, 0.5f);
+    Adapt(0, parts[0].view().rows, rank, 0.5f);
     Adapt(linear.out - 1, 1, 1, 2);
     for (size_t i = 0; i < a.size(); ++i) {
       linear.adapters[i].a = a[i].data();
@@ -153,6 +153,27 @@ TEST(Linear, ForwardEqualsTheReferenceForAnyThreads) {
                                 << threads << " threads";
         }
       }
+    }
+  }
+}
+
+// Few rows, and yet products that every library would share out among its threads.
+TEST(Linear, AdaptersOfHighRankAreEqualForAnyThreads) {
+  constexpr size_t kIn = 1536, kRank = 64;
+  for (const size_t m : {1, 5, 8}) {
+    std::vector<float> first, first_dx;
+    const auto x = Normals(m * kIn, m);
+    for (const int threads : {1, 2, 3}) {
+      Layer layer({Layout::kF32}, kIn, 600, false, true, kRank);
+      const auto dy = Normals(m * layer.linear.out, 2);
+      Context context(Numerics::kExact, threads);
+      std::vector<float> tape, dx(m * kIn);
+      const auto y = RunForward(context, layer, x, m, false, {}, &tape);
+      LinearBackward(context, layer.linear, x.data(), kIn, tape.data(), dy.data(), m, layer.linear.out, dx.data(), kIn,
+                     {});
+      if (first.empty()) first = y, first_dx = dx;
+      EXPECT_EQ(y, first) << threads << " threads, " << m << " rows";
+      EXPECT_EQ(dx, first_dx) << threads << " threads, " << m << " rows";
     }
   }
 }

@@ -15,9 +15,14 @@ namespace {
 constexpr size_t kRows = 64;      // rows of a task that goes through all adapters
 constexpr size_t kColumns = 128;  // inputs or outputs of a task that sums over all rows
 
-// Beyond so many rows a region is opened even for a single task: outside of one OpenBLAS would use threads of its own.
-// Its products of fewer rows are below the size from which it does.
-constexpr size_t kSerialRows = 8;
+// Whether a region is opened for m rows, and be it for a single task: outside of one OpenBLAS would use threads of its
+// own for products of more than 2^18 multiplications, and sums would depend on their number.
+bool InRegion(const Linear& linear, size_t m) {
+  constexpr size_t kSerialRows = 8, kSerialWork = 1 << 17;
+  return m > kSerialRows || std::ranges::any_of(linear.adapters, [&](const LowRank& adapter) {
+           return m * adapter.rank * std::max(linear.in, adapter.outputs) > kSerialWork;
+         });
+}
 
 size_t Tasks(size_t n, size_t step) { return (n + step - 1) / step; }
 
@@ -34,7 +39,8 @@ struct ThreadScratch {
   float* base;
   size_t floats;
   ThreadScratch(Context& context, size_t each)
-      : base(context.Scratch(Context::Slot::kActivations, each * static_cast<size_t>(context.threads))), floats(each) {}
+      : base(context.Scratch(Context::Slot::kActivations, each * static_cast<size_t>(omp_get_max_threads()))),
+        floats(each) {}
   float* mine() const { return base + floats * static_cast<size_t>(omp_get_thread_num()); }
 };
 
@@ -48,7 +54,7 @@ void LowRankForward(Context& context, const Linear& linear, const float* x, size
   const DropoutMask mask(dropout.p, dropout.seed, dropout.stream);
   const ThreadScratch scratch(context, mask.active() ? std::min(m, kRows) * linear.in : 0);
   const auto tasks = static_cast<int64_t>(Tasks(m, kRows));
-#pragma omp parallel for schedule(static) if (m > kSerialRows)
+#pragma omp parallel for schedule(static) if (InRegion(linear, m))
   for (int64_t task = 0; task < tasks; ++task) {
     const size_t row = static_cast<size_t>(task) * kRows, rows = std::min(kRows, m - row);
     const float* input = x + row * ldx;
@@ -76,7 +82,7 @@ namespace {
 void InputGradients(const Linear& linear, const float* dy, size_t m, size_t ldy, float* dz, float* dx, size_t ldx,
                     const DropoutMask& mask, const ThreadScratch& scratch) {
   const auto tasks = static_cast<int64_t>(Tasks(m, kRows));
-#pragma omp parallel for schedule(static) if (m > kSerialRows)
+#pragma omp parallel for schedule(static) if (InRegion(linear, m))
   for (int64_t task = 0; task < tasks; ++task) {
     const size_t row = static_cast<size_t>(task) * kRows, rows = std::min(kRows, m - row);
     float* through = mask.active() ? scratch.mine() : nullptr;  // gradient of the dropped input

@@ -28,6 +28,14 @@ constexpr std::array kTokenizerFiles = {"tokenizer.json",
                                         "gpt2.tiktoken"};
 constexpr const char* kMethodPrefix = "qad-";
 
+// Whether a file of this name is one that a quantized model of ours is made of.
+bool IsWritten(const fs::directory_entry& entry) {
+  const std::string name = entry.path().filename();
+  const bool known = name == "config.json" || name == "model.safetensors" || name == "quantize_config.json" ||
+                     std::ranges::find(kTokenizerFiles, name) != kTokenizerFiles.end();
+  return known && entry.is_regular_file();
+}
+
 // The shortest decimal that is this float: 1e-05, not 9.999999747378752e-06.
 double Decimal(float value) { return std::stod(fmt::format("{}", value)); }
 
@@ -153,6 +161,18 @@ void RequireFinite(std::span<const float> values, const ModelFiles& files, const
     Fail(ErrorKind::kNumeric, "{}: tensor \"{}\" holds NaN or infinity", files.path.string(), spec.name);
 }
 
+void RequireFiniteWeights(const ModelFiles& files, const Plan& plan) {
+  for (const TensorSpec& spec : plan.tensors) {
+    const TensorSource source = FindSource(files, plan.config, spec);
+    std::vector<float> values(source.cols);
+    for (size_t r = 0; r < source.rows; ++r) {
+      source.ReadRow(r, values.data());
+      RequireFinite(values, files, spec);
+    }
+    files.DropPages();
+  }
+}
+
 DType KeptType(const ModelFiles& files, const ModelConfig& config, const TensorSpec& spec) {
   const FormatId stored = FindSource(files, config, spec).format;
   if (stored == FormatId::kF16) return DType::kF16;
@@ -205,6 +225,11 @@ void RequireReplaceable(const fs::path& output, const fs::path& source) {
     Fail(ErrorKind::kUsage,
          "{}: exists and is no quantized model of qad's, so it is not replaced; choose another --output",
          output.string());
+  // The folder is swapped as a whole: nothing may be lost that somebody else put there.
+  for (const auto& entry : fs::directory_iterator(output))
+    if (!IsWritten(entry))
+      Fail(ErrorKind::kUsage, "{}: holds {}, which qad did not write; move it away, or choose another --output",
+           output.string(), entry.path().filename().string());
 }
 
 }  // namespace qad

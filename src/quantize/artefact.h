@@ -39,6 +39,8 @@ QuantizeReport WriteFolder(const std::filesystem::path& source, const std::files
 
 bool AreFinite(std::span<const float> values);
 // Error: kNumeric, which names the tensor.
+// Of all tensors. Errors (kNumeric): the first that holds NaN or infinity, by name.
+void RequireFiniteWeights(const ModelFiles& files, const Plan& plan);
 void RequireFinite(std::span<const float> values, const ModelFiles& files, const TensorSpec& spec);
 
 // A tensor that stays dense, in `type`: F32, F16 or BF16. Its bytes are made in `buffer` when its turn comes; kNumeric

@@ -202,10 +202,11 @@ class Trials {
     const AutoTrial& best = *std::ranges::min_element(report_.trials, {}, &AutoTrial::judged);
     const std::string bytes = FormatBytes(static_cast<double>(best.bytes));
     if (!options_.judges_kl)
-      Fail(ErrorKind::kUsage, "{}: no file reaches what is asked of it; the nearest, of {}, falls short by {:.3f}",
+      Fail(ErrorKind::kUsage,
+           "{}: no file reaches what is asked of it; the nearest, of {}, falls short by {:.3f}: lower the floors",
            source_.string(), bytes, best.judged - options_.limit);
-    Fail(ErrorKind::kUsage, "{}: no file is within the limit of {}; the nearest, of {}, is at {}", source_.string(),
-         options_.limit, bytes, best.judged);
+    Fail(ErrorKind::kUsage, "{}: no file is within the limit of {}; the nearest, of {}, is at {}: raise the limit",
+         source_.string(), options_.limit, bytes, best.judged);
   }
 
   const fs::path& source_;
@@ -259,7 +260,7 @@ AutoReport QuantizeAuto(const fs::path& source, const fs::path& output, const Ca
     trials.Keep();
   }
   AutoReport report = trials.Finish(output);
-  if (!statistics.kept()) table.Remove();
+  if (!statistics.kept()) table.Finish();
   report.artefact = frame.Finish(output, trials.made().bytes, trials.made().source_bytes, trials.made().errors);
   return report;
 }

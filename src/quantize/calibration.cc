@@ -152,8 +152,8 @@ std::vector<std::vector<TokenId>> HoldOut(Calibration& calibration) {
   constexpr size_t kEvery = 8;
   if (calibration.samples.size() < 2)
     FailInput(
-        "{}: one sample cannot be both calibrated with and judged on; give more text, or a smaller "
-        "--calibration-length",
+        "{}: one sample cannot be both calibrated with and judged on; give more text, or cut it into shorter samples "
+        "(--calibration-length, or quantize.calibration.length)",
         calibration.source);
   const size_t every = std::min(kEvery, calibration.samples.size());
   Samples kept, held;

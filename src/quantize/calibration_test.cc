@@ -46,6 +46,39 @@ TEST_F(CalibrationTexts, TextIsCutInOrder) {
   EXPECT_EQ(Read("text.txt", text, {.samples = 100, .length = 512}).samples.front().size(), 39u);
 }
 
+// Items go through the model's chat template as they do in use, with the answer and the end of its turn.
+TEST_F(CalibrationTexts, ItemsAreChatsWithTheirAnswers) {
+  tiny::WriteFolder(folder_ / "chat",
+                    R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 401,
+  "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1,
+  "max_position_embeddings": 256, "rms_norm_eps": 1e-05, "rope_theta": 10000.0, "tie_word_embeddings": true})",
+                    DType::kF32);
+  fs::copy_file(TestData("text/bytelevel-smollm/tokenizer.json"), folder_ / "chat" / "tokenizer.json",
+                fs::copy_options::overwrite_existing);
+  const Json golden = ReadJsonFile(TestData("text/golden.json"));
+  WriteFileAtomic(folder_ / "chat" / "tokenizer_config.json",
+                  DumpJson(Json{{"eos_token", "<|im_end|>"}, {"chat_template", golden["chat_template"]}}));
+  files_ = OpenModel(folder_ / "chat");
+  const Calibration chats = Read("items.jsonl",
+                                 R"({"prompt": "What is thing 1?", "completion": "It is eleven."})"
+                                 "\n"
+                                 R"({"prompt": "And 2?", "completion": "That is twelve.", "system": "Own words."})"
+                                 "\n",
+                                 {.samples = 10, .length = 200, .system_prompt = "Common words."});
+  const Tokenizer tokenizer = LoadTokenizer(files_);
+  ASSERT_EQ(chats.samples.size(), 2u);
+  const auto text = [&](size_t i) { return tokenizer.Decode(chats.samples[i]); };
+  for (const char* part : {"Common words.", "What is thing 1?", "It is eleven."})
+    EXPECT_NE(text(0).find(part), std::string::npos) << part << " in " << text(0);
+  for (const char* part : {"Own words.", "And 2?", "That is twelve."})
+    EXPECT_NE(text(1).find(part), std::string::npos) << part << " in " << text(1);
+  EXPECT_EQ(text(1).find("Common"), std::string::npos) << "the item has a system message of its own";
+  EXPECT_LT(text(0).find("thing 1?"), text(0).find("eleven"));
+  const std::vector<TokenId>& tokens = chats.samples[0];
+  EXPECT_TRUE(std::ranges::any_of(tokens, [&](TokenId token) { return tokenizer.IsEndOfGeneration(token); }))
+      << text(0);
+}
+
 TEST_F(CalibrationTexts, TheSeedChoosesInTheOrderOfTheFile) {
   const std::string text = Letters(1600);
   const auto all = Read("text.txt", text, {.samples = 100, .length = 32}).samples;

@@ -8,6 +8,7 @@
 #include "base/progress.h"
 #include "model/training.h"
 #include "model/weights.h"
+#include "quantize/artefact.h"
 #include "quantize/block_walk.h"
 #include "quantize/hessian.h"
 
@@ -87,11 +88,12 @@ Fisher MeasureFisher(const ModelFiles& files, std::span<const std::vector<TokenI
         context, batch, {.step = step++, .sample_labels = true, .on_outputs = [&](const OutputGradient& gradient) {
                            collector.Add(gradient);
                          }});
-    if (!std::isfinite(loss))
+    if (!std::isfinite(loss)) {
+      RequireFiniteWeights(files, plan);
       Fail(ErrorKind::kNumeric,
-           "{}: its predictions on the calibration texts are not finite; \"qad quantize --method int8\" names a weight "
-           "that is no number",
+           "{}: its weights are finite, but its predictions on the calibration texts are not; other texts may do",
            files.path.string());
+    }
     collector.AddEmbedded(pass.input_gradient(), sample.size());
     done += sample.size();
     progress.Advance(static_cast<double>(sample.size()));

@@ -228,7 +228,7 @@ GgufMade MakeGguf(const fs::path& source, const fs::path& output, const GgufOpti
   }
   Writer writer(files, options, plan, formats, store ? &*store : nullptr);
   writer.Write(output);
-  if (store) store->Remove();
+  if (store) store->Finish();
   return {fs::file_size(output), plan.stored_bytes(), writer.errors()};
 }
 

@@ -29,7 +29,7 @@ unsigned ZeroOffset(const GroupModelOptions& options) {
 Json GroupQuantizationConfig(const GroupModelOptions& options) {
   const GroupOptions& groups = options.groups;
   const int group_size = groups.group_size == 0 ? -1 : static_cast<int>(groups.group_size);
-  Json meta{{"quantizer", {"qad"}}, {"method", MethodName(options.method)}};
+  Json meta{{"quantizer", {"qad"}}, {"method", MethodName(options.method)}, {"act_order", options.act_order}};
   if (options.packing == Packing::kAwq)
     return {{"quant_method", "awq"}, {"bits", groups.bits}, {"group_size", group_size},
             {"zero_point", true},    {"version", "gemm"},   {"modules_to_not_convert", nullptr},
@@ -60,7 +60,7 @@ Json GroupQuantizationConfig(const GroupModelOptions& options) {
           {"bits", groups.bits},
           {"group_size", group_size},
           {"sym", groups.symmetric},
-          {"desc_act", options.act_order},
+          {"desc_act", false},  // groups are of neighbours, whatever the order they were solved in
           {"static_groups", options.act_order},
           {"true_sequential", true},
           {"damp_percent", options.damping},

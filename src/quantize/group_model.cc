@@ -31,11 +31,11 @@ void RequireGroupsFit(const Plan& plan, const GroupModelOptions& options) {
     if (!IsLinear(spec.role) || spec.role == Role::kHead || spec.bias) continue;
     const size_t group = options.groups.GroupOf(spec.cols);
     if (spec.cols % group != 0)
-      FailInput("\"{}\": group size {} does not divide its {} inputs; −1 takes a whole row", spec.name, group,
+      FailInput("\"{}\": group size {} does not divide its {} inputs; -1 takes a whole row", spec.name, group,
                 spec.cols);
     if (!CanPack(options.packing, options.groups.bits, spec.rows, spec.cols))
-      FailInput("\"{}\" is ({}, {}): codes of {} bits do not fill whole words of 32", spec.name, spec.rows, spec.cols,
-                options.groups.bits);
+      FailInput("\"{}\" is ({}, {}): codes of {} bits do not fill whole words of 32; take other bits or another method",
+                spec.name, spec.rows, spec.cols, options.groups.bits);
   }
 }
 
@@ -381,7 +381,7 @@ QuantizeReport QuantizeGroups(const fs::path& source, const fs::path& output, co
   WriteGroupWeights(swap.path() / "model.safetensors", files, plan, store);
   const uint64_t bytes = fs::file_size(swap.path() / "model.safetensors");
   swap.Commit();
-  store.Remove();
+  store.Finish();
   return frame.Finish(output, bytes, plan.stored_bytes(), std::move(errors));
 }
 

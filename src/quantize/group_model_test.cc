@@ -149,6 +149,58 @@ TEST_F(GroupModel, Conv1dMatricesAndBiases) {
   }
 }
 
+// AWQ's factors are folded into what comes before, and must be found again behind layers that are taken up.
+TEST_F(GroupModel, EveryMethodGoesOnBehindFinishedLayers) {
+  options_.threads = 1;  // the parent's threads do not exist in the child
+  for (const char* config : {kWide, kWideGpt2})
+    for (const GroupMethod method : {GroupMethod::kGptq, GroupMethod::kAwq, GroupMethod::kAwqGptq}) {
+      tiny::WriteFolder(folder_ / "model", config, DType::kF32);
+      options_.method = method;
+      options_.packing = method == GroupMethod::kAwq ? Packing::kAwq : Packing::kGptq;
+      options_.groups.symmetric = method != GroupMethod::kAwq;
+      fs::remove_all(folder_ / "out");
+      fs::remove_all(folder_ / "whole");
+      QuantizeGroups(folder_ / "model", folder_ / "whole", calibration_, options_);
+      const std::string whole = ReadTextFile(folder_ / "whole" / "model.safetensors");
+      const int code = WithFileSizeLimit(
+          whole.size() * 3 / 4, [&] { QuantizeGroups(folder_ / "model", folder_ / "out", calibration_, options_); });
+      EXPECT_EQ(code, static_cast<int>(ErrorKind::kFailed));
+      ASSERT_TRUE(fs::exists(folder_ / "out.layers" / "layer-1.safetensors"));
+      fs::remove(folder_ / "out.layers" / "layer-1.safetensors");
+      QuantizeGroups(folder_ / "model", folder_ / "out", calibration_, options_);
+      EXPECT_TRUE(ReadTextFile(folder_ / "out" / "model.safetensors") == whole) << static_cast<int>(method);
+    }
+}
+
+TEST_F(GroupModel, ThreadsDoNotChangeAByte) {
+  tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);
+  for (const GroupMethod method : {GroupMethod::kRtn, GroupMethod::kGptq, GroupMethod::kAwqGptq}) {
+    options_.method = method;
+    std::string first;
+    for (const int threads : {1, 2, 3}) {
+      options_.threads = threads;
+      QuantizeGroups(folder_ / "model", folder_ / "out", calibration_, options_);
+      const std::string bytes = ReadTextFile(folder_ / "out" / "model.safetensors");
+      if (first.empty()) first = bytes;
+      EXPECT_TRUE(bytes == first) << static_cast<int>(method) << ", " << threads << " threads";
+    }
+  }
+}
+
+TEST_F(GroupModel, NothingOfOthersIsReplaced) {
+  tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);
+  options_.method = GroupMethod::kRtn;
+  const auto quantize = [&] { QuantizeGroups(folder_ / "model", folder_ / "out", Calibration(), options_); };
+  quantize();
+  quantize();  // over its own
+  WriteFileAtomic(folder_ / "out" / "notes.txt", "mine");
+  EXPECT_THROW(quantize(), Error);
+  fs::remove(folder_ / "out" / "notes.txt");
+  fs::create_directories(folder_ / "out" / "model");
+  EXPECT_THROW(quantize(), Error);
+  EXPECT_TRUE(fs::exists(folder_ / "out" / "model"));
+}
+
 // A run that failed when its layers were done (the disk was full) goes on from them, to the same bytes.
 TEST_F(GroupModel, GoesOnBehindFinishedLayers) {
   tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);

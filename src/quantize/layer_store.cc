@@ -17,6 +17,14 @@ bool IsOurs(const fs::path& key_file) {
   }
 }
 
+// The names in which two keys differ.
+std::string Difference(const Json& before, const Json& now) {
+  std::string names;
+  for (const auto& [name, value] : now.items())
+    if (!before.contains(name) || before[name] != value) names += (names.empty() ? "" : ", ") + name;
+  return names.empty() ? "key" : names;
+}
+
 }  // namespace
 
 LayerStore::LayerStore(const fs::path& output, const Json& key)
@@ -27,7 +35,12 @@ LayerStore::LayerStore(const fs::path& output, const Json& key)
     if (fs::exists(key_file) ? !IsOurs(key_file) : !fs::is_empty(folder_))
       Fail(ErrorKind::kUsage, "{}: is where unfinished layers go, and holds something else; move it away",
            folder_.string());
-    if (!fs::exists(key_file) || ReadTextFile(key_file) != text) Remove();
+    if (!fs::exists(key_file)) Remove();
+    if (fs::exists(key_file) && ReadTextFile(key_file) != text) {
+      fmt::print(stderr, "! {}: unfinished layers were made with another {}; begun afresh\n", folder_.string(),
+                 Difference(ReadJsonFile(key_file), key));
+      Remove();
+    }
   }
   MakeFolders(folder_);
   if (!fs::exists(key_file)) WriteFileAtomic(key_file, text);
@@ -56,6 +69,14 @@ void LayerStore::Save(size_t layer, std::vector<TensorToWrite> tensors, const Js
   WriteSafetensors(PathOf(layer), std::move(tensors), {{"summary", summary.dump()}});
   summaries_.push_back(summary);
   ++done_;
+}
+
+void LayerStore::Finish() {
+  try {
+    Remove();
+  } catch (const Error& error) {
+    fmt::print(stderr, "! {}\n", error.what());
+  }
 }
 
 void LayerStore::Remove() {

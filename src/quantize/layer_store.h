@@ -26,6 +26,7 @@ class LayerStore {
   void Save(size_t layer, std::vector<TensorToWrite> tensors, const Json& summary);
   const Json& Summary(size_t layer) const { return summaries_[layer]; }
   void Remove();
+  void Finish();  // Remove, once what they were for is there: what cannot be removed is no failure any more
 
  private:
   std::filesystem::path PathOf(size_t layer) const;

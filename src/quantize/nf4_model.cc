@@ -68,7 +68,9 @@ class Writer {
         plan_(PlanOf(files, WeightMode::kAsStored)),
         dense_(plan_.Find(Role::kTokenEmbedding, -1)->stored == FormatId::kF16 ? DType::kF16 : DType::kBF16),
         progress_("quantize to NF4", 2 * static_cast<double>(plan_.parameters()) / kMillion, "M weights",
-                  options.quiet) {}
+                  options.quiet) {
+    RequireNf4Fits(files, plan_);
+  }
 
   void Write(const fs::path& path) {
     for (const TensorSpec& spec : plan_.tensors) IsQuantized(spec) ? AddNf4(spec) : AddKept(spec);
@@ -86,9 +88,6 @@ class Writer {
   };
 
   void AddNf4(const TensorSpec& spec) {
-    if (spec.cols % kScaled != 0)
-      FailInput("{}: tensor \"{}\" has {} inputs, which blocks of {} do not divide", files_.path.string(), spec.name,
-                spec.cols, kScaled);
     const TensorSource source = FindSource(files_, plan_.config, spec);
     Scales& scales = scales_.emplace_back();
     scales.plain = Search(spec, source);
@@ -204,6 +203,14 @@ Json QuantizationConfig(const Nf4Options& options) {
 }
 
 }  // namespace
+
+void RequireNf4Fits(const ModelFiles& files, const Plan& plan) {
+  for (const TensorSpec& spec : plan.tensors)
+    if (IsQuantized(spec) && spec.cols % kScaled != 0)
+      FailInput(
+          "{}: tensor \"{}\" has {} inputs, which NF4's blocks of {} do not divide; int8 and GGUF types take such rows",
+          files.path.string(), spec.name, spec.cols, kScaled);
+}
 
 QuantizeReport QuantizeNf4(const fs::path& source, const fs::path& output, const Nf4Options& options) {
   return WriteFolder(source, output, QuantizationConfig(options), options.threads,

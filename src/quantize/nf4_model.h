@@ -4,6 +4,8 @@
 
 #include <filesystem>
 
+#include "io/model_files.h"
+#include "model/plan.h"
 #include "quantize/report.h"
 
 namespace qad {
@@ -13,6 +15,9 @@ struct Nf4Options {
   bool quiet = false;               // no progress
   int threads = 0;                  // 0: all cores
 };
+
+// Errors (kInput): a matrix whose rows blocks of 64 do not divide.
+void RequireNf4Fits(const ModelFiles& files, const Plan& plan);
 
 // Reads any model that the plan describes and writes a folder that bitsandbytes, through transformers, and qad read:
 // the linear operations of decoder blocks in NF4 with scales of 64 values, the rest in bf16, or f16 where embeddings

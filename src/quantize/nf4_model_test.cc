@@ -39,6 +39,21 @@ TEST_F(Nf4Model, IsReadAgainInItsOwnLayout) {
   }
 }
 
+TEST_F(Nf4Model, RowsThatBlocksDoNotDivideAreNamed) {
+  std::string narrow = kWide;
+  narrow.replace(narrow.find("\"intermediate_size\": 128"), 24, "\"intermediate_size\": 96");
+  tiny::WriteFolder(folder_ / "model", narrow.c_str(), DType::kF32);
+  try {
+    QuantizeNf4(folder_ / "model", folder_ / "out", {.quiet = true});
+    ADD_FAILURE() << "was taken";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kInput);
+    EXPECT_NE(std::string(error.what()).find("layers.0.mlp.down_proj.weight\" has 96 inputs"), std::string::npos)
+        << error.what();
+  }
+  EXPECT_FALSE(fs::exists(folder_ / "out"));
+}
+
 TEST_F(Nf4Model, MalformedTensorsAreRefused) {
   tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);
   QuantizeNf4(folder_ / "model", folder_ / "out", {.quiet = true});

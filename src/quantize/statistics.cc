@@ -38,16 +38,23 @@ Fisher ReadFisher(const fs::path& path) {
   return fisher;
 }
 
-// What `read` finds at `path`, else what `measure` finds, as it is then read: so that it is the same ever after.
-template <typename Read, typename Measure>
-auto KeptOr(const fs::path& path, const Read& read, const Measure& measure_and_write) {
+// What `read` finds at `path`, else what `measure` finds, as it is then read: so that it is the same ever after. Where
+// it cannot be written, as on a full disk, it is not kept.
+template <typename Read, typename Measure, typename Write>
+auto KeptOr(const fs::path& path, const Read& read, const Measure& measure, const Write& write) {
   if (fs::exists(path)) {
     try {
       return read(path);
     } catch (const std::exception&) {  // damaged: measured again
     }
   }
-  measure_and_write();
+  auto measured = measure();
+  try {
+    write(path, measured);
+  } catch (const Error& error) {
+    fmt::print(stderr, "! not kept for another time: {}\n", error.what());
+    return measured;
+  }
   return read(path);
 }
 
@@ -84,8 +91,8 @@ Importance Statistics::GetImportance(Context& context, bool quiet) const {
   if (!kept()) return measure();
   fs::path path = PathOf(Key("importance", {{"fast", context.numerics == Numerics::kFast}}));
   path += ".imatrix.gguf";
-  return KeptOr(path, ReadImportance, [&] {
-    WriteImportance(path, measure(), calibration_.tokens(), calibration_.longest(), calibration_.source);
+  return KeptOr(path, ReadImportance, measure, [&](const fs::path& to, const Importance& importance) {
+    WriteImportance(to, importance, calibration_.tokens(), calibration_.longest(), calibration_.source);
   });
 }
 
@@ -94,7 +101,7 @@ Fisher Statistics::GetFisher(size_t tokens, Context& context, bool quiet) const 
   if (!kept()) return measure();
   fs::path path = PathOf(Key("sensitivities", {{"fast", context.numerics == Numerics::kFast}, {"tokens", tokens}}));
   path += ".safetensors";
-  return KeptOr(path, ReadFisher, [&] { WriteFisher(path, measure()); });
+  return KeptOr(path, ReadFisher, measure, WriteFisher);
 }
 
 }  // namespace qad

@@ -18,8 +18,8 @@ class Statistics {
   // Where the folder is empty or cannot be written, nothing is kept.
   Statistics(std::filesystem::path folder, const ModelFiles& files, const Calibration& calibration);
 
-  // As MeasureImportance and MeasureFisher, of all samples. Errors: theirs; kFailed where they cannot be kept. A kept
-  // file that cannot be read is measured again.
+  // As MeasureImportance and MeasureFisher, of all samples. Errors: theirs. A kept file that cannot be read is measured
+  // again; where none can be written, stderr says so.
   Importance GetImportance(Context& context, bool quiet) const;
   Fisher GetFisher(size_t tokens, Context& context, bool quiet) const;
 

@@ -23,6 +23,8 @@ Text WinnerText(const TopicAnswer& topic) {
   if (!name.empty() && name[0] >= 'a' && name[0] <= 'z') name[0] = static_cast<char>(name[0] - 'a' + 'A');
   Text text = Strong(name + (topic.slice == topic.topic ? "" : " (" + topic.slice + ")") + ".") + " ";
   if (topic.winner.empty()) return text + "No arm was scored on it: cannot tell here.";
+  if (*topic.value == 0)
+    return text + fmt::format("No arm has anything right ({}): nothing leads, and nothing is compared.", topic.metric);
   text += fmt::format("{} leads with {} ({})", topic.winner, FormatShare(*topic.value, topic.low, topic.high),
                       topic.metric);
   if (topic.opponent.empty()) return text + "; no arm of another kind was scored on it, so nothing is compared.";
@@ -66,6 +68,10 @@ std::string HowMade(const Results& results, const std::string& arm) {
   return info == nullptr || info->made.empty() ? "" : " (" + info->made + ")";
 }
 
+bool IsSmaller(const QuantizationAnswer& answer) {
+  return !answer.weights_bytes || !answer.base_weights_bytes || *answer.weights_bytes < *answer.base_weights_bytes;
+}
+
 void SayQuantization(const Pack& pack, Document& page) {
   page.Section("Quantization");
   const std::vector<QuantizationAnswer>& answers = pack.decision->quantization;
@@ -79,7 +85,7 @@ void SayQuantization(const Pack& pack, Document& page) {
     page.Say("No quantized artefact was shown to be equivalent to the base.");
   else
     page.Say(Text("The smallest artefact that is equivalent within the margin: ") + Strong(smallest->arm) + " (" +
-             smallest->basis + ").");
+             smallest->basis + (IsSmaller(*smallest) ? ")." : "), which is not smaller than the base."));
   for (const QuantizationAnswer& answer : answers)
     page.Say(Text(answer.arm + HowMade(pack.results, answer.arm) + ": ") + VerdictText(answer.verdict) + ", " +
              answer.basis + ". Weights " + Shrink(answer.weights_bytes, answer.base_weights_bytes) + "; decode " +

@@ -1,5 +1,6 @@
 #include "text/dataset.h"
 
+#include <map>
 #include <set>
 
 #include "base/error.h"
@@ -22,6 +23,10 @@ constexpr std::string_view kForms =
 std::string UnknownKey(const std::string& key) {
   std::vector<std::string> known(kFormKeys.begin(), kFormKeys.end());
   known.insert(known.end(), kScoreKeys.begin(), kScoreKeys.end());
+  static const std::map<std::string, std::string> kMeant = {
+      {"answer", "completion"}, {"response", "completion"}, {"question", "prompt"}, {"context", "passages"}};
+  if (const auto meant = kMeant.find(key); meant != kMeant.end())
+    return fmt::format("unknown key \"{}\"; it is called \"{}\" here", key, meant->second);
   return fmt::format("unknown key \"{}\"{}; an item is {}", key, Suggestion(key, known), kForms);
 }
 

@@ -79,7 +79,7 @@ TEST(Dataset, LinesThatAreNoJson) {
 
 TEST(Dataset, WrongForms) {
   EXPECT_TRUE(Refused("{}\n", {"d.jsonl:1: none of the known forms", "{prompt, completion}"}));
-  EXPECT_TRUE(Refused(R"({"question": "q"})", {"d.jsonl:1: unknown key \"question\""}));
+  EXPECT_TRUE(Refused(R"({"question": "q"})", {"d.jsonl:1: unknown key \"question\"; it is called \"prompt\" here"}));
   EXPECT_TRUE(Refused(R"({"prompt": "p"})", {"d.jsonl:1: \"completion\" is missing"}));
   EXPECT_TRUE(Refused(R"({"prompt": 5, "completion": "c"})", {"d.jsonl:1: \"prompt\" is 5; expected a string"}));
   EXPECT_TRUE(Refused(R"({"prompt": "p", "completion": ""})", {"d.jsonl:1: the answer (completion) is empty"}));
