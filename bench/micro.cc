@@ -13,6 +13,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/huge_pages.h"
 #include "kernels/matrix_testing.h"
 #include "kernels/panels_bf16.h"
 #include "kernels/targets.h"
@@ -36,14 +37,14 @@ class Copies {
                        : LayoutRows(of.layout, of.rows) * LayoutScaleBytes(of.layout, of.cols, of.group_shift);
     stride_ = (code_bytes_ + scale_bytes_ + 63) / 64 * 64;
     for (size_t i = 0; i < count(); ++i) {
-      std::byte* at = memory_.data() + i * stride_;
+      std::byte* at = memory_.get() + i * stride_;
       std::copy_n(of.codes, code_bytes_, at);
       if (scale_bytes_ > 0) std::copy_n(of.block_scales, scale_bytes_, at + code_bytes_);
     }
   }
   MatrixView Next() {
     MatrixView view = view_;
-    view.codes = memory_.data() + next_ * stride_;
+    view.codes = memory_.get() + next_ * stride_;
     if (scale_bytes_ > 0) view.block_scales = view.codes + code_bytes_;
     next_ = (next_ + 1) % count();
     return view;
@@ -53,7 +54,7 @@ class Copies {
  private:
   size_t count() const { return kStreamedBytes / stride_; }
   MatrixView view_;
-  std::vector<std::byte> memory_ = std::vector<std::byte>(kStreamedBytes);
+  HugeBytes memory_ = AllocateHuge(kStreamedBytes);  // as weights lie
   size_t code_bytes_, scale_bytes_, stride_, next_ = 0;
 };
 

@@ -16,7 +16,7 @@ constexpr size_t kFewRows = 8;
 // are multiplied in bf16 where the CPU can, whose error is far smaller, and else as is quickest (docs/performance.md).
 constexpr size_t kFewFastRows = 16;
 constexpr size_t kRowsPerTask = kTileRows;          // outputs a thread takes at a time: work is cut by shape
-constexpr size_t kRowsPerLongTask = 4 * kTileRows;  // where activations do not stay in the cache from one to the next
+constexpr size_t kRowsPerLongTask = 2 * kTileRows;  // where activations do not stay in the cache from one to the next
 constexpr size_t kLeastTask = 1 << 12;              // weights of a task: below, calling costs more than multiplying
 
 // A multiple of kTileRows.
