@@ -1,5 +1,4 @@
-"""GGUF files that qad solves with error feedback or chooses types for, run by llama.cpp: it must find them as near to the
-model as qad does."""
+"""GGUF files of qad run by llama.cpp, and files of its quantizer read by qad: both must find them as near to the model."""
 
 import pathlib
 import subprocess
@@ -15,7 +14,9 @@ LICENCES = pathlib.Path("/usr/share/common-licenses")
 MADE = {"Q4_0 with error feedback": ["gguf", "--type", "Q4_0", "--error-feedback"],
         "Q4_K_M with error feedback": ["gguf", "--type", "Q4_K_M", "--error-feedback"],
         "Q3_K_M with error feedback": ["gguf", "--type", "Q3_K_M", "--error-feedback"],
-        "auto, 85MB": ["auto", "--budget", "85MB"]}
+        "auto, 85MB": ["auto", "--budget", "85MB"],
+        **{f"{name}, by importance": ["gguf", "--type", name] for name in ("Q5_0", "Q2_K", "Q6_K", "IQ4_NL")}}
+THEIRS = ("q4_0", "q5_1", "q2_k", "q3_k_m", "q4_k_m", "q5_k_m", "q6_k", "q8_0")
 THREADS, WINDOW = 2, 512
 # Of what qad finds. On top of it comes what llama.cpp's 8-bit activations cost: its divergence for the file that holds
 # the model's own weights, on the same windows.
@@ -37,13 +38,20 @@ with tempfile.TemporaryDirectory() as folder:
                          check=True).stdout.split()
     windows = [[int(token) for token in ids[at:at + WINDOW]] for at in range(0, len(ids) - WINDOW + 1, WINDOW)]
     arithmetic = llama_cpp_peer.divergence(SMOLLM2, f32, THREADS, windows)
-    for name, arguments in MADE.items():
-        place = folder / "made.gguf"
-        quantize(f32, place, *arguments, "--calibration", calibration)
+    place = folder / "made.gguf"
+
+    def compare(name):
         theirs = llama_cpp_peer.divergence(place, f32, THREADS, windows)
         ours = run_json(BUILD / "qad", "perplexity", place, "--reference", f32, "--reference-format", "f32", "--file",
                         held_out, "--protocol", "llama.cpp", "--json")["kl_divergence"]
         check(name, bool(abs(theirs - ours) <= TOLERANCE * ours + arithmetic),
               f"KL divergence {theirs:.4f} by llama.cpp, {ours:.4f} by qad; {arithmetic:.4f} is llama.cpp's arithmetic")
         place.unlink()
+
+    for name, arguments in MADE.items():
+        quantize(f32, place, *arguments, "--calibration", calibration)
+        compare(f"ours: {name}")
+    for name in THEIRS:
+        llama_cpp_peer.quantize(f32, place, name)
+        compare(f"theirs: {name}")
 finish()

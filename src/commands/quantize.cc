@@ -1,8 +1,6 @@
 // qad quantize MODEL --method int8|gguf|gptq|awq|awq+gptq|rtn|nf4|auto --output PATH.
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <map>
 #include <memory>
 #include <optional>
 
@@ -10,7 +8,10 @@
 #include "base/progress.h"
 #include "base/yaml.h"
 #include "commands/command.h"
+#include "commands/quantize_methods.h"
+#include "commands/quantize_report.h"
 #include "experiment/auto_weights.h"
+#include "experiment/leak_guard.h"
 #include "io/model_files.h"
 #include "memory/weights_math.h"
 #include "model/weights.h"
@@ -33,31 +34,12 @@ struct Options {
   CalibrationOptions chosen;
   GroupModelOptions groups;
   int group_size = 64;
-  bool asymmetric = false, feedback = false, double_quantization = true;
+  bool asymmetric = false, feedback = false, double_quantization = true, allow_leak = false;
   std::string budget, floor, layout = "own";
   double max_kl = 0;
 };
 
 constexpr const char* kStatistics = "statistics";  // in qad's cache folder
-
-// Methods that write codes in groups.
-const std::map<std::string, GroupMethod> kGroupMethods = {{"rtn", GroupMethod::kRtn},
-                                                          {"gptq", GroupMethod::kGptq},
-                                                          {"awq", GroupMethod::kAwq},
-                                                          {"awq+gptq", GroupMethod::kAwqGptq}};
-
-Json ToJson(const QuantizeReport& report, const std::string& method) {
-  Json errors = Json::array();
-  for (const RoleError& error : report.errors)
-    errors.push_back({{"role", RoleName(error.role)},
-                      {"tensors", error.tensors},
-                      {"values", error.values},
-                      {"nmse", error.nmse},
-                      {"max_error", error.max_error}});
-  return {{"method", method},      {"seconds", report.seconds},           {"peak_rss_bytes", report.peak_rss_bytes},
-          {"bytes", report.bytes}, {"source_bytes", report.source_bytes}, {"output", report.output.string()},
-          {"errors", errors}};
-}
 
 // From a file, or measured on calibration texts; none where neither is named.
 std::optional<Importance> FindImportance(const Options& options, const std::filesystem::path& model,
@@ -81,7 +63,7 @@ std::optional<Importance> FindImportance(const Options& options, const std::file
 
 QuantizeReport QuantizeInGroups(Options& options, const std::filesystem::path& model, const GlobalFlags& flags) {
   GroupModelOptions& groups = options.groups;
-  groups.method = kGroupMethods.at(options.method);
+  groups.method = *FindQuantizeMethod(options.method)->groups;
   const bool compressed = options.layout == "compressed-tensors";
   groups.packing = compressed                           ? Packing::kCompressed
                    : groups.method == GroupMethod::kAwq ? Packing::kAwq
@@ -145,32 +127,8 @@ QuantizeReport Quantize(Options& options, const GlobalFlags& flags) {
     return QuantizeNf4(
         model, options.output,
         {.double_quantization = options.double_quantization, .quiet = flags.json, .threads = flags.threads});
-  if (kGroupMethods.contains(options.method)) return QuantizeInGroups(options, model, flags);
+  if (FindQuantizeMethod(options.method)->groups) return QuantizeInGroups(options, model, flags);
   return QuantizeToGguf(options, model, flags);
-}
-
-void PrintReport(const QuantizeReport& report) {
-  fmt::print("{}\n  weights   {} (source {})\n  time      {}\n  peak RSS  {}\n\n  {:<20} {:>8} {:>14} {:>11} {:>11}\n",
-             report.output.string(), FormatBytes(static_cast<double>(report.bytes)),
-             FormatBytes(static_cast<double>(report.source_bytes)), FormatSeconds(report.seconds),
-             FormatBytes(static_cast<double>(report.peak_rss_bytes)), "role", "tensors", "weights", "NMSE",
-             "max error");
-  for (const RoleError& error : report.errors)
-    fmt::print("  {:<20} {:>8} {:>14} {:>11.3e} {:>11.3e}\n", RoleName(error.role), error.tensors, error.values,
-               error.nmse, error.max_error);
-}
-
-void PrintAuto(const AutoWeights& result) {
-  const AutoReport& report = result.report;
-  PrintReport(report.artefact);
-  fmt::print("\n  KL divergence  {:.5f} nats on texts held out from calibration (estimated {:.5f})\n\n",
-             result.kl_divergence, report.chosen.estimated_kl);
-  if (result.above_floor)
-    fmt::print("  the required slice that is worst off is {:.3f} above its floor, on data.dev\n\n",
-               *result.above_floor);
-  std::map<std::string, size_t> matrices;
-  for (const auto& [name, format] : report.formats) ++matrices[format];
-  for (const auto& [format, count] : matrices) fmt::print("  {:<8} {} matrices\n", format, count);
 }
 
 AutoWeights QuantizeAutomatically(const Options& options, const GlobalFlags& flags) {
@@ -196,84 +154,22 @@ AutoWeights QuantizeAutomatically(const Options& options, const GlobalFlags& fla
   if (!options.floor.empty()) {
     config = LoadConfig(options.floor);
     config->model = model.string();
+    if (!config->data.dev.empty())
+      RequireCleanTexts(options.calibration, LoadDataset(config->data.dev), options.allow_leak, flags.json);
   }
   return MakeAutoWeights(model, options.output, ReadCalibration(options.calibration, OpenModel(model), options.chosen),
                          automatic, config ? std::optional(FloorsToReach{*config}) : std::nullopt);
-}
-
-Json ToJson(const AutoWeights& result) {
-  const AutoReport& report = result.report;
-  Json json = ToJson(report.artefact, "auto");
-  json["kl_divergence"] = result.kl_divergence;
-  json["estimated_kl_divergence"] = report.chosen.estimated_kl;
-  json["formats"] = Json::object();
-  for (const auto& [name, format] : report.formats) json["formats"][name] = format;
-  if (result.above_floor) json["above_floor"] = *result.above_floor;
-  for (const AutoTrial& trial : report.trials)
-    json["trials"].push_back({{"bytes", trial.bytes},
-                              {"estimated_kl_divergence", trial.estimated_kl},
-                              {result.above_floor ? "short_of_floor" : "kl_divergence", trial.judged}});
-  for (const Choice& point : report.front)
-    json["front"].push_back({{"bytes", point.bytes}, {"estimated_kl_divergence", point.cost}});
-  return json;
-}
-
-// An option that the method does not look at was meant for another.
-void RequireOwnOptions(const CLI::App& app, const std::string& method) {
-  static const std::vector<std::string> kInGroups = {"rtn", "gptq", "awq", "awq+gptq"};
-  static const std::vector<std::string> kCalibrated = {"gguf", "auto", "rtn", "gptq", "awq", "awq+gptq"};
-  static const std::map<std::string, std::vector<std::string>> kOnlyOf = {
-      {"--type", {"gguf"}},
-      {"--imatrix", {"gguf"}},
-      {"--save-imatrix", {"gguf"}},
-      {"--budget", {"auto"}},
-      {"--max-kl", {"auto"}},
-      {"--quality-floor", {"auto"}},
-      {"--error-feedback", {"gguf"}},
-      {"--damping", {"gguf", "auto", "gptq", "awq+gptq"}},
-      {"--act-order", {"gguf", "auto", "gptq", "awq+gptq"}},
-      {"--calibration-samples", kCalibrated},
-      {"--calibration-length", kCalibrated},
-      {"--seed", kCalibrated},
-      {"--bits", kInGroups},
-      {"--group-size", kInGroups},
-      {"--layout", kInGroups},
-      {"--asymmetric", kInGroups},
-      {"--double-quantization", {"nf4"}},
-      {"--per-tensor", {"int8"}},
-      {"--embeddings", {"int8"}},
-      {"--calibration", kCalibrated}};
-  for (const auto& [option, methods] : kOnlyOf) {
-    if (app.count(option) == 0 || std::ranges::find(methods, method) != methods.end()) continue;
-    std::string known;
-    for (const std::string& one : methods) known += (known.empty() ? "" : ", ") + one;
-    Fail(ErrorKind::kUsage, "{}: method {} does not look at it; it is of {}", option, method, known);
-  }
-}
-
-// Nor is one that only counts beside another looked at without it.
-void RequireCompanions(const CLI::App& app, const std::string& method) {
-  const auto require = [&](const char* option, const char* companion) {
-    if (app.count(option) > 0 && app.count(companion) == 0)
-      Fail(ErrorKind::kUsage, "{}: counts only beside {}, which is not given", option, companion);
-  };
-  for (const char* option : {"--calibration-samples", "--calibration-length", "--seed"})
-    require(option, "--calibration");
-  if (method != "gguf") return;
-  for (const char* option : {"--damping", "--act-order"}) require(option, "--error-feedback");
-  if (app.count("--imatrix") > 0 && app.count("--error-feedback") > 0)
-    Fail(ErrorKind::kUsage, "--imatrix: error feedback does not look at it: it has more from --calibration");
 }
 
 void RunQuantize(Options options, const GlobalFlags& flags) {
   if (!flags.json) WarnOfCodes(ResolveModel(options.model));
   if (options.method == "auto") {
     const AutoWeights result = QuantizeAutomatically(options, flags);
-    if (flags.json) return PrintJson(ToJson(result));
-    return PrintAuto(result);
+    if (flags.json) return PrintJson(ReportJson(result));
+    return PrintReport(result);
   }
   const QuantizeReport report = Quantize(options, flags);
-  if (flags.json) return PrintJson(ToJson(report, options.method));
+  if (flags.json) return PrintJson(ReportJson(report, options.method));
   PrintReport(report);
 }
 
@@ -282,11 +178,13 @@ void RunQuantize(Options options, const GlobalFlags& flags) {
 std::function<void()> AddQuantizeCommand(CLI::App& app, const GlobalFlags& flags) {
   auto options = std::make_shared<Options>();
   app.add_option("model", options->model, "model: folder, .gguf file, hub id in the local cache, or name")->required();
+  std::vector<std::string> methods;
+  for (const QuantizeMethod& method : QuantizeMethods()) methods.emplace_back(method.name);
   app.add_option("--method", options->method,
                  "int8: symmetric rounding to nearest; gguf: one of llama.cpp's file types; gptq, awq, awq+gptq, rtn: "
                  "codes in groups; nf4: bitsandbytes' 4 bits; auto: a GGUF file with the type that each matrix needs")
       ->required()
-      ->check(CLI::IsMember({"int8", "gguf", "gptq", "awq", "awq+gptq", "rtn", "nf4", "auto"}));
+      ->check(CLI::IsMember(methods));
   app.add_option("--output", options->output, "folder to write; gguf: file")->required();
   std::vector<std::string> types;
   for (const GgufFileType& type : GgufFileTypes()) types.emplace_back(type.name);
@@ -314,6 +212,7 @@ std::function<void()> AddQuantizeCommand(CLI::App& app, const GlobalFlags& flags
       "--quality-floor", options->floor,
       "auto: config.yaml whose decide.required is reached on its data.dev, without examples or passages: the "
       "smallest file");
+  app.add_flag("--allow-leak", options->allow_leak, "auto: dev items of --quality-floor may stand among the texts");
   app.add_option("--bits", options->groups.groups.bits, "groups: of a code")
       ->check(CLI::IsMember({2, 3, 4, 8}))
       ->capture_default_str();
@@ -339,8 +238,7 @@ std::function<void()> AddQuantizeCommand(CLI::App& app, const GlobalFlags& flags
                "one scale for a whole matrix instead of one an output channel");
   app.add_flag("--embeddings", options->int8.embeddings, "embeddings and an untied head too");
   return [options, &flags, &app] {
-    RequireOwnOptions(app, options->method);
-    RequireCompanions(app, options->method);
+    RequireOwnOptions(app, *FindQuantizeMethod(options->method));
     RunQuantize(*options, flags);
   };
 }

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
+#include <numeric>
 #include <optional>
 #include <vector>
 
@@ -59,12 +59,6 @@ std::vector<TokenId> WindowOf(std::span<const TokenId> tokens, size_t at, const 
   return window;
 }
 
-// Tokens of a window from `start` on, behind those that the cache has.
-void RunStep(const ScoredModel& model, std::span<const TokenId> tokens, size_t start, KvCache& cache) {
-  const Segment segment{.slot = 0, .start = start, .tokens = tokens};
-  model.transformer->Run(*model.context, std::span(&segment, 1), cache);
-}
-
 // Errors (kInput): as RequireRoom, of both.
 void RequireRoomForBoth(const ScoredModel& model, const ScoredModel* reference, const PerplexityOptions& options) {
   const ModelConfig& config = model.transformer->config();
@@ -77,80 +71,142 @@ void RequireRoomForBoth(const ScoredModel& model, const ScoredModel* reference, 
               available - std::min(available, taken));
 }
 
+// Errors (kInput): as Perplexity.
+void RequireComparable(const ScoredModel& model, const ScoredModel* reference, const PerplexityOptions& options) {
+  const ModelConfig& config = model.transformer->config();
+  if (options.context > config.max_positions)
+    FailInput("a window of {} tokens exceeds the model's {} positions; use a smaller --context", options.context,
+              config.max_positions);
+  if (reference != nullptr && reference->transformer->config().vocab != config.vocab)
+    FailInput("the reference has {} tokens in its vocabulary, the model {}; they cannot be compared",
+              reference->transformer->config().vocab, config.vocab);
+  RequireRoomForBoth(model, reference, options);
+}
+
+// One of the two models, with what it holds for a window.
+class Side {
+ public:
+  Side(const ScoredModel& model, RowsAre rows, size_t length, FormatId kv_type)
+      : model_(model),
+        rows_(rows),
+        cache_(model.transformer->config(), 1, length, kv_type),
+        logits_(kChunk * model.transformer->config().vocab) {}
+
+  // Tokens of a window from `start` on, behind those that the cache has.
+  void Run(std::span<const TokenId> tokens, size_t start) {
+    const ScopedSetting as(model_.context->rows, rows_);
+    const Segment segment{.slot = 0, .start = start, .tokens = tokens};
+    model_.transformer->Run(*model_.context, std::span(&segment, 1), cache_);
+  }
+  // After rows of the last Run, kChunk at most: (rows, vocab).
+  void Logits(std::span<const size_t> rows) {
+    const ScopedSetting as(model_.context->rows, rows_);
+    model_.transformer->Logits(*model_.context, rows, logits_.data());
+  }
+  const float* row(size_t r) const { return logits_.data() + r * model_.transformer->config().vocab; }
+
+ private:
+  ScoredModel model_;
+  RowsAre rows_;
+  KvCache cache_;
+  std::vector<float> logits_;
+};
+
+class Scorer {
+ public:
+  Scorer(const ScoredModel& model, const ScoredModel* reference, const PerplexityOptions& options)
+      : vocab_(model.transformer->config().vocab),
+        step_(StepRows(model.transformer->config())),
+        first_(options.protocol == WindowProtocol::kLlamaCpp ? options.context / 2 : 0),
+        model_(model, options.rows, options.context, options.kv_type) {
+    if (reference == nullptr) return;
+    step_ = std::min(step_, StepRows(reference->transformer->config()));
+    reference_.emplace(*reference, RowsAre::kOfPrompts, options.context, FormatId::kF32);
+  }
+
+  void ScoreWindow(std::span<const TokenId> window) {
+    size_t run = 0, behind = 0;  // tokens that were run, and of these those before the last step
+    for (size_t begin = first_; begin + 1 < window.size();) {
+      while (run <= begin) {
+        behind = run;
+        run += RunStep(window, run);
+      }
+      const size_t count = std::min({kChunk, window.size() - 1 - begin, run - begin});
+      ScoreRows(begin - behind, window.subspan(begin + 1, count));
+      begin += count;
+    }
+    ++windows_;
+  }
+
+  PerplexityResult Result() const {
+    const double perplexity = std::exp(loss_.mean());
+    return {.perplexity = perplexity,
+            .perplexity_stderr = perplexity * loss_.standard_error(),
+            .kl_divergence = kl_.mean(),
+            .kl_stderr = kl_.standard_error(),
+            .same_top1 = same_.mean(),
+            .tokens = loss_.n(),
+            .windows = windows_,
+            .has_reference = reference_.has_value()};
+  }
+
+ private:
+  size_t RunStep(std::span<const TokenId> window, size_t start) {
+    const std::span<const TokenId> tokens = window.subspan(start, std::min(step_, window.size() - start));
+    model_.Run(tokens, start);
+    if (reference_) reference_->Run(tokens, start);
+    return tokens.size();
+  }
+
+  // Rows of the last step from `first` on, each with the token that it should predict.
+  void ScoreRows(size_t first, std::span<const TokenId> targets) {
+    std::vector<size_t> rows(targets.size());
+    std::iota(rows.begin(), rows.end(), first);
+    model_.Logits(rows);
+    if (reference_) reference_->Logits(rows);
+    std::vector<RowScore> scores(rows.size());
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < static_cast<int64_t>(scores.size()); ++i) {
+      const auto r = static_cast<size_t>(i);
+      scores[r] = ScoreRow(model_.row(r), reference_ ? reference_->row(r) : nullptr, vocab_, targets[r]);
+    }
+    for (const RowScore& score : scores) {
+      if (!std::isfinite(score.log_probability) || !std::isfinite(score.kl))
+        Fail(
+            ErrorKind::kNumeric,
+            "window {}: the logits are not finite; are the weights damaged? --exact tells whether it is the arithmetic",
+            windows_);
+      loss_.Add(-score.log_probability);
+      kl_.Add(score.kl);
+      same_.Add(score.same_top ? 1 : 0);
+    }
+  }
+
+  size_t vocab_, step_, first_, windows_ = 0;
+  Side model_;
+  std::optional<Side> reference_;
+  Mean loss_, kl_, same_;
+};
+
 }  // namespace
 
 PerplexityResult Perplexity(const ScoredModel& model, const ScoredModel* reference, std::span<const TokenId> tokens,
                             const PerplexityOptions& options) {
-  const size_t vocab = model.transformer->config().vocab, length = options.context;
+  const size_t length = options.context;
   size_t windows = tokens.size() / length;
   if (options.max_windows > 0) windows = std::min(windows, options.max_windows);
   if (windows == 0)
     FailInput("{} has {} tokens, fewer than one window of {}; use a longer text or a smaller --context", options.text,
               tokens.size(), length);
-  if (length > model.transformer->config().max_positions)
-    FailInput("a window of {} tokens exceeds the model's {} positions", length,
-              model.transformer->config().max_positions);
-  if (reference != nullptr && reference->transformer->config().vocab != vocab)
-    FailInput("the reference has {} tokens in its vocabulary, the model {}; they cannot be compared",
-              reference->transformer->config().vocab, vocab);
-  RequireRoomForBoth(model, reference, options);
-  const ScopedSetting as(model.context->rows, options.rows);
-  std::optional<ScopedSetting<RowsAre>> reference_as;
-  if (reference != nullptr) reference_as.emplace(reference->context->rows, RowsAre::kOfPrompts);
-  size_t step = StepRows(model.transformer->config());
-  if (reference != nullptr) step = std::min(step, StepRows(reference->transformer->config()));
-  KvCache cache(model.transformer->config(), 1, length, options.kv_type);
-  std::unique_ptr<KvCache> reference_cache;
-  if (reference != nullptr)
-    reference_cache = std::make_unique<KvCache>(reference->transformer->config(), 1, length, FormatId::kF32);
-  Mean log_probability, kl, same;
-  std::vector<float> logits(kChunk * vocab), other(reference != nullptr ? kChunk * vocab : 0);
-  const size_t first = options.protocol == WindowProtocol::kLlamaCpp ? length / 2 : 0;
+  RequireComparable(model, reference, options);
+  Scorer scorer(model, reference, options);
   Progress progress("perplexity", static_cast<double>(windows * length), "tok", options.quiet);
   for (size_t w = 0; w < windows; ++w) {
     ThrowIfInterrupted();
-    const std::vector<TokenId> window = WindowOf(tokens, w * length, options);
-    size_t run = 0, behind = 0;  // tokens that were run, and of these those before the last step
-    for (size_t begin = first; begin + 1 < length;) {
-      while (run <= begin) {
-        behind = run;
-        const std::span<const TokenId> tokens_of_step = std::span(window).subspan(run, std::min(step, length - run));
-        RunStep(model, tokens_of_step, run, cache);
-        if (reference != nullptr) RunStep(*reference, tokens_of_step, run, *reference_cache);
-        run += tokens_of_step.size();
-      }
-      const size_t count = std::min({kChunk, length - 1 - begin, run - begin});
-      std::vector<size_t> rows(count);
-      for (size_t i = 0; i < count; ++i) rows[i] = begin - behind + i;
-      model.transformer->Logits(*model.context, rows, logits.data());
-      if (reference != nullptr) reference->transformer->Logits(*reference->context, rows, other.data());
-      std::vector<RowScore> scores(count);
-#pragma omp parallel for schedule(static)
-      for (int64_t i = 0; i < static_cast<int64_t>(count); ++i) {
-        const auto r = static_cast<size_t>(i);
-        scores[r] = ScoreRow(logits.data() + r * vocab, reference != nullptr ? other.data() + r * vocab : nullptr,
-                             vocab, window[begin + r + 1]);
-      }
-      for (const RowScore& score : scores) {
-        if (!std::isfinite(score.log_probability) || !std::isfinite(score.kl))
-          Fail(ErrorKind::kNumeric, "window {}: the logits are not finite", w);
-        log_probability.Add(-score.log_probability);
-        kl.Add(score.kl);
-        same.Add(score.same_top ? 1 : 0);
-      }
-      begin += count;
-    }
+    scorer.ScoreWindow(WindowOf(tokens, w * length, options));
     progress.Advance(static_cast<double>(length));
   }
-  const double perplexity = std::exp(log_probability.mean());
-  return {.perplexity = perplexity,
-          .perplexity_stderr = perplexity * log_probability.standard_error(),
-          .kl_divergence = kl.mean(),
-          .kl_stderr = kl.standard_error(),
-          .same_top1 = same.mean(),
-          .tokens = log_probability.n(),
-          .windows = windows,
-          .has_reference = reference != nullptr};
+  return scorer.Result();
 }
 
 }  // namespace qad

@@ -18,37 +18,46 @@ bool Calibrates(const Config& config) {
   return std::ranges::any_of(made, [](const WeightsRecipe& recipe) { return recipe.calibrated(); });
 }
 
+LeakCorpus CorpusOf(const std::filesystem::path& texts) {
+  constexpr int kLongest = 1 << 24;  // words: a file is searched as one text
+  if (texts.extension() == ".jsonl") return LeakCorpusOf("calibration", LoadDataset(texts));
+  return LeakCorpusOf("calibration", ChunkDocuments({texts}, kLongest, CountWords));
+}
+
 // The texts that weights are calibrated with; none where the model makes them up.
 std::optional<LeakCorpus> CalibrationCorpus(const Workspace& workspace) {
   const Config& config = workspace.config;
-  constexpr int kLongest = 1 << 24;  // words: a file is searched as one text
-  const std::filesystem::path& path = config.quantize.calibration;
-  if (!Calibrates(config) || path.empty()) return std::nullopt;
-  if (path.extension() == ".jsonl") return LeakCorpusOf("calibration", LoadDataset(path));
-  return LeakCorpusOf("calibration", ChunkDocuments({path}, kLongest, CountWords));
+  if (!Calibrates(config) || config.quantize.calibration.empty()) return std::nullopt;
+  return CorpusOf(config.quantize.calibration);
 }
 
 }  // namespace
 
-void RequireCleanCalibration(const Workspace& workspace) {
-  const std::optional<LeakCorpus> corpus = CalibrationCorpus(workspace);
-  if (!corpus) return;
-  std::vector<Item> judged = workspace.eval;
-  const std::vector<WeightsRecipe> made = MadeWeights(workspace.config);
-  if (std::ranges::any_of(made, &WeightsRecipe::floor))  // a search is judged on dev
-    judged.insert(judged.end(), workspace.dev.begin(), workspace.dev.end());
-  std::vector<Leak> leaks = FindLeaks(judged, {&*corpus, 1});
+void RequireCleanTexts(const std::filesystem::path& texts, const std::vector<Item>& judged, bool allow_leak,
+                       bool quiet) {
+  const LeakCorpus corpus = CorpusOf(texts);
+  std::vector<Leak> leaks = FindLeaks(judged, {&corpus, 1});
   std::erase_if(leaks, [](const Leak& leak) { return leak.kind == LeakKind::kNear; });
   if (leaks.empty()) return;
-  const std::string found = fmt::format(
-      "{} items to judge by stand word for word in the calibration texts, {}: e.g. item {} in {}", leaks.size(),
-      workspace.config.quantize.calibration.string(), leaks.front().item, leaks.front().other);
-  if (!workspace.scope.allow_leak)
+  const std::string found =
+      fmt::format("{} items to judge by stand word for word in the calibration texts, {}: e.g. item {} in {}",
+                  leaks.size(), texts.string(), leaks.front().item, leaks.front().other);
+  if (!allow_leak)
     Fail(ErrorKind::kUsage,
-         "{}; take them out, name other texts at quantize.calibration.from, or go on with --allow-leak and a warning "
-         "in the pack",
+         "{}; take them out, name other texts (quantize.calibration.from, or --calibration), or go on with "
+         "--allow-leak, of which a pack warns",
          found);
-  if (!workspace.quiet) fmt::print(stderr, "! {}\n", found);
+  if (!quiet) fmt::print(stderr, "! {}\n", found);
+}
+
+void RequireCleanCalibration(const Workspace& workspace) {
+  const Config& config = workspace.config;
+  if (!Calibrates(config) || config.quantize.calibration.empty()) return;
+  std::vector<Item> judged = workspace.eval;
+  const std::vector<WeightsRecipe> made = MadeWeights(config);
+  if (std::ranges::any_of(made, &WeightsRecipe::floor))  // a search is judged on dev
+    judged.insert(judged.end(), workspace.dev.begin(), workspace.dev.end());
+  RequireCleanTexts(config.quantize.calibration, judged, workspace.scope.allow_leak, workspace.quiet);
 }
 
 Json LeaksJson(const Workspace& workspace) {

@@ -1,6 +1,9 @@
 // Evaluation questions that stand, exactly or nearly, in what a model or a prompt could have seen.
 #pragma once
 
+#include <filesystem>
+#include <vector>
+
 #include "base/json.h"
 #include "experiment/workspace.h"
 
@@ -13,6 +16,9 @@ Json LeaksJson(const Workspace& workspace);
 
 // Errors (kUsage): evaluation items (and dev items, where a search is judged on them) stand word for word in the texts
 // that weights are calibrated with, and that is not allowed: such weights would be fitted to what they are judged on.
+void RequireCleanTexts(const std::filesystem::path& texts, const std::vector<Item>& judged, bool allow_leak,
+                       bool quiet);
+// The same of a configuration's own.
 void RequireCleanCalibration(const Workspace& workspace);
 
 }  // namespace qad

@@ -130,6 +130,24 @@ QAD_AVX2_INLINE __m256 AddPart(const HalfScales<kLayout>& of, const QuantizedRow
   return _mm256_fmadd_ps(of.offsets[part], _mm256_set1_ps(activations), sum);
 }
 
+// The columns of a pass, of 8 rows: what Multiply takes.
+template <Layout kLayout>
+QAD_AVX2_INLINE void LoadPass(const std::byte* half, size_t pass, __m256i* codes) {
+#pragma GCC unroll 4
+  for (size_t j = 0; j < kPassColumns; ++j)
+    LoadColumn<kLayout>(half, pass * kPassColumns + j, codes + j * Pass<kLayout>::kVectors);
+}
+
+// The activations of a pass, four of them in every lane.
+QAD_AVX2_INLINE void BroadcastPass(const int8_t* block, size_t pass, __m256i* fours) {
+#pragma GCC unroll 4
+  for (size_t j = 0; j < kPassColumns; ++j) {
+    int32_t four;
+    std::memcpy(&four, block + 4 * (pass * kPassColumns + j), sizeof(four));
+    fours[j] = _mm256_set1_epi32(four);
+  }
+}
+
 // The 16 rows of a tile's block, in halves, against `count` rows of activations, blocks of which are at `at` and behind
 // it.
 template <Layout kLayout, size_t kMost>
@@ -144,20 +162,11 @@ QAD_AVX2_INLINE void AddBlock(const MatrixView& w, size_t row, size_t b, const s
 #pragma GCC unroll 2
     for (size_t pass = 0; pass < kPasses; ++pass) {
       __m256i codes[Of::kHalves][kPassColumns * Of::kVectors];
-      for (size_t h = 0; h < Of::kHalves; ++h)
-#pragma GCC unroll 4
-        for (size_t j = 0; j < kPassColumns; ++j)
-          LoadColumn<kLayout>(block + (first + h) * kHalfColumn, pass * kPassColumns + j, codes[h] + j * Of::kVectors);
+      for (size_t h = 0; h < Of::kHalves; ++h) LoadPass<kLayout>(block + (first + h) * kHalfColumn, pass, codes[h]);
 #pragma GCC unroll 2
       for (size_t m = 0; m < count; ++m) {
-        const int8_t* q = x.codes + (at + m) * kBlock + pass * kPassColumns * 4;
         __m256i fours[kPassColumns];
-#pragma GCC unroll 4
-        for (size_t j = 0; j < kPassColumns; ++j) {
-          int32_t four;
-          std::memcpy(&four, q + 4 * j, sizeof(four));
-          fours[j] = _mm256_set1_epi32(four);
-        }
+        BroadcastPass(x.codes + (at + m) * kBlock, pass, fours);
         for (size_t h = 0; h < Of::kHalves; ++h) {
           __m256i total = Multiply<kLayout>(codes[h], fours);
           if (!kParted && pass == 0) {

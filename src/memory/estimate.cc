@@ -49,7 +49,7 @@ std::vector<const TensorSpec*> AdapterTargets(const Plan& plan, const std::vecto
   std::vector<const TensorSpec*> linears, chosen;
   std::vector<LinearModule> modules;
   for (const TensorSpec& spec : plan.tensors) {
-    if (!IsLinear(spec.role) || spec.role == Role::kHead || spec.bias) continue;
+    if (!IsBlockMatrix(spec)) continue;
     linears.push_back(&spec);
     modules.push_back({spec.role, spec.name.substr(0, spec.name.rfind('.'))});
   }

@@ -141,7 +141,7 @@ std::string SchemeNames() {
 
 Plan PlanInScheme(const ModelConfig& config, const WeightScheme& scheme, WeightMode mode) {
   return MakePlan(config, mode, [&](const TensorSpec& spec) -> std::optional<FormatId> {
-    const bool linear = IsLinear(spec.role) && spec.role != Role::kHead && !spec.bias;
+    const bool linear = IsBlockMatrix(spec);
     return linear && GetFormat(scheme.linears).Divides(spec.cols) ? scheme.linears : scheme.rest;
   });
 }
@@ -207,7 +207,7 @@ WeightsMath ResidentWeights(const Plan& plan, const std::string& format) {
 std::string MainFormat(const Plan& plan) {
   std::map<FormatId, uint64_t> bytes;
   for (const TensorSpec& spec : plan.tensors)
-    if (IsLinear(spec.role) && spec.role != Role::kHead && !spec.bias) bytes[spec.stored] += spec.stored_bytes();
+    if (IsBlockMatrix(spec)) bytes[spec.stored] += spec.stored_bytes();
   const auto most = std::ranges::max_element(bytes, {}, [](const auto& entry) { return entry.second; });
   return most == bytes.end() ? "" : std::string(GetFormat(most->first).name);
 }

@@ -45,6 +45,10 @@ struct TensorSpec {
   size_t bytes() const { return code_bytes() + scale_bytes(); }
 };
 inline bool IsVector(const TensorSpec& spec) { return spec.bias || IsNorm(spec.role); }
+// A matrix of a decoder block's linear operations.
+inline bool IsBlockMatrix(const TensorSpec& spec) {
+  return IsLinear(spec.role) && spec.role != Role::kHead && !spec.bias;
+}
 
 // How matrices are held: as they are stored, or decoded to one dense type. Norms, biases are f32 always.
 enum class WeightMode : uint8_t { kAsStored, kF32, kBF16 };

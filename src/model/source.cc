@@ -41,7 +41,7 @@ TensorSource FromSafetensors(const ModelFiles& files, const ModelConfig& config,
     FailInput("{}: tensor \"{}\" has type {}, which this version cannot decode", where, spec.name,
               DTypeName(entry->dtype));
   TensorSource source{.format = *format, .rows = spec.rows, .cols = spec.cols, .data = entry->bytes.data()};
-  const bool matrix = IsLinear(spec.role) && spec.role != Role::kHead && !spec.bias;
+  const bool matrix = IsBlockMatrix(spec);
   // Quantized artefacts hold (out, in) always; only dense Conv1D matrices lie the other way round.
   source.transposed = config.family->traits.conv1d && matrix && *format != FormatId::kInt8;
   std::vector<int64_t> expected{static_cast<int64_t>(spec.rows), static_cast<int64_t>(spec.cols)};

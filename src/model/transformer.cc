@@ -193,12 +193,13 @@ void Transformer::Logits(Context& context, std::span<const size_t> wanted, float
 std::vector<double> Transformer::LogProbabilities(Context& context, std::span<const size_t> wanted,
                                                   std::span<const TokenId> targets) {
   QAD_CHECK(wanted.size() == targets.size());
-  constexpr size_t kChunk = 64;  // rows of logits that exist at once
   const size_t vocab = config().vocab;
+  const size_t chunk =
+      std::clamp((size_t{4} << 20) / vocab, size_t{16}, size_t{64});  // rows of logits that exist at once
   std::vector<double> out;
-  for (size_t begin = 0; begin < wanted.size(); begin += kChunk) {
-    const size_t count = std::min(kChunk, wanted.size() - begin);
-    float* logits = context.Scratch(Context::Slot::kLogits, kChunk * vocab);
+  for (size_t begin = 0; begin < wanted.size(); begin += chunk) {
+    const size_t count = std::min(chunk, wanted.size() - begin);
+    float* logits = context.Scratch(Context::Slot::kLogits, chunk * vocab);
     Logits(context, wanted.subspan(begin, count), logits);
     for (size_t i = 0; i < count; ++i) {
       const float* row = logits + i * vocab;

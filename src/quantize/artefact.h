@@ -39,6 +39,9 @@ QuantizeReport WriteFolder(const std::filesystem::path& source, const std::files
 
 bool AreFinite(std::span<const float> values);
 // Error: kNumeric, which names the tensor.
+// For progress.
+inline double Millions(size_t count) { return static_cast<double>(count) * 1e-6; }
+
 // Of all tensors. Errors (kNumeric): the first that holds NaN or infinity, by name.
 void RequireFiniteWeights(const ModelFiles& files, const Plan& plan);
 void RequireFinite(std::span<const float> values, const ModelFiles& files, const TensorSpec& spec);

@@ -22,8 +22,6 @@ namespace {
 
 constexpr const char* kMadeBy = "qad.method";  // the key that says that a file may be replaced
 
-double Millions(size_t count) { return static_cast<double>(count) * 1e-6; }
-
 class Writer {
  public:
   Writer(const ModelFiles& files, const GgufOptions& options, const Plan& plan, std::vector<FormatId> formats,
@@ -214,11 +212,26 @@ uint64_t GgufModelBytes(const ModelFiles& files, const Plan& plan, const GgufOpt
   return Writer(files, options, plan, FormatsOf(options, plan), nullptr).Bytes();
 }
 
+namespace {
+
+// Matrices that an importance matrix leaves out are rounded as if all inputs were alike. The embeddings never have any.
+void WarnOfMissing(const Importance& importance, const Plan& plan) {
+  const auto lacks = [&](const TensorSpec& spec) {
+    return IsBlockMatrix(spec) && !importance.contains(spec.gguf_name);
+  };
+  if (const auto missing = std::ranges::count_if(plan.tensors, lacks); missing > 0)
+    fmt::print(stderr, "! the importance matrix has nothing on {} matrices, e.g. {}: their inputs count alike\n",
+               missing, std::ranges::find_if(plan.tensors, lacks)->gguf_name);
+}
+
+}  // namespace
+
 GgufMade MakeGguf(const fs::path& source, const fs::path& output, const GgufOptions& options) {
   RequireReplaceableGguf(output, source);
   const ModelFiles files = OpenModel(source);
   const Plan plan = PlanOf(files, WeightMode::kAsStored);
   const std::vector<FormatId> formats = FormatsOf(options, plan);
+  if (options.importance != nullptr) WarnOfMissing(*options.importance, plan);
   std::optional<LayerStore> store;
   if (options.feedback.calibration != nullptr) {
     RequireRunnable(plan.config, files.path.string());

@@ -28,7 +28,7 @@ bool Feeds(GroupMethod method) { return method == GroupMethod::kGptq || method =
 
 void RequireGroupsFit(const Plan& plan, const GroupModelOptions& options) {
   for (const TensorSpec& spec : plan.tensors) {
-    if (!IsLinear(spec.role) || spec.role == Role::kHead || spec.bias) continue;
+    if (!IsBlockMatrix(spec)) continue;
     const size_t group = options.groups.GroupOf(spec.cols);
     if (spec.cols % group != 0)
       FailInput("\"{}\": group size {} does not divide its {} inputs; -1 takes a whole row", spec.name, group,

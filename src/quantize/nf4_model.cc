@@ -22,9 +22,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t kScaled = 64, kNested = 256;  // values of a scale, scales of a nested one
-constexpr double kMillion = 1e6;
-
-bool IsQuantized(const TensorSpec& spec) { return IsLinear(spec.role) && spec.role != Role::kHead && !spec.bias; }
 
 // The scale of the least squared error: shares of the largest magnitude, each then solved by least squares for the
 // codes it gives. Never below zero, which nested scales want.
@@ -67,13 +64,12 @@ class Writer {
         options_(options),
         plan_(PlanOf(files, WeightMode::kAsStored)),
         dense_(plan_.Find(Role::kTokenEmbedding, -1)->stored == FormatId::kF16 ? DType::kF16 : DType::kBF16),
-        progress_("quantize to NF4", 2 * static_cast<double>(plan_.parameters()) / kMillion, "M weights",
-                  options.quiet) {
+        progress_("quantize to NF4", 2 * Millions(plan_.parameters()), "M weights", options.quiet) {
     RequireNf4Fits(files, plan_);
   }
 
   void Write(const fs::path& path) {
-    for (const TensorSpec& spec : plan_.tensors) IsQuantized(spec) ? AddNf4(spec) : AddKept(spec);
+    for (const TensorSpec& spec : plan_.tensors) IsBlockMatrix(spec) ? AddNf4(spec) : AddKept(spec);
     WriteSafetensors(path, std::move(tensors_));
   }
 
@@ -170,12 +166,12 @@ class Writer {
 
   void AddKept(const TensorSpec& spec) {
     tensors_.push_back(KeptTensor(files_, plan_.config, spec, dense_, buffer_));
-    progress_.Advance(2 * static_cast<double>(spec.elements()) / kMillion);
+    progress_.Advance(2 * Millions(spec.elements()));
   }
 
   void Finish(const TensorSpec& spec) {
     files_.DropPages();
-    progress_.Advance(static_cast<double>(spec.elements()) / kMillion);
+    progress_.Advance(Millions(spec.elements()));
   }
 
   const ModelFiles& files_;
@@ -206,7 +202,7 @@ Json QuantizationConfig(const Nf4Options& options) {
 
 void RequireNf4Fits(const ModelFiles& files, const Plan& plan) {
   for (const TensorSpec& spec : plan.tensors)
-    if (IsQuantized(spec) && spec.cols % kScaled != 0)
+    if (IsBlockMatrix(spec) && spec.cols % kScaled != 0)
       FailInput(
           "{}: tensor \"{}\" has {} inputs, which NF4's blocks of {} do not divide; int8 and GGUF types take such rows",
           files.path.string(), spec.name, spec.cols, kScaled);

@@ -23,7 +23,7 @@ TEST_F(Nf4Model, IsReadAgainInItsOwnLayout) {
       const Weights weights(plan, files);
       EXPECT_EQ(weights.allocated_bytes(), plan.weight_bytes());
       for (const TensorSpec& spec : plan.tensors) {
-        if (!IsLinear(spec.role) || spec.role == Role::kHead || spec.bias) continue;
+        if (!IsBlockMatrix(spec)) continue;
         EXPECT_EQ(spec.layout, Layout::kNf4) << spec.name;
         const TensorSource source = FindSource(files, plan.config, spec);
         std::vector<float> row(spec.cols), got(spec.cols);

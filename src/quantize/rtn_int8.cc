@@ -27,8 +27,6 @@ bool IsQuantized(const TensorSpec& spec, const Int8Options& options) {
   return !IsVector(spec) && (linear || options.embeddings);
 }
 
-double Millions(size_t count) { return static_cast<double>(count) * 1e-6; }
-
 // For |x| < 2²²: the sum's last bit is worth one. Vectorizes at every instruction set, which nearbyint does not.
 float RoundHalfToEven(float x) {
   constexpr float kOnes = 0x1.8p23f;

@@ -36,7 +36,7 @@ class RtnInt8 : public ::testing::Test {
     for (size_t i = 0; i < made.tensors.size(); ++i) {
       const TensorSpec& spec = made.tensors[i];
       ASSERT_EQ(spec.name, original.tensors[i].name);
-      const bool linear = IsLinear(spec.role) && spec.role != Role::kHead && !spec.bias;
+      const bool linear = IsBlockMatrix(spec);
       EXPECT_EQ(spec.stored == FormatId::kInt8, linear) << spec.name;
       EXPECT_EQ(spec.layout == Layout::kInt8Row, linear) << spec.name;
       for (size_t row = 0; row < spec.rows; ++row) {
