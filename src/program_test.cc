@@ -182,8 +182,9 @@ TEST_F(Program, BenchmarksAreHeldAgainstCeilings) {
 #ifndef __SANITIZE_ADDRESS__  // which keeps memory of its own
 // Pages of a file are given back as they are repacked: the largest matrix of a model is never there twice.
 TEST_F(Program, AModelIsNotInMemoryTwiceWhileItIsLoaded) {
+  if (fs::space(folder_.path()).available < (uint64_t{1} << 29)) GTEST_SKIP() << "no room for a large model";
   std::string large = kModel;
-  for (const auto& [from, to] : {std::pair("\"vocab_size\": 401", "\"vocab_size\": 500000"),
+  for (const auto& [from, to] : {std::pair("\"vocab_size\": 401", "\"vocab_size\": 300000"),
                                  std::pair("\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false")})
     large.replace(large.find(from), std::string(from).size(), to);
   WriteModel(folder_ / "large", large.c_str());
@@ -192,7 +193,7 @@ TEST_F(Program, AModelIsNotInMemoryTwiceWhileItIsLoaded) {
   ASSERT_EQ(ended.code, 0) << ended.err;
   const Json memory = ParseJson(ended.out, "bench")["memory"];
   const auto bytes = [&](const char* what) { return memory[what].get<int64_t>(); };
-  ASSERT_GT(bytes("weights_bytes"), 2 * (120 << 20));  // embedding and head, of 128 MB in the file each
+  ASSERT_GT(bytes("weights_bytes"), 2 * (70 << 20));  // embedding and head, of 77 MB in the file each
   EXPECT_LE(bytes("peak_rss_bytes") - bytes("weights_bytes") - bytes("kv_bytes"), 64 << 20);
 }
 #endif

@@ -145,7 +145,7 @@ LAYOUTS = {  # rounded to nearest: what counts is how codes lie
     "8 bits by 64": ["rtn", "--bits", 8, "--group-size", 64],
     "4 bits by 32": ["rtn", "--bits", 4, "--group-size", 32],
     "4 bits by 64": ["rtn", "--bits", 4, "--group-size", 64],
-    "4 bits by 128": ["rtn", "--bits", 4, "--group-size", 128],
+    "4 bits by output": ["rtn", "--bits", 4, "--group-size", -1],
     "4 bits by 64, with zeros": ["rtn", "--bits", 4, "--group-size", 64, "--asymmetric"],
     "3 bits by 64": ["rtn", "--bits", 3, "--group-size", 64],
     "2 bits by 64": ["rtn", "--bits", 2, "--group-size", 64],

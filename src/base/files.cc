@@ -217,7 +217,7 @@ void RequireCreatable(const std::filesystem::path& folder) {
   while (!fs::exists(fs::symlink_status(nearest, missing)) && nearest.has_relative_path())
     nearest = nearest.parent_path();
   if (!fs::is_directory(nearest)) Fail(ErrorKind::kFailed, "{}: {} is no folder", folder.string(), nearest.string());
-  if (::access(nearest.c_str(), W_OK) != 0)
+  if (::access(nearest.c_str(), W_OK | X_OK) != 0)
     Fail(ErrorKind::kFailed, "{}: nothing can be written in {}: {}", folder.string(), nearest.string(),
          std::generic_category().message(errno));
 }

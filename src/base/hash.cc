@@ -41,9 +41,10 @@ std::string Sha256(std::span<const std::byte> bytes) {
 
 std::string Sha256(std::string_view text) { return Sha256(std::as_bytes(std::span(text.data(), text.size()))); }
 
-std::string Sha256File(const std::filesystem::path& path) {
+std::string Sha256File(const std::filesystem::path& path) { return Sha256File(MappedFile(path)); }
+
+std::string Sha256File(const MappedFile& file) {
   constexpr size_t kStride = size_t{16} << 20;  // of mapped pages, which count as resident
-  const MappedFile file(path);
   Digest digest;
   for (std::span<const std::byte> left = file.bytes(); !left.empty();) {
     const size_t count = std::min(left.size(), kStride);

@@ -9,10 +9,14 @@
 
 namespace qad {
 
+class MappedFile;
+
 // 64 lower-case hexadecimal digits.
 std::string Sha256(std::span<const std::byte> bytes);
 std::string Sha256(std::string_view text);
-std::string Sha256File(const std::filesystem::path& path);  // never in memory whole. Errors: as MappedFile
+// Never in memory whole. Errors: as MappedFile.
+std::string Sha256File(const std::filesystem::path& path);
+std::string Sha256File(const MappedFile& file);
 // Of the running program's own file: what a result was made by, more exactly than any version says.
 const std::string& ProgramSha256();
 

@@ -11,8 +11,7 @@ HugeBytes AllocateHuge(size_t bytes) {
   const size_t alignment = bytes >= kHuge ? kHuge : kLine;
   const size_t rounded = (bytes + alignment - 1) / alignment * alignment;
   auto* memory = static_cast<std::byte*>(std::aligned_alloc(alignment, rounded));
-  if (memory == nullptr)
-    Fail(ErrorKind::kFailed, "no memory for {} bytes; free some, or take a smaller format or model", bytes);
+  if (memory == nullptr) Fail(ErrorKind::kFailed, "no memory for {} bytes; free some", bytes);
   if (alignment == kHuge) ::madvise(memory, rounded, MADV_HUGEPAGE);
   return HugeBytes(memory);
 }

@@ -162,7 +162,7 @@ AutoWeights QuantizeAutomatically(const Options& options, const GlobalFlags& fla
 }
 
 void RunQuantize(Options options, const GlobalFlags& flags) {
-  if (!flags.json) WarnOfCodes(ResolveModel(options.model));
+  WarnOfCodes(ResolveModel(options.model));
   if (options.method == "auto") {
     const AutoWeights result = QuantizeAutomatically(options, flags);
     if (flags.json) return PrintJson(ReportJson(result));

@@ -60,6 +60,7 @@ void RequireOwnOptions(const CLI::App& app, const QuantizeMethod& method) {
   };
   for (const std::string& option : kTexts)
     if (LooksAt(method, option)) require(option, "--calibration");
+  if (LooksAt(method, "--allow-leak")) require("--allow-leak", "--quality-floor");
   if (!LooksAt(method, "--error-feedback")) return;
   for (const std::string& option : kSolved) require(option, "--error-feedback");
   if (app.count("--imatrix") > 0 && app.count("--error-feedback") > 0)

@@ -108,25 +108,16 @@ bool MayLieOnSourceGrid(const Results& results, const std::string& name) {
   if (!model || !model->is_object() || !arm || !model->value("four_bit_source", false)) return false;
   std::string weights = arm->weights;
   std::ranges::transform(weights, weights.begin(), [](unsigned char c) { return std::tolower(c); });
-  return weights.starts_with("auto:") || weights == "gguf:" + model->value("stored_format", "");
+  return weights.starts_with("auto:") || weights.starts_with("gguf:" + model->value("stored_format", ""));  // q4_k_m
 }
 
-// Sets verdict and basis.
-void JudgeQuantized(const Results& results, QuantizationAnswer& answer) {
-  if (IsOwnSource(results, answer.arm)) {
-    answer.verdict = "cannot tell";
-    answer.basis = "the base is this very file, decoded: that they agree says nothing about quantization";
-    return;
-  }
+// Sets verdict and basis, whatever grid the weights lie on.
+void JudgeDistance(const Results& results, QuantizationAnswer& answer) {
   if (const Row* kl = results.Find(answer.arm, kTextSlice, "kl_divergence")) {
     const double low = kl->low.value_or(kl->value), high = kl->high.value_or(kl->value);
     answer.verdict = high <= kEquivalentKl ? "equivalent" : low > kEquivalentKl ? "worse" : "cannot tell";
     answer.basis =
         fmt::format("KL divergence {} nats per token, margin {}", FormatNumber(kl->value), FormatNumber(kEquivalentKl));
-    if (answer.verdict == "equivalent" && MayLieOnSourceGrid(results, answer.arm)) {
-      answer.verdict = "cannot tell";
-      answer.basis += ", but weights may lie on the grid of the source, where nothing is lost";
-    }
     return;
   }
   answer.verdict = "cannot tell";
@@ -139,6 +130,18 @@ void JudgeQuantized(const Results& results, QuantizationAnswer& answer) {
         fmt::format("{} on {}: {} points", comparison.metric, comparison.slice, FormatPoints(comparison.difference));
     if (answer.verdict == "worse") return;  // one slice on which it is worse is enough
   }
+}
+
+void JudgeQuantized(const Results& results, QuantizationAnswer& answer) {
+  if (IsOwnSource(results, answer.arm)) {
+    answer.verdict = "cannot tell";
+    answer.basis = "the base is this very file, decoded: that they agree says nothing about quantization";
+    return;
+  }
+  JudgeDistance(results, answer);
+  if (answer.verdict != "equivalent" || !MayLieOnSourceGrid(results, answer.arm)) return;
+  answer.verdict = "cannot tell";
+  answer.basis += ", but weights may lie on the grid of the source, where nothing is lost";
 }
 
 }  // namespace

@@ -335,10 +335,13 @@ TEST(Decide, ChecksThePattern) {
 
 // Nothing is lost on the grid that the base's own weights were rounded to: that shows nothing.
 TEST(Decide, TheGridOfTheSourceProvesNothing) {
-  for (const auto& [weights, verdict] :
-       {std::pair("auto:90MB", "cannot tell"), {"gguf:Q4_1", "cannot tell"}, {"gguf:Q5_1", "equivalent"}}) {
+  for (const auto& [source, weights, verdict] : {std::tuple("q4_1", "auto:90MB", "cannot tell"),
+                                                 {"q4_1", "gguf:Q4_1", "cannot tell"},
+                                                 {"q4_k", "gguf:Q4_K_M", "cannot tell"},
+                                                 {"q4_1", "gguf:Q5_1", "equivalent"}}) {
     SyntheticPack pack = MakeSyntheticPack();
     pack.results.manifest["model"]["four_bit_source"] = true;
+    pack.results.manifest["model"]["stored_format"] = source;
     for (ArmInfo& arm : pack.results.arms)
       if (arm.weights == "int8") arm.weights = weights;
     const Decision decision = Decide(pack.results, pack.samples, Options(), 0);

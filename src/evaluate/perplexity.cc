@@ -172,10 +172,10 @@ class Scorer {
     }
     for (const RowScore& score : scores) {
       if (!std::isfinite(score.log_probability) || !std::isfinite(score.kl))
-        Fail(
-            ErrorKind::kNumeric,
-            "window {}: the logits are not finite; are the weights damaged? --exact tells whether it is the arithmetic",
-            windows_);
+        Fail(ErrorKind::kNumeric,
+             "window {}: the logits are not finite; are the weights damaged? qad perplexity --exact tells whether it "
+             "is the arithmetic",
+             windows_);
       loss_.Add(-score.log_probability);
       kl_.Add(score.kl);
       same_.Add(score.same_top ? 1 : 0);

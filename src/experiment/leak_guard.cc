@@ -40,13 +40,13 @@ void RequireCleanTexts(const std::filesystem::path& texts, const std::vector<Ite
   std::erase_if(leaks, [](const Leak& leak) { return leak.kind == LeakKind::kNear; });
   if (leaks.empty()) return;
   const std::string found =
-      fmt::format("{} items to judge by stand word for word in the calibration texts, {}: e.g. item {} in {}",
+      fmt::format("{} times items to judge by stand word for word in the calibration texts, {}: e.g. item {} in {}",
                   leaks.size(), texts.string(), leaks.front().item, leaks.front().other);
   if (!allow_leak)
-    Fail(ErrorKind::kUsage,
-         "{}; take them out, name other texts (quantize.calibration.from, or --calibration), or go on with "
-         "--allow-leak, of which a pack warns",
-         found);
+    Fail(
+        ErrorKind::kUsage,
+        "{}; take them out, name other texts (quantize.calibration.from, or --calibration), or go on with --allow-leak",
+        found);
   if (!quiet) fmt::print(stderr, "! {}\n", found);
 }
 

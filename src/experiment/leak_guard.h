@@ -14,11 +14,11 @@ namespace qad {
 // say.
 Json LeaksJson(const Workspace& workspace);
 
-// Errors (kUsage): evaluation items (and dev items, where a search is judged on them) stand word for word in the texts
-// that weights are calibrated with, and that is not allowed: such weights would be fitted to what they are judged on.
+// Errors (kUsage): some of `judged` stand word for word in `texts`, which weights are calibrated with, and that is not
+// allowed: such weights would be fitted to what they are judged on.
 void RequireCleanTexts(const std::filesystem::path& texts, const std::vector<Item>& judged, bool allow_leak,
                        bool quiet);
-// The same of a configuration's own.
+// The same of a configuration's own: its evaluation items, and its dev items where a search is judged on them.
 void RequireCleanCalibration(const Workspace& workspace);
 
 }  // namespace qad

@@ -123,7 +123,6 @@ void AddAdapters(Workspace& workspace, const std::vector<Stage>& training, Resul
 
 Results TrainAdapters(Workspace& workspace) {
   RequireWritable(workspace.root);
-  LeaksJson(workspace);  // warns
   Results results;
   RunAndAppend(workspace, TrainStages(workspace), results);
   return results;

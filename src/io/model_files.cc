@@ -153,9 +153,9 @@ void ModelFiles::DropPages() const {
 }
 
 std::string ModelFiles::Hash() const {
-  if (gguf != nullptr) return Sha256File(gguf->file().path());
+  if (gguf != nullptr) return Sha256File(gguf->file());
   std::string all = Sha256File(path / "config.json");
-  for (const auto& shard : shards) all += shard->path().filename().string() + Sha256File(shard->path());
+  for (const auto& shard : shards) all += shard->path().filename().string() + Sha256File(shard->file());
   for (const char* name : {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja"})
     if (IsFile(path / name)) all += Sha256File(path / name);
   return Sha256(all);

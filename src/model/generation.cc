@@ -122,13 +122,19 @@ class Batch {
   }
 
   // As many as may be in flight, or as memory allows. Errors (kInput): not one fits.
-  size_t Slots() const {
+  size_t Slots() {
     const size_t most = std::min(std::max<size_t>(options_.max_batch, 1), prompts_.size());
     const uint64_t available = AvailableMemoryBytes();
-    const size_t fits =
-        SequencesThatFit(model_.config(), most, Capacity(), options_.kv_type, available, prefix_ > 0 ? 1 : 0);
-    if (fits == 0) RequireRoom(model_.config(), prefix_ > 0 ? 2 : 1, Capacity(), options_.kv_type, available);
-    return std::max<size_t>(fits, 1);
+    const auto fit = [&](size_t shared) {
+      return SequencesThatFit(model_.config(), most, Capacity(), options_.kv_type, available, shared);
+    };
+    size_t fits = fit(prefix_ > 0 ? 1 : 0);
+    if (fits == 0 && prefix_ > 0) {
+      prefix_ = 0;  // nothing is shared where that has no room
+      fits = fit(0);
+    }
+    if (fits == 0) RequireRoom(model_.config(), 1, Capacity(), options_.kv_type, available);
+    return fits;
   }
 
   KvCache MakeCache() const {
@@ -247,8 +253,8 @@ class Batch {
     TokenId token = Greedy(logits);
     if (!std::isfinite(logits[static_cast<size_t>(token)]))
       Fail(ErrorKind::kNumeric,
-           "prompt {}: the model's logits are not finite after {} tokens; are its weights damaged? --exact tells "
-           "whether it is the arithmetic",
+           "prompt {}: the model's logits are not finite after {} tokens; are its weights damaged? qad "
+           "perplexity --exact tells whether it is the arithmetic",
            sequence.index, sequence.position);
     if (options_.temperature > 0)
       token = SampleToken(logits, options_, RandomUniform(options_.seed, sequence.index, sequence.position));

@@ -127,7 +127,7 @@ TEST_F(Generation, ReferencesAreScoredOnTheWay) {
   }
 }
 
-// In fast mode, too, where few rows meet integer weights otherwise than many do.
+// In fast mode, too, where few rows meet weights otherwise than many do.
 TEST_F(Generation, FastAnswersDoNotDependOnTheBatch) {
   std::vector<std::vector<TokenId>> prompts, references;
   for (size_t i = 0; i < 24; ++i) {
@@ -136,7 +136,7 @@ TEST_F(Generation, FastAnswersDoNotDependOnTheBatch) {
   }
   options_.max_new_tokens = 6;
   options_.references = references;
-  for (const FormatId format : {FormatId::kQ8_0, FormatId::kQ5_1, FormatId::kQ4_0}) {
+  for (const FormatId format : {FormatId::kQ8_0, FormatId::kQ5_1, FormatId::kQ4_0, FormatId::kBF16, FormatId::kF32}) {
     tiny::WriteGguf(folder_ / "model.gguf", format);
     const ModelFiles files = OpenModel(folder_ / "model.gguf");
     Transformer model(std::make_shared<const Weights>(PlanOf(files, WeightMode::kAsStored), files));

@@ -69,6 +69,7 @@ namespace {
 // Rows are independent; an exception must not leave the parallel region. `what` begins an error.
 void CopyRows(const TensorSource& source, size_t begin, size_t end, const MatrixView& view, const std::string& what) {
   std::exception_ptr failure;
+  int64_t failed = static_cast<int64_t>(end);  // the first row of those that fail
   std::mutex mutex;
 #pragma omp parallel for schedule(static)
   for (int64_t row = static_cast<int64_t>(begin); row < static_cast<int64_t>(end); ++row) {
@@ -76,6 +77,8 @@ void CopyRows(const TensorSource& source, size_t begin, size_t end, const Matrix
       source.CopyRow(static_cast<size_t>(row), view);
     } catch (const Error& error) {
       const std::scoped_lock lock(mutex);
+      if (row >= failed) continue;
+      failed = row;
       failure = std::make_exception_ptr(Error(error.kind(), fmt::format("{}, row {}: {}", what, row, error.what())));
     } catch (...) {
       const std::scoped_lock lock(mutex);

@@ -8,7 +8,7 @@
 namespace qad {
 
 struct Ceilings {
-  double gigabytes_per_second = 0;  // reading a buffer of the weights' size, at most 256 MiB, with all threads
+  double gigabytes_per_second = 0;  // reading a buffer of the weights' size, 256 MiB at most, in huge pages
   // Of dense products, operands in the cache.
   double gigaflops = 0;       // in bf16 (f32 in exact mode or without bf16)
   double int8_gigaflops = 0;  // of int8 codes in whole numbers, by oneDNN; a multiplication and an addition are two

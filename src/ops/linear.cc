@@ -10,7 +10,9 @@
 namespace qad {
 namespace {
 
-// Up to this many rows the weights are streamed once by our own dot products; beyond, a dense product pays.
+// Up to this many rows the weights are streamed once by our own dot products; beyond, a dense product pays. Answers are
+// multiplied so however many they are: what a sequence comes to must not hang on its neighbours, and decoding panels
+// for a few dozen rows costs more.
 constexpr size_t kFewRows = 8;
 // In fast mode dot products with integer weights go on up to here, with activations as int8; prompts are longer, and
 // are multiplied in bf16 where the CPU can, whose error is far smaller, and else as is quickest (docs/performance.md).
@@ -73,7 +75,7 @@ Path PathOf(const Context& context, const MatrixView& part, size_t count) {
   }
   // Panels in place are as good for one row as for many, but not worth rounding activations for where they are narrow.
   if (context.own_bf16() && part.layout == Layout::kBF16Tile && part.cols >= kBlock) return Path::kPanels;
-  return count <= kFewRows ? Path::kFewExact : Path::kPanels;
+  return count <= kFewRows || context.rows == RowsAre::kOfAnswers ? Path::kFewExact : Path::kPanels;
 }
 
 // Whether y += x Wᵀ can be had without a copy of the product.

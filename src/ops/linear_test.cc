@@ -161,7 +161,7 @@ TEST(Linear, ForwardEqualsTheReferenceForAnyThreads) {
 TEST(Linear, AdaptersOfHighRankAreEqualForAnyThreads) {
   constexpr size_t kIn = 1536, kRank = 64;
   for (const size_t m : {1, 5, 8}) {
-    std::vector<float> first, first_dx;
+    std::vector<float> first, first_dx, first_da, first_db;
     const auto x = Normals(m * kIn, m);
     for (const int threads : {1, 2, 3}) {
       Layer layer({Layout::kF32}, kIn, 600, false, true, kRank);
@@ -171,9 +171,11 @@ TEST(Linear, AdaptersOfHighRankAreEqualForAnyThreads) {
       const auto y = RunForward(context, layer, x, m, false, {}, &tape);
       LinearBackward(context, layer.linear, x.data(), kIn, tape.data(), dy.data(), m, layer.linear.out, dx.data(), kIn,
                      {});
-      if (first.empty()) first = y, first_dx = dx;
+      if (first.empty()) first = y, first_dx = dx, first_da = layer.da[0], first_db = layer.db[0];
       EXPECT_EQ(y, first) << threads << " threads, " << m << " rows";
       EXPECT_EQ(dx, first_dx) << threads << " threads, " << m << " rows";
+      EXPECT_EQ(layer.da[0], first_da) << threads << " threads, " << m << " rows";
+      EXPECT_EQ(layer.db[0], first_db) << threads << " threads, " << m << " rows";
     }
   }
 }

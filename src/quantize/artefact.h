@@ -38,12 +38,9 @@ QuantizeReport WriteFolder(const std::filesystem::path& source, const std::files
                            const std::function<WrittenWeights(const ModelFiles&, const std::filesystem::path&)>& write);
 
 bool AreFinite(std::span<const float> values);
-// Error: kNumeric, which names the tensor.
-// For progress.
-inline double Millions(size_t count) { return static_cast<double>(count) * 1e-6; }
-
 // Of all tensors. Errors (kNumeric): the first that holds NaN or infinity, by name.
 void RequireFiniteWeights(const ModelFiles& files, const Plan& plan);
+// Error: kNumeric, which names the tensor.
 void RequireFinite(std::span<const float> values, const ModelFiles& files, const TensorSpec& spec);
 
 // A tensor that stays dense, in `type`: F32, F16 or BF16. Its bytes are made in `buffer` when its turn comes; kNumeric

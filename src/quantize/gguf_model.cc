@@ -1,5 +1,7 @@
 #include "quantize/gguf_model.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 

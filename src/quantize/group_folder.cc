@@ -29,7 +29,9 @@ unsigned ZeroOffset(const GroupModelOptions& options) {
 Json GroupQuantizationConfig(const GroupModelOptions& options) {
   const GroupOptions& groups = options.groups;
   const int group_size = groups.group_size == 0 ? -1 : static_cast<int>(groups.group_size);
-  Json meta{{"quantizer", {"qad"}}, {"method", MethodName(options.method)}, {"act_order", options.act_order}};
+  Json meta{{"quantizer", {"qad"}}, {"method", MethodName(options.method)}};
+  if (options.method == GroupMethod::kGptq || options.method == GroupMethod::kAwqGptq)
+    meta["act_order"] = options.act_order;
   if (options.packing == Packing::kAwq)
     return {{"quant_method", "awq"}, {"bits", groups.bits}, {"group_size", group_size},
             {"zero_point", true},    {"version", "gemm"},   {"modules_to_not_convert", nullptr},

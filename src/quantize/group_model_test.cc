@@ -241,43 +241,6 @@ TEST_F(GroupModel, GoesOnBehindFinishedLayers) {
   }
 }
 
-Json KeyOf(int value) { return {{"made by", "qad test"}, {"a", value}}; }
-
-TEST_F(GroupModel, LayersOfAnotherRunAreRemovedAndForeignFoldersKept) {
-  const fs::path output = folder_ / "out";
-  const float value = 1;
-  {
-    LayerStore store(output, KeyOf(1));
-    store.Save(0, {{"x", DType::kF32, {1}, std::as_bytes(std::span(&value, 1))}}, {{"change", 2}});
-    EXPECT_EQ(store.done(), 1u);
-  }
-  EXPECT_EQ(LayerStore(output, KeyOf(1)).done(), 1u);
-  EXPECT_EQ(LayerStore(output, KeyOf(1)).Summary(0), Json({{"change", 2}}));
-  EXPECT_EQ(LayerStore(output, KeyOf(2)).done(), 0u);
-  LayerStore(output, KeyOf(2)).Remove();
-  fs::create_directories(folder_ / "out.layers");
-  WriteFileAtomic(folder_ / "out.layers" / "mine.txt", "keep");
-  EXPECT_THROW(LayerStore(output, KeyOf(1)), Error);
-  WriteFileAtomic(folder_ / "out.layers" / "key.json", "{\"made by\": \"someone else\"}");
-  EXPECT_THROW(LayerStore(output, KeyOf(1)), Error);
-  EXPECT_TRUE(fs::exists(folder_ / "out.layers" / "mine.txt"));
-}
-
-TEST_F(GroupModel, DamagedLayersAreMadeAgainAndSlashesDoNotMatter) {
-  const float value = 1;
-  const auto save = [&](LayerStore& store, size_t layer) {
-    store.Save(layer, {{"x", DType::kF32, {1}, std::as_bytes(std::span(&value, 1))}}, {{"change", 2}});
-  };
-  {
-    LayerStore store(folder_ / "out" / "", KeyOf(1));
-    save(store, 0);
-    save(store, 1);
-  }
-  EXPECT_EQ(LayerStore(folder_ / "out", KeyOf(1)).done(), 2u);
-  WriteFileAtomic(folder_ / "out.layers" / "layer-1.safetensors", "half");
-  EXPECT_EQ(LayerStore(folder_ / "out", KeyOf(1)).done(), 1u);
-}
-
 // A folder of codes in groups again, its weights as `edit` leaves each of them (dropped where it says so), with one
 // matrix's inputs in groups as named.
 using Edit = std::function<bool(TensorToWrite&)>;

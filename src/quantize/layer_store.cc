@@ -1,5 +1,7 @@
 #include "quantize/layer_store.h"
 
+#include <fmt/format.h>
+
 #include "base/error.h"
 #include "base/files.h"
 
@@ -20,9 +22,12 @@ bool IsOurs(const fs::path& key_file) {
 // The names in which two keys differ.
 std::string Difference(const Json& before, const Json& now) {
   std::string names;
+  const auto add = [&](const std::string& name) { names += (names.empty() ? "" : ", ") + name; };
   for (const auto& [name, value] : now.items())
-    if (!before.contains(name) || before[name] != value) names += (names.empty() ? "" : ", ") + name;
-  return names.empty() ? "key" : names;
+    if (!before.contains(name) || before[name] != value) add(name);
+  for (const auto& [name, value] : before.items())
+    if (!now.contains(name)) add(name);
+  return names;
 }
 
 }  // namespace
@@ -35,8 +40,9 @@ LayerStore::LayerStore(const fs::path& output, const Json& key)
     if (fs::exists(key_file) ? !IsOurs(key_file) : !fs::is_empty(folder_))
       Fail(ErrorKind::kUsage, "{}: is where unfinished layers go, and holds something else; move it away",
            folder_.string());
-    if (!fs::exists(key_file)) Remove();
-    if (fs::exists(key_file) && ReadTextFile(key_file) != text) {
+    if (!fs::exists(key_file)) {
+      Remove();
+    } else if (ReadTextFile(key_file) != text) {
       fmt::print(stderr, "! {}: unfinished layers were made with another {}; begun afresh\n", folder_.string(),
                  Difference(ReadJsonFile(key_file), key));
       Remove();

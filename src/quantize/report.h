@@ -40,6 +40,9 @@ class ReportFrame {
   std::chrono::steady_clock::time_point start_;
 };
 
+// For progress.
+inline double Millions(size_t count) { return static_cast<double>(count) * 1e-6; }
+
 struct RowError {
   double squares = 0, norm = 0;
   float largest = 0;

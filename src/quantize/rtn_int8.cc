@@ -23,8 +23,7 @@ constexpr const char* kMethod = "qad-int8";
 constexpr size_t kWorthThreads = size_t{1} << 14;  // values from which waking threads pays
 
 bool IsQuantized(const TensorSpec& spec, const Int8Options& options) {
-  const bool linear = IsLinear(spec.role) && spec.role != Role::kHead;
-  return !IsVector(spec) && (linear || options.embeddings);
+  return IsBlockMatrix(spec) || (options.embeddings && !IsVector(spec));
 }
 
 // For |x| < 2²²: the sum's last bit is worth one. Vectorizes at every instruction set, which nearbyint does not.

@@ -1,5 +1,7 @@
 #include "quantize/statistics.h"
 
+#include <fmt/format.h>
+
 #include <cstring>
 
 #include "base/error.h"

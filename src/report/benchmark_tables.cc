@@ -208,9 +208,9 @@ Table QuantizeTable(const Results& results) {
   }
   table.caption =
       "Error of weights: root of the mean squared relative error. It ranks ways of rounding alone: error feedback "
-      "makes it larger, and outputs better. KL divergence is on general text. Estimated, and measured on texts held "
-      "out: "
-      "what the search for types expected and found on its calibration texts, which are of another kind.";
+      "makes it larger, and outputs better. KL divergence is on general text. Estimated "
+      "and held out: what the search for types expected and measured on its calibration texts, which are of another "
+      "kind.";
   return table;
 }
 

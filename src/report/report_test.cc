@@ -130,6 +130,41 @@ TEST(Report, GathersTopicsWithoutASliceInOneSentence) {
   EXPECT_NE(text.find("Not evaluated here: stable facts, changing facts."), std::string::npos);
 }
 
+TEST(Report, NobodyLeadsWithNothing) {
+  Pack pack = MakePack();
+  pack.decision->topics[0].value = 0;
+  const std::string text = RenderMarkdown(MemoPage(pack));
+  EXPECT_NE(text.find("No arm has anything right"), std::string::npos);
+  EXPECT_EQ(text.find(pack.decision->topics[0].winner + " leads with 0"), std::string::npos);
+}
+
+TEST(Report, SaysWhereTheSmallestArtefactIsNotSmaller) {
+  Pack pack = MakePack();
+  const auto text = [&] { return RenderMarkdown(MemoPage(pack)); };
+  ASSERT_EQ(pack.decision->quantization[0].verdict, "equivalent");
+  EXPECT_EQ(text().find("which is not smaller than the base"), std::string::npos);
+  pack.decision->quantization[0].weights_bytes = pack.decision->quantization[0].base_weights_bytes;
+  EXPECT_NE(text().find("which is not smaller than the base"), std::string::npos);
+}
+
+TEST(Report, HoldsEstimatesBesideWhatWasFound) {
+  Pack pack = MakePack();
+  const auto add = [&](const char* metric, double value) {
+    Row row;
+    row.arm = "auto:90MB";
+    row.slice = kQuantizeSlice;
+    row.metric = metric;
+    row.value = value;
+    pack.results.rows.push_back(row);
+  };
+  add("seconds", 100);
+  add("estimated_kl_divergence", 0.0123);
+  add("held_out_kl_divergence", 0.0456);
+  const std::string text = RenderMarkdown(BenchmarkPage(pack));
+  EXPECT_NE(text.find("0.0123"), std::string::npos);
+  EXPECT_NE(text.find("0.0456"), std::string::npos);
+}
+
 TEST(Report, SaysWhereNoFloorIsSet) {
   Pack pack = MakePack();
   pack.decision->required.clear();
