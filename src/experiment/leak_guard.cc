@@ -13,7 +13,9 @@ namespace qad {
 
 namespace {
 
-bool Calibrates(const Config& config) {
+// Not where the model makes the texts up.
+bool CalibratesOnTexts(const Config& config) {
+  if (config.quantize.calibration.empty()) return false;
   const std::vector<WeightsRecipe> made = MadeWeights(config);
   return std::ranges::any_of(made, [](const WeightsRecipe& recipe) { return recipe.calibrated(); });
 }
@@ -27,7 +29,7 @@ LeakCorpus CorpusOf(const std::filesystem::path& texts) {
 // The texts that weights are calibrated with; none where the model makes them up.
 std::optional<LeakCorpus> CalibrationCorpus(const Workspace& workspace) {
   const Config& config = workspace.config;
-  if (!Calibrates(config) || config.quantize.calibration.empty()) return std::nullopt;
+  if (!CalibratesOnTexts(config)) return std::nullopt;
   return CorpusOf(config.quantize.calibration);
 }
 
@@ -52,7 +54,7 @@ void RequireCleanTexts(const std::filesystem::path& texts, const std::vector<Ite
 
 void RequireCleanCalibration(const Workspace& workspace) {
   const Config& config = workspace.config;
-  if (!Calibrates(config) || config.quantize.calibration.empty()) return;
+  if (!CalibratesOnTexts(config)) return;
   std::vector<Item> judged = workspace.eval;
   const std::vector<WeightsRecipe> made = MadeWeights(config);
   if (std::ranges::any_of(made, &WeightsRecipe::floor))  // a search is judged on dev
