@@ -149,7 +149,8 @@ TEST_F(Generation, FastAnswersDoNotDependOnTheBatch) {
       for (size_t i = 0; i < prompts.size(); ++i) {
         EXPECT_EQ(together[i].tokens, alone[i].tokens) << GetFormat(format).name << " " << batch << " " << i;
         const double want = alone[i].reference_log_probability;
-        EXPECT_NEAR(together[i].reference_log_probability, want, 1e-5 * std::fabs(want)) << i;
+        EXPECT_NEAR(together[i].reference_log_probability, want, 1e-5 * std::fabs(want))
+            << GetFormat(format).name << " " << batch << " " << i;
       }
     }
   }

@@ -71,8 +71,9 @@ Path PathOf(const Context& context, const MatrixView& part, size_t count) {
     const bool few =
         context.rows == RowsAre::kOfAnswers || (context.rows == RowsAre::kAsManyAsThereAre && count <= kFewFastRows);
     if (few || (!context.own_bf16() && Int8OutrunsF32(part.layout))) return Path::kInteger;
-    if (context.rows == RowsAre::kOfPrompts && context.own_bf16()) return Path::kPanels;
   }
+  // What a prompt comes to must not hang on those beside it: rounded to bf16, rows would show whether they were few.
+  if (context.rows == RowsAre::kOfPrompts && context.own_bf16()) return Path::kPanels;
   // Panels in place are as good for one row as for many, but not worth rounding activations for where they are narrow.
   if (context.own_bf16() && part.layout == Layout::kBF16Tile && part.cols >= kBlock) return Path::kPanels;
   return count <= kFewRows || context.rows == RowsAre::kOfAnswers ? Path::kFewExact : Path::kPanels;
