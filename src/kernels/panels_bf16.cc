@@ -88,7 +88,7 @@ void MultiplyAll(const PanelProduct<Element>& p, size_t output) {
 }
 
 template <typename Element>
-void Multiply(const PanelProduct<Element>& p) {
+void MultiplyInVectors(const PanelProduct<Element>& p) {
   // A few rows take as long as reading the panels, which is quickest in the order they lie in.
   const bool one = p.from_memory && p.count <= RowsAtOnce(1);
   for (size_t output = 0; output < p.outputs;) {
@@ -98,10 +98,119 @@ void Multiply(const PanelProduct<Element>& p) {
   }
 }
 
+// AMX (Intel SDM, TDPBF16PS): a tile of 16 rows of 64 bytes of activations by a tile of 16 pairs of inputs and 16
+// outputs, which is how panels lie. Sums of even and of odd inputs of a tile are added at its end.
+constexpr size_t kTile = 16;              // rows of a tile, and words of a row
+constexpr size_t kTileBytes = 64;         // of a row
+constexpr size_t kBlockRows = 2 * kTile;  // of activations at once, against up to two panels
+
+struct alignas(64) TileConfig {
+  uint8_t palette = 1, start_row = 0;
+  std::array<uint8_t, 14> reserved = {};
+  std::array<uint16_t, 16> row_bytes = {};
+  std::array<uint8_t, 16> rows = {};
+};
+static_assert(sizeof(TileConfig) == 64);
+
+// Tiles 0 … 3 are sums of (upper, lower) × (first, second panel), 4 and 5 activations, 6 and 7 panels.
+QAD_AMX void Configure(size_t rows) {
+  const auto upper = static_cast<uint8_t>(std::min(rows, kTile)), lower = static_cast<uint8_t>(rows - upper);
+  TileConfig config;
+  const auto shape = [&](size_t tile, uint8_t height) {
+    config.rows[tile] = height;
+    config.row_bytes[tile] = height > 0 ? kTileBytes : 0;
+  };
+  for (const size_t tile : {0, 1, 4}) shape(tile, upper);
+  for (const size_t tile : {2, 3, 5}) shape(tile, lower);
+  for (const size_t tile : {6, 7}) shape(tile, kTile);
+  asm volatile("" ::"r"(&config) : "memory");  // to GCC 12 it seems to read but a pointer
+  _tile_loadconfig(&config);
+}
+
+// The tiles' part of a product, rows × kN panels, into `sums`, (rows, kN · 16).
+template <bool kLower, size_t kN>
+QAD_AMX void MultiplyTiles(const BF16Product& p, size_t row, size_t output, float* sums) {
+  const uint16_t* first = p.panels + output * 2 * p.words;
+  const uint16_t* second = first + 2 * kTileRows * p.words;
+  const uint16_t* upper = p.x + row * p.ldx;
+  const uint16_t* lower = upper + kTile * p.ldx;
+  const size_t ldx = p.ldx * sizeof(uint16_t);
+  _tile_zero(0);
+  if constexpr (kN > 1) _tile_zero(1);
+  if constexpr (kLower) _tile_zero(2);
+  if constexpr (kLower && kN > 1) _tile_zero(3);
+  for (size_t k = 0; k + kTile <= p.words; k += kTile) {
+    const size_t of_panel = k * 2 * kTileRows, of_row = 2 * k;
+    _tile_loadd(6, first + of_panel, kTileBytes);
+    _tile_loadd(4, upper + of_row, ldx);
+    _tile_dpbf16ps(0, 4, 6);
+    if constexpr (kN > 1) {
+      _tile_loadd(7, second + of_panel, kTileBytes);
+      _tile_dpbf16ps(1, 4, 7);
+    }
+    if constexpr (kLower) {
+      _tile_loadd(5, lower + of_row, ldx);
+      _tile_dpbf16ps(2, 5, 6);
+      if constexpr (kN > 1) _tile_dpbf16ps(3, 5, 7);
+    }
+  }
+  constexpr size_t kStride = kN * kTileBytes;
+  _tile_stored(0, sums, kStride);
+  if constexpr (kN > 1) _tile_stored(1, sums + kTile, kStride);
+  if constexpr (kLower) _tile_stored(2, sums + kTile * kN * kTile, kStride);
+  if constexpr (kLower && kN > 1) _tile_stored(3, sums + kTile * kN * kTile + kTile, kStride);
+  asm volatile("" ::: "memory");  // GCC 12 does not know that the tiles were stored
+}
+
+// What the tiles leave: inputs behind the last whole one, scales, and where the sums go.
+template <size_t kN>
+QAD_BF16 void FinishTiles(const BF16Product& p, size_t row, size_t rows, size_t output, const float* sums) {
+  for (size_t m = row; m < row + rows; ++m)
+    for (size_t n = 0; n < kN; ++n, sums += kTile) {
+      __m512 sum = _mm512_load_ps(sums);
+      const uint16_t* panel = p.panels + (output + n * kTileRows) * 2 * p.words;
+      for (size_t k = p.words / kTile * kTile; k < p.words; ++k)
+        sum =
+            MultiplyAdd<uint16_t>(_mm512_loadu_si512(panel + k * 2 * kTileRows), WordAt(p.x + m * p.ldx + 2 * k), sum);
+      Finish(p, output + n * kTileRows, sum, p.y + m * p.ldy);
+    }
+}
+
+template <bool kLower, size_t kN>
+void MultiplyTileBlock(const BF16Product& p, size_t row, size_t rows, size_t output) {
+  alignas(64) std::array<float, kBlockRows * kN * kTile> sums;
+  MultiplyTiles<kLower, kN>(p, row, output, sums.data());
+  FinishTiles<kN>(p, row, rows, output, sums.data());
+}
+
+// Rows of one block against all panels.
+void MultiplyRowsInTiles(const BF16Product& p, size_t row, size_t rows) {
+  const bool lower = rows > kTile;
+  for (size_t output = 0; output < p.outputs; output += 2 * kTileRows) {
+    const bool two = output + kTileRows < p.outputs;
+    const auto multiply = lower ? (two ? MultiplyTileBlock<true, 2> : MultiplyTileBlock<true, 1>)
+                                : (two ? MultiplyTileBlock<false, 2> : MultiplyTileBlock<false, 1>);
+    multiply(p, row, rows, output);
+  }
+}
+
+QAD_AMX void MultiplyInTiles(const BF16Product& p) {
+  const size_t whole = p.count / kBlockRows * kBlockRows;
+  if (whole > 0) Configure(kBlockRows);
+  for (size_t row = 0; row < whole; row += kBlockRows) MultiplyRowsInTiles(p, row, kBlockRows);
+  if (p.count > whole) {
+    Configure(p.count - whole);
+    MultiplyRowsInTiles(p, whole, p.count - whole);
+  }
+  _tile_release();
+}
+
 }  // namespace
 
-void MultiplyPanels(const BF16Product& product) { Multiply(product); }
-void MultiplyPanels(const F32Product& product) { Multiply(product); }
+void MultiplyPanels(const BF16Product& product) {
+  TargetIsAmx() ? MultiplyInTiles(product) : MultiplyInVectors(product);
+}
+void MultiplyPanels(const F32Product& product) { MultiplyInVectors(product); }
 
 bool HasBF16Dot() {
   static const bool has = __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&

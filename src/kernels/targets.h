@@ -7,13 +7,15 @@
 
 namespace qad {
 
-// Names of the targets this build has and this CPU supports, best first ("AVX3", "AVX2", "SSE4", "SSSE3", "SCALAR").
+// Names of the targets this build has and this CPU supports, best first ("AMX", "AVX3", "AVX2", "SSE4", "SSSE3",
+// "SCALAR"). AMX is ours, not Highway's: AVX3 with the tiles of AMX-BF16 for products in bf16 (kernels/panels_bf16.h).
 std::vector<std::string> SupportedTargets();
 std::string CurrentTarget();
 // Whether that is one with AVX2, or AVX-512: code outside of Highway that needs it asks here, so that a forced target
 // holds.
 bool TargetIsAvx2();
 bool TargetIsAvx512();
+bool TargetIsAmx();
 
 // Restricts every later kernel call to `name`; "auto" lifts the restriction.
 // Errors (kUsage): a target that this build lacks or this CPU does not support; the message lists those it has.

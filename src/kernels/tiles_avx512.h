@@ -20,6 +20,9 @@ namespace qad {
 #define QAD_BF16_INLINE \
   __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,f16c"), always_inline)) inline
 
+// Of those in tiles of AMX.
+#define QAD_AMX __attribute__((target("amx-tile,amx-bf16")))
+
 // The first `n` lanes of 16.
 inline __mmask16 FirstLanes(size_t n) { return static_cast<__mmask16>(n >= 16 ? 0xffffu : (1u << n) - 1); }
 

@@ -1,7 +1,9 @@
 // SmolLM2-135M-Instruct itself against transformers (testdata/make_smollm2_golden.py).
 #include <cstdlib>
 
+#include "base/files.h"
 #include "kernels/elementwise.h"
+#include "model/load.h"
 #include "model/model_testing.h"
 
 namespace qad {
@@ -16,12 +18,13 @@ class RealSmolLm2 : public ::testing::Test {
     prompt_ = golden_["prompt"].get<std::vector<TokenId>>();
   }
 
-  // Logits after each position of the prompt; its keys and values stay in `cache`.
-  std::vector<float> Prefill(Context& context, Transformer& model, KvCache& cache) const {
-    std::vector<size_t> wanted(prompt_.size());
+  // Logits after each position of `text`, whose keys and values stay in `cache`.
+  static std::vector<float> Prefill(Context& context, Transformer& model, KvCache& cache,
+                                    std::span<const TokenId> text) {
+    std::vector<size_t> wanted(text.size());
     for (size_t i = 0; i < wanted.size(); ++i) wanted[i] = i;
     std::vector<float> logits(wanted.size() * model.config().vocab);
-    const Segment segment{0, 0, prompt_};
+    const Segment segment{0, 0, text};
     model.Forward(context, {&segment, 1}, cache, wanted, logits.data());
     return logits;
   }
@@ -45,7 +48,7 @@ TEST_F(RealSmolLm2, LogitsAndGreedyTextEqualTransformers) {
     Transformer model = LoadTransformer(path_, mode);
     Context context(Numerics::kExact);
     KvCache cache(model.config(), 1, 64, FormatId::kF32);
-    const auto logits = Prefill(context, model, cache);
+    const auto logits = Prefill(context, model, cache, prompt_);
     const size_t vocab = model.config().vocab;
     std::vector<float> last(logits.end() - static_cast<std::ptrdiff_t>(vocab), logits.end());
     EXPECT_TRUE(AllClose(Sample(last), golden_["logits"].get<std::vector<float>>(), kLogits));
@@ -104,7 +107,7 @@ TEST_F(RealSmolLm2, ThreadsDoNotChangeABit) {
   }
 }
 
-// KL(exact ‖ fast), mean over the positions of the prompt.
+// KL(exact ‖ fast), mean over the positions of a text.
 double Divergence(const std::vector<float>& want, const std::vector<float>& got, size_t vocab) {
   double divergence = 0;
   for (size_t at = 0; at < want.size(); at += vocab) {
@@ -118,23 +121,27 @@ double Divergence(const std::vector<float>& want, const std::vector<float>& got,
   return divergence * static_cast<double>(vocab) / static_cast<double>(want.size());
 }
 
+// A few dozen tokens would do to be quick, and differ twofold from one order of additions to another.
 TEST_F(RealSmolLm2, FastModeKeepsItsDistance) {
+  std::vector<TokenId> text =
+      LoadTokenizer(OpenModel(path_)).Encode(ReadTextFile(std::filesystem::path(QAD_TESTDATA) / "../LICENSE"));
+  text.resize(256);
   for (const WeightMode mode : {WeightMode::kAsStored, WeightMode::kBF16}) {
     Transformer model = LoadTransformer(path_, mode);
     Context exact(Numerics::kExact), fast(Numerics::kFast);
-    KvCache cache(model.config(), 1, 64, FormatId::kF16);
+    KvCache cache(model.config(), 1, text.size(), FormatId::kF16);
     const size_t vocab = model.config().vocab;
-    const auto want = Prefill(exact, model, cache);
-    // bf16 activations (2^-9 each) cost about a thousandth of a nat: far below what 8-bit weights do (0.002). Of bf16
-    // weights they cost less than a tenth of that, as long as scores are f32.
+    const auto want = Prefill(exact, model, cache, text);
+    // bf16 activations (2^-9 each) cost less than 8-bit weights do (0.002), and of bf16 weights, as long as scores are
+    // f32, less than a fifth of that: here 0.0005 and 0.0002, in vectors as in tiles.
     fast.int8_activations = fast.own_bf16();
-    const double dense = Divergence(want, Prefill(fast, model, cache), vocab);
-    EXPECT_TRUE(dense >= 0 && dense <= (mode == WeightMode::kBF16 ? 1e-4 : 2e-3)) << dense;
+    const double dense = Divergence(want, Prefill(fast, model, cache, text), vocab);
+    EXPECT_TRUE(dense >= 0 && dense <= (mode == WeightMode::kBF16 ? 4e-4 : 2e-3)) << dense;
     // Without bf16 prompts meet 4-bit weights with int8 activations, as decoding does everywhere. On so few tokens
     // their codes, which flip with the order of additions, cost 0.0035 in one build and 0.0050 in another: a bound for
     // what breaks; bench/peers measures.
     fast.int8_activations = true;
-    const double integers = Divergence(want, Prefill(fast, model, cache), vocab);
+    const double integers = Divergence(want, Prefill(fast, model, cache, text), vocab);
     EXPECT_TRUE(integers >= 0 && integers <= 1e-2) << integers;
   }
 }

@@ -18,7 +18,8 @@ void ApplyForcedTarget() {
   const char* forced = std::getenv("QAD_ISA");
   if (forced == nullptr || *forced == '\0') return;
   ForceTarget(forced);
-  static const std::map<std::string_view, dnnl::cpu_isa> kIsa = {{"AVX2", dnnl::cpu_isa::avx2},
+  static const std::map<std::string_view, dnnl::cpu_isa> kIsa = {{"AVX3", dnnl::cpu_isa::avx512_core_bf16},
+                                                                 {"AVX2", dnnl::cpu_isa::avx2},
                                                                  {"SSE4", dnnl::cpu_isa::sse41},
                                                                  {"SSSE3", dnnl::cpu_isa::sse41},
                                                                  {"SCALAR", dnnl::cpu_isa::sse41}};
