@@ -95,7 +95,13 @@ peers_venv() {
     say "installing $(grep -c '^[a-zA-Z]' "$requirements") more pinned Python packages into $venv (minutes)"
     [[ -x $venv/bin/python ]] || python3 -m venv "$venv"
     "$base" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' >"$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth"
-    "$venv/bin/python" -m pip install --quiet --no-deps -r "$requirements" >&2
+    # GCC 12 drops stores that an AMX tile's configuration is read from: llama.cpp built by it dies in its first product.
+    local compilers=()
+    if grep -qw amx_tile /proc/cpuinfo; then
+      need_packages clang libomp-dev
+      compilers=(CC=clang CXX=clang++)
+    fi
+    env "${compilers[@]}" "$venv/bin/python" -m pip install --quiet --no-deps -r "$requirements" >&2
     cp "$requirements" "$venv/requirements.txt"
   fi
   printf '%s\n' "$venv/bin/python"

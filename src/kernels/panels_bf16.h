@@ -1,7 +1,10 @@
-// Products in bf16 with AVX-512 BF16 (VDPBF16PS), which Highway 1.0.3 has no target for, and in f32 by the same means:
-// weights in any layout are decoded to panels of 16 outputs, and each panel is multiplied while it is in the cache.
-// Tiles of bf16 are panels already, one after another. Call only where HasBF16Dot().
+// Products in bf16 with AVX-512 BF16 (VDPBF16PS) or, where the CPU has them, in tiles of AMX (TDPBF16PS), neither of
+// which Highway 1.0.3 has a target for, and in f32 by vectors of AVX-512: weights in any layout are decoded to panels
+// of 16 outputs, and each panel is multiplied while it is in the cache. Tiles of bf16 are panels already, one after
+// another. Call only where HasBF16Dot().
 #pragma once
+
+#include <type_traits>
 
 #include "kernels/matrix.h"
 #include "kernels/tiles.h"
@@ -31,8 +34,8 @@ void DecodeF32Panel(const MatrixView& w, size_t row, float* panel);
 // Panels and activations go in words of 32 bits: two inputs of bf16, or one of f32.
 template <typename Element>
 struct PanelProduct {
-  static constexpr size_t kInputs = sizeof(float) / sizeof(Element);  // of a word
-  const Element* x = nullptr;                                         // (count, ldx), kInputs·words of them used
+  static constexpr size_t kInputs = std::is_same_v<Element, float> ? 1 : 2;  // of a word
+  const Element* x = nullptr;  // (count, ldx), kInputs·words of them used
   size_t count = 0, ldx = 0, words = 0;
   const Element* panels = nullptr;  // one after another
   bool from_memory = false;         // not in the cache yet: they are prefetched
