@@ -96,10 +96,11 @@ peers_venv() {
     [[ -x $venv/bin/python ]] || python3 -m venv "$venv"
     "$base" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' >"$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth"
     # GCC 12 drops stores that an AMX tile's configuration is read from: llama.cpp built by it dies in its first product.
-    local compilers=()
+    # clang 14 has AMX under other names than the ones it asks for.
+    local compilers=() amx="-D__AMX_TILE__=1 -D__AMX_INT8__=1"
     if grep -qw amx_tile /proc/cpuinfo; then
       need_packages clang libomp-dev
-      compilers=(CC=clang CXX=clang++)
+      compilers=(CC=clang CXX=clang++ CFLAGS="$amx" CXXFLAGS="$amx")
     fi
     env "${compilers[@]}" "$venv/bin/python" -m pip install --quiet --no-deps -r "$requirements" >&2
     cp "$requirements" "$venv/requirements.txt"
