@@ -206,8 +206,9 @@ void TimeCeilings(benchmark::State& state, Numerics numerics) {
   Ceilings ceilings;
   for (auto _ : state) ceilings = MeasureCeilings(context, kStreamedBytes);
   state.counters["GB/s"] = ceilings.gigabytes_per_second;
-  state.counters["GFLOP/s"] = ceilings.gigaflops * 1e9;
-  state.counters["int8 GFLOP/s"] = ceilings.int8_gigaflops * 1e9;
+  const auto rate = [&](Products of) { return 1e9 * ceilings.gigaflops[static_cast<size_t>(of)]; };
+  state.counters["GFLOP/s"] = rate(context.own_bf16() ? Products::kBF16 : Products::kF32);
+  state.counters["int8 GFLOP/s"] = rate(Products::kInt8);
 }
 
 void Register() {
@@ -220,12 +221,15 @@ void Register() {
   }
   for (const Layout layout : kAllLayouts) {
     const auto fixture = std::make_shared<Fixture>(layout);
-    for (const std::string& target : SupportedTargets())
+    for (const std::string& target : SupportedTargets()) {
+      ForceTarget(target);
+      const bool panels = HasBF16Dot();
+      ForceTarget("auto");
       for (const Product product : {Product::kExact, Product::kInt8, Product::kPanels})
         for (const size_t count : {size_t{1}, kMostRows}) {
           if (product == Product::kInt8 && !IsInteger(layout)) continue;
           // Panels in place are for one row, too.
-          if (product == Product::kPanels && (!HasBF16Dot() || target != SupportedTargets().front())) continue;
+          if (product == Product::kPanels && !panels) continue;
           if (product == Product::kPanels && count == 1 && layout != Layout::kBF16Tile) continue;
           const std::string name = LayoutName(layout) + std::string(kNames[static_cast<int>(product)]) + target +
                                    "/rows:" + std::to_string(count);
@@ -233,6 +237,7 @@ void Register() {
             Time(state, fixture, target, count, product);
           })->Unit(benchmark::kMicrosecond);
         }
+    }
   }
   for (const Layout layout : {Layout::kF32, Layout::kF16, Layout::kBF16, Layout::kQ8_0, Layout::kQ4_0})
     for (const std::string& target : SupportedTargets())

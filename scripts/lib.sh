@@ -88,22 +88,25 @@ PYTHON
 
 # peers_venv: a virtual environment of the heavier peers on top of python_venv's; prints its interpreter.
 peers_venv() {
-  local base venv=$QAD_CACHE/venv-peers requirements=scripts/interop-peers-requirements.txt
+  local base stamp venv=$QAD_CACHE/venv-peers requirements=scripts/interop-peers-requirements.txt
+  # GCC 12 drops stores that an AMX tile's configuration is read from: llama.cpp built by it dies in its first product.
+  # clang 14 has AMX under other names than the ones it asks for.
+  local compilers=() amx="-D__AMX_TILE__=1 -D__AMX_INT8__=1"
+  if grep -qw amx_tile /proc/cpuinfo; then
+    need_packages clang libomp-dev
+    compilers=(CC=clang CXX=clang++ CFLAGS="$amx" CXXFLAGS="$amx")
+  fi
   base=$(python_venv)
-  if ! cmp -s "$requirements" "$venv/requirements.txt"; then
+  stamp=$(cat "$requirements" && printf '# llama.cpp built with %s\n' "${compilers[*]:-the default compiler}")
+  if [[ $stamp != "$(cat "$venv/requirements.txt" 2>/dev/null)" ]]; then
     need_packages python3-venv python3-pip
     say "installing $(grep -c '^[a-zA-Z]' "$requirements") more pinned Python packages into $venv (minutes)"
     [[ -x $venv/bin/python ]] || python3 -m venv "$venv"
     "$base" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' >"$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth"
-    # GCC 12 drops stores that an AMX tile's configuration is read from: llama.cpp built by it dies in its first product.
-    # clang 14 has AMX under other names than the ones it asks for.
-    local compilers=() amx="-D__AMX_TILE__=1 -D__AMX_INT8__=1"
-    if grep -qw amx_tile /proc/cpuinfo; then
-      need_packages clang libomp-dev
-      compilers=(CC=clang CXX=clang++ CFLAGS="$amx" CXXFLAGS="$amx")
-    fi
-    env "${compilers[@]}" "$venv/bin/python" -m pip install --quiet --no-deps -r "$requirements" >&2
-    cp "$requirements" "$venv/requirements.txt"
+    # pip's cache does not know what a wheel was built with.
+    env "${compilers[@]}" "$venv/bin/python" -m pip install --quiet --no-deps --no-cache-dir --force-reinstall \
+      --no-binary llama-cpp-python -r "$requirements" >&2
+    printf '%s\n' "$stamp" >"$venv/requirements.txt"
   fi
   printf '%s\n' "$venv/bin/python"
 }

@@ -64,6 +64,26 @@ TEST_F(Program, CalibrationDoesNotSeeTheEvaluation) {
   EXPECT_EQ(results["manifest"]["leaks"][0]["corpus"], "calibration");
 }
 
+// Neither as part of a longer text, nor under a heading, nor the general text that divergence is measured on.
+TEST_F(Program, CalibrationDoesNotSeeWhatIsJudgedInAnyForm) {
+  folder_.Write("eval.jsonl",
+                R"({"id": "long", "prompt": "Which of the many matters is the last one?", "completion": "9"})"
+                "\n");
+  const auto refuses = [&](const std::string& from, const std::string& why) {
+    folder_.Write("config.yaml", std::string(kMinimal) +
+                                     "arms: [base, \"gguf:Q8_0\"]\nquantize: {calibration: {from: " + from +
+                                     ", samples: 6, length: 48}}\n");
+    ExpectEnd(Run({"eval"}), 2, {"--allow-leak", why});
+  };
+  folder_.Write("plain.jsonl", R"({"text": "Asked: which of the many matters is the last one? The ninth."})"
+                               "\n");
+  refuses("plain.jsonl", "long");
+  folder_.Write("pages.md", "# Which of the many matters is the last one?\n\nThe ninth.\n");
+  refuses("pages.md", "long");
+  const fs::path licence = "/usr/share/common-licenses/GFDL-1.3";
+  if (fs::exists(licence)) refuses(licence.string(), "general text");
+}
+
 TEST_F(Program, WhatIsWrongInTheDataIsFoundBeforeAnythingIsMade) {
   folder_.Write("train.jsonl", Items(8, "thing") +
                                    R"({"prompt": "Sort.", "completion": "none", "schema": {"kind": ["a", "b"]}})"

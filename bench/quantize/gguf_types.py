@@ -83,6 +83,14 @@ def score(path, base, held_out):
                "llama.cpp", "--exact")
 
 
+def their_score(path, f32, held_out, threads):
+    """The same by llama.cpp itself."""
+    ids = subprocess.run([QAD, "tokenize", f32, "--file", held_out], stdout=subprocess.PIPE, text=True,
+                         check=True).stdout.split()
+    windows = [[int(token) for token in ids[at:at + 512]] for at in range(0, len(ids) - 511, 512)]
+    return llama_cpp_peer.divergence(path, f32, threads, windows)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--types", default=",".join(TYPES))
@@ -95,9 +103,10 @@ def main():
     base, f32, imatrix = prepare(options.base, calibration)
     print(f"{options.base}, {platform.processor() or platform.machine()}, {options.threads} threads, "
           f"{datetime.date.today()}\n")
-    print("| type | importance | bytes, ours | bytes, llama.cpp | seconds, ours | seconds, llama.cpp | KL, ours | "
-          "KL, llama.cpp | ratio |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    scored = " KL by llama.cpp, ours | KL by llama.cpp, llama.cpp | ratio |" if options.their_score else ""
+    print("| type | importance | bytes, ours | bytes, llama.cpp | seconds, ours | seconds, llama.cpp | KL in f32, ours | "
+          f"KL in f32, llama.cpp | ratio |{scored}")
+    print("|---" * (12 if scored else 9) + "|")
     for name in options.types.split(","):
         for importance in (False, True):
             if importance and name in ("Q8_0", "F16"):
@@ -109,16 +118,12 @@ def main():
                       llama_cpp_peer.quantize(f32, theirs, name.lower(), imatrix if importance else None, options.threads))
                      for _ in range(ROUNDS)]
             made, seconds = (statistics.median(side) for side in zip(*pairs))
-            a, b = score(ours, base, held_out), score(theirs, base, held_out)
+            a, b = (score(path, base, held_out)["kl_divergence"] for path in (ours, theirs))
             line = (f"| {name} | {'yes' if importance else 'no'} | {ours.stat().st_size:,} | {theirs.stat().st_size:,} | "
-                    f"{made:.2f} | {seconds:.2f} | {a['kl_divergence']:.4f} | {b['kl_divergence']:.4f} | "
-                    f"{a['kl_divergence'] / b['kl_divergence']:.2f} |")
+                    f"{made:.2f} | {seconds:.2f} | {a:.4f} | {b:.4f} | {a / b:.2f} |")
             if options.their_score:
-                ids = subprocess.run([QAD, "tokenize", f32, "--file", held_out], stdout=subprocess.PIPE, text=True,
-                                     check=True).stdout.split()
-                windows = [[int(token) for token in ids[at:at + 512]] for at in range(0, len(ids) - 511, 512)]
-                scores = [llama_cpp_peer.divergence(path, f32, options.threads, windows) for path in (ours, theirs)]
-                line += f" by llama.cpp {scores[0]:.4f} {scores[1]:.4f} |"
+                a, b = (their_score(path, f32, held_out, options.threads) for path in (ours, theirs))
+                line += f" {a:.4f} | {b:.4f} | {a / b:.2f} |"
             print(line, flush=True)
 
 

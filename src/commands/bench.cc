@@ -46,19 +46,14 @@ void PrintProfile(const BenchRow& row) {
   print("other", other);
 }
 
-// What the row's products were measured against.
-struct Products {
-  const char* name;
-  double gigaflops;
-};
-Products ProductsOf(const BenchRow& row, const Context& context, const Ceilings& ceilings) {
-  if (row.int8) return {"int8", ceilings.int8_gigaflops};
-  return {context.own_bf16() ? "bf16" : "f32", ceilings.gigaflops};
+// What the row's products are measured against.
+double CeilingOf(const BenchRow& row, const Ceilings& ceilings) {
+  return ceilings.gigaflops[static_cast<size_t>(row.products)];
 }
+const char* NameOf(Products products) { return kProductsNames[static_cast<size_t>(products)]; }
 
 Json RowJson(const BenchRow& row, const Options& options, const Context& context, const Model& model,
              const Ceilings& ceilings) {
-  const Products products = ProductsOf(row, context, ceilings);
   return {{"build_version", QAD_VERSION},
           {"cpu_info", CpuName()},
           {"model", options.model},
@@ -87,10 +82,10 @@ Json RowJson(const BenchRow& row, const Options& options, const Context& context
           {"gigabytes_per_second", row.gigabytes_per_second},
           {"gigaflops", row.gigaflops},
           {"ceiling_gigabytes_per_second", ceilings.gigabytes_per_second},
-          {"ceiling_gigaflops", products.gigaflops},
-          {"ceiling_products", products.name},
+          {"ceiling_gigaflops", CeilingOf(row, ceilings)},
+          {"ceiling_products", NameOf(row.products)},
           {"share_of_reading", Share(row.gigabytes_per_second, ceilings.gigabytes_per_second)},
-          {"share_of_products", Share(row.gigaflops, products.gigaflops)}};
+          {"share_of_products", Share(row.gigaflops, CeilingOf(row, ceilings))}};
 }
 
 Ceilings CeilingsOf(const Options& options, Context& context, const Model& model) {
@@ -142,15 +137,14 @@ void RunBench(Options options, const GlobalFlags& flags) {
   if (!options.ceilings) return;
   std::fflush(stdout);  // the figures are not lost where the rest fails
   const Ceilings ceilings = CeilingsOf(options, context, model);
-  fmt::print("ceilings now    reading {:.1f} GB/s, dense products in {} {:.0f}, in int8 {:.0f} GFLOP/s\n",
-             ceilings.gigabytes_per_second, context.own_bf16() ? "bf16" : "f32", ceilings.gigaflops,
-             ceilings.int8_gigaflops);
-  for (const BenchRow& row : rows) {
-    const Products products = ProductsOf(row, context, ceilings);
+  fmt::print("ceilings now    reading {:.1f} GB/s, GFLOP/s of dense products", ceilings.gigabytes_per_second);
+  for (size_t i = 0; i < ceilings.gigaflops.size(); ++i)
+    if (ceilings.gigaflops[i] > 0) fmt::print("  {} {:.0f}", kProductsNames[i], ceilings.gigaflops[i]);
+  fmt::print("\n");
+  for (const BenchRow& row : rows)
     fmt::print("{:<15} {:.0f}% of reading, {:.0f}% of products in {}\n", RowName(row),
                100 * Share(row.gigabytes_per_second, ceilings.gigabytes_per_second),
-               100 * Share(row.gigaflops, products.gigaflops), products.name);
-  }
+               100 * Share(row.gigaflops, CeilingOf(row, ceilings)), NameOf(row.products));
 }
 
 }  // namespace

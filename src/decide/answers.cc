@@ -100,15 +100,31 @@ bool IsOwnSource(const Results& results, const std::string& name) {
   return model->value("four_bit_source", false) && model->value("stored_format", "") == arm->weights;
 }
 
+// Types on whose grid weights of another lie as well: the same scale and offset of a block, and more codes. The rows of
+// small models do not divide by 256, and mixes of K types have Q5_0, Q5_1 and Q8_0 there (quantize/gguf_types.h).
+constexpr std::array<std::pair<std::string_view, std::string_view>, 10> kFinerTypes = {{{"q4_0", "q4_1"},
+                                                                                        {"q4_0", "q5_0"},
+                                                                                        {"q4_0", "q5_1"},
+                                                                                        {"q4_0", "q8_0"},
+                                                                                        {"q4_0", "q4_k"},
+                                                                                        {"q4_0", "q5_k"},
+                                                                                        {"q4_0", "q6_k"},
+                                                                                        {"q4_1", "q5_1"},
+                                                                                        {"q4_1", "q5_k"},
+                                                                                        {"q4_k", "q5_k"}}};
+
 // Whether the arm may hold weights on the grid of the base's own source, on which nothing is lost: a type that is the
-// source's, or types that were searched for.
+// source's or finer, or types that were searched for.
 bool MayLieOnSourceGrid(const Results& results, const std::string& name) {
   const Json* model = results.manifest.contains("model") ? &results.manifest["model"] : nullptr;
   const ArmInfo* arm = results.Arm(name);
   if (!model || !model->is_object() || !arm || !model->value("four_bit_source", false)) return false;
   std::string weights = arm->weights;
   std::ranges::transform(weights, weights.begin(), [](unsigned char c) { return std::tolower(c); });
-  return weights.starts_with("auto:") || weights.starts_with("gguf:" + model->value("stored_format", ""));  // q4_k_m
+  const std::string source = model->value("stored_format", "");
+  const auto is = [&](std::string_view type) { return weights.starts_with(fmt::format("gguf:{}", type)); };  // q4_k_m
+  return weights.starts_with("auto:") || is(source) ||
+         std::ranges::any_of(kFinerTypes, [&](const auto& pair) { return pair.first == source && is(pair.second); });
 }
 
 // Sets verdict and basis, whatever grid the weights lie on.

@@ -338,7 +338,10 @@ TEST(Decide, TheGridOfTheSourceProvesNothing) {
   for (const auto& [source, weights, verdict] : {std::tuple("q4_1", "auto:90MB", "cannot tell"),
                                                  {"q4_1", "gguf:Q4_1", "cannot tell"},
                                                  {"q4_k", "gguf:Q4_K_M", "cannot tell"},
-                                                 {"q4_1", "gguf:Q5_1", "equivalent"}}) {
+                                                 {"q4_1", "gguf:Q5_1", "cannot tell"},
+                                                 {"q4_1", "gguf:Q5_K_M", "cannot tell"},
+                                                 {"q4_1", "gguf:Q8_0", "equivalent"},
+                                                 {"q4_0", "gguf:Q8_0", "cannot tell"}}) {
     SyntheticPack pack = MakeSyntheticPack();
     pack.results.manifest["model"]["four_bit_source"] = true;
     pack.results.manifest["model"]["stored_format"] = source;

@@ -173,8 +173,8 @@ void AddLeaks(const Results& results, std::vector<std::string>& unknowns) {
   std::set<std::string> items;
   for (const Json& leak : *leaks) items.insert(leak.value("item", ""));
   unknowns.push_back(fmt::format(
-      "{} of the evaluation items stand, word for word or nearly, in training data or documents (results.json lists "
-      "the pairs): scores on them may show memory, not skill.",
+      "{} of the evaluation items stand, word for word or nearly, in training data, calibration texts or documents "
+      "(results.json lists the pairs): scores on them may show memory, not skill.",
       items.size()));
 }
 

@@ -106,17 +106,16 @@ double MatrixElements(const Transformer& model, bool with_head) {
   return elements;
 }
 
-// Whether that holds for most of the weights of linear operations.
-bool MostlyInInt8(const Context& context, const Transformer& model, size_t rows) {
+// Of most of the weights of linear operations.
+Products MostProducts(const Context& context, const Transformer& model, size_t rows) {
   const Weights& weights = model.weights();
-  double all = 0, int8 = 0;
+  std::array<double, kProductsNames.size()> elements = {};
   for (size_t i = 0; i < weights.plan().tensors.size(); ++i) {
     const TensorSpec& spec = weights.plan().tensors[i];
     if (spec.bias || !IsLinear(spec.role)) continue;
-    all += static_cast<double>(spec.elements());
-    if (MultipliesInInt8(context, weights.view(i), rows)) int8 += static_cast<double>(spec.elements());
+    elements[static_cast<size_t>(ProductsOf(context, weights.view(i), rows))] += static_cast<double>(spec.elements());
   }
-  return 2 * int8 > all;
+  return static_cast<Products>(std::ranges::max_element(elements) - elements.begin());
 }
 
 double Nanoseconds(const std::function<void()>& work) {
@@ -148,7 +147,7 @@ struct Bencher {
   void Repeat(BenchRow& row, size_t rows, RowsAre rows_are, const std::function<void()>& work) const {
     {
       const ScopedSetting as(context.rows, rows_are);
-      row.int8 = MostlyInInt8(context, model, rows);
+      row.products = MostProducts(context, model, rows);
     }
     for (size_t r = 0; r <= options.repetitions; ++r) {
       ThrowIfInterrupted();

@@ -26,9 +26,9 @@ struct BenchRow {
   size_t n_prompt = 0, n_gen = 0, n_batch = 1, n_depth = 0;
   std::vector<double> samples_ns, samples_ts;
   double avg_ns = 0, stddev_ns = 0, avg_ts = 0, stddev_ts = 0, median_ts = 0;
-  double gigabytes_per_second = 0;  // weights and cached keys and values read, per second
-  double gigaflops = 0;             // 2 × weights of linears × tokens, per second
-  bool int8 = false;                // most of these multiplications are of int8 activations with integer codes
+  double gigabytes_per_second = 0;     // weights and cached keys and values read, per second
+  double gigaflops = 0;                // 2 × weights of linears × tokens, per second
+  Products products = Products::kF32;  // what most of these multiplications are in
   std::array<double, static_cast<size_t>(Timed::kCount)> operations{};  // seconds of each in all samples
 };
 

@@ -8,6 +8,7 @@
 #include "evaluate/metrics.h"
 #include "evaluate/perplexity.h"
 #include "experiment/evaluate_arm.h"
+#include "experiment/general_text.h"
 #include "experiment/stages.h"
 #include "results/statistics.h"
 
@@ -15,8 +16,6 @@ namespace qad {
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr size_t kTextWindows = 8, kTextContext = 512;
 
 Json ItemInputs(const Workspace& workspace) {
   return {{"eval", Sha256File(workspace.config.data.eval)},
@@ -26,16 +25,6 @@ Json ItemInputs(const Workspace& workspace) {
           {"confidence", workspace.config.eval.confidence},
           {"bootstrap", workspace.config.eval.bootstrap},
           {"seed", workspace.config.seed}};
-}
-
-// The licence texts that every Debian carries: general text of no relation to any domain set. Empty where absent.
-std::string GeneralText() {
-  std::string text;
-  for (const char* name : {"GPL-3", "LGPL-2.1", "MPL-2.0", "Apache-2.0", "GFDL-1.3"}) {
-    const fs::path path = fs::path("/usr/share/common-licenses") / name;
-    if (fs::exists(path)) text += ReadTextFile(path);
-  }
-  return text;
 }
 
 // The last windows of the general text.

@@ -3,15 +3,23 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <optional>
+#include <iterator>
+#include <span>
+#include <sstream>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "evaluate/leaks.h"
+#include "experiment/general_text.h"
 #include "retrieve/chunker.h"
 
 namespace qad {
+namespace fs = std::filesystem;
 
 namespace {
+
+constexpr const char *kCalibration = "calibration", *kGeneralText = "general text";
+constexpr double kMostShared = 0.1;
 
 // Not where the model makes the texts up.
 bool CalibratesOnTexts(const Config& config) {
@@ -20,36 +28,59 @@ bool CalibratesOnTexts(const Config& config) {
   return std::ranges::any_of(made, [](const WeightsRecipe& recipe) { return recipe.calibrated(); });
 }
 
-LeakCorpus CorpusOf(const std::filesystem::path& texts) {
-  constexpr int kLongest = 1 << 24;  // words: a file is searched as one text
-  if (texts.extension() == ".jsonl") return LeakCorpusOf("calibration", LoadDataset(texts));
-  return LeakCorpusOf("calibration", ChunkDocuments({texts}, kLongest, CountWords));
+// What items ask is compared with what items ask; plain texts, and a file, are searched for it.
+std::vector<LeakCorpus> CorporaOf(const std::filesystem::path& texts) {
+  LeakCorpus plain{.name = kCalibration, .texts = {}, .documents = true};
+  if (texts.extension() != ".jsonl") {
+    plain.texts.push_back({texts.filename().string(), ReadTextFile(texts), ""});
+    return {plain};
+  }
+  std::vector<Item> items = LoadDataset(texts);
+  for (const Item& item : items)
+    if (item.plain_text) plain.texts.push_back({item.id, item.completion, ""});
+  std::erase_if(items, [](const Item& item) { return item.plain_text; });
+  return {LeakCorpusOf(kCalibration, items), plain};
 }
 
-// The texts that weights are calibrated with; none where the model makes them up.
-std::optional<LeakCorpus> CalibrationCorpus(const Workspace& workspace) {
-  const Config& config = workspace.config;
-  if (!CalibratesOnTexts(config)) return std::nullopt;
-  return CorpusOf(config.quantize.calibration);
-}
-
-}  // namespace
-
-void RequireCleanTexts(const std::filesystem::path& texts, const std::vector<Item>& judged, bool allow_leak,
-                       bool quiet) {
-  const LeakCorpus corpus = CorpusOf(texts);
-  std::vector<Leak> leaks = FindLeaks(judged, {&corpus, 1});
+// The share of the general text that stands in the calibration texts word for word, in pieces of so many words. Clauses
+// of licences stand in more than one of them.
+double SharedGeneralText(std::span<const LeakCorpus> corpora) {
+  constexpr size_t kPiece = 40;
+  std::istringstream words(GeneralText());
+  const std::vector<std::string> all(std::istream_iterator<std::string>(words), {});
+  std::vector<Item> pieces(std::min(all.size(), kTextWindows * kTextContext) / kPiece);
+  auto word = all.end() - static_cast<std::ptrdiff_t>(pieces.size() * kPiece);
+  for (Item& piece : pieces) {
+    piece.id = kGeneralText;
+    piece.plain_text = true;
+    for (size_t i = 0; i < kPiece; ++i) piece.completion += *word++ + " ";
+  }
+  if (pieces.empty()) return 0;
+  std::vector<Leak> leaks = FindLeaks(pieces, corpora);
   std::erase_if(leaks, [](const Leak& leak) { return leak.kind == LeakKind::kNear; });
-  if (leaks.empty()) return;
-  const std::string found =
-      fmt::format("{} times items to judge by stand word for word in the calibration texts, {}: e.g. item {} in {}",
-                  leaks.size(), texts.string(), leaks.front().item, leaks.front().other);
+  return static_cast<double>(leaks.size()) / static_cast<double>(pieces.size());
+}
+
+void RefuseOrWarn(const std::string& found, bool allow_leak, bool quiet) {
   if (!allow_leak)
     Fail(
         ErrorKind::kUsage,
         "{}; take them out, name other texts (quantize.calibration.from, or --calibration), or go on with --allow-leak",
         found);
   if (!quiet) fmt::print(stderr, "! {}\n", found);
+}
+
+}  // namespace
+
+void RequireCleanTexts(const std::filesystem::path& texts, const std::vector<Item>& judged, bool allow_leak,
+                       bool quiet) {
+  std::vector<Leak> leaks = FindLeaks(judged, CorporaOf(texts));
+  std::erase_if(leaks, [](const Leak& leak) { return leak.kind == LeakKind::kNear; });
+  if (leaks.empty()) return;
+  RefuseOrWarn(
+      fmt::format("{} times items to judge by stand word for word in the calibration texts, {}: e.g. item {} in {}",
+                  leaks.size(), texts.string(), leaks.front().item, leaks.front().other),
+      allow_leak, quiet);
 }
 
 void RequireCleanCalibration(const Workspace& workspace) {
@@ -59,7 +90,14 @@ void RequireCleanCalibration(const Workspace& workspace) {
   const std::vector<WeightsRecipe> made = MadeWeights(config);
   if (std::ranges::any_of(made, &WeightsRecipe::floor))  // a search is judged on dev
     judged.insert(judged.end(), workspace.dev.begin(), workspace.dev.end());
-  RequireCleanTexts(config.quantize.calibration, judged, workspace.scope.allow_leak, workspace.quiet);
+  const fs::path& texts = config.quantize.calibration;
+  RequireCleanTexts(texts, judged, workspace.scope.allow_leak, workspace.quiet);
+  if (const double shared = SharedGeneralText(CorporaOf(texts)); shared >= kMostShared)
+    RefuseOrWarn(
+        fmt::format("{:.0f}% of the general text that every arm's divergence is measured on stands word for word "
+                    "in the calibration texts, {}",
+                    100 * shared, texts.string()),
+        workspace.scope.allow_leak, workspace.quiet);
 }
 
 Json LeaksJson(const Workspace& workspace) {
@@ -72,8 +110,10 @@ Json LeaksJson(const Workspace& workspace) {
     if (!documents->empty())
       corpora.push_back(
           LeakCorpusOf("documents", ChunkDocuments(*documents, workspace.config.rag.chunk_tokens, CountWords)));
+  std::vector<LeakCorpus> calibration;
+  if (CalibratesOnTexts(workspace.config)) calibration = CorporaOf(workspace.config.quantize.calibration);
   if (workspace.config.quantize.calibration != data.train)
-    if (std::optional<LeakCorpus> corpus = CalibrationCorpus(workspace)) corpora.push_back(*std::move(corpus));
+    corpora.insert(corpora.end(), calibration.begin(), calibration.end());
   Json leaks = Json::array();
   for (const Leak& leak : FindLeaks(workspace.eval, corpora))
     leaks.push_back({{"item", leak.item},
@@ -83,13 +123,19 @@ Json LeaksJson(const Workspace& workspace) {
                      {"kind", leak.kind == LeakKind::kExact        ? "exact"
                               : leak.kind == LeakKind::kNormalized ? "normalized"
                                                                    : "near"}});
+  if (const double shared = SharedGeneralText(calibration); shared >= kMostShared)
+    leaks.push_back({{"item", kGeneralText},
+                     {"corpus", kCalibration},
+                     {"other", workspace.config.quantize.calibration.filename().string()},
+                     {"similarity", shared},
+                     {"kind", "normalized"}});
   if (!leaks.empty() && !workspace.quiet)
-    fmt::print(
-        stderr,
-        "! {} pairs of an evaluation item and training data or documents are (nearly) the same, e.g. {} and {} of "
-        "{}; results.json of an evaluation lists them\n",
-        leaks.size(), leaks[0]["item"].get<std::string>(), leaks[0]["other"].get<std::string>(),
-        leaks[0]["corpus"].get<std::string>());
+    fmt::print(stderr,
+               "! {} pairs of an evaluation item and training data, calibration texts or documents are (nearly) the "
+               "same, e.g. {} and {} of "
+               "{}; results.json of an evaluation lists them\n",
+               leaks.size(), leaks[0]["item"].get<std::string>(), leaks[0]["other"].get<std::string>(),
+               leaks[0]["corpus"].get<std::string>());
   return leaks;
 }
 

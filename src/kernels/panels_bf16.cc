@@ -103,6 +103,7 @@ void MultiplyInVectors(const PanelProduct<Element>& p) {
 constexpr size_t kTile = 16;              // rows of a tile, and words of a row
 constexpr size_t kTileBytes = 64;         // of a row
 constexpr size_t kBlockRows = 2 * kTile;  // of activations at once, against up to two panels
+static_assert(kTile == kTileRows, "a panel is tiles, one after another");
 
 struct alignas(64) TileConfig {
   uint8_t palette = 1, start_row = 0;
@@ -123,7 +124,9 @@ QAD_AMX void Configure(size_t rows) {
   for (const size_t tile : {0, 1, 4}) shape(tile, upper);
   for (const size_t tile : {2, 3, 5}) shape(tile, lower);
   for (const size_t tile : {6, 7}) shape(tile, kTile);
-  asm volatile("" ::"r"(&config) : "memory");  // to GCC 12 it seems to read but a pointer
+  // GCC 12 takes the next line to read no more than a pointer, and loads of tiles to read nothing: what was stored must
+  // be in memory from here on.
+  asm volatile("" ::"r"(&config) : "memory");
   _tile_loadconfig(&config);
 }
 
@@ -159,7 +162,6 @@ QAD_AMX void MultiplyTiles(const BF16Product& p, size_t row, size_t output, floa
   if constexpr (kN > 1) _tile_stored(1, sums + kTile, kStride);
   if constexpr (kLower) _tile_stored(2, sums + kTile * kN * kTile, kStride);
   if constexpr (kLower && kN > 1) _tile_stored(3, sums + kTile * kN * kTile + kTile, kStride);
-  asm volatile("" ::: "memory");  // GCC 12 does not know that the tiles were stored
 }
 
 // What the tiles leave: inputs behind the last whole one, scales, and where the sums go.

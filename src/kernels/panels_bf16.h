@@ -38,7 +38,7 @@ struct PanelProduct {
   const Element* x = nullptr;  // (count, ldx), kInputs·words of them used
   size_t count = 0, ldx = 0, words = 0;
   const Element* panels = nullptr;  // one after another
-  bool from_memory = false;         // not in the cache yet: they are prefetched
+  bool from_memory = false;         // not in the cache yet: vectors prefetch them; tiles gain nothing by it
   size_t outputs = 0;               // of all panels, the last one's zeros left out
   const float* scales = nullptr;    // (outputs) that sums are multiplied by, or null
   float* y = nullptr;               // (count, ldy)

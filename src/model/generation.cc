@@ -111,6 +111,7 @@ class Batch {
     size_t index = 0, slot = 0, position = 0;  // position: tokens already in the cache
     std::vector<TokenId> pending;              // to run next: the prompt, then one token at a time
     bool is_prompt = true;                     // what is pending is (the end of) the prompt
+    bool scored = false;                       // its reference has been
     Clock::time_point start;
   };
 
@@ -166,7 +167,8 @@ class Batch {
     }
   }
 
-  // The beginning of a prompt that does not fit a step together with its reference: the workspace stays that of a step.
+  // The beginning of a prompt that does not fit a step together with its reference, and the reference where it alone
+  // does not: the workspace stays that of a step.
   void RunAhead(Sequence& sequence) {
     std::vector<TokenId>& pending = sequence.pending;
     const ScopedSetting as(context_.rows, RowsAre::kOfPrompts);
@@ -179,27 +181,48 @@ class Batch {
       sequence.position += count;
       pending.erase(pending.begin(), pending.begin() + static_cast<std::ptrdiff_t>(count));
     }
+    if (Reference(sequence.index).size() > step_rows_) RunReference(sequence);
+  }
+
+  // A reference behind the last token of its prompt, a step at a time.
+  void RunReference(Sequence& sequence) {
+    const std::span<const TokenId> reference = Reference(sequence.index);
+    std::vector<TokenId> tokens = {sequence.pending.back()};
+    tokens.insert(tokens.end(), reference.begin(), reference.end() - 1);
+    for (size_t at = 0; at < tokens.size(); at += step_rows_) {
+      ThrowIfInterrupted();
+      const size_t count = std::min(step_rows_, tokens.size() - at);
+      const Segment segment{
+          .slot = sequence.slot, .start = sequence.position + at, .tokens = std::span(tokens).subspan(at, count)};
+      model_.Run(context_, std::span(&segment, 1), cache_);
+      for (size_t t = 0; t < count; ++t) Await(sequence.index, t, reference[at + t]);
+      ScoreReferences();
+    }
+    sequence.scored = true;
   }
 
   // A prompt is followed by its reference, whose rows of the cache the answer then overwrites.
   void AppendReference(Sequence& sequence, size_t last_row) {
+    if (sequence.scored) return;
     const std::span<const TokenId> reference = Reference(sequence.index);
     for (size_t t = 0; t < reference.size(); ++t) {
-      reference_rows_.push_back(last_row + t);
-      reference_tokens_.push_back(reference[t]);
+      Await(sequence.index, last_row + t, reference[t]);
       if (t + 1 < reference.size()) sequence.pending.push_back(reference[t]);
     }
+  }
+
+  // A row of this step should predict `token`.
+  void Await(size_t index, size_t row, TokenId token) {
+    reference_of_.push_back(index);
+    reference_rows_.push_back(row);
+    reference_tokens_.push_back(token);
   }
 
   void ScoreReferences() {
     if (reference_rows_.empty()) return;
     const std::vector<double> logs = model_.LogProbabilities(context_, reference_rows_, reference_tokens_);
-    size_t at = 0;
-    for (const Sequence& sequence : active_) {
-      if (!sequence.is_prompt) continue;
-      double& sum = done_[sequence.index].reference_log_probability;
-      for (size_t t = 0; t < Reference(sequence.index).size(); ++t) sum += logs[at++];
-    }
+    for (size_t i = 0; i < logs.size(); ++i) done_[reference_of_[i]].reference_log_probability += logs[i];
+    reference_of_.clear();
     reference_rows_.clear();
     reference_tokens_.clear();
   }
@@ -282,8 +305,8 @@ class Batch {
   std::vector<Sequence> active_;
   std::vector<size_t> free_;
   std::vector<float> logits_;
-  std::vector<size_t> reference_rows_;  // of this step, each with the token that it should predict
-  std::vector<TokenId> reference_tokens_;
+  std::vector<size_t> reference_of_, reference_rows_;  // prompts, and their rows of this step
+  std::vector<TokenId> reference_tokens_;              // that those rows should predict
   size_t next_ = 0;
 };
 

@@ -95,7 +95,9 @@ KvCache::KvCache(const ModelConfig& config, size_t slots, size_t capacity, Forma
       format_(GetFormat(type)),
       layout_(LayoutOf(type)),
       row_bytes_(format_.RowBytes(head_dim_)),
-      data_(Bytes(config, slots, capacity, type)) {
+      bytes_(Bytes(config, slots, capacity, type)),
+      data_(AllocateHuge(bytes_)) {
+  std::memset(data_.get(), 0, bytes_);  // all there from the beginning, as it is planned
   QAD_CHECK(format_.Divides(head_dim_) && LayoutRowBytes(layout_, head_dim_) == row_bytes_);
 }
 
@@ -108,7 +110,7 @@ size_t KvCache::Offset(size_t layer, size_t slot, size_t which, size_t head) con
 }
 
 KvView KvCache::View(size_t layer, size_t slot, size_t which) const {
-  return {.data = data_.data() + Offset(layer, slot, which, 0),
+  return {.data = data_.get() + Offset(layer, slot, which, 0),
           .layout = layout_,
           .head_stride = capacity_ * row_bytes_,
           .row_stride = row_bytes_};
@@ -119,7 +121,7 @@ void KvCache::Write(size_t layer, size_t slot, size_t position, const float* k, 
   for (size_t which = 0; which < 2; ++which) {
     const float* from = which == 0 ? k : v;
     for (size_t head = 0; head < kv_heads_; ++head, from += head_dim_) {
-      std::byte* to = data_.data() + Offset(layer, slot, which, head) + position * row_bytes_;
+      std::byte* to = data_.get() + Offset(layer, slot, which, head) + position * row_bytes_;
       if (format_.id == FormatId::kF16)
         ConvertToF16(from, reinterpret_cast<uint16_t*>(to), head_dim_);
       else if (format_.block == 1)
@@ -135,7 +137,7 @@ void KvCache::CopyPrefix(size_t from, size_t to, size_t count) {
   for (size_t layer = 0; layer < layers_; ++layer)
     for (size_t which = 0; which < 2; ++which)
       for (size_t head = 0; head < kv_heads_; ++head)
-        std::memcpy(data_.data() + Offset(layer, to, which, head), data_.data() + Offset(layer, from, which, head),
+        std::memcpy(data_.get() + Offset(layer, to, which, head), data_.get() + Offset(layer, from, which, head),
                     count * row_bytes_);
 }
 

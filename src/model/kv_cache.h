@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/huge_pages.h"
 #include "formats/format.h"
 #include "model/config.h"
 #include "ops/attention.h"
@@ -35,7 +36,7 @@ class KvCache {
 
   size_t slots() const { return slots_; }
   size_t capacity() const { return capacity_; }
-  size_t allocated_bytes() const { return data_.size(); }
+  size_t allocated_bytes() const { return bytes_; }
 
   KvView Keys(size_t layer, size_t slot) const { return View(layer, slot, 0); }
   KvView Values(size_t layer, size_t slot) const { return View(layer, slot, 1); }
@@ -52,7 +53,8 @@ class KvCache {
   const Format& format_;
   Layout layout_;
   size_t row_bytes_;  // of one position of one head
-  std::vector<std::byte> data_;
+  size_t bytes_;
+  HugeBytes data_;
 };
 
 }  // namespace qad

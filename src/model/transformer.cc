@@ -114,7 +114,7 @@ Transformer::Buffers Transformer::Place(size_t rows) {
 
 // Some more than there are where each number of rows costs time when it first comes.
 size_t Transformer::RowsToMultiply(Context& context, size_t rows) const {
-  const bool own = context.own_bf16() && !dense_f32_;
+  const bool own = (context.own_bf16() && !dense_f32_) || context.rows == RowsAre::kOfAnswers;
   return own || !context.matmul().compiles_shapes() ? rows : PaddedRows(rows);
 }
 

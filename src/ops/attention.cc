@@ -24,7 +24,8 @@ struct Cut {
   bool cut = false;
 };
 
-Cut CutIntoTasks(const AttentionShape& shape, std::span<const AttentionItem> items) {
+// `tiles`: however few rows there are.
+Cut CutIntoTasks(const AttentionShape& shape, std::span<const AttentionItem> items, bool tiles) {
   Cut all;
   for (size_t i = 0; i < items.size(); ++i)
     for (size_t begin = 0; begin < items[i].count; begin += kTilePositions)
@@ -36,12 +37,13 @@ Cut CutIntoTasks(const AttentionShape& shape, std::span<const AttentionItem> ite
                            .first = 0,
                            .last = 0};
         const size_t context = task.Context(items[i]);
-        const size_t piece = task.IsFew(shape, items[i]) ? kFewAttentionPiece : context;
-        if (!task.IsFew(shape, items[i])) all.longest_of_tiles = std::max(all.longest_of_tiles, context);
+        task.few = !tiles && task.Rows(shape) <= kFewAttentionRows && items[i].prefix == AttentionItem::kNoPrefix;
+        const size_t piece = task.few ? kFewAttentionPiece : context;
+        if (!task.few) all.longest_of_tiles = std::max(all.longest_of_tiles, context);
         for (; task.first < context; task.first += piece) {
           task.last = std::min(context, task.first + piece);
           task.result = all.results;
-          if (task.IsFew(shape, items[i])) all.results += AttentionPieceFloats(shape, task.Rows(shape));
+          if (task.few) all.results += AttentionPieceFloats(shape, task.Rows(shape));
           all.tasks.push_back(task);
         }
         all.cut = all.cut || piece < context;
@@ -127,12 +129,13 @@ float AttentionShape::scale() const { return 1.0f / std::sqrt(static_cast<float>
 
 void AttentionForward(Context& context, const AttentionShape& shape, std::span<const AttentionItem> items) {
   const ScopedTimer timer(context, Timed::kAttention);
-  const Cut all = CutIntoTasks(shape, items);
-  const size_t longest = all.longest_of_tiles;
   // What backward will read must be of the same products as its own.
   const bool bf16 = context.own_bf16() && std::ranges::all_of(items, [](const AttentionItem& item) {
                       return item.log_sum_exp == nullptr && item.prefix == AttentionItem::kNoPrefix;
                     });
+  // Rounded to bf16, a prompt's last rows would show how many of them are left for its last tile.
+  const Cut all = CutIntoTasks(shape, items, bf16 && context.rows == RowsAre::kOfPrompts);
+  const size_t longest = all.longest_of_tiles;
   const size_t of_tile = longest == 0 ? 0 : bf16 ? AttentionTileBF16Floats(shape) : TileBuffers::Floats(shape, longest);
   // A thread's buffers, whole cache lines of them, and behind those of all threads what tasks of few rows leave behind.
   const size_t floats = (std::max(all.results > 0 ? AttentionFewRowsFloats(shape) : 0, of_tile) + 15) / 16 * 16;
@@ -147,7 +150,7 @@ void AttentionForward(Context& context, const AttentionShape& shape, std::span<c
     for (int64_t i = 0; i < count; ++i) {
       const AttentionTask& task = all.tasks[static_cast<size_t>(i)];
       const AttentionItem& item = items[task.item];
-      if (task.IsFew(shape, item))
+      if (task.few)
         AttentionFewRows(shape, item, task, mine, results + task.result);
       else if (bf16)
         AttentionTileBF16(shape, item, task, mine);

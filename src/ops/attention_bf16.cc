@@ -110,7 +110,9 @@ void AttentionTileBF16(const AttentionShape& shape, const AttentionItem& item, c
   std::fill_n(b.top, rows, -std::numeric_limits<float>::infinity());
   std::fill_n(b.sum, rows, 0.0f);
   for (size_t first = 0; first < context; first += kPiece) {
-    const size_t count = std::min(kPiece, context - first), pairs = InputPairs(count);
+    // Zeros up to a whole tile of AMX, whose sums are taken in another order than those of what remains of one: a row
+    // must not hang on where its tile ends.
+    const size_t count = std::min(kPiece, context - first), pairs = (InputPairs(count) + 15) / 16 * 16;
     ScorePiece(shape, AsMatrix(item.k, task.kv_head, first, count, dim), rows, b);
     for (size_t row = 0; row < rows; ++row) {
       const size_t visible = task.Visible(shape, item, row, first, count);
@@ -119,8 +121,11 @@ void AttentionTileBF16(const AttentionShape& shape, const AttentionItem& item, c
       std::fill(b.p + row * kPiece + visible, b.p + row * kPiece + 2 * pairs, uint16_t{0});
     }
     const MatrixView values = AsMatrix(item.v, task.kv_head, first, count, dim);
-    for (size_t i = 0; i < Panels(dim); ++i)
-      DecodeBF16ColumnPanel(values, i * kTileRows, 0, count, b.values + i * PanelValues(count));
+    for (size_t i = 0; i < Panels(dim); ++i) {
+      uint16_t* panel = b.values + i * PanelValues(2 * pairs);
+      DecodeBF16ColumnPanel(values, i * kTileRows, 0, count, panel);
+      std::fill(panel + PanelValues(count), panel + PanelValues(2 * pairs), uint16_t{0});
+    }
     MultiplyPanels(BF16Product{.x = b.p,
                                .count = rows,
                                .ldx = kPiece,

@@ -20,13 +20,11 @@ inline constexpr size_t kFewAttentionRows = 16, kFewAttentionPiece = 128;
 struct AttentionTask {
   size_t item, kv_head, begin, end;  // query positions begin … end of the item
   size_t first, last;                // of the context: all of it, or a piece
+  bool few = false;                  // whether it is dot products over a piece, else a tile
   size_t result = 0;                 // where a task of few rows leaves what it found, in floats
   size_t Rows(const AttentionShape& shape) const { return (end - begin) * shape.group(); }
   size_t Context(const AttentionItem& of) const { return of.start + end; }
   bool IsCut(const AttentionItem& of) const { return last - first < Context(of); }
-  bool IsFew(const AttentionShape& shape, const AttentionItem& of) const {
-    return Rows(shape) <= kFewAttentionRows && of.prefix == AttentionItem::kNoPrefix;
-  }
   // Of the positions from `from` on, `count` of them, how many a row of the tile may see.
   size_t Visible(const AttentionShape& shape, const AttentionItem& of, size_t row, size_t from, size_t count) const {
     const size_t seen = of.start + begin + row / shape.group() + 1;

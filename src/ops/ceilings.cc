@@ -73,12 +73,13 @@ double PanelRate(int threads) {
 }
 
 // Rows enough that every thread gets as much of them.
-double MatmulRate(Context& context) {
+double MatmulRate(Context& context, MatmulType type) {
   constexpr size_t kSize = 512;
   const size_t rows = kSize * static_cast<size_t>(context.threads);
-  const std::vector<float> a(rows * kSize, 1.0f), b(kSize * kSize, 1.0f);
+  const std::vector<float> a(rows * kSize, 1.0f), b(kSize * kSize, 1.0f);  // of bf16 the first half, numbers as well
   std::vector<float> c(rows * kSize);
-  MatmulArguments product{.m = rows, .n = kSize, .k = kSize, .a = a.data(), .lda = kSize, .b = b.data(), .ldb = kSize};
+  MatmulArguments product{
+      .type = type, .m = rows, .n = kSize, .k = kSize, .a = a.data(), .lda = kSize, .b = b.data(), .ldb = kSize};
   product.c = c.data();
   product.ldc = kSize;
   const double seconds = Best([&] { context.matmul().Run(product); });
@@ -105,8 +106,9 @@ double Int8Rate(int threads) {
 }  // namespace
 
 Ceilings MeasureCeilings(Context& context, size_t bytes) {
-  const bool panels = context.own_bf16();
-  return {ReadRate(bytes), panels ? PanelRate(context.threads) : MatmulRate(context), Int8Rate(context.threads)};
+  const double bf16 =
+      context.own_bf16() ? std::max(PanelRate(context.threads), MatmulRate(context, MatmulType::kBF16)) : 0;
+  return {ReadRate(bytes), {MatmulRate(context, MatmulType::kF32), bf16, Int8Rate(context.threads)}};
 }
 
 }  // namespace qad

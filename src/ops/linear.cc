@@ -113,8 +113,17 @@ void BaseForward(Context& context, const Linear& linear, const Rows& x, float* y
 
 }  // namespace
 
-bool MultipliesInInt8(const Context& context, const MatrixView& weights, size_t rows) {
-  return PathOf(context, weights, rows) == Path::kInteger;
+Products ProductsOf(const Context& context, const MatrixView& weights, size_t rows) {
+  switch (PathOf(context, weights, rows)) {
+    case Path::kFewExact:
+      return Products::kF32;
+    case Path::kInteger:
+      return Products::kInt8;
+    case Path::kPanels:
+      break;
+  }
+  const bool bf16 = UsesOwnPanels(context, weights) || ProductType(context, weights) == MatmulType::kBF16;
+  return bf16 ? Products::kBF16 : Products::kF32;
 }
 
 size_t LowRankTapeFloats(const Linear& linear, size_t m) {

@@ -38,8 +38,10 @@ struct Dropout {
 // What backward needs of an adapter's forward: x·Aᵀ of every adapter, one after another, each (m, rank).
 size_t LowRankTapeFloats(const Linear& linear, size_t m);
 
-// Whether so many rows meet weights of this layout with int8 activations.
-bool MultipliesInInt8(const Context& context, const MatrixView& weights, size_t rows);
+// What so many rows and weights of this layout are multiplied in.
+enum class Products : uint8_t { kF32, kBF16, kInt8 };
+inline constexpr std::array<const char*, 3> kProductsNames = {"f32", "bf16", "int8"};
+Products ProductsOf(const Context& context, const MatrixView& weights, size_t rows);
 
 // x (m, in) with row stride ldx → y (m, out) with ldy; added to y where `accumulate`.
 void LinearForward(Context& context, const Linear& linear, const float* x, size_t m, size_t ldx, float* y, size_t ldy,

@@ -105,6 +105,9 @@ class Solver {
                              : fmt::format("layer {}", layer));
   }
 
+  // In errors.
+  std::string Where(const TensorSpec& spec) const { return fmt::format("{}: \"{}\"", files_.path.string(), spec.name); }
+
   // The operations that read one input, on what the operations before them, rounded already, give.
   void SolveInput(size_t layer, BlockWalk::Input input, std::vector<Packed>& packed, SolveError& total) {
     ThrowIfInterrupted();
@@ -116,11 +119,12 @@ class Solver {
     const BlockInput rows = walk_.Compute(input);
     if (!Feeds(options_.method)) {
       const std::vector<double> sums = SumsOfSquares(rows);
+      RequireFiniteInputs(sums, Where(Spec(readers.front(), layer)));
       for (const Role role : readers) packed.push_back(Round(Spec(role, layer), Moments(sums.begin(), sums.end())));
       return;
     }
-    const std::string where = fmt::format("{}: \"{}\"", files_.path.string(), Spec(readers.front(), layer).name);
-    const Feedback feedback = MakeFeedback(GramOf(rows), rows.width, options_.damping, options_.act_order, where);
+    const Feedback feedback = MakeFeedback(GramOf(rows), rows.width, options_.damping, options_.act_order,
+                                           Where(Spec(readers.front(), layer)));
     for (const Role role : readers) {
       const TensorSpec& spec = Spec(role, layer);
       const std::span<float> weights = walk_.Matrix(role);
@@ -138,8 +142,7 @@ class Solver {
     const std::span<float> weights = walk_.Matrix(spec.role);
     const std::vector<float> before(weights.begin(), weights.end());
     GroupCodes codes;
-    RoundGroups(weights, spec.rows, spec.cols, moments, options_.groups, &codes,
-                fmt::format("{}: \"{}\"", files_.path.string(), spec.name));
+    RoundGroups(weights, spec.rows, spec.cols, moments, options_.groups, &codes, Where(spec));
     AddErrors(spec, before, weights);
     return {spec, PackGroups(codes, options_.packing, ZeroOffset(options_))};
   }
@@ -154,6 +157,7 @@ class Solver {
       ThrowIfInterrupted();
       const BlockInput rows = walk_.Compute(input);
       const std::vector<float> gram = GramOf(rows);
+      RequireFiniteInputs(Diagonal(gram, rows.width), Where(Spec(walk_.Readers(input).front(), layer)));
       std::vector<Reader> readers;
       for (const Role role : walk_.Readers(input)) readers.push_back({walk_.Matrix(role), Spec(role, layer).rows});
       factors.emplace_back(rows.width, 1.0f);

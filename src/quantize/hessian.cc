@@ -1,5 +1,6 @@
 #include "quantize/hessian.h"
 
+#include <fmt/format.h>
 #include <lapacke.h>
 #include <omp.h>
 
@@ -85,11 +86,21 @@ std::vector<double> SumsOfSquares(const BlockInput& input) {
   return sums;
 }
 
+void RequireFiniteInputs(std::span<const double> moments, const std::string& where) {
+  if (std::ranges::all_of(moments, [](double moment) { return std::isfinite(moment); })) return;
+  Fail(ErrorKind::kNumeric, "{}: its inputs hold NaN or infinity on the calibration texts", where);
+}
+
+std::vector<double> Diagonal(std::span<const float> gram, size_t width) {
+  std::vector<double> diagonal(width);
+  for (size_t i = 0; i < width; ++i) diagonal[i] = static_cast<double>(gram[i * width + i]);
+  return diagonal;
+}
+
 Feedback MakeFeedback(std::vector<float> gram, size_t width, double damping, bool by_moment, const std::string& where) {
-  double mean = 0;
-  for (size_t i = 0; i < width; ++i) mean += static_cast<double>(gram[i * width + i]) / static_cast<double>(width);
-  if (!std::isfinite(mean))
-    Fail(ErrorKind::kNumeric, "{}: its inputs hold NaN or infinity on the calibration texts", where);
+  const std::vector<double> moments = Diagonal(gram, width);
+  RequireFiniteInputs(moments, where);
+  double mean = std::accumulate(moments.begin(), moments.end(), 0.0) / static_cast<double>(width);
   if (mean == 0) mean = 1;  // nothing ever comes in
   for (size_t i = 0; i < width; ++i)
     if (gram[i * width + i] == 0) gram[i * width + i] = static_cast<float>(mean);
@@ -113,6 +124,11 @@ Feedback MakeFeedback(std::vector<float> gram, size_t width, double damping, boo
     if (!factored && out.damping < 1) continue;
     if (!factored) break;
     for (size_t i = 0; i < width; ++i) std::fill_n(out.upper.data() + i * width, i, 0.0f);
+    if (out.damping > damping)
+      fmt::print(stderr,
+                 "! {}: the second moments of its inputs are not positive definite with a damping of {}; {} was taken: "
+                 "more text to calibrate with would help\n",
+                 where, damping, out.damping);
     out.gram = std::move(gram);
     return out;
   }

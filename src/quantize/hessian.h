@@ -15,6 +15,9 @@ namespace qad {
 std::vector<float> GramOf(const BlockInput& input);
 // Its diagonal alone: what an importance matrix holds.
 std::vector<double> SumsOfSquares(const BlockInput& input);
+std::vector<double> Diagonal(std::span<const float> gram, size_t width);
+// Errors (kNumeric): a second moment is NaN or infinite; `where` names the operation.
+void RequireFiniteInputs(std::span<const double> moments, const std::string& where);
 
 // What error feedback needs, once for all operations that read the same input.
 struct Feedback {
@@ -25,9 +28,9 @@ struct Feedback {
   double damping = 0;         // λ as it was at last, in means of the diagonal
   std::string where = {};     // names the operation in errors
 };
-// λ = damping · mean(diag H), ten times more as long as the factorization fails. Inputs that are always zero (dead)
-// get a diagonal of one mean. `by_moment`: inputs of large moments come first. Errors (kNumeric): NaN or infinity, or
-// not positive definite with λ of a whole mean; `where` names the operation.
+// λ = damping · mean(diag H), ten times more as long as the factorization fails, which is said on stderr. Inputs that
+// are always zero (dead) get a diagonal of one mean. `by_moment`: inputs of large moments come first. Errors
+// (kNumeric): NaN or infinity, or not positive definite with λ of a whole mean; `where` names the operation.
 Feedback MakeFeedback(std::vector<float> gram, size_t width, double damping, bool by_moment, const std::string& where);
 
 }  // namespace qad

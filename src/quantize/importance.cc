@@ -83,9 +83,11 @@ Importance MeasureImportance(const ModelFiles& files, std::span<const std::vecto
     walk.Load(layer);
     for (const BlockWalk::Input input : BlockWalk::kInputs) {
       const BlockInput rows = walk.Compute(input);
+      const std::vector<double> sums = SumsOfSquares(rows);
+      const TensorSpec& reader = *plan.Find(walk.Readers(input).front(), static_cast<int>(layer));
+      RequireFiniteInputs(sums, fmt::format("{}: \"{}\"", files.path.string(), reader.name));
       std::vector<float> means;
-      for (const double sum : SumsOfSquares(rows))
-        means.push_back(static_cast<float>(sum / static_cast<double>(rows.rows)));
+      for (const double sum : sums) means.push_back(static_cast<float>(sum / static_cast<double>(rows.rows)));
       for (const Role role : walk.Readers(input))
         importance[plan.Find(role, static_cast<int>(layer))->gguf_name] = means;
     }
