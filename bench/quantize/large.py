@@ -77,8 +77,8 @@ def main():
     a_block = (seconds[-1] - seconds[0]) / (blocks[-1] - blocks[0])
     # A block's input and its normed copy, and the widest input within it (quantize/block_walk.h).
     a_sample = LENGTH * (2 * HIDDEN + INNER) * 4
-    print(f"\nExtrapolated to {BLOCKS} blocks: {(seconds[0] + (BLOCKS - blocks[0]) * a_block) / 60:.0f} minutes; with 128 "
-          f"samples {(peaks[-1] + (128 - options.samples) * a_sample) / 2**30:.1f} GiB at the peak.")
+    print(f"\nExtrapolated to {BLOCKS} blocks: {(seconds[0] + (BLOCKS - blocks[0]) * a_block) / 60:.0f} minutes with as many "
+          f"samples; with 128 {(peaks[-1] + (128 - options.samples) * a_sample) / 2**30:.1f} GiB at the peak.")
 
 
 if __name__ == "__main__":

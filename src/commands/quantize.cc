@@ -35,7 +35,7 @@ struct Options {
   GroupModelOptions groups;
   int group_size = 64;
   bool asymmetric = false, feedback = false, double_quantization = true, allow_leak = false;
-  std::string budget, floor, layout = "own";
+  std::string budget, floor, judged, layout = "own";
   double max_kl = 0;
 };
 
@@ -103,7 +103,7 @@ QuantizeReport QuantizeToGguf(const Options& options, const std::filesystem::pat
     gguf.importance = &*importance;
   }
   const GgufMade made = MakeGguf(model, options.output, gguf);
-  return frame.Finish(options.output, made.bytes, made.source_bytes, made.errors);
+  return frame.Finish(options.output, made.bytes, made.source_bytes, made.errors, made.changes);
 }
 
 // Weights that were rounded once are rounded again from what is left of them.
@@ -162,6 +162,8 @@ AutoWeights QuantizeAutomatically(const Options& options, const GlobalFlags& fla
 }
 
 void RunQuantize(Options options, const GlobalFlags& flags) {
+  if (!options.judged.empty())
+    RequireCleanTexts(options.calibration, LoadDataset(options.judged), options.allow_leak, flags.json);
   WarnOfCodes(ResolveModel(options.model));
   if (options.method == "auto") {
     const AutoWeights result = QuantizeAutomatically(options, flags);
@@ -212,7 +214,10 @@ std::function<void()> AddQuantizeCommand(CLI::App& app, const GlobalFlags& flags
       "--quality-floor", options->floor,
       "auto: config.yaml whose decide.required is reached on its data.dev, without examples or passages: the "
       "smallest file");
-  app.add_flag("--allow-leak", options->allow_leak, "auto: dev items of --quality-floor may stand among the texts");
+  app.add_option("--eval", options->judged,
+                 "dataset that the weights will be judged on: none of its items may stand among the texts");
+  app.add_flag("--allow-leak", options->allow_leak,
+               "items of --eval, or dev items of --quality-floor, may stand among the texts");
   app.add_option("--bits", options->groups.groups.bits, "groups: of a code")
       ->check(CLI::IsMember({2, 3, 4, 8}))
       ->capture_default_str();

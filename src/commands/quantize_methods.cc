@@ -11,7 +11,8 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-const Words kTexts = {"--calibration", "--calibration-samples", "--calibration-length", "--seed"};
+const Words kTexts = {"--calibration", "--calibration-samples", "--calibration-length", "--seed",
+                      "--eval",        "--allow-leak"};
 const Words kInGroups = {"--bits", "--group-size", "--layout", "--asymmetric"};
 const Words kSolved = {"--damping", "--act-order"};
 
@@ -36,7 +37,7 @@ const std::vector<QuantizeMethod>& QuantizeMethods() {
       {"awq+gptq", GroupMethod::kAwqGptq, All({kTexts, kInGroups, kSolved})},
       {"rtn", GroupMethod::kRtn, All({kTexts, kInGroups})},
       {"nf4", {}, {"--double-quantization"}},
-      {"auto", {}, All({kTexts, kSolved, {"--budget", "--max-kl", "--quality-floor", "--allow-leak"}})}};
+      {"auto", {}, All({kTexts, kSolved, {"--budget", "--max-kl", "--quality-floor"}})}};
   return kMethods;
 }
 
@@ -54,13 +55,13 @@ void RequireOwnOptions(const CLI::App& app, const QuantizeMethod& method) {
         if (LooksAt(one, option)) known += fmt::format("{}{}", known.empty() ? "" : ", ", one.name);
       Fail(ErrorKind::kUsage, "{}: method {} does not look at it; it is of {}", option, method.name, known);
     }
-  const auto require = [&](const std::string& option, const char* companion) {
+  const auto require = [&](const std::string& option, const std::string& companion) {
     if (app.count(option) > 0 && app.count(companion) == 0)
       Fail(ErrorKind::kUsage, "{}: counts only beside {}, which is not given", option, companion);
   };
   for (const std::string& option : kTexts)
     if (LooksAt(method, option)) require(option, "--calibration");
-  if (LooksAt(method, "--allow-leak")) require("--allow-leak", "--quality-floor");
+  if (app.count("--quality-floor") == 0) require("--allow-leak", "--eval");
   if (!LooksAt(method, "--error-feedback")) return;
   for (const std::string& option : kSolved) require(option, "--error-feedback");
   if (app.count("--imatrix") > 0 && app.count("--error-feedback") > 0)

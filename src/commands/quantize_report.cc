@@ -41,9 +41,14 @@ Json ReportJson(const QuantizeReport& report, const std::string& method) {
                       {"values", error.values},
                       {"nmse", error.nmse},
                       {"max_error", error.max_error}});
-  return {{"method", method},      {"seconds", report.seconds},           {"peak_rss_bytes", report.peak_rss_bytes},
-          {"bytes", report.bytes}, {"source_bytes", report.source_bytes}, {"output", report.output.string()},
-          {"errors", errors}};
+  return {{"method", method},
+          {"seconds", report.seconds},
+          {"peak_rss_bytes", report.peak_rss_bytes},
+          {"bytes", report.bytes},
+          {"source_bytes", report.source_bytes},
+          {"output", report.output.string()},
+          {"errors", errors},
+          {"layers", report.changes}};
 }
 
 Json ReportJson(const AutoWeights& result) {

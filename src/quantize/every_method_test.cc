@@ -9,6 +9,7 @@
 #include "quantize/auto_model.h"
 #include "quantize/gguf_model.h"
 #include "quantize/group_model.h"
+#include "quantize/importance.h"
 #include "quantize/model_testing.h"
 #include "quantize/nf4_model.h"
 #include "quantize/rtn_int8.h"
@@ -108,6 +109,28 @@ TEST_F(EveryMethod, RefusesWeightsThatAreNoNumbers) {
         fs::remove_all(folder_ / "out.layers");
       }
     }
+}
+
+// Weights that are numbers, and inputs that are none.
+TEST_F(EveryMethod, RefusesInputsThatAreNoNumbers) {
+  constexpr const char* kGain = "model.layers.1.input_layernorm.weight";
+  tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);
+  EditModel(folder_ / "model", [&](const std::string& name, std::vector<float>& values, size_t) {
+    if (name == kGain) std::ranges::fill(values, 3e30f);
+  });
+  for (const Method& method : Methods()) {
+    if (method.name != "auto" && method.name.find("gptq") == std::string::npos &&
+        method.name.find("awq") == std::string::npos && method.name.find("feedback") == std::string::npos)
+      continue;
+    const fs::path output = folder_ / "out";
+    EXPECT_TRUE(Fails([&] { method.run(folder_ / "model", output); }, ErrorKind::kNumeric, {"calibration texts"}))
+        << method.name;
+    EXPECT_FALSE(fs::exists(output)) << method.name;
+    fs::remove_all(folder_ / "out.layers");
+  }
+  Context context(Numerics::kFast, 1);
+  EXPECT_TRUE(Fails([&] { (void)MeasureImportance(OpenModel(folder_ / "model"), calibration_.samples, context, true); },
+                    ErrorKind::kNumeric, {"layers.1", "calibration texts"}));
 }
 
 // A channel that is never there, an output that nothing leads to, a matrix of zeros: they stay what they are, and what

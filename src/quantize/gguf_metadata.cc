@@ -84,9 +84,8 @@ void SetVocabulary(const fs::path& folder, const ModelConfig& config, GgufMetada
     FailInput("{}: {} tokens, but the configuration's vocab_size is {}", path.string(), vocabulary.tokens.size(),
               config.vocab);
   vocabulary.Resize(config.vocab);
-  const bool digits = json["pre_tokenizer"].value("type", "") == "Sequence";
   out.SetString("tokenizer.ggml.model", "gpt2");
-  out.SetString("tokenizer.ggml.pre", digits ? "smollm" : "gpt-2");
+  out.SetString("tokenizer.ggml.pre", tokenizer.pre());
   out.SetStrings("tokenizer.ggml.tokens", vocabulary.tokens);
   out.SetI32s("tokenizer.ggml.token_type", vocabulary.types);
   out.SetStrings("tokenizer.ggml.merges", vocabulary.merges);

@@ -243,14 +243,17 @@ GgufMade MakeGguf(const fs::path& source, const fs::path& output, const GgufOpti
   }
   Writer writer(files, options, plan, formats, store ? &*store : nullptr);
   writer.Write(output);
-  if (store) store->Finish();
-  return {fs::file_size(output), plan.stored_bytes(), writer.errors()};
+  GgufMade made{fs::file_size(output), plan.stored_bytes(), writer.errors(), {}};
+  if (!store) return made;
+  made.changes = store->Changes();
+  store->Finish();
+  return made;
 }
 
 QuantizeReport QuantizeGguf(const fs::path& source, const fs::path& output, const GgufOptions& options) {
   const ReportFrame frame(options.threads);
   const GgufMade made = MakeGguf(source, output, options);
-  return frame.Finish(output, made.bytes, made.source_bytes, made.errors);
+  return frame.Finish(output, made.bytes, made.source_bytes, made.errors, made.changes);
 }
 
 }  // namespace qad

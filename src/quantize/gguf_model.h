@@ -28,6 +28,7 @@ struct GgufOptions {
 struct GgufMade {
   uint64_t bytes = 0, source_bytes = 0;
   std::vector<RoleError> errors;
+  std::vector<double> changes;  // as QuantizeReport has them
 };
 GgufMade MakeGguf(const std::filesystem::path& source, const std::filesystem::path& output, const GgufOptions& options);
 // The same within a frame of its own.

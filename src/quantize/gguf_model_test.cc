@@ -1,7 +1,10 @@
 #include "quantize/gguf_model.h"
 
+#include <fmt/format.h>
+
 #include "base/error.h"
 #include "base/files.h"
+#include "model/load.h"
 #include "quantize/importance.h"
 #include "quantize/model_testing.h"
 
@@ -31,6 +34,50 @@ TEST_F(GgufModel, OfEveryTypeIsReadAgain) {
   QuantizeGguf(folder_ / "f32.gguf", folder_ / "again.gguf", {.type = FindGgufFileType("Q8_0"), .quiet = true});
   QuantizeGguf(folder_ / "model", folder_ / "direct.gguf", {.type = FindGgufFileType("Q8_0"), .quiet = true});
   EXPECT_EQ(Logits(folder_ / "again.gguf"), Logits(folder_ / "direct.gguf"));
+}
+
+// Rows of whole super-blocks: the K types themselves, not what takes their place where rows do not divide.
+TEST_F(GgufModel, OfEveryKTypeIsReadAgain) {
+  constexpr const char* kSuper = R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 70,
+  "hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 2,
+  "max_position_embeddings": 64, "rms_norm_eps": 1e-05, "rope_theta": 10000.0, "tie_word_embeddings": true})";
+  tiny::WriteFolder(folder_ / "model", kSuper, DType::kF32);
+  double finer = 0;
+  for (const char* type : {"Q6_K", "Q5_K_S", "Q4_K_S", "Q3_K_S", "Q2_K"}) {
+    GgufOptions options{.type = FindGgufFileType(type), .quiet = true, .threads = 2};
+    const fs::path path = folder_ / "model.gguf";
+    QuantizeGguf(folder_ / "model", path, options);
+    const GgufFile file(path);
+    EXPECT_EQ(file.Find("blk.0.attn_q.weight")->format->id, options.type->format) << type;
+    EXPECT_TRUE(AllClose(Logits(path), Logits(path, WeightMode::kF32), 2e-5, 2e-5)) << type;
+    const double rounded = Distance(path);
+    EXPECT_GT(rounded, 1.5 * finer) << type << " has a bit less";
+    finer = rounded;
+    options.feedback.calibration = &calibration_;
+    EXPECT_LT(QuantizeGguf(folder_ / "model", path, options).changes.at(0), 0.5) << type;
+    EXPECT_LT(Distance(path), rounded) << type;
+  }
+  EXPECT_LT(finer, 0.5);
+}
+
+// A folder's text falls into the same words whatever its pre-tokenizer is wrapped in.
+TEST_F(GgufModel, ItsTextIsSplitAsTheFolders) {
+  constexpr const char* kNamed = R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 401,
+  "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1,
+  "max_position_embeddings": 64, "rms_norm_eps": 1e-05, "rope_theta": 10000.0, "tie_word_embeddings": true})";
+  for (const char* which : {"gpt2", "smollm"})
+    for (const bool wrapped : {false, true}) {
+      tiny::WriteFolder(folder_ / "model", kNamed, DType::kF32);
+      Json json = ReadJsonFile(TestData(fmt::format("text/bytelevel-{}/tokenizer.json", which)));
+      Json& pre = json["pre_tokenizer"];
+      if (wrapped && pre["type"] != "Sequence") pre = Json{{"type", "Sequence"}, {"pretokenizers", Json::array({pre})}};
+      WriteFileAtomic(folder_ / "model" / "tokenizer.json", DumpJson(json));
+      QuantizeGguf(folder_ / "model", folder_ / "out.gguf", {.type = FindGgufFileType("F16"), .quiet = true});
+      const std::string text = "In 2026, 12 bikes cost 3450 and 99.";
+      EXPECT_EQ(LoadTokenizer(OpenModel(folder_ / "out.gguf")).Encode(text),
+                LoadTokenizer(OpenModel(folder_ / "model")).Encode(text))
+          << which << wrapped;
+    }
 }
 
 TEST_F(GgufModel, FeedbackBringsTheOutputsNearer) {

@@ -38,7 +38,7 @@ class Solver {
     solved_.clear();
     for (const TensorSpec& spec : plan_.tensors)
       if (spec.layer < 0 && GgmlGrid::Has(FormatOf(spec))) SolveOutside(spec, output);
-    Save(layers());
+    Save(layers(), {});
   }
 
   // Returns the layer's error; none where it was solved before.
@@ -52,7 +52,7 @@ class Solver {
     SolveError total;
     for (const BlockWalk::Input input : BlockWalk::kInputs) SolveInput(input, total);
     walk_.Finish();
-    Save(layer);
+    Save(layer, total);
     return total;
   }
 
@@ -109,11 +109,11 @@ class Solver {
     }
   }
 
-  void Save(size_t layer) {
+  void Save(size_t layer, const SolveError& total) {
     std::vector<TensorToWrite> tensors;
     for (const Solved& one : solved_)
       tensors.push_back({one.spec->name, DType::kU8, {static_cast<int64_t>(one.spec->rows), one.row_bytes}, one.bytes});
-    store_.Save(layer, std::move(tensors), Json::object());
+    store_.Save(layer, std::move(tensors), {{"change", total.change}, {"size", total.size}});
   }
 
   // The weights that an earlier run came to.

@@ -385,8 +385,9 @@ QuantizeReport QuantizeGroups(const fs::path& source, const fs::path& output, co
   WriteGroupWeights(swap.path() / "model.safetensors", files, plan, store);
   const uint64_t bytes = fs::file_size(swap.path() / "model.safetensors");
   swap.Commit();
+  std::vector<double> changes = store.Changes();
   store.Finish();
-  return frame.Finish(output, bytes, plan.stored_bytes(), std::move(errors));
+  return frame.Finish(output, bytes, plan.stored_bytes(), std::move(errors), std::move(changes));
 }
 
 }  // namespace qad

@@ -87,8 +87,9 @@ std::vector<double> SumsOfSquares(const BlockInput& input) {
 }
 
 void RequireFiniteInputs(std::span<const double> moments, const std::string& where) {
-  if (std::ranges::all_of(moments, [](double moment) { return std::isfinite(moment); })) return;
-  Fail(ErrorKind::kNumeric, "{}: its inputs hold NaN or infinity on the calibration texts", where);
+  if (std::ranges::all_of(moments, [](double moment) { return std::isfinite(static_cast<float>(moment)); })) return;
+  Fail(ErrorKind::kNumeric, "{}: its inputs hold NaN or infinity, or squares beyond f32, on the calibration texts",
+       where);
 }
 
 std::vector<double> Diagonal(std::span<const float> gram, size_t width) {

@@ -16,7 +16,7 @@ std::vector<float> GramOf(const BlockInput& input);
 // Its diagonal alone: what an importance matrix holds.
 std::vector<double> SumsOfSquares(const BlockInput& input);
 std::vector<double> Diagonal(std::span<const float> gram, size_t width);
-// Errors (kNumeric): a second moment is NaN or infinite; `where` names the operation.
+// Errors (kNumeric): a second moment is NaN, infinite or beyond f32; `where` names the operation.
 void RequireFiniteInputs(std::span<const double> moments, const std::string& where);
 
 // What error feedback needs, once for all operations that read the same input.

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "base/error.h"
 #include "base/files.h"
 
@@ -61,6 +63,14 @@ LayerStore::LayerStore(const fs::path& output, const Json& key)
     }
     ++done_;
   }
+}
+
+std::vector<double> LayerStore::Changes() const {
+  std::vector<double> changes;
+  for (const Json& summary : summaries_)
+    if (const double size = summary.value("size", 0.0); size > 0)
+      changes.push_back(std::sqrt(summary.value("change", 0.0) / size));
+  return changes;
 }
 
 fs::path LayerStore::PathOf(size_t layer) const { return folder_ / fmt::format("layer-{}.safetensors", layer); }

@@ -25,6 +25,9 @@ class LayerStore {
   // Atomically; layers come in order.
   void Save(size_t layer, std::vector<TensorToWrite> tensors, const Json& summary);
   const Json& Summary(size_t layer) const { return summaries_[layer]; }
+  // By how much each layer's outputs changed, relative to their size, from "change" and "size" (squares) of its
+  // summary; layers that fed nothing back are left out.
+  std::vector<double> Changes() const;
   void Remove();
   void Finish();  // Remove, once what they were for is there: what cannot be removed is no failure any more
 

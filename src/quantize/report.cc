@@ -24,13 +24,14 @@ ReportFrame::ReportFrame(int threads) : start_(std::chrono::steady_clock::now())
 }
 
 QuantizeReport ReportFrame::Finish(const std::filesystem::path& output, uint64_t bytes, uint64_t source_bytes,
-                                   std::vector<RoleError> errors) const {
+                                   std::vector<RoleError> errors, std::vector<double> changes) const {
   return {.output = output,
           .seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(),
           .bytes = bytes,
           .source_bytes = source_bytes,
           .peak_rss_bytes = PeakRssBytes(),
-          .errors = std::move(errors)};
+          .errors = std::move(errors),
+          .changes = std::move(changes)};
 }
 
 RowError SumOf(std::span<const RowError> rows) {

@@ -27,6 +27,9 @@ struct QuantizeReport {
   uint64_t source_bytes = 0;    // of the tensors it was made from
   uint64_t peak_rss_bytes = 0;  // during this call where the system can tell, else of the process so far
   std::vector<RoleError> errors;
+  // Of methods that feed errors back: by how much each decoder block's linear layers change their outputs on the
+  // calibration texts, relative to their size.
+  std::vector<double> changes = {};
 };
 
 // The frame around making an artefact: threads, time and peak memory from its construction on.
@@ -34,7 +37,7 @@ class ReportFrame {
  public:
   explicit ReportFrame(int threads);  // 0: all cores
   QuantizeReport Finish(const std::filesystem::path& output, uint64_t bytes, uint64_t source_bytes,
-                        std::vector<RoleError> errors) const;
+                        std::vector<RoleError> errors, std::vector<double> changes = {}) const;
 
  private:
   std::chrono::steady_clock::time_point start_;

@@ -92,7 +92,8 @@ void Tokenizer::Impl::AddMerge(const std::string& left, const std::string& right
   merges.emplace(PairKey(x->second, y->second), Merge{static_cast<int32_t>(rank), both->second});
 }
 
-void Tokenizer::Impl::Finish(SplitRule rule) {
+void Tokenizer::Impl::Finish(SplitRule split) {
+  rule = split;
   splitter = std::make_unique<Splitter>(rule);
   for (size_t b = 0; b < of_byte.size(); ++b) {
     const auto found = ids.find(std::string(1, static_cast<char>(b)));
@@ -200,6 +201,7 @@ std::string Tokenizer::Decode(std::span<const TokenId> ids, bool with_special) c
 int Tokenizer::vocab_size() const { return static_cast<int>(impl_->bytes.size()); }
 std::optional<TokenId> Tokenizer::bos() const { return impl_->bos; }
 std::optional<TokenId> Tokenizer::eos() const { return impl_->eos; }
+std::string_view Tokenizer::pre() const { return impl_->rule == SplitRule::kSmolLm ? "smollm" : "gpt-2"; }
 bool Tokenizer::add_bos() const { return impl_->add_bos && impl_->bos.has_value(); }
 const std::string& Tokenizer::chat_template() const { return impl_->chat_template; }
 

@@ -51,6 +51,7 @@ class Tokenizer {
   int vocab_size() const;
   std::optional<TokenId> bos() const;
   std::optional<TokenId> eos() const;
+  std::string_view pre() const;              // the rule that splits text into words, as tokenizer.ggml.pre names it
   bool add_bos() const;                      // whether the model's tokenizer puts BOS before text
   bool IsEndOfGeneration(TokenId id) const;  // eos, <|im_end|>, <|endoftext|>, …
   const std::string& chat_template() const;  // source text; empty where there is none

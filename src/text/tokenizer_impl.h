@@ -35,6 +35,7 @@ struct Tokenizer::Impl {
   std::array<bool, 256> begins_added{};          // by first byte
   std::array<TokenId, 256> of_byte{};            // −1 where the vocabulary lacks it
   std::unordered_map<uint64_t, Merge> merges;    // by PairKey
+  SplitRule rule = SplitRule::kGpt2;
   std::unique_ptr<Splitter> splitter;
   std::optional<TokenId> bos, eos;
   bool add_bos = false;
@@ -50,7 +51,7 @@ struct Tokenizer::Impl {
   void AddAdded(TokenId id, const std::string& text, bool is_special);
   // Texts in the byte-level alphabet. Error (kInput): a token the vocabulary lacks.
   void AddMerge(const std::string& left, const std::string& right, size_t rank);
-  void Finish(SplitRule rule);
+  void Finish(SplitRule split);
 
   const Added* AddedAt(std::string_view text, size_t at, bool with_special) const;
   void EncodeWord(std::string_view word, std::vector<TokenId>& out) const;
