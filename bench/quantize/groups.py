@@ -23,7 +23,7 @@ import gguf_types as common  # noqa: E402
 PEER = """
 import os, sys
 os.cpu_count = lambda: 8  # it refuses fewer cores' worth of workers
-import json, time, resource
+import json, pathlib, time
 import torch
 torch.set_num_threads(int(sys.argv[4]))
 from gptqmodel import GPTQModel, QuantizeConfig
@@ -36,7 +36,9 @@ began = time.perf_counter()
 model.quantize(texts, batch_size=1)
 seconds = time.perf_counter() - began
 model.save(sys.argv[2])
-print("RESULT", json.dumps({"seconds": seconds, "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+status = pathlib.Path("/proc/self/status").read_text()  # ru_maxrss would begin with that of this script
+rss = next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+print("RESULT", json.dumps({"seconds": seconds, "rss": rss}))
 """
 WORKS = {"GPTQ": ["gptq"], "GPTQ, as the inputs lie": ["gptq", "--no-act-order"],
          "GPTQ, with zeros": ["gptq", "--asymmetric"], "AWQ": ["awq"], "AWQ, then GPTQ": ["awq+gptq"], "rounding": ["rtn"]}

@@ -4,13 +4,12 @@
 //
 //   GPTQ  qweight (inputs·bits/32, outputs): an output's codes one after another, lowest bits first, across words where
 //         32 is no multiple of bits; qzeros (groups, outputs·bits/32) likewise along the outputs, less one in files of
-//         version 1; scales (groups, outputs) f16; g_idx (inputs): the group of each input.
+//         version 1; scales (groups, outputs) f16, bf16 or f32; g_idx (inputs): the group of each input.
 //   AWQ   ("GEMM") qweight (inputs, outputs/8): nibble i of a word is output 8c + [0,2,4,6,1,3,5,7][i]; qzeros (groups,
-//         outputs/8) likewise; scales (groups, outputs) f16.
+//         outputs/8) likewise; scales (groups, outputs) as above.
 //   compressed-tensors ("pack-quantized")  weight_packed (outputs, inputs·bits/32): codes along the inputs, lowest bits
 //         first, across words; weight_zero_point (outputs·bits/32, groups) likewise along the outputs, absent where
-//         every zero is the middle code; weight_scale (outputs, groups) f16, bf16 or f32; weight_g_idx (inputs) or
-//         none.
+//         every zero is the middle code; weight_scale (outputs, groups) as above; weight_g_idx (inputs) or none.
 //
 // Sources: GPTQModel, AutoAWQ, compressed-tensors; scripts/interop --all reads files of the first and the last and lets
 // them read ours.

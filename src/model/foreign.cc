@@ -89,6 +89,13 @@ void TakeOrder(const SafetensorsEntry* group_of, const char* part, const std::st
                 static_cast<int32_t>(view.GroupOf(col)), view.groups());
 }
 
+ScaleType ScaleTypeOf(const SafetensorsEntry& scales, const char* part, const std::string& what) {
+  if (scales.dtype == DType::kF16) return ScaleType::kF16;
+  if (scales.dtype == DType::kBF16) return ScaleType::kBF16;
+  if (scales.dtype == DType::kF32) return ScaleType::kF32;
+  FailInput("{}: \"{}\" is {}, expected F16, BF16 or F32", what, part, DTypeName(scales.dtype));
+}
+
 // The tensors of compressed-tensors.
 GroupedView FindCompressed(const ModelFiles& files, const TensorSpec& spec, const SafetensorsEntry* codes,
                            const std::string& what) {
@@ -117,11 +124,7 @@ GroupedView FindCompressed(const ModelFiles& files, const TensorSpec& spec, cons
   if (zeros != nullptr)
     RequireShape(zeros, DType::kI32, {static_cast<int64_t>(PackedWords(spec.rows, view.bits)), scales->shape[1]},
                  "weight_zero_point", what);
-  if (scales->dtype != DType::kF16 && scales->dtype != DType::kBF16 && scales->dtype != DType::kF32)
-    FailInput("{}: \"weight_scale\" is {}, expected F16, BF16 or F32", what, DTypeName(scales->dtype));
-  view.scale_type = scales->dtype == DType::kF16    ? ScaleType::kF16
-                    : scales->dtype == DType::kBF16 ? ScaleType::kBF16
-                                                    : ScaleType::kF32;
+  view.scale_type = ScaleTypeOf(*scales, "weight_scale", what);
   view.codes = codes->bytes.data();
   view.zeros = zeros == nullptr ? nullptr : zeros->bytes.data();
   view.scales = scales->bytes.data();
@@ -179,7 +182,8 @@ std::optional<GroupedView> FindGrouped(const ModelFiles& files, const TensorSpec
   const int64_t groups = scales->shape[0], words = static_cast<int64_t>(PackedWords(spec.rows, view.bits));
   RequireShape(codes, DType::kI32, {gptq ? cols * view.bits / 32 : cols, gptq ? rows : rows / 8}, "qweight", what);
   RequireShape(zeros, DType::kI32, {groups, gptq ? words : rows / 8}, "qzeros", what);
-  RequireShape(scales, DType::kF16, {groups, rows}, "scales", what);
+  view.scale_type = ScaleTypeOf(*scales, "scales", what);
+  RequireShape(scales, scales->dtype, {groups, rows}, "scales", what);
   if (quantization.group_size > 0 && static_cast<size_t>(quantization.group_size) != view.group)
     FailInput("{}: its scales are of groups of {}, the configuration says group_size {}", what, view.group,
               quantization.group_size);

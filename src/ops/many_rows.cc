@@ -103,11 +103,11 @@ void MultiplyInPanels(Context& context, const MatrixView& w, const BF16Product& 
 
 MatmulType ProductType(const Context& context, const MatrixView& w) {
   const bool fast = context.numerics == Numerics::kFast && context.has_bf16;
-  return fast && w.layout != Layout::kF32 ? MatmulType::kBF16 : MatmulType::kF32;
+  return fast && (w.layout != Layout::kF32 || context.f32_in_bf16) ? MatmulType::kBF16 : MatmulType::kF32;
 }
 
 bool UsesOwnPanels(const Context& context, const MatrixView& w) {
-  return context.own_bf16() && w.layout != Layout::kF32;
+  return context.own_bf16() && (w.layout != Layout::kF32 || context.f32_in_bf16);
 }
 
 const uint16_t* Activations::bf16() {

@@ -12,6 +12,7 @@ namespace {
 constexpr size_t kSampledRows = 64;  // of each reader
 constexpr int kSteps = 20;           // of α from 0 to 1
 constexpr double kMostLog = 9;       // factors from e^−9 to e^9
+constexpr float kMostF16 = 65504;    // of a scale
 
 // Rows spread over a matrix.
 std::vector<float> Sample(const Reader& reader, size_t cols) {
@@ -86,6 +87,8 @@ std::vector<float> SearchScales(std::span<const Reader> readers, size_t cols, st
       for (size_t i = 0; i < cols; ++i) importance[i] = gram[i * cols + i] / (factors[i] * factors[i]);
       scaled = rows;
       ScaleColumns(scaled, factors);
+      // Beyond f16 there are no scales: nothing to choose.
+      if (std::ranges::any_of(scaled, [](float weight) { return !(std::fabs(weight) < kMostF16); })) continue;
       GroupCodes codes;
       RoundGroups(scaled, count, cols, importance, options, &codes);
       for (size_t at = 0; at < rows.size(); at += cols)

@@ -70,6 +70,7 @@ class BlockWalk {
   const Plan& plan_;
   std::span<const std::vector<TokenId>> samples_;
   Context& context_;
+  ScopedSetting<bool> in_bf16_{context_.f32_in_bf16, true};  // a block is in f32 to be changed, not to be exact
   std::optional<RotaryTable> rotary_;
   std::vector<size_t> positions_;
   std::vector<Piece> pieces_;

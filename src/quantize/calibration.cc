@@ -1,5 +1,7 @@
 #include "quantize/calibration.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <numeric>
 #include <optional>
@@ -39,12 +41,18 @@ Samples OfDataset(const std::filesystem::path& path, const std::string& system, 
                   size_t length) {
   std::optional<ChatTemplate> chat;  // only where it is needed: it may not be understood
   Samples samples;
+  size_t cut = 0;
   for (const Item& item : LoadDataset(path)) {
     if (!chat && !item.plain_text) chat = ChatTemplate::FromSource(tokenizer.chat_template(), path.string());
     samples.push_back(item.plain_text ? WithBos(tokenizer.Encode(item.completion), tokenizer)
                                       : SampleOf(item, system, tokenizer, *chat));
-    if (samples.back().size() > length) samples.back().resize(length);
+    if (samples.back().size() <= length) continue;
+    samples.back().resize(length);
+    ++cut;
   }
+  if (cut > 0)
+    fmt::print(stderr, "! {}: {} of {} items are longer than {} tokens, and their ends are left out\n", path.string(),
+               cut, samples.size(), length);
   return samples;
 }
 

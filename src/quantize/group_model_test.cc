@@ -84,49 +84,57 @@ TEST_F(GroupModel, CompressedTensorsHoldTheSame) {
 }
 
 // Scales of other types: in integers where f16 holds them, else decoded.
-TEST_F(GroupModel, CompressedTensorsWithScalesOfOtherTypes) {
+TEST_F(GroupModel, ScalesOfOtherTypesAreRead) {
   tiny::WriteFolder(folder_ / "model", kWide, DType::kF32);
-  options_.packing = Packing::kCompressed;
-  QuantizeGroups(folder_ / "model", folder_ / "out", calibration_, options_);
-  const SafetensorsFile whole(folder_ / "out" / "model.safetensors");
-  const std::string changed = "model.layers.0.self_attn.q_proj.weight_scale";
-  const SafetensorsEntry& scales = whole.At(changed);
-  const auto count = static_cast<size_t>(scales.Elements());
-  const auto with = [&](DType dtype, float factor) {
-    std::vector<float> values(count);
-    for (size_t i = 0; i < count; ++i) {
-      uint16_t bits;
-      std::memcpy(&bits, scales.bytes.data() + 2 * i, 2);
-      values[i] = BF16ToFloat(FloatToBF16(F16ToFloat(bits))) * factor;
-      if (dtype == DType::kBF16) values[i] = BF16ToFloat(FloatToBF16(values[i]));
-    }
-    const std::vector<std::byte> bytes = tiny::Encode(values, dtype);
-    std::vector<TensorToWrite> tensors;
-    for (const auto& [name, entry] : whole.tensors())
-      tensors.push_back({name, name == changed ? dtype : entry.dtype, entry.shape,
-                         name == changed ? std::span<const std::byte>(bytes) : entry.bytes});
-    fs::create_directories(folder_ / "other");
-    fs::copy_file(folder_ / "out" / "config.json", folder_ / "other" / "config.json",
-                  fs::copy_options::overwrite_existing);
-    WriteSafetensors(folder_ / "other" / "model.safetensors", tensors);
-    const ModelFiles files = OpenModel(folder_ / "other");
-    const Plan plan = PlanOf(files, WeightMode::kAsStored);
-    const TensorSpec& spec = *plan.Find(Role::kQ, 0);
-    const Weights weights(plan, files);
-    std::vector<float> row(spec.cols), got(spec.cols);
-    for (size_t r = 0; r < spec.rows; ++r) {
-      FindSource(files, plan.config, spec).ReadRow(r, row.data());
-      DecodeRow(weights.Matrix(Role::kQ, 0), r, got.data());
-      EXPECT_EQ(got, row);
-      const GroupedView view = FindSource(files, plan.config, spec).grouped;
-      EXPECT_EQ(view.Scale(r, 1), values[r * view.groups() + 1]);
-    }
-    return spec.layout;
-  };
-  EXPECT_EQ(with(DType::kBF16, 1), Layout::kInt4Zero);
-  EXPECT_EQ(with(DType::kF32, 1), Layout::kInt4Zero);
-  EXPECT_EQ(with(DType::kF32, 1.0001f), Layout::kF32);
-  EXPECT_EQ(with(DType::kBF16, 1e-6f), Layout::kF32);  // below what f16 tells apart
+  for (const auto& [method, packing] : {std::pair(GroupMethod::kGptq, Packing::kCompressed),
+                                        {GroupMethod::kGptq, Packing::kGptq},
+                                        {GroupMethod::kAwq, Packing::kAwq}}) {
+    options_.method = method;
+    options_.packing = packing;
+    options_.groups.symmetric = packing != Packing::kAwq;
+    QuantizeGroups(folder_ / "model", folder_ / "out", calibration_, options_);
+    const SafetensorsFile whole(folder_ / "out" / "model.safetensors");
+    const bool compressed = packing == Packing::kCompressed;
+    const std::string changed =
+        std::string("model.layers.0.self_attn.q_proj.") + (compressed ? "weight_scale" : "scales");
+    const SafetensorsEntry& scales = whole.At(changed);
+    const auto count = static_cast<size_t>(scales.Elements());
+    const auto with = [&](DType dtype, float factor) {
+      std::vector<float> values(count);
+      for (size_t i = 0; i < count; ++i) {
+        uint16_t bits;
+        std::memcpy(&bits, scales.bytes.data() + 2 * i, 2);
+        values[i] = BF16ToFloat(FloatToBF16(F16ToFloat(bits))) * factor;
+        if (dtype == DType::kBF16) values[i] = BF16ToFloat(FloatToBF16(values[i]));
+      }
+      const std::vector<std::byte> bytes = tiny::Encode(values, dtype);
+      std::vector<TensorToWrite> tensors;
+      for (const auto& [name, entry] : whole.tensors())
+        tensors.push_back({name, name == changed ? dtype : entry.dtype, entry.shape,
+                           name == changed ? std::span<const std::byte>(bytes) : entry.bytes});
+      fs::create_directories(folder_ / "other");
+      fs::copy_file(folder_ / "out" / "config.json", folder_ / "other" / "config.json",
+                    fs::copy_options::overwrite_existing);
+      WriteSafetensors(folder_ / "other" / "model.safetensors", tensors);
+      const ModelFiles files = OpenModel(folder_ / "other");
+      const Plan plan = PlanOf(files, WeightMode::kAsStored);
+      const TensorSpec& spec = *plan.Find(Role::kQ, 0);
+      const Weights weights(plan, files);
+      std::vector<float> row(spec.cols), got(spec.cols);
+      for (size_t r = 0; r < spec.rows; ++r) {
+        FindSource(files, plan.config, spec).ReadRow(r, row.data());
+        DecodeRow(weights.Matrix(Role::kQ, 0), r, got.data());
+        EXPECT_EQ(got, row);
+        const GroupedView view = FindSource(files, plan.config, spec).grouped;
+        EXPECT_EQ(view.Scale(r, 1), values[compressed ? r * view.groups() + 1 : spec.rows + r]);
+      }
+      return spec.layout;
+    };
+    EXPECT_EQ(with(DType::kBF16, 1), Layout::kInt4Zero);
+    EXPECT_EQ(with(DType::kF32, 1), Layout::kInt4Zero);
+    EXPECT_EQ(with(DType::kF32, 1.0001f), Layout::kF32);
+    EXPECT_EQ(with(DType::kBF16, 1e-6f), Layout::kF32);  // below what f16 tells apart
+  }
 }
 
 TEST_F(GroupModel, FeedbackAndScalesBringTheOutputsNearer) {
@@ -306,7 +314,7 @@ TEST_F(GroupModel, MalformedFoldersAreRefused) {
       EXPECT_THROW(read(
                        [&](TensorToWrite& tensor) {
                          if (tensor.name == module + part)
-                           tensor.dtype = tensor.dtype == DType::kF16 ? DType::kBF16 : DType::kU32;
+                           tensor.dtype = tensor.dtype == DType::kF16 ? DType::kI16 : DType::kU32;
                          return true;
                        },
                        in_order),
