@@ -135,7 +135,7 @@ AutoWeights QuantizeAutomatically(const Options& options, const GlobalFlags& fla
   const std::filesystem::path model = ResolveModel(options.model);
   if (!options.budget.empty() + (options.max_kl > 0) + !options.floor.empty() != 1)
     Fail(ErrorKind::kUsage,
-         "--method auto: give one of --budget, e.g. 90MB, --max-kl, e.g. 0.05, and --quality-floor, e.g. config.yaml");
+         "--method auto: give one of --budget, e.g. 90MB, --max-kl, e.g. 0.05, or --quality-floor, e.g. config.yaml");
   if (options.calibration.empty()) Fail(ErrorKind::kUsage, "--method auto: --calibration must name texts");
   AutoOptions automatic{.limit = options.max_kl,
                         .judge = nullptr,

@@ -78,7 +78,7 @@ void RequireCleanTexts(const std::filesystem::path& texts, const std::vector<Ite
   std::erase_if(leaks, [](const Leak& leak) { return leak.kind == LeakKind::kNear; });
   if (leaks.empty()) return;
   RefuseOrWarn(
-      fmt::format("{} times items to judge by stand word for word in the calibration texts, {}: e.g. item {} in {}",
+      fmt::format("items to judge by stand word for word in the calibration texts ({} of them, {}): e.g. item {} in {}",
                   leaks.size(), texts.string(), leaks.front().item, leaks.front().other),
       allow_leak, quiet);
 }
