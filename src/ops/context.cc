@@ -39,7 +39,7 @@ Context::Context(Numerics mode, int thread_count) : numerics(mode), threads(thre
   if (threads <= 0) threads = omp_get_num_procs();
   omp_set_num_threads(threads);
   matmul_ = std::make_unique<MatmulEngine>();
-  has_bf16 = matmul_->has_bf16();
+  has_bf16 = matmul_->has_bf16() && HasBF16Dot();
 }
 
 Context::~Context() = default;
