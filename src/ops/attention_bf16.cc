@@ -112,7 +112,7 @@ void AttentionTileBF16(const AttentionShape& shape, const AttentionItem& item, c
   for (size_t first = 0; first < context; first += kPiece) {
     // Zeros up to a whole tile of AMX, whose sums are taken in another order than those of what remains of one: a row
     // must not hang on where its tile ends.
-    const size_t count = std::min(kPiece, context - first), pairs = (InputPairs(count) + 15) / 16 * 16;
+    const size_t count = std::min(kPiece, context - first), pairs = Panels(InputPairs(count)) * kTileRows;
     ScorePiece(shape, AsMatrix(item.k, task.kv_head, first, count, dim), rows, b);
     for (size_t row = 0; row < rows; ++row) {
       const size_t visible = task.Visible(shape, item, row, first, count);
