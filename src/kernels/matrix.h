@@ -69,9 +69,6 @@ void PlaceRow(const MatrixView& matrix, size_t row, const std::byte* codes, cons
 
 // Row `row` decoded to `cols` floats.
 void DecodeRow(const MatrixView& matrix, size_t row, float* out);
-// The same in bf16, rounded to nearest even. For kInt8Row the codes themselves (exact in bf16), without the row's
-// scale.
-void DecodeRowBF16(const MatrixView& matrix, size_t row, uint16_t* out);
 
 // y[m·ldy + r] = Σ_k x[m·ldx + k]·w[r][k] for rows begin ≤ r < end and m < count, in f32.
 void DotRows(const MatrixView& matrix, size_t begin, size_t end, const float* x, size_t count, size_t ldx, float* y,

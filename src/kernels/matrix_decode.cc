@@ -3,7 +3,6 @@
 
 #include "base/half.h"
 #include "kernels/matrix.h"
-#include "kernels/row_scratch.h"
 #include "kernels/tiles.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -80,13 +79,13 @@ HWY_INLINE void DecodeInt8Block(const int8_t* codes, float scale, float offset, 
   for (; i < n; ++i) out[i] = static_cast<float>(codes[i]) * scale + offset;
 }
 
-HWY_INLINE void DecodeBlocks(const MatrixView& w, size_t row, bool codes_alone, float* out) {
+HWY_INLINE void DecodeBlocks(const MatrixView& w, size_t row, float* out) {
   const size_t parts = ScaledParts(w.layout), size = kBlock / parts;
   for (size_t b = 0; b * kBlock < w.cols; ++b) {
     HWY_ALIGN int8_t codes[kBlock];
     ReadBlock(w, row, b, codes);
     for (size_t part = 0; part < parts; ++part, out += size) {
-      const Affine affine = codes_alone && w.layout == Layout::kInt8Row ? Affine{1, 0} : AffineOf(w, row, b, part);
+      const Affine affine = AffineOf(w, row, b, part);
       const size_t n = std::min(size, w.cols - b * kBlock);
       if (IsTable(w.layout))
         for (size_t i = 0; i < n; ++i) out[i] = affine.scale * TableOf(w.layout).values[codes[i]];
@@ -101,15 +100,14 @@ HWY_INLINE void DecodePairs(const MatrixView& w, size_t row, float* out) {
   for (size_t i = 0; i < w.cols; ++i) out[i] = BF16ToFloat(At<uint16_t>(at + i / 2 * kTileRows * kPairBytes, i % 2));
 }
 
-// Of kInt8Row with `codes_alone` without the row's scale.
-void DecodeRow(const MatrixView& w, size_t row, bool codes_alone, float* out) {
+void DecodeRow(const MatrixView& w, size_t row, float* out) {
   const bool whole = WithRows(
       w.layout, [&](auto from) HWY_ATTR { Decode<decltype(from)>(w.codes + row * w.stride_bytes, out, w.cols); });
   if (whole) return;
   if (w.layout == Layout::kBF16Tile)
     DecodePairs(w, row, out);
   else
-    DecodeBlocks(w, row, codes_alone, out);
+    DecodeBlocks(w, row, out);
 }
 
 }  // namespace qad::HWY_NAMESPACE
@@ -129,15 +127,7 @@ void ConvertFromF16(const uint16_t* in, float* out, size_t n) { HWY_DYNAMIC_DISP
 void ConvertToBF16(const float* in, uint16_t* out, size_t n) { HWY_DYNAMIC_DISPATCH(ConvertToBF16)(in, out, n); }
 void ConvertToF16(const float* in, uint16_t* out, size_t n) { HWY_DYNAMIC_DISPATCH(ConvertToF16)(in, out, n); }
 
-void DecodeRow(const MatrixView& matrix, size_t row, float* out) {
-  HWY_DYNAMIC_DISPATCH(DecodeRow)(matrix, row, false, out);
-}
-
-void DecodeRowBF16(const MatrixView& matrix, size_t row, uint16_t* out) {
-  float* scratch = RowScratch(matrix.cols);
-  HWY_DYNAMIC_DISPATCH(DecodeRow)(matrix, row, true, scratch);  // codes alone are exact in bf16
-  ConvertToBF16(scratch, out, matrix.cols);
-}
+void DecodeRow(const MatrixView& matrix, size_t row, float* out) { HWY_DYNAMIC_DISPATCH(DecodeRow)(matrix, row, out); }
 
 }  // namespace qad
 #endif  // HWY_ONCE

@@ -122,8 +122,7 @@ Products ProductsOf(const Context& context, const MatrixView& weights, size_t ro
     case Path::kPanels:
       break;
   }
-  const bool bf16 = UsesOwnPanels(context, weights) || ProductType(context, weights) == MatmulType::kBF16;
-  return bf16 ? Products::kBF16 : Products::kF32;
+  return UsesOwnPanels(context, weights) ? Products::kBF16 : Products::kF32;
 }
 
 size_t LowRankTapeFloats(const Linear& linear, size_t m) {

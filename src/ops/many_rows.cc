@@ -3,15 +3,15 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <vector>
 
 #include "base/error.h"
 #include "kernels/panels_bf16.h"
+#include "ops/matmul.h"
 
 namespace qad {
 namespace {
 
-constexpr size_t kPanelRows = 512;           // outputs decoded at a time for oneDNN
+constexpr size_t kPanelRows = 512;           // outputs decoded at a time for the MatmulEngine
 constexpr size_t kTaskRows = 2 * kTileRows;  // outputs of a task of our own kernel: two panels, which stay in L2
 
 constexpr size_t kBackwardRows = 2048;  // inputs of a product with Wᵀ at a time
@@ -28,53 +28,41 @@ const uint16_t* ToBF16(Context& context, const Rows& x, size_t n, size_t stride)
   return out;
 }
 
-// A panel of decoded weights for oneDNN, (rows, cols), in f32 or bf16.
+// Weights in f32, (rows, cols), for the MatmulEngine.
 struct Panel {
-  const void* data;
-  size_t stride;               // elements
-  bool scale_outputs = false;  // kInt8Row in bf16: codes only, the row scales are applied to the product
+  const float* data;
+  size_t stride;
 };
 
-bool InPlace(const MatrixView& w, MatmulType type) { return type == MatmulType::kF32 && w.layout == Layout::kF32; }
-
-Panel DecodePanel(Context& context, const MatrixView& w, size_t begin, size_t rows, MatmulType type) {
-  if (InPlace(w, type)) return {w.codes + begin * w.stride_bytes, w.stride_bytes / sizeof(float)};
+Panel DecodePanel(Context& context, const MatrixView& w, size_t begin, size_t rows) {
+  if (w.layout == Layout::kF32)
+    return {reinterpret_cast<const float*>(w.codes + begin * w.stride_bytes), w.stride_bytes / sizeof(float)};
   float* panel = context.Scratch(Context::Slot::kPanel, rows * w.cols);
 #pragma omp parallel for schedule(static) if (Pays(rows, w.cols, 1))
   for (int64_t row = 0; row < static_cast<int64_t>(rows); ++row) {
     const size_t r = static_cast<size_t>(row);
-    if (type == MatmulType::kF32)
-      DecodeRow(w, begin + r, panel + r * w.cols);
-    else
-      DecodeRowBF16(w, begin + r, reinterpret_cast<uint16_t*>(panel) + r * w.cols);
+    DecodeRow(w, begin + r, panel + r * w.cols);
   }
-  return {panel, w.cols, type == MatmulType::kBF16 && w.layout == Layout::kInt8Row};
+  return {panel, w.cols};
 }
 
 // Rows are taken whole where the weights can be used in place, else a panel at a time.
-size_t PanelRows(const MatrixView& w, MatmulType type) {
-  return InPlace(w, type) ? w.rows : std::min(w.rows, kPanelRows);
-}
+size_t PanelRows(const MatrixView& w) { return w.layout == Layout::kF32 ? w.rows : std::min(w.rows, kPanelRows); }
 
-void MultiplyDense(Context& context, const MatrixView& w, const MatmulArguments& activations, float* y, size_t ldy) {
-  const size_t step = PanelRows(w, activations.type);
+void MultiplyDense(Context& context, const MatrixView& w, const Rows& x, float* y, size_t ldy) {
+  const size_t step = PanelRows(w);
   for (size_t begin = 0; begin < w.rows; begin += step) {
     const size_t rows = std::min(step, w.rows - begin);
-    const Panel panel = DecodePanel(context, w, begin, rows, activations.type);
-    MatmulArguments product = activations;
-    product.n = rows;
-    product.k = w.cols;
-    product.b = panel.data;
-    product.ldb = panel.stride;
-    product.c = y + begin;
-    product.ldc = ldy;
-    context.matmul().Run(product);
-    if (!panel.scale_outputs) continue;
-#pragma omp parallel for schedule(static) if (Pays(product.m, rows, 1))
-    for (int64_t m = 0; m < static_cast<int64_t>(product.m); ++m) {
-      float* row = product.c + static_cast<size_t>(m) * ldy;
-      for (size_t r = 0; r < rows; ++r) row[r] *= w.row_scales[begin + r];
-    }
+    const Panel panel = DecodePanel(context, w, begin, rows);
+    context.matmul().Run({.m = x.count,
+                          .n = rows,
+                          .k = w.cols,
+                          .a = x.data,
+                          .lda = x.stride,
+                          .b = panel.data,
+                          .ldb = panel.stride,
+                          .c = y + begin,
+                          .ldc = ldy});
   }
 }
 
@@ -101,11 +89,6 @@ void MultiplyInPanels(Context& context, const MatrixView& w, const BF16Product& 
 
 }  // namespace
 
-MatmulType ProductType(const Context& context, const MatrixView& w) {
-  const bool fast = context.numerics == Numerics::kFast && context.has_bf16;
-  return fast && (w.layout != Layout::kF32 || context.f32_in_bf16) ? MatmulType::kBF16 : MatmulType::kF32;
-}
-
 bool UsesOwnPanels(const Context& context, const MatrixView& w) {
   return context.own_bf16() && (w.layout != Layout::kF32 || context.f32_in_bf16);
 }
@@ -127,12 +110,7 @@ void ManyRows(Context& context, const MatrixView& w, Activations& x, float* y, s
                              .ldy = ldy,
                              .accumulate = accumulate});
   QAD_CHECK(!accumulate);
-  MatmulArguments product{.type = ProductType(context, w), .m = rows.count, .a = rows.data, .lda = rows.stride};
-  if (product.type == MatmulType::kBF16) {
-    product.a = x.bf16();
-    product.lda = x.bf16_stride();
-  }
-  MultiplyDense(context, w, product, y, ldy);
+  MultiplyDense(context, w, rows, y, ldy);
 }
 
 namespace {
@@ -171,37 +149,22 @@ void MultiplyInColumnPanels(Context& context, const MatrixView& w, const Rows& d
 
 void ManyRowsBackward(Context& context, const MatrixView& w, const Rows& dy, float* dx, size_t ldx) {
   if (UsesOwnPanels(context, w)) return MultiplyInColumnPanels(context, w, dy, dx, ldx);
-  // W as it lies is the (k, n) operand of oneDNN.
-  MatmulArguments product{.type = ProductType(context, w),
-                          .m = dy.count,
+  // W as it lies is the (k, n) operand.
+  const size_t step = PanelRows(w);
+  for (size_t begin = 0; begin < w.rows; begin += step) {
+    const size_t rows = std::min(step, w.rows - begin);
+    const Panel panel = DecodePanel(context, w, begin, rows);
+    context.matmul().Run({.m = dy.count,
                           .n = w.cols,
+                          .k = rows,
+                          .a = dy.data + begin,
+                          .lda = dy.stride,
+                          .b = panel.data,
+                          .ldb = panel.stride,
                           .b_transposed = false,
                           .c = dx,
                           .ldc = ldx,
-                          .accumulate = true};
-  const size_t step = PanelRows(w, product.type);
-  for (size_t begin = 0; begin < w.rows; begin += step) {
-    const size_t rows = std::min(step, w.rows - begin);
-    const Panel panel = DecodePanel(context, w, begin, rows, product.type);
-    Rows slice{dy.data + begin, dy.count, dy.stride};
-    std::vector<float> scaled;
-    if (panel.scale_outputs) {
-      scaled.resize(dy.count * rows);
-      for (size_t m = 0; m < dy.count; ++m)
-        for (size_t r = 0; r < rows; ++r)
-          scaled[m * rows + r] = slice.data[m * dy.stride + r] * w.row_scales[begin + r];
-      slice = {scaled.data(), dy.count, rows};
-    }
-    product.k = rows;
-    product.b = panel.data;
-    product.ldb = panel.stride;
-    product.a = slice.data;
-    product.lda = slice.stride;
-    if (product.type == MatmulType::kBF16) {
-      product.a = ToBF16(context, slice, rows, rows);
-      product.lda = rows;
-    }
-    context.matmul().Run(product);
+                          .accumulate = true});
   }
 }
 

@@ -1,5 +1,5 @@
-// Products of rows with a weight matrix of any layout: panels of decoded weights, multiplied by our own bf16
-// kernel where the CPU has it, else by oneDNN. For operations only.
+// Products of rows with a weight matrix of any layout: panels of decoded weights, multiplied in bf16 by our own kernel
+// where the CPU has it, else in f32 by the MatmulEngine. For operations only.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +7,6 @@
 
 #include "kernels/matrix.h"
 #include "ops/context.h"
-#include "ops/matmul.h"
 #include "ops/parallel.h"
 
 namespace qad {
@@ -18,9 +17,8 @@ struct Rows {
   size_t count, stride;
 };
 
-// In fast mode weights that are not f32 are multiplied in bf16, if the CPU can.
-MatmulType ProductType(const Context& context, const MatrixView& w);
-// Whether our own panels are what multiplies by w, which can add to y at no cost.
+// Whether our own panels are what multiplies by w, which can add to y at no cost: in fast mode, if the CPU can, for
+// weights that are not f32 (Context::f32_in_bf16: for all).
 bool UsesOwnPanels(const Context& context, const MatrixView& w);
 
 // Activations in the types that products want them in, converted when first asked for and kept for all parts of a
