@@ -28,6 +28,10 @@ const uint16_t* DecodeBF16Panel(const MatrixView& w, size_t row, uint16_t* panel
 // rows' scales.
 void DecodeBF16ColumnPanel(const MatrixView& w, size_t column, size_t begin, size_t end, uint16_t* panel);
 
+// The outputs of a panel one after another, each with all its inputs, as activations lie: (kTileRows, 2·pairs) with row
+// stride ld.
+void TransposePanel(const uint16_t* panel, size_t pairs, uint16_t* rows, size_t ld);
+
 // The same in f32, (inputs, kTileRows), of layouts of whole rows.
 void DecodeF32Panel(const MatrixView& w, size_t row, float* panel);
 

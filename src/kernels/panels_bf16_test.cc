@@ -96,6 +96,20 @@ TEST_F(Panels, OfColumnsHoldTheRoundedWeights) {
     }
 }
 
+TEST_F(Panels, TransposedLieAsActivations) {
+  for (const size_t pairs : {1, 2, 15, 16, 17, 40}) {
+    std::vector<uint16_t> panel(pairs * 2 * kTileRows);
+    for (size_t i = 0; i < panel.size(); ++i) panel[i] = static_cast<uint16_t>(i);
+    const size_t ld = 2 * pairs + 6;
+    std::vector<uint16_t> rows(kTileRows * ld, 0xabcd);
+    TransposePanel(panel.data(), pairs, rows.data(), ld);
+    for (size_t r = 0; r < kTileRows; ++r)
+      for (size_t i = 0; i < ld; ++i)
+        ASSERT_EQ(rows[r * ld + i], i < 2 * pairs ? panel[i / 2 * 2 * kTileRows + 2 * r + i % 2] : 0xabcd)
+            << pairs << " pairs, row " << r << " at " << i;
+  }
+}
+
 TEST_F(Panels, InF32HoldTheWeights) {
   for (const Layout layout : {Layout::kF32, Layout::kF16, Layout::kBF16, Layout::kQ8_0, Layout::kQ4_0})
     for (const size_t cols : WidthsOf(layout)) {

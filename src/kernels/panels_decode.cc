@@ -258,6 +258,17 @@ QAD_BF16 void DecodeTileColumns(const MatrixView& w, size_t column, size_t begin
   }
 }
 
+QAD_BF16 void TransposePairs(const uint16_t* panel, size_t pairs, uint16_t* rows, size_t ld) {
+  for (size_t p = 0; p < pairs; p += kVectorPairs) {
+    const size_t count = std::min(kVectorPairs, pairs - p);
+    __m512i v[kVectorPairs];
+    for (size_t i = 0; i < kVectorPairs; ++i)
+      v[i] = i < count ? _mm512_loadu_si512(panel + (p + i) * 2 * kTileRows) : _mm512_setzero_si512();
+    Transpose(v);
+    for (size_t r = 0; r < kTileRows; ++r) _mm512_mask_storeu_epi32(rows + r * ld + 2 * p, FirstLanes(count), v[r]);
+  }
+}
+
 }  // namespace
 
 const uint16_t* DecodeBF16Panel(const MatrixView& w, size_t row, uint16_t* panel) {
@@ -283,6 +294,10 @@ void DecodeBF16ColumnPanel(const MatrixView& w, size_t column, size_t begin, siz
   });
 }
 
+void TransposePanel(const uint16_t* panel, size_t pairs, uint16_t* rows, size_t ld) {
+  TransposePairs(panel, pairs, rows, ld);
+}
+
 void DecodeF32Panel(const MatrixView& w, size_t row, float* panel) {
   QAD_CHECK(!IsTiled(w.layout));
   WithLayout(w.layout, [&](auto layout) {
@@ -298,6 +313,7 @@ namespace qad {
 
 const uint16_t* DecodeBF16Panel(const MatrixView&, size_t, uint16_t*) { QAD_CHECK(false); }
 void DecodeBF16ColumnPanel(const MatrixView&, size_t, size_t, size_t, uint16_t*) { QAD_CHECK(false); }
+void TransposePanel(const uint16_t*, size_t, uint16_t*, size_t) { QAD_CHECK(false); }
 void DecodeF32Panel(const MatrixView&, size_t, float*) { QAD_CHECK(false); }
 
 }  // namespace qad

@@ -47,7 +47,7 @@ TEST_F(AutoModel, FisherInformationForetellsKlDivergence) {
       walk.Load(layer);
       for (const BlockWalk::Input input : BlockWalk::kInputs) {
         const BlockInput rows = walk.Compute(input);
-        const std::vector<float> gram = GramOf(rows);
+        const std::vector<float> gram = GramOf(rows, context);
         for (const Role role : walk.Readers(input)) {
           const TensorSpec& spec = *plan.Find(role, static_cast<int>(layer));
           std::vector<FormatId> formats(plan.tensors.size(), FormatId::kF32);

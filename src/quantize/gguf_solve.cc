@@ -26,6 +26,7 @@ class Solver {
         plan_(plan),
         formats_(formats),
         feedback_(feedback),
+        context_(context),
         store_(store),
         walk_(files, plan, feedback.calibration->samples, context) {}
 
@@ -74,7 +75,8 @@ class Solver {
     const std::vector<Role> readers = walk_.Readers(input);
     if (std::ranges::none_of(readers, [&](Role role) { return GgmlGrid::Has(FormatOf(Spec(role))); })) return;
     const std::string where = fmt::format("{}: \"{}\"", files_.path.string(), Spec(readers.front()).name);
-    const Feedback feedback = MakeFeedback(GramOf(rows), rows.width, feedback_.damping, feedback_.act_order, where);
+    const Feedback feedback =
+        MakeFeedback(GramOf(rows, context_), rows.width, feedback_.damping, feedback_.act_order, where);
     for (const Role role : readers) {
       const TensorSpec& spec = Spec(role);
       const FormatId format = FormatOf(spec);
@@ -93,9 +95,9 @@ class Solver {
     constexpr size_t kRowsAtOnce = 4096;
     const Format& codec = GetFormat(FormatOf(spec));
     const size_t row_bytes = codec.RowBytes(spec.cols);
-    const Feedback feedback =
-        MakeFeedback(FormOutsideBlocks(plan_, spec, *feedback_.fisher, output).gram, spec.cols, feedback_.damping,
-                     feedback_.act_order, fmt::format("{}: \"{}\"", files_.path.string(), spec.name));
+    const Feedback feedback = MakeFeedback(FormOutsideBlocks(plan_, spec, *feedback_.fisher, output, context_).gram,
+                                           spec.cols, feedback_.damping, feedback_.act_order,
+                                           fmt::format("{}: \"{}\"", files_.path.string(), spec.name));
     Solved& solved = solved_.emplace_back(
         Solved{&spec, std::vector<std::byte>(spec.rows * row_bytes), static_cast<int64_t>(row_bytes)});
     for (size_t first = 0; first < spec.rows; first += kRowsAtOnce) {
@@ -138,6 +140,7 @@ class Solver {
   const Plan& plan_;
   std::span<const FormatId> formats_;
   const GgufFeedback& feedback_;
+  Context& context_;
   LayerStore& store_;
   BlockWalk walk_;
   std::vector<Solved> solved_;  // of the layer at hand
@@ -145,13 +148,14 @@ class Solver {
 
 }  // namespace
 
-ErrorForm FormOutsideBlocks(const Plan& plan, const TensorSpec& spec, const Fisher& fisher, const BlockInput& output) {
+ErrorForm FormOutsideBlocks(const Plan& plan, const TensorSpec& spec, const Fisher& fisher, const BlockInput& output,
+                            Context& context) {
   const bool looked_up = spec.role == Role::kTokenEmbedding, is_head = !looked_up || plan.config.tied_head;
   ErrorForm form;
   form.gram_rows = output.rows;
   form.weights.assign(spec.rows, 1 / static_cast<double>(spec.rows));
   if (is_head) {
-    form.gram = GramOf(output);
+    form.gram = GramOf(output, context);
     form.weights = fisher.outputs.at(spec.name);
   } else {
     form.gram.assign(spec.cols * spec.cols, 0.0f);

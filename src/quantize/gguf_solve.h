@@ -28,7 +28,8 @@ struct ErrorForm {
 };
 // Of the token embedding or the head; of a tied one both uses are added up, a row's share of look-ups taken as its
 // share of predictions. `output`: BlockWalk::Output.
-ErrorForm FormOutsideBlocks(const Plan& plan, const TensorSpec& spec, const Fisher& fisher, const BlockInput& output);
+ErrorForm FormOutsideBlocks(const Plan& plan, const TensorSpec& spec, const Fisher& fisher, const BlockInput& output,
+                            Context& context);
 // Rows of a tensor in f32, one after another.
 std::vector<float> ReadRows(const ModelFiles& files, const Plan& plan, const TensorSpec& spec,
                             std::span<const size_t> rows);

@@ -8,6 +8,7 @@
 #include "base/half.h"
 #include "base/random.h"
 #include "base/testing.h"
+#include "kernels/targets_testing.h"
 #include "quantize/awq.h"
 #include "quantize/ggml_grid.h"
 
@@ -30,7 +31,8 @@ struct Problem {
       for (size_t i = 0; i < cols; ++i)
         inputs.push_back(sizes[i] * static_cast<float>(random.Normal() + (i % 3 == 0 ? 2 * common : 0)));
     }
-    gram = GramOf({inputs.data(), samples, cols});
+    Context exact(Numerics::kExact);
+    gram = GramOf({inputs.data(), samples, cols}, exact);
     for (size_t i = 0; i < kRows * cols; ++i) weights.push_back(static_cast<float>(0.1 * random.Normal()));
   }
 
@@ -101,14 +103,34 @@ TEST(Hessian, FactorIsOfTheInverse) {
 TEST(Hessian, FactorDoesNotDependOnThreads) {
   const size_t n = 300;
   const Problem problem(8, n);
-  omp_set_num_threads(1);
-  const Feedback one = MakeFeedback(GramOf({problem.inputs.data(), problem.samples, n}), n, 0.01, false, "test");
-  omp_set_num_threads(3);
-  const Feedback three = MakeFeedback(GramOf({problem.inputs.data(), problem.samples, n}), n, 0.01, false, "test");
-  EXPECT_EQ(omp_get_max_threads(), 3);
+  for (const Numerics numerics : {Numerics::kExact, Numerics::kFast}) {
+    std::vector<Feedback> feedbacks;
+    for (const int threads : {1, 3}) {
+      Context context(numerics, threads);
+      std::vector<float> gram = GramOf({problem.inputs.data(), problem.samples, n}, context);
+      feedbacks.push_back(MakeFeedback(std::move(gram), n, 0.01, false, "test"));
+      EXPECT_EQ(omp_get_max_threads(), threads);
+    }
+    EXPECT_EQ(feedbacks[0].gram, feedbacks[1].gram);
+    EXPECT_EQ(feedbacks[0].upper, feedbacks[1].upper);
+  }
   omp_set_num_threads(omp_get_num_procs());
-  EXPECT_EQ(one.gram, three.gram);
-  EXPECT_EQ(one.upper, three.upper);
+}
+
+// Exactly the second moments of rounded inputs, but for sums in f32; rows and columns that fill no tile included.
+TEST(Hessian, FastModeRoundsInputsAlone) {
+  Context exact(Numerics::kExact), fast(Numerics::kFast);
+  for (const auto& [rows, width] : {std::pair<size_t, size_t>{2500, 130}, {1, 5}, {33, 96}, {1024, 17}}) {
+    const std::vector<float> inputs = Normals(rows * width, 4);
+    std::vector<float> rounded = inputs;
+    if (fast.own_bf16())
+      for (float& x : rounded) x = BF16ToFloat(FloatToBF16(x));
+    const std::vector<float> want = GramOf({rounded.data(), rows, width}, exact);
+    const std::vector<float> got = GramOf({inputs.data(), rows, width}, fast);
+    // Both round each partial sum of products of normals; a walk of √rows of them, to be safe on both sides.
+    const double tolerance = 8 * 0x1p-24 * static_cast<double>(rows) * (1 + std::sqrt(static_cast<double>(rows)) / 8);
+    EXPECT_TRUE(AllClose(got, want, tolerance)) << rows << " × " << width;
+  }
 }
 
 TEST(Hessian, DeadInputsAndDegenerateMomentsAreDampedAndNaNRefused) {

@@ -123,7 +123,7 @@ class Solver {
       for (const Role role : readers) packed.push_back(Round(Spec(role, layer), Moments(sums.begin(), sums.end())));
       return;
     }
-    const Feedback feedback = MakeFeedback(GramOf(rows), rows.width, options_.damping, options_.act_order,
+    const Feedback feedback = MakeFeedback(GramOf(rows, context_), rows.width, options_.damping, options_.act_order,
                                            Where(Spec(readers.front(), layer)));
     for (const Role role : readers) {
       const TensorSpec& spec = Spec(role, layer);
@@ -156,7 +156,7 @@ class Solver {
     for (const BlockWalk::Input input : BlockWalk::kInputs) {
       ThrowIfInterrupted();
       const BlockInput rows = walk_.Compute(input);
-      const std::vector<float> gram = GramOf(rows);
+      const std::vector<float> gram = GramOf(rows, context_);
       RequireFiniteInputs(Diagonal(gram, rows.width), Where(Spec(walk_.Readers(input).front(), layer)));
       std::vector<Reader> readers;
       for (const Role role : walk_.Readers(input)) readers.push_back({walk_.Matrix(role), Spec(role, layer).rows});

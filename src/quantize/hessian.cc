@@ -10,12 +10,80 @@
 #include <utility>
 
 #include "base/error.h"
+#include "kernels/panels_bf16.h"
 #include "ops/gemm.h"
 
 namespace qad {
 namespace {
 
 constexpr size_t kRowsAtOnce = 4096;  // f32 sums of so many products, then added up
+constexpr size_t kSide = 192;         // columns of a square
+
+// The upper triangle of a (width, width) matrix in squares, (first row, first column): cut by shape, each one thread's,
+// so that sums do not depend on the number of threads.
+std::vector<std::pair<size_t, size_t>> UpperSquares(size_t width, size_t side) {
+  std::vector<std::pair<size_t, size_t>> squares;
+  for (size_t i = 0; i < width; i += side)
+    for (size_t j = i; j < width; j += side) squares.emplace_back(i, j);
+  return squares;
+}
+
+void AddProducts(const BlockInput& input, float* gram) {
+  const size_t n = input.width;
+  const auto squares = UpperSquares(n, kSide);
+#pragma omp parallel for schedule(dynamic)
+  for (int64_t s = 0; s < static_cast<int64_t>(squares.size()); ++s) {
+    const auto [i, j] = squares[static_cast<size_t>(s)];
+    for (size_t row = 0; row < input.rows; row += kRowsAtOnce) {
+      const float* x = input.data + row * n;
+      Gemm(true, false, std::min(kSide, n - i), std::min(kSide, n - j), std::min(kRowsAtOnce, input.rows - row), 1.0f,
+           x + i, n, x + j, n, 1.0f, gram + i * n + j, n);
+    }
+  }
+}
+
+// Rows of inputs go through in pieces, as panels (the right factor) and transposed (the left), of which two squares'
+// worth stay in L2.
+void AddProductsInBF16(const BlockInput& input, Context& context, float* gram) {
+  constexpr size_t kRows = 1024, kPanelsOfSquare = 6, kBF16Side = kPanelsOfSquare * kTileRows;
+  constexpr size_t kStride = kRows + 32;  // not a power of two, whose rows would fall into few sets of the cache
+  const size_t n = input.width;
+  const auto panels_count = static_cast<int64_t>((n + kTileRows - 1) / kTileRows);
+  const auto columns = static_cast<size_t>(panels_count) * kTileRows;
+  auto* panels = reinterpret_cast<uint16_t*>(context.Scratch(Context::Slot::kPanel, columns * kRows / 2));
+  auto* rows = reinterpret_cast<uint16_t*>(context.Scratch(Context::Slot::kActivations, columns * kStride / 2));
+  const auto squares = UpperSquares(n, kBF16Side);
+  for (size_t begin = 0; begin < input.rows; begin += kRows) {
+    const MatrixView x{.layout = Layout::kF32,
+                       .rows = std::min(kRows, input.rows - begin),
+                       .cols = n,
+                       .codes = reinterpret_cast<const std::byte*>(input.data + begin * n),
+                       .stride_bytes = n * sizeof(float)};
+    const size_t pairs = InputPairs(x.rows), values = PanelValues(x.rows);
+#pragma omp parallel
+    {
+#pragma omp for schedule(static)
+      for (int64_t p = 0; p < panels_count; ++p) {
+        uint16_t* panel = panels + static_cast<size_t>(p) * values;
+        DecodeBF16ColumnPanel(x, static_cast<size_t>(p) * kTileRows, 0, x.rows, panel);
+        TransposePanel(panel, pairs, rows + static_cast<size_t>(p) * kTileRows * kStride, kStride);
+      }
+#pragma omp for schedule(dynamic)
+      for (int64_t s = 0; s < static_cast<int64_t>(squares.size()); ++s) {
+        const auto [i, j] = squares[static_cast<size_t>(s)];
+        MultiplyPanels(BF16Product{.x = rows + i * kStride,
+                                   .count = std::min(kBF16Side, n - i),
+                                   .ldx = kStride,
+                                   .words = pairs,
+                                   .panels = panels + j / kTileRows * values,
+                                   .outputs = std::min(kBF16Side, n - j),
+                                   .y = gram + i * n + j,
+                                   .ldy = n,
+                                   .accumulate = true});
+      }
+    }
+  }
+}
 
 void MirrorUpper(float* a, size_t n) {
   for (size_t i = 0; i < n; ++i)
@@ -51,24 +119,10 @@ bool Factor(float* a, size_t n) {
 
 }  // namespace
 
-// Cut by shape into squares of columns, each one thread's, so that sums do not depend on the number of threads.
-std::vector<float> GramOf(const BlockInput& input) {
-  constexpr size_t kSide = 192;
-  const size_t n = input.width, sides = (n + kSide - 1) / kSide;
-  std::vector<float> gram(n * n);
-  std::vector<std::pair<size_t, size_t>> squares;
-  for (size_t i = 0; i < sides; ++i)
-    for (size_t j = i; j < sides; ++j) squares.emplace_back(i * kSide, j * kSide);
-#pragma omp parallel for schedule(dynamic)
-  for (int64_t s = 0; s < static_cast<int64_t>(squares.size()); ++s) {
-    const auto [i, j] = squares[static_cast<size_t>(s)];
-    for (size_t row = 0; row < input.rows; row += kRowsAtOnce) {
-      const float* x = input.data + row * n;
-      Gemm(true, false, std::min(kSide, n - i), std::min(kSide, n - j), std::min(kRowsAtOnce, input.rows - row), 1.0f,
-           x + i, n, x + j, n, 1.0f, gram.data() + i * n + j, n);
-    }
-  }
-  MirrorUpper(gram.data(), n);
+std::vector<float> GramOf(const BlockInput& input, Context& context) {
+  std::vector<float> gram(input.width * input.width);
+  context.own_bf16() ? AddProductsInBF16(input, context, gram.data()) : AddProducts(input, gram.data());
+  MirrorUpper(gram.data(), input.width);
   return gram;
 }
 

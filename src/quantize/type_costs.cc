@@ -28,6 +28,7 @@ class CostTable {
       : files_(files),
         plan_(plan),
         feedback_(feedback),
+        context_(context),
         store_(store),
         walk_(files, plan, feedback.calibration->samples, context),
         progress_("measure types", static_cast<double>(walk_.layers() + 1), "layers", quiet) {}
@@ -65,7 +66,7 @@ class CostTable {
     const BlockInput rows = walk_.Compute(input);
     const std::vector<Role> readers = walk_.Readers(input);
     const auto layer = static_cast<int>(walk_.layer());
-    const Feedback feedback = FeedbackOf(GramOf(rows), *plan_.Find(readers.front(), layer));
+    const Feedback feedback = FeedbackOf(GramOf(rows, context_), *plan_.Find(readers.front(), layer));
     for (const Role role : readers) {
       const TensorSpec& spec = *plan_.Find(role, layer);
       const size_t count = std::min(spec.rows, std::max(kLeastRows, spec.rows / kRowShare));
@@ -82,7 +83,7 @@ class CostTable {
 
   // Rows of a head are very unlike: those of frequent tokens decide. Of look-ups alone nothing is known of a row.
   void MeasureOutside(const TensorSpec& spec, const BlockInput& output, Json& costs) {
-    const ErrorForm form = FormOutsideBlocks(plan_, spec, *feedback_.fisher, output);
+    const ErrorForm form = FormOutsideBlocks(plan_, spec, *feedback_.fisher, output, context_);
     std::vector<size_t> rows(spec.rows);
     std::iota(rows.begin(), rows.end(), size_t{0});
     const size_t count = std::min(rows.size(), kOutsideRows);
@@ -120,6 +121,7 @@ class CostTable {
   const ModelFiles& files_;
   const Plan& plan_;
   const GgufFeedback& feedback_;
+  Context& context_;
   LayerStore& store_;
   BlockWalk walk_;
   Progress progress_;
