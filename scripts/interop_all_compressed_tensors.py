@@ -17,7 +17,7 @@ from small_model import distance, random_llama
 
 OURS = {"gptq": ["gptq"], "gptq with zeros": ["gptq", "--asymmetric"], "gptq 8 bits": ["gptq", "--bits", "8"],
         "gptq 3 bits": ["gptq", "--bits", "3"], "gptq, a whole row": ["gptq", "--group-size", "-1"],
-        "awq": ["awq"], "awq+gptq": ["awq+gptq"], "rtn": ["rtn"]}
+        "awq": ["awq"], "awq-gptq": ["awq-gptq"], "rtn": ["rtn"]}
 THEIRS = {"4 bits": dict(num_bits=4), "4 bits with zeros": dict(num_bits=4, symmetric=False), "8 bits": dict(num_bits=8),
           "3 bits": dict(num_bits=3), "4 bits by row": dict(num_bits=4, strategy="channel", group_size=None)}
 

@@ -18,7 +18,7 @@ from small_model import distance, random_llama  # noqa: E402
 TOLERANCE = 0.02
 OURS = {"gptq 4 bits": ["gptq"], "gptq 4 bits, as the inputs lie": ["gptq", "--no-act-order"],
         "gptq 8 bits": ["gptq", "--bits", "8"], "gptq 3 bits": ["gptq", "--bits", "3"], "gptq 2 bits": ["gptq", "--bits", "2"],
-        "gptq 4 bits, a whole row": ["gptq", "--group-size", "-1"], "awq+gptq": ["awq+gptq"],
+        "gptq 4 bits, a whole row": ["gptq", "--group-size", "-1"], "awq-gptq": ["awq-gptq"],
         "gptq with zeros (v2)": ["gptq", "--asymmetric"], "awq": ["awq"]}
 THEIRS = {"gptq": {}, "gptq, desc_act": dict(desc_act=True), "gptq 8 bits": dict(bits=8),
           "gptq with zeros (v2)": dict(sym=False, format=FORMAT.GPTQ_V2),

@@ -1,11 +1,16 @@
-"""GGUF files of qad run by llama.cpp, and files of its quantizer read by qad: both must find them as near to the model."""
+"""GGUF files of qad run by llama.cpp, and files of its quantizer read by qad: both must find them as near to the model,
+and each other's logits near; and vocabularies that qad made from a folder are read by it."""
 
+import json
 import pathlib
 import subprocess
 import sys
 import tempfile
 
-from checks import BUILD, ROOT, SMOLLM2, check, finish, run_json
+import numpy
+from safetensors.numpy import save_file
+
+from checks import BUILD, ROOT, SMOLLM2, check, dump_logits, finish, run_json
 
 sys.path.insert(0, str(ROOT / "bench" / "peers"))
 import llama_cpp_peer  # noqa: E402
@@ -21,10 +26,44 @@ THREADS, WINDOW = 2, 512
 # Of what qad finds, with int8 activations as llama.cpp has them (--rows answers). On top of it comes what theirs cost:
 # its divergence for the file that holds the model's own weights, on the same windows.
 TOLERANCE = 0.1
+TEXTS = ["In 2026, 12 bikes cost 3450 and 99.", "I'm naïve \u2014 don't!\n\n\tok  x", "日本語 😀👍🏽 \u0301", "<|im_start|>user\nhi<|im_end|>"]
 
 
 def quantize(source, place, *arguments):
     return run_json(BUILD / "qad", "quantize", source, "--output", place, "--json", "--method", *arguments)
+
+
+def apart(place, theirs, window):
+    """KL(qad ‖ llama.cpp) in nats per position of the second half of a window, of one file; qad's arithmetic is exact."""
+    ours = numpy.array(dump_logits(place, window, "--exact"))[len(window) // 2:-1]
+    ours -= ours.max(axis=1, keepdims=True)
+    ours -= numpy.log(numpy.exp(ours).sum(axis=1, keepdims=True))
+    return float((numpy.exp(ours) * (ours - theirs)).sum(axis=1).mean())
+
+
+def vocabulary_of_a_folder(folder):
+    """SmolLM2's tokenizer in a folder around a model that is next to nothing, made into a GGUF file."""
+    source = folder / "int8"
+    quantize(SMOLLM2, source, "int8")
+    model = folder / "small"
+    model.mkdir()
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (source / name).rename(model / name)
+    config = json.loads((source / "config.json").read_text())
+    del config["quantization_config"]
+    config.update(hidden_size=64, intermediate_size=64, num_hidden_layers=1, num_attention_heads=1, num_key_value_heads=1,
+                  head_dim=64)
+    (model / "config.json").write_text(json.dumps(config))
+    layer = "model.layers.0"
+    shapes = {"model.embed_tokens": (config["vocab_size"], 64), "model.norm": (64,),
+              **{f"{layer}.self_attn.{name}_proj": (64, 64) for name in "qkvo"},
+              **{f"{layer}.mlp.{name}_proj": (64, 64) for name in ("gate", "up", "down")},
+              **{f"{layer}.{name}_layernorm": (64,) for name in ("input", "post_attention")}}
+    save_file({f"{name}.weight": numpy.ones(shape, numpy.float32) for name, shape in shapes.items()},
+              model / "model.safetensors")
+    place = folder / "small.gguf"
+    quantize(model, place, "gguf", "--type", "F16")
+    return place
 
 
 with tempfile.TemporaryDirectory() as folder:
@@ -46,7 +85,17 @@ with tempfile.TemporaryDirectory() as folder:
                         held_out, "--protocol", "llama.cpp", "--rows", "answers", "--json")["kl_divergence"]
         check(name, bool(abs(theirs - ours) <= TOLERANCE * ours + arithmetic),
               f"KL divergence {theirs:.4f} by llama.cpp, {ours:.4f} by qad; {arithmetic:.4f} is llama.cpp's arithmetic")
+        between = apart(place, llama_cpp_peer.log_probabilities(place, THREADS, windows[:1])[0], windows[0])
+        check(f"{name}: logits", bool(between <= 2 * arithmetic), f"{between:.4f} between the programs")
         place.unlink()
+
+    small = vocabulary_of_a_folder(folder)
+    for text in TEXTS:
+        ids, special = llama_cpp_peer.tokenize(small, text)
+        ours = run_json(BUILD / "qad", "tokenize", SMOLLM2, "--json", "--text", text)["ids"]
+        check(f"vocabulary made from a folder: {text[:20]!r}", ids == ours, f"{ids} and {ours}"[:200])
+    of_source = llama_cpp_peer.tokenize(SMOLLM2, "")[1]
+    check("its special tokens", special == of_source, f"{special} and {of_source}")
 
     for name, arguments in MADE.items():
         quantize(f32, place, *arguments, "--calibration", calibration)

@@ -68,7 +68,8 @@ void RequireKnown(const std::string& word) {
 }
 
 // CLI11 asks for what is missing before it names what it does not know; a misspelt option is both.
-void RequireKnownOptions(const CLI::App& app) {
+[[noreturn]] void FailToParse(const CLI::App& app, const CLI::ParseError& error) {
+  std::string command;
   for (const CLI::App* sub : app.get_subcommands()) {
     std::vector<std::string> known;
     for (const CLI::Option* option : sub->get_options())
@@ -79,7 +80,9 @@ void RequireKnownOptions(const CLI::App& app) {
         Fail(ErrorKind::kUsage, "{}: unknown option{}; qad {} --help lists them", option, Suggestion(option, known),
              sub->get_name());
     }
+    command = sub->get_name() + " ";
   }
+  Fail(ErrorKind::kUsage, "{}; qad {}--help lists what there is", error.what(), command);
 }
 
 // What stdout still holds back may not fit on the disk.
@@ -105,8 +108,8 @@ int Run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() != 0) RequireKnownOptions(app);
-    if (app.exit(error) != 0) return static_cast<int>(ErrorKind::kUsage);  // CLI11's own codes are 100 … 127
+    if (error.get_exit_code() != 0) FailToParse(app, error);
+    app.exit(error);  // help, or the version
   }
   Flush();
   return 0;

@@ -10,8 +10,8 @@ import llama_cpp as llama
 import numpy as np
 
 # llama_ftype
-TYPES = {"f32": 0, "q4_0": 2, "q4_1": 3, "q8_0": 7, "q5_0": 8, "q5_1": 9, "q2_k": 10, "q3_k_m": 12, "q4_k_s": 14,
-         "q4_k_m": 15, "q5_k_m": 17, "q6_k": 18, "bf16": 32}
+TYPES = {"f32": 0, "q4_0": 2, "q4_1": 3, "q8_0": 7, "q5_0": 8, "q5_1": 9, "q2_k": 10, "q3_k_s": 11, "q3_k_m": 12,
+         "q3_k_l": 13, "q4_k_s": 14, "q4_k_m": 15, "q5_k_s": 16, "q5_k_m": 17, "q6_k": 18, "iq4_nl": 25, "bf16": 32}
 
 
 @contextlib.contextmanager
@@ -113,6 +113,21 @@ class Model:
 @functools.lru_cache(maxsize=1)  # works of one file follow each other
 def loaded(path, threads):
     return Model(path, threads)
+
+
+def tokenize(path, text):
+    """The ids that llama.cpp gives a text with the vocabulary of a file, special tokens in it recognised, no BOS."""
+    backend()
+    options = llama.llama_model_default_params()
+    options.vocab_only = True
+    with quiet():
+        model = llama.llama_model_load_from_file(str(path).encode(), options)
+    vocab, data = llama.llama_model_get_vocab(model), text.encode()
+    ids = (llama.llama_token * (len(data) + 8))()
+    count = llama.llama_tokenize(vocab, data, len(data), ids, len(ids), False, True)
+    special = {"bos": llama.llama_vocab_bos(vocab), "eos": llama.llama_vocab_eos(vocab)}
+    llama.llama_model_free(model)
+    return list(ids[:count]), special
 
 
 def random_tokens(count):

@@ -27,7 +27,8 @@ import run as peers  # noqa: E402
 
 FOLDER = peers.CACHE / "peers" / "quantize"
 QAD = ROOT / "build" / "release" / "qad"
-TYPES = ["Q8_0", "Q6_K", "Q5_K_M", "Q5_0", "Q4_K_M", "Q4_K_S", "Q4_1", "Q4_0", "Q3_K_M", "Q2_K"]
+TYPES = ["Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q5_1", "Q5_0", "Q4_K_M", "Q4_K_S", "Q4_1", "Q4_0", "IQ4_NL", "Q3_K_L",
+         "Q3_K_M", "Q3_K_S", "Q2_K"]
 ROUNDS = 3  # of making a file; medians are shown
 LICENCES = ["GPL-3", "LGPL-2.1", "MPL-2.0", "Apache-2.0", "GFDL-1.3"]
 

@@ -41,7 +41,7 @@ rss = next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.s
 print("RESULT", json.dumps({"seconds": seconds, "rss": rss}))
 """
 WORKS = {"GPTQ": ["gptq"], "GPTQ, as the inputs lie": ["gptq", "--no-act-order"],
-         "GPTQ, with zeros": ["gptq", "--asymmetric"], "AWQ": ["awq"], "AWQ, then GPTQ": ["awq+gptq"], "rounding": ["rtn"]}
+         "GPTQ, with zeros": ["gptq", "--asymmetric"], "AWQ": ["awq"], "AWQ, then GPTQ": ["awq-gptq"], "rounding": ["rtn"]}
 
 
 def texts(base):

@@ -1,4 +1,4 @@
-// qad quantize MODEL --method int8|gguf|gptq|awq|awq+gptq|rtn|nf4|auto --output PATH.
+// qad quantize MODEL --method int8|gguf|gptq|awq|awq-gptq|rtn|nf4|auto --output PATH.
 #include <fmt/format.h>
 
 #include <memory>
@@ -56,7 +56,7 @@ std::optional<Importance> FindImportance(const Options& options, const std::file
   Importance importance =
       Statistics(CacheFolder() / kStatistics, files, calibration).GetImportance(context, flags.json);
   if (!options.save_importance.empty())
-    WriteImportance(options.save_importance, importance, calibration.tokens(), options.chosen.length,
+    WriteImportance(options.save_importance, importance, calibration.tokens(), calibration.longest(),
                     calibration.source);
   return importance;
 }
@@ -65,17 +65,15 @@ QuantizeReport QuantizeInGroups(Options& options, const std::filesystem::path& m
   GroupModelOptions& groups = options.groups;
   groups.method = *FindQuantizeMethod(options.method)->groups;
   const bool compressed = options.layout == "compressed-tensors";
-  groups.packing = compressed                           ? Packing::kCompressed
-                   : groups.method == GroupMethod::kAwq ? Packing::kAwq
-                                                        : Packing::kGptq;
-  groups.groups.symmetric = groups.method != GroupMethod::kAwq && !options.asymmetric;
+  groups.packing = compressed ? Packing::kCompressed : OwnPacking(groups.method);
+  groups.groups.symmetric = IsSymmetric(groups.method) && !options.asymmetric;
   groups.groups.group_size = options.group_size < 0 ? 0 : static_cast<size_t>(options.group_size);
   groups.quiet = flags.json;
   groups.threads = flags.threads;
   if (options.calibration.empty() && groups.method != GroupMethod::kRtn)
     Fail(ErrorKind::kUsage, "--method {}: --calibration must name texts", options.method);
   if (groups.packing == Packing::kAwq && groups.groups.bits != 4)
-    Fail(ErrorKind::kUsage, "--method awq: its layout has 4 bits; --method awq+gptq writes {} in GPTQ's",
+    Fail(ErrorKind::kUsage, "--method awq: its layout has 4 bits; --method awq-gptq writes {} in GPTQ's",
          groups.groups.bits);
   Calibration calibration;
   if (!options.calibration.empty())
@@ -154,16 +152,17 @@ AutoWeights QuantizeAutomatically(const Options& options, const GlobalFlags& fla
   if (!options.floor.empty()) {
     config = LoadConfig(options.floor);
     config->model = model.string();
-    if (!config->data.dev.empty())
-      RequireCleanTexts(options.calibration, LoadDataset(config->data.dev), options.allow_leak, flags.json);
+    for (const auto& judged : {config->data.dev, config->data.eval})
+      if (!judged.empty()) RequireCleanTexts(options.calibration, LoadDataset(judged), options.allow_leak);
   }
-  return MakeAutoWeights(model, options.output, ReadCalibration(options.calibration, OpenModel(model), options.chosen),
+  CalibrationOptions chosen = options.chosen;
+  if (config) chosen.system_prompt = config->data.system_prompt;  // as the configuration's own arm calibrates
+  return MakeAutoWeights(model, options.output, ReadCalibration(options.calibration, OpenModel(model), chosen),
                          automatic, config ? std::optional(FloorsToReach{*config}) : std::nullopt);
 }
 
 void RunQuantize(Options options, const GlobalFlags& flags) {
-  if (!options.judged.empty())
-    RequireCleanTexts(options.calibration, LoadDataset(options.judged), options.allow_leak, flags.json);
+  if (!options.judged.empty()) RequireCleanTexts(options.calibration, LoadDataset(options.judged), options.allow_leak);
   WarnOfCodes(ResolveModel(options.model));
   if (options.method == "auto") {
     const AutoWeights result = QuantizeAutomatically(options, flags);
@@ -183,7 +182,7 @@ std::function<void()> AddQuantizeCommand(CLI::App& app, const GlobalFlags& flags
   std::vector<std::string> methods;
   for (const QuantizeMethod& method : QuantizeMethods()) methods.emplace_back(method.name);
   app.add_option("--method", options->method,
-                 "int8: symmetric rounding to nearest; gguf: one of llama.cpp's file types; gptq, awq, awq+gptq, rtn: "
+                 "int8: symmetric rounding to nearest; gguf: one of llama.cpp's file types; gptq, awq, awq-gptq, rtn: "
                  "codes in groups; nf4: bitsandbytes' 4 bits; auto: a GGUF file with the type that each matrix needs")
       ->required()
       ->check(CLI::IsMember(methods));
@@ -217,7 +216,7 @@ std::function<void()> AddQuantizeCommand(CLI::App& app, const GlobalFlags& flags
   app.add_option("--eval", options->judged,
                  "dataset that the weights will be judged on: none of its items may stand among the texts");
   app.add_flag("--allow-leak", options->allow_leak,
-               "items of --eval, or dev items of --quality-floor, may stand among the texts");
+               "items of --eval, or of --quality-floor's data, may stand among the texts");
   app.add_option("--bits", options->groups.groups.bits, "groups: of a code")
       ->check(CLI::IsMember({2, 3, 4, 8}))
       ->capture_default_str();

@@ -32,10 +32,10 @@ const std::vector<QuantizeMethod>& QuantizeMethods() {
   static const std::vector<QuantizeMethod> kMethods = {
       {"int8", {}, {"--per-tensor", "--embeddings"}},
       {"gguf", {}, All({kTexts, kSolved, {"--type", "--imatrix", "--save-imatrix", "--error-feedback"}})},
-      {"gptq", GroupMethod::kGptq, All({kTexts, kInGroups, kSolved})},
-      {"awq", GroupMethod::kAwq, All({kTexts, kInGroups})},
-      {"awq+gptq", GroupMethod::kAwqGptq, All({kTexts, kInGroups, kSolved})},
-      {"rtn", GroupMethod::kRtn, All({kTexts, kInGroups})},
+      {MethodName(GroupMethod::kGptq), GroupMethod::kGptq, All({kTexts, kInGroups, kSolved})},
+      {MethodName(GroupMethod::kAwq), GroupMethod::kAwq, All({kTexts, kInGroups})},
+      {MethodName(GroupMethod::kAwqGptq), GroupMethod::kAwqGptq, All({kTexts, kInGroups, kSolved})},
+      {MethodName(GroupMethod::kRtn), GroupMethod::kRtn, All({kTexts, kInGroups})},
       {"nf4", {}, {"--double-quantization"}},
       {"auto", {}, All({kTexts, kSolved, {"--budget", "--max-kl", "--quality-floor"}})}};
   return kMethods;

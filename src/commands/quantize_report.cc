@@ -10,11 +10,12 @@
 namespace qad {
 
 void PrintReport(const QuantizeReport& report) {
-  fmt::print("{}\n  weights   {} (source {})\n  time      {}\n  peak RSS  {}\n\n  {:<20} {:>8} {:>14} {:>11} {:>11}\n",
-             report.output.string(), FormatBytes(static_cast<double>(report.bytes)),
-             FormatBytes(static_cast<double>(report.source_bytes)), FormatSeconds(report.seconds),
-             FormatBytes(static_cast<double>(report.peak_rss_bytes)), "role", "tensors", "weights", "NMSE",
-             "max error");
+  fmt::print(
+      "{}\n  weights   {} (tensors of the source {})\n  time      {}\n  peak RSS  {}\n\n  {:<20} {:>8} {:>14} {:>11} "
+      "{:>11}\n",
+      report.output.string(), FormatBytes(static_cast<double>(report.bytes)),
+      FormatBytes(static_cast<double>(report.source_bytes)), FormatSeconds(report.seconds),
+      FormatBytes(static_cast<double>(report.peak_rss_bytes)), "role", "tensors", "weights", "NMSE", "max error");
   for (const RoleError& error : report.errors)
     fmt::print("  {:<20} {:>8} {:>14} {:>11.3e} {:>11.3e}\n", RoleName(error.role), error.tensors, error.values,
                error.nmse, error.max_error);

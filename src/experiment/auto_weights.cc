@@ -1,5 +1,7 @@
 #include "experiment/auto_weights.h"
 
+#include <chrono>
+
 #include "evaluate/kl_judge.h"
 #include "experiment/floor_judge.h"
 
@@ -7,6 +9,7 @@ namespace qad {
 
 AutoWeights MakeAutoWeights(const std::filesystem::path& model, const std::filesystem::path& output,
                             Calibration calibration, AutoOptions options, const std::optional<FloorsToReach>& floors) {
+  const auto start = std::chrono::steady_clock::now();  // what the judges ask of the model itself is part of the search
   KlJudge divergence(model, HoldOut(calibration), options.threads);
   std::optional<FloorJudge> reached;
   if (floors) reached.emplace(floors->config, floors->prompting, options.threads);
@@ -16,6 +19,7 @@ AutoWeights MakeAutoWeights(const std::filesystem::path& model, const std::files
   const double judged = made.report.chosen.judged;
   if (floors) made.above_floor = -judged;
   made.kl_divergence = floors ? divergence(output) : judged;
+  made.report.artefact.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return made;
 }
 

@@ -130,8 +130,7 @@ void AddGivenPassage(const ArmRun& run, const char* name, const char* metric, Re
   for (const Sample& sample : run.samples) {
     const auto item = std::ranges::find(run.workspace.eval, sample.item, &Item::id);
     const auto score = sample.scores.find(metric);
-    if (item == run.workspace.eval.end() || item->source.empty() || !item->retrieve || score == sample.scores.end())
-      continue;
+    if (item == run.workspace.eval.end() || !JudgesRetrieval(*item) || score == sample.scores.end()) continue;
     const bool given =
         std::ranges::any_of(sample.passages, [&](const std::string& id) { return IsFromSource(id, item->source); });
     if (!given) continue;

@@ -31,7 +31,7 @@ bool CalibratesOnTexts(const Config& config) {
 // What items ask is compared with what items ask; plain texts, and a file, are searched for it.
 std::vector<LeakCorpus> CorporaOf(const std::filesystem::path& texts) {
   LeakCorpus plain{.name = kCalibration, .texts = {}, .documents = true};
-  if (texts.extension() != ".jsonl") {
+  if (!IsDataset(texts)) {
     plain.texts.push_back({texts.filename().string(), ReadTextFile(texts), ""});
     return {plain};
   }
@@ -61,26 +61,25 @@ double SharedGeneralText(std::span<const LeakCorpus> corpora) {
   return static_cast<double>(leaks.size()) / static_cast<double>(pieces.size());
 }
 
-void RefuseOrWarn(const std::string& found, bool allow_leak, bool quiet) {
+void RefuseOrWarn(const std::string& found, bool allow_leak) {
   if (!allow_leak)
     Fail(
         ErrorKind::kUsage,
         "{}; take them out, name other texts (quantize.calibration.from, or --calibration), or go on with --allow-leak",
         found);
-  if (!quiet) fmt::print(stderr, "! {}\n", found);
+  fmt::print(stderr, "! {}\n", found);
 }
 
 }  // namespace
 
-void RequireCleanTexts(const std::filesystem::path& texts, const std::vector<Item>& judged, bool allow_leak,
-                       bool quiet) {
+void RequireCleanTexts(const std::filesystem::path& texts, const std::vector<Item>& judged, bool allow_leak) {
   std::vector<Leak> leaks = FindLeaks(judged, CorporaOf(texts));
   std::erase_if(leaks, [](const Leak& leak) { return leak.kind == LeakKind::kNear; });
   if (leaks.empty()) return;
   RefuseOrWarn(
       fmt::format("items to judge by stand word for word in the calibration texts ({} of them, {}): e.g. item {} in {}",
                   leaks.size(), texts.string(), leaks.front().item, leaks.front().other),
-      allow_leak, quiet);
+      allow_leak);
 }
 
 void RequireCleanCalibration(const Workspace& workspace) {
@@ -91,13 +90,13 @@ void RequireCleanCalibration(const Workspace& workspace) {
   if (std::ranges::any_of(made, &WeightsRecipe::floor))  // a search is judged on dev
     judged.insert(judged.end(), workspace.dev.begin(), workspace.dev.end());
   const fs::path& texts = config.quantize.calibration;
-  RequireCleanTexts(texts, judged, workspace.scope.allow_leak, workspace.quiet);
+  RequireCleanTexts(texts, judged, workspace.scope.allow_leak);
   if (const double shared = SharedGeneralText(CorporaOf(texts)); shared >= kMostShared)
     RefuseOrWarn(
         fmt::format("{:.0f}% of the general text that every arm's divergence is measured on stands word for word "
                     "in the calibration texts, {}",
                     100 * shared, texts.string()),
-        workspace.scope.allow_leak, workspace.quiet);
+        workspace.scope.allow_leak);
 }
 
 Json LeaksJson(const Workspace& workspace) {

@@ -15,9 +15,8 @@ namespace qad {
 Json LeaksJson(const Workspace& workspace);
 
 // Errors (kUsage): some of `judged` stand word for word in `texts`, which weights are calibrated with, and that is not
-// allowed: such weights would be fitted to what they are judged on.
-void RequireCleanTexts(const std::filesystem::path& texts, const std::vector<Item>& judged, bool allow_leak,
-                       bool quiet);
+// allowed: such weights would be fitted to what they are judged on. Where it is allowed stderr says so.
+void RequireCleanTexts(const std::filesystem::path& texts, const std::vector<Item>& judged, bool allow_leak);
 // The same of a configuration's own: its evaluation items, and its dev items where a search is judged on them.
 void RequireCleanCalibration(const Workspace& workspace);
 

@@ -39,10 +39,10 @@ fs::path StatisticsFolder(const Workspace& workspace) { return workspace.config.
 GroupModelOptions GroupOptionsOf(const Workspace& workspace, const WeightsRecipe& recipe) {
   const QuantizeConfig& quantize = workspace.config.quantize;
   return {.method = recipe.method,
-          .packing = recipe.method == GroupMethod::kAwq ? Packing::kAwq : Packing::kGptq,
+          .packing = OwnPacking(recipe.method),
           .groups = {.bits = recipe.bits,
                      .group_size = static_cast<size_t>(std::max(quantize.group_size, 0)),
-                     .symmetric = recipe.method != GroupMethod::kAwq},
+                     .symmetric = IsSymmetric(recipe.method)},
           .act_order = quantize.act_order,
           .quiet = workspace.quiet,
           .threads = workspace.context.threads};
@@ -200,7 +200,7 @@ void RequireMakeable(const Workspace& workspace) {
   const ModelFiles files = OpenModel(workspace.model_path);
   const Plan plan = PlanOf(files, WeightMode::kAsStored);
   for (const WeightsRecipe& recipe : MadeWeights(workspace.config)) {
-    if (recipe.kind == WeightsRecipe::Kind::kGroups) RequireGroupsFit(plan, GroupOptionsOf(workspace, recipe));
+    if (recipe.kind == WeightsRecipe::Kind::kGroups) RequireGroupsFit(files, plan, GroupOptionsOf(workspace, recipe));
     if (recipe.kind == WeightsRecipe::Kind::kNf4) RequireNf4Fits(files, plan);
     if (recipe.budget > 0) RequireBudget(workspace.model_path, recipe.budget);
     if (recipe.floor) RequireFloors(workspace.config);

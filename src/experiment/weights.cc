@@ -25,33 +25,35 @@ constexpr std::array kFixed = {FixedWord{"base", "bf16", Kind::kBase}, FixedWord
                                FixedWord{"int8", "int8", Kind::kInt8}, FixedWord{"nf4", "nf4", Kind::kNf4},
                                FixedWord{"int8-per-tensor", "int8-per-tensor", Kind::kInt8, true}};
 
-struct GroupWord {
-  std::string_view word;
-  GroupMethod method;
-  std::string_view made;
-};
-constexpr std::array kGroupWords = {
-    GroupWord{"rtn", GroupMethod::kRtn, "rounded to nearest, one scale for each group of inputs"},
-    GroupWord{"gptq", GroupMethod::kGptq,
-              "codes in groups; what rounding a weight leaves is taken up by those that follow"},
-    GroupWord{"awq", GroupMethod::kAwq, "inputs that carry large activations scaled up before rounding"},
-    GroupWord{"awq-gptq", GroupMethod::kAwqGptq, "inputs that carry large activations scaled up first, then as gptq"}};
+std::string_view HowGroupsAreMade(GroupMethod method) {
+  switch (method) {
+    case GroupMethod::kRtn:
+      return "rounded to nearest, one scale for each group of inputs";
+    case GroupMethod::kGptq:
+      return "codes in groups; what rounding a weight leaves is taken up by those that follow";
+    case GroupMethod::kAwq:
+      return "inputs that carry large activations scaled up before rounding";
+    case GroupMethod::kAwqGptq:
+      return "inputs that carry large activations scaled up first, then as gptq";
+  }
+  QAD_CHECK(false);
+}
 
 // "gptq-4": the method, then the bits behind the last dash.
 ParsedWeights ParseGroups(const std::string& word) {
   ParsedWeights parsed;
   const size_t dash = word.rfind('-');
   if (dash == std::string::npos) return parsed;
-  const auto found = std::ranges::find(kGroupWords, word.substr(0, dash), &GroupWord::word);
-  if (found == kGroupWords.end()) return parsed;
+  const auto found = std::ranges::find(kGroupMethods, word.substr(0, dash), MethodName);
+  if (found == kGroupMethods.end()) return parsed;
   parsed.known = true;
-  parsed.recipe = {.kind = Kind::kGroups, .weights = word, .method = found->method};
+  parsed.recipe = {.kind = Kind::kGroups, .weights = word, .method = *found};
   const std::string bits = word.substr(dash + 1);
-  const bool awq = found->method == GroupMethod::kAwq;
+  const bool awq = *found == GroupMethod::kAwq;
   if (awq ? bits != "4" : bits != "2" && bits != "3" && bits != "4" && bits != "8")
     parsed.error = awq ? fmt::format("'{}': AWQ's layout has 4 bits: awq-4; awq-gptq-{} is its scales in GPTQ's", word,
                                      bits.empty() ? "4" : bits)
-                       : fmt::format("'{}': bits are 2, 3, 4 or 8, e.g. {}-4", word, found->word);
+                       : fmt::format("'{}': bits are 2, 3, 4 or 8, e.g. {}-4", word, MethodName(*found));
   else
     parsed.recipe.bits = bits[0] - '0';
   return parsed;
@@ -113,7 +115,7 @@ std::string_view WeightsRecipe::HowMade(bool error_feedback) const {
     case Kind::kNf4:
       return "rounded to 16 values of a normal distribution, one scale for 64 weights";
     case Kind::kGroups:
-      return std::ranges::find(kGroupWords, method, &GroupWord::method)->made;
+      return HowGroupsAreMade(method);
     case Kind::kGguf:
       if (!calibrated()) return "one of llama.cpp's file types";
       return error_feedback ? "one of llama.cpp's file types, solved with error feedback"

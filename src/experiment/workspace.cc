@@ -1,6 +1,7 @@
 #include "experiment/workspace.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 #include "base/suggest.h"
@@ -97,6 +98,15 @@ std::string ModelPool::SourceOf(const std::string& weights) const {
 
 std::string ModelPool::FormatOf(const std::string& weights) { return weights == "bf16" ? "bf16" : "as-stored"; }
 
+namespace {
+
+std::vector<Item> LoadNamed(const Config& config, const char* key, const fs::path& path) {
+  if (!fs::exists(path)) FailInput("{}: {}: there is no file {}", config.file.string(), key, path.string());
+  return LoadDataset(path);
+}
+
+}  // namespace
+
 Workspace::Workspace(Config given, Scope scoped, int threads, bool be_quiet)
     : config(std::move(given)),
       scope(std::move(scoped)),
@@ -106,9 +116,9 @@ Workspace::Workspace(Config given, Scope scoped, int threads, bool be_quiet)
       cache(root / "cache"),
       model_path(ResolveModel(config.model)),
       models(config.model, Artefacts(config)),
-      train(TakeInTurn(LoadDataset(config.data.train), scope.max_train_samples)),
-      eval(TakeInTurn(LoadDataset(config.data.eval), scope.max_eval_samples)) {
-  const std::vector<Item> all = LoadDataset(config.data.eval);
+      train(TakeInTurn(LoadNamed(config, "data.train", config.data.train), scope.max_train_samples)),
+      eval(LoadNamed(config, "data.eval", config.data.eval)) {
+  const std::vector<Item> all = std::exchange(eval, TakeInTurn(eval, scope.max_eval_samples));
   CheckNames(config, all);
   CheckMetrics(config, all);
   const ModelFiles files = OpenModel(model_path);
@@ -117,7 +127,8 @@ Workspace::Workspace(Config given, Scope scoped, int threads, bool be_quiet)
     Fail(ErrorKind::kUsage, "{}: eval.max_new_tokens: {} given, but the model has {} positions for prompt and answer",
          config.file.string(), config.eval.max_new_tokens, positions);
   stored_format = MainFormat(PlanOf(files, WeightMode::kAsStored));
-  if (!config.data.dev.empty()) dev = TakeInTurn(LoadDataset(config.data.dev), scope.max_eval_samples);
+  if (!config.data.dev.empty())
+    dev = TakeInTurn(LoadNamed(config, "data.dev", config.data.dev), scope.max_eval_samples);
   CheckReferences(config.data.train, train);
   CheckReferences(config.data.dev, dev);
   CheckReferences(config.data.eval, eval);

@@ -156,9 +156,13 @@ QuantizeReport WriteFolder(const fs::path& source, const fs::path& output, const
 
 bool AreFinite(std::span<const float> values) { return std::isfinite(SumOfSquares(values.data(), values.size())); }
 
+void FailNotFinite(const ModelFiles& files, const std::string& tensor, std::optional<size_t> row) {
+  Fail(ErrorKind::kNumeric, "{}: tensor \"{}\"{} holds NaN or infinity; the file is damaged, or the model was saved so",
+       files.path.string(), tensor, row ? fmt::format(": row {}", *row) : "");
+}
+
 void RequireFinite(std::span<const float> values, const ModelFiles& files, const TensorSpec& spec) {
-  if (!AreFinite(values))
-    Fail(ErrorKind::kNumeric, "{}: tensor \"{}\" holds NaN or infinity", files.path.string(), spec.name);
+  if (!AreFinite(values)) FailNotFinite(files, spec.name);
 }
 
 void RequireFiniteWeights(const ModelFiles& files, const Plan& plan) {
@@ -203,9 +207,7 @@ TensorToWrite KeptTensor(const ModelFiles& files, const ModelConfig& config, con
               format.decode_row(bytes, values.data(), values.size());
               finite = AreFinite(values) && finite;
             }
-            if (!finite)
-              Fail(ErrorKind::kNumeric, "{}: tensor \"{}\" holds NaN or infinity{}", files.path.string(), name,
-                   type == DType::kF16 ? ", or what is beyond f16" : "");
+            if (!finite) FailNotFinite(files, name);
             files.DropPages();
             return std::span<const std::byte>(buffer);
           }};

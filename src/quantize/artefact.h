@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -41,6 +42,7 @@ bool AreFinite(std::span<const float> values);
 // Of all tensors. Errors (kNumeric): the first that holds NaN or infinity, by name.
 void RequireFiniteWeights(const ModelFiles& files, const Plan& plan);
 // Error: kNumeric, which names the tensor.
+[[noreturn]] void FailNotFinite(const ModelFiles& files, const std::string& tensor, std::optional<size_t> row = {});
 void RequireFinite(std::span<const float> values, const ModelFiles& files, const TensorSpec& spec);
 
 // A tensor that stays dense, in `type`: F32, F16 or BF16. Its bytes are made in `buffer` when its turn comes; kNumeric

@@ -245,6 +245,7 @@ AutoReport QuantizeAuto(const fs::path& source, const fs::path& output, const Ca
       .calibration = &calibration, .damping = options.damping, .act_order = options.act_order, .fisher = nullptr};
   Search search(files, plan, feedback);
   if (options.budget > 0) RequireBudget(files, search, options.budget);
+  WarnOfFewTokens(calibration, plan);
   Context context(Numerics::kFast, options.threads);
   const Statistics statistics(options.statistics, files, calibration);
   const Fisher fisher = statistics.GetFisher(kFisherTokens, context, options.quiet);
@@ -261,7 +262,8 @@ AutoReport QuantizeAuto(const fs::path& source, const fs::path& output, const Ca
   }
   AutoReport report = trials.Finish(output);
   if (!statistics.kept()) table.Finish();
-  report.artefact = frame.Finish(output, trials.made().bytes, trials.made().source_bytes, trials.made().errors);
+  report.artefact = frame.Finish(output, trials.made().bytes, trials.made().source_bytes, trials.made().errors,
+                                 trials.made().changes);
   return report;
 }
 

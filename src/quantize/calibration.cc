@@ -123,12 +123,23 @@ Calibration ReadCalibration(const std::filesystem::path& path, const ModelFiles&
   RequireTogether(tokenizer, config, files.path.string());
   // Plain text has room for BOS.
   const size_t length = std::min(options.length, config.max_positions - 1);
-  Samples samples = path.extension() == ".jsonl" ? OfDataset(path, options.system_prompt, tokenizer, length)
-                                                 : OfText(ReadTextFile(path), tokenizer, length);
+  Samples samples = IsDataset(path) ? OfDataset(path, options.system_prompt, tokenizer, length)
+                                    : OfText(ReadTextFile(path), tokenizer, length);
   std::erase_if(samples, [](const auto& sample) { return sample.empty(); });
   Calibration out{Choose(std::move(samples), options.samples, options.seed), path.string(), Sha256File(path)};
   RequireEnough(out);
   return out;
+}
+
+void WarnOfFewTokens(const Calibration& calibration, const Plan& plan) {
+  size_t widest = 0;
+  for (const TensorSpec& spec : plan.tensors)
+    if (IsBlockMatrix(spec)) widest = std::max(widest, spec.cols);
+  if (calibration.tokens() < widest)
+    fmt::print(stderr,
+               "! {}: {} tokens to calibrate with, and an operation has {} inputs: their second moments are singular "
+               "and hang on the damping; more text would help\n",
+               calibration.source, calibration.tokens(), widest);
 }
 
 Calibration GenerateCalibration(const std::filesystem::path& path, const CalibrationOptions& options, int threads) {

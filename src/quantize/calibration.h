@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "io/model_files.h"
+#include "model/plan.h"
 #include "text/tokenizer.h"
 
 namespace qad {
@@ -33,6 +34,10 @@ struct Calibration {
 inline constexpr size_t kLeastCalibrationTokens = 64;
 Calibration ReadCalibration(const std::filesystem::path& path, const ModelFiles& files,
                             const CalibrationOptions& options);
+
+// Says on stderr that second moments of an operation's inputs hang on the damping, where the texts have fewer tokens
+// than the widest operation has inputs: what feeds errors back then fits noise.
+void WarnOfFewTokens(const Calibration& calibration, const Plan& plan);
 
 // Texts that the model itself makes up, drawn from its predictions (temperature 1) from the begin-of-sequence token on,
 // or from any token where it has none. Errors (kInput): as LoadModel; fewer than kLeastCalibrationTokens.

@@ -158,7 +158,7 @@ class Writer {
       errors[row] = CompareRows(values, decoded);
       in_range = std::isfinite(errors[row].squares) && in_range;
     }
-    if (!finite) Fail(ErrorKind::kNumeric, "{}: tensor \"{}\" holds NaN or infinity", files_.path.string(), spec.name);
+    if (!finite) FailNotFinite(files_, spec.name);
     if (!in_range)
       Fail(ErrorKind::kNumeric, "{}: tensor \"{}\": its values or scales are beyond f16 (65504); choose BF16 or F32",
            files_.path.string(), spec.name);
@@ -237,6 +237,7 @@ GgufMade MakeGguf(const fs::path& source, const fs::path& output, const GgufOpti
   std::optional<LayerStore> store;
   if (options.feedback.calibration != nullptr) {
     RequireRunnable(plan.config, files.path.string());
+    if (options.feedback.fisher == nullptr) WarnOfFewTokens(*options.feedback.calibration, plan);  // else its maker has
     store.emplace(output, GgufFeedbackKey(files, formats, options.feedback));
     Context context(Numerics::kFast, options.threads);
     SolveGguf(files, PlanOf(files, WeightMode::kF32), formats, options.feedback, context, *store, options.quiet);

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "io/gguf_writer.h"
 #include "model/load.h"
 #include "quantize/importance.h"
 #include "quantize/model_testing.h"
@@ -164,6 +165,30 @@ TEST_F(GgufModel, ImportanceGoesThroughFiles) {
     WriteFileAtomic(folder_ / "cut.dat", old.substr(0, cut));
     EXPECT_THROW((void)ReadImportance(folder_ / "cut.dat"), Error) << cut;
   }
+  const std::vector<float> sums = {8, 2};
+  const auto error = [&](std::vector<GgufTensorToWrite> tensors) -> std::string {
+    WriteGguf(folder_ / "bad.gguf", {}, tensors);
+    try {
+      (void)ReadImportance(folder_ / "bad.gguf");
+    } catch (const Error& caught) {
+      return caught.what();
+    }
+    return "none";
+  };
+  const auto tensor = [](const char* name, std::vector<int64_t> shape, const std::vector<float>& values) {
+    return GgufTensorToWrite{name, FormatId::kF32, std::move(shape),
+                             [&values] { return std::as_bytes(std::span(values)); }};
+  };
+  const std::vector<float> one = {1}, none = {0}, two = {1, 1}, odd = {1, -2}, nan = {1, NAN};
+  EXPECT_EQ(error({tensor("a.in_sum2", {1, 2}, sums), tensor("a.counts", {1, 1}, one)}), "none");
+  for (const auto& [tensors, said] : std::vector<std::pair<std::vector<GgufTensorToWrite>, const char*>>{
+           {{}, "without importance matrices"},
+           {{tensor("a.in_sum2", {1, 2}, sums)}, "\"a.counts\" in F32"},
+           {{tensor("a.in_sum2", {1, 2}, sums), tensor("a.counts", {1, 1}, none)}, "averages over 0 rows"},
+           {{tensor("a.in_sum2", {1, 2}, sums), tensor("a.counts", {2, 1}, two)}, "for each expert"},
+           {{tensor("a.in_sum2", {1, 2}, odd), tensor("a.counts", {1, 1}, one)}, "value 1 is -2"},
+           {{tensor("a.in_sum2", {1, 2}, nan), tensor("a.counts", {1, 1}, one)}, "value 1 is nan"}})
+    EXPECT_NE(error(tensors).find(said), std::string::npos) << said << ": " << error(tensors);
   // Of another model.
   Importance wrong = importance;
   wrong["blk.0.attn_q.weight"].pop_back();

@@ -3,24 +3,9 @@
 #include <memory>
 #include <vector>
 
-#include "base/error.h"
 #include "quantize/artefact.h"
 
 namespace qad {
-
-std::string MethodName(GroupMethod method) {
-  switch (method) {
-    case GroupMethod::kRtn:
-      return "rtn";
-    case GroupMethod::kGptq:
-      return "gptq";
-    case GroupMethod::kAwq:
-      return "awq";
-    case GroupMethod::kAwqGptq:
-      return "awq+gptq";
-  }
-  QAD_CHECK(false);
-}
 
 unsigned ZeroOffset(const GroupModelOptions& options) {
   return options.packing == Packing::kGptq && options.groups.symmetric ? 1 : 0;
@@ -77,10 +62,15 @@ void WriteGroupWeights(const std::filesystem::path& path, const ModelFiles& file
                        const LayerStore& store) {
   std::vector<TensorToWrite> tensors;
   std::vector<std::unique_ptr<SafetensorsFile>> layers;
+  const SafetensorsFile* last = nullptr;  // whose pages are given back when another layer's turn comes
   for (size_t layer = 0; layer < plan.config.layers; ++layer) {
     layers.push_back(store.Open(layer));
     for (const auto& [name, entry] : layers.back()->tensors())
-      tensors.push_back({name, entry.dtype, entry.shape, entry.bytes});
+      tensors.push_back({name, entry.dtype, entry.shape, {}, [&last, file = layers.back().get(), bytes = entry.bytes] {
+                           if (last != nullptr && last != file) last->file().DropPages();
+                           last = file;
+                           return bytes;
+                         }});
   }
   std::vector<std::byte> buffer;
   for (const TensorSpec& spec : plan.tensors) {

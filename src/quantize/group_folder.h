@@ -10,8 +10,6 @@
 
 namespace qad {
 
-// "gptq".
-std::string MethodName(GroupMethod method);
 // What stored zeros lack: GPTQ's first version holds zeros less one, which only symmetric codes can.
 unsigned ZeroOffset(const GroupModelOptions& options);
 // quantization_config of config.json, in the words of the layout's readers.

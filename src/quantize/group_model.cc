@@ -20,22 +20,33 @@
 namespace qad {
 namespace fs = std::filesystem;
 
-namespace {
+namespace {}  // namespace
 
-bool Feeds(GroupMethod method) { return method == GroupMethod::kGptq || method == GroupMethod::kAwqGptq; }
+std::string_view MethodName(GroupMethod method) {
+  switch (method) {
+    case GroupMethod::kRtn:
+      return "rtn";
+    case GroupMethod::kGptq:
+      return "gptq";
+    case GroupMethod::kAwq:
+      return "awq";
+    case GroupMethod::kAwqGptq:
+      return "awq-gptq";
+  }
+  QAD_CHECK(false);
+}
 
-}  // namespace
-
-void RequireGroupsFit(const Plan& plan, const GroupModelOptions& options) {
+void RequireGroupsFit(const ModelFiles& files, const Plan& plan, const GroupModelOptions& options) {
   for (const TensorSpec& spec : plan.tensors) {
     if (!IsBlockMatrix(spec)) continue;
     const size_t group = options.groups.GroupOf(spec.cols);
     if (spec.cols % group != 0)
-      FailInput("\"{}\": group size {} does not divide its {} inputs; -1 takes a whole row", spec.name, group,
-                spec.cols);
+      FailInput("{}: \"{}\": group size {} does not divide its {} inputs; -1 takes a whole row", files.path.string(),
+                spec.name, group, spec.cols);
     if (!CanPack(options.packing, options.groups.bits, spec.rows, spec.cols))
-      FailInput("\"{}\" is ({}, {}): codes of {} bits do not fill whole words of 32; take other bits or another method",
-                spec.name, spec.rows, spec.cols, options.groups.bits);
+      FailInput(
+          "{}: \"{}\" is ({}, {}): codes of {} bits do not fill whole words of 32; take other bits or another method",
+          files.path.string(), spec.name, spec.rows, spec.cols, options.groups.bits);
   }
 }
 
@@ -370,7 +381,8 @@ QuantizeReport QuantizeGroups(const fs::path& source, const fs::path& output, co
   Json config = ArtefactConfig(files, quantization);
   config["torch_dtype"] = "float16";
   const Plan plan = PlanOf(files, WeightMode::kAsStored);
-  RequireGroupsFit(plan, options);
+  RequireGroupsFit(files, plan, options);
+  if (Feeds(options.method)) WarnOfFewTokens(calibration, plan);
   LayerStore store(output, KeyOf(files, calibration, options));
   std::vector<RoleError> errors;
   {

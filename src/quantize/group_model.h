@@ -2,7 +2,9 @@
 // transformers and qad read: solved by GPTQ, by AWQ, by both, or rounded to nearest.
 #pragma once
 
+#include <array>
 #include <filesystem>
+#include <string_view>
 
 #include "formats/grouped.h"
 #include "quantize/calibration.h"
@@ -18,6 +20,15 @@ enum class GroupMethod : uint8_t {
   kAwqGptq,  // inputs scaled first, then error feedback
 };
 
+inline constexpr std::array kGroupMethods = {GroupMethod::kRtn, GroupMethod::kGptq, GroupMethod::kAwq,
+                                             GroupMethod::kAwqGptq};
+std::string_view MethodName(GroupMethod method);  // "gptq": on the command line, in arms and in files
+// The layout of a method's own tools, and whether its codes have zeros unless asked otherwise.
+inline Packing OwnPacking(GroupMethod method) { return method == GroupMethod::kAwq ? Packing::kAwq : Packing::kGptq; }
+inline bool IsSymmetric(GroupMethod method) { return method != GroupMethod::kAwq; }
+// Whether what rounding leaves is fed back.
+inline bool Feeds(GroupMethod method) { return method == GroupMethod::kGptq || method == GroupMethod::kAwqGptq; }
+
 struct GroupModelOptions {
   GroupMethod method = GroupMethod::kGptq;
   Packing packing = Packing::kGptq;
@@ -29,7 +40,7 @@ struct GroupModelOptions {
 };
 
 // Errors (kInput): group size or packing does not fit a matrix.
-void RequireGroupsFit(const Plan& plan, const GroupModelOptions& options);
+void RequireGroupsFit(const ModelFiles& files, const Plan& plan, const GroupModelOptions& options);
 
 // Layer by layer: the block's inputs on the calibration texts are those that the quantized layers before it give (true
 // sequential: q, k and v before o, these before gate and up, and so on), of kAwq those of the unquantized ones.

@@ -130,7 +130,7 @@ class Writer {
       for (size_t b = 0; b < blocks; ++b) scales[row * blocks + b] = ScaleOf(values.data() + b * kScaled);
       finite = AreFinite(values) && finite;
     }
-    if (!finite) Fail(ErrorKind::kNumeric, "{}: tensor \"{}\" holds NaN or infinity", files_.path.string(), spec.name);
+    if (!finite) FailNotFinite(files_, spec.name);
     Finish(spec);
     return scales;
   }

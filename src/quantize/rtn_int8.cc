@@ -82,9 +82,7 @@ class Writer {
     ForEachRow(source,
                [&](size_t row, std::span<const float> values) { scales[row] = LargestMagnitude(values) / kTop; });
     for (size_t row = 0; row < spec.rows; ++row)
-      if (!std::isfinite(scales[row]))
-        Fail(ErrorKind::kNumeric, "{}: tensor \"{}\": row {} holds NaN or infinity", files_.path.string(), spec.name,
-             row);
+      if (!std::isfinite(scales[row])) FailNotFinite(files_, spec.name, row);
     if (options_.per_tensor) std::ranges::fill(scales, *std::ranges::max_element(scales));
     Finish(spec);
     return scales;

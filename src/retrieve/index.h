@@ -55,7 +55,11 @@ std::string MatchExpression(std::string_view query);
 // Hits as passages for a prompt.
 std::vector<Passage> ToPassages(const std::vector<SearchHit>& hits);
 
-// How well questions find the section that answers them, over the items that name a source and are looked up.
+// Whether retrieval can be judged by an item: it names its source and is looked up, which those that bring their own
+// passages are not.
+bool JudgesRetrieval(const Item& item);
+
+// How well questions find the section that answers them, over the items that judge it.
 struct RetrievalQuality {
   int64_t n = 0;
   double recall_at_1 = 0, recall_at_k = 0;  // share of items whose source is among the first 1, k

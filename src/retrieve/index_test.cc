@@ -271,6 +271,8 @@ TEST_F(IndexTest, RecallAndReciprocalRank) {
                              MakeItem("no source", "")};
   items.push_back(MakeItem("brake", "shop.md#Repairs"));
   items.back().retrieve = false;
+  items.push_back(MakeItem("brake", "shop.md#Repairs"));
+  items.back().passages = {{"shop.md#Repairs", "Brakes."}};
   const RetrievalQuality quality = MeasureRetrieval(Index(path_), items, 3);
   EXPECT_EQ(quality.n, 4);
   EXPECT_DOUBLE_EQ(quality.recall_at_1, 0.5);

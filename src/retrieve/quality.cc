@@ -10,10 +10,12 @@ bool IsFromSource(std::string_view chunk_id, std::string_view source) {
          (whole_page && chunk_id[source.size()] == '#');
 }
 
+bool JudgesRetrieval(const Item& item) { return !item.source.empty() && item.retrieve && item.passages.empty(); }
+
 RetrievalQuality MeasureRetrieval(const Index& index, std::span<const Item> items, int k) {
   RetrievalQuality quality;
   for (const Item& item : items) {
-    if (item.source.empty() || !item.retrieve) continue;
+    if (!JudgesRetrieval(item)) continue;
     ++quality.n;
     const std::vector<SearchHit> hits = index.Search(QuestionOf(item), k);
     for (size_t rank = 0; rank < hits.size(); ++rank) {

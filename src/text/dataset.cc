@@ -151,6 +151,13 @@ std::vector<Item> LoadDataset(const std::filesystem::path& path) {
   return items;
 }
 
+bool IsDataset(const std::filesystem::path& path) {
+  const std::string extension = LowerCase(path.extension().string());
+  if (extension == ".json")
+    FailInput("{}: is JSON; a dataset has one object a line and is called .jsonl", path.string());
+  return extension == ".jsonl";
+}
+
 bool SliceMatches(const std::string& slice, const std::string& pattern) {
   if (pattern == "all" || slice == pattern) return true;
   return slice.size() > pattern.size() && slice.starts_with(pattern) && slice[pattern.size()] == '/';

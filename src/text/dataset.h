@@ -39,6 +39,9 @@ struct Item {
 // form (with the forms known), unknown keys, wrong types, an empty completion, duplicate ids, an empty file.
 std::vector<Item> LoadDataset(const std::filesystem::path& path);
 
+// Whether a file is a dataset by its name, .jsonl, or else plain text. Errors (kInput): .json, which is neither.
+bool IsDataset(const std::filesystem::path& path);
+
 // Whether `slice` is `pattern` or lies below it: "facts" matches "facts" and "facts/stable".
 bool SliceMatches(const std::string& slice, const std::string& pattern);
 
