@@ -5,7 +5,9 @@ import pathlib
 import subprocess
 import tempfile
 
+import bitsandbytes.backends.cpu.ops
 import bitsandbytes.functional as nf4
+import bitsandbytes.nn.modules
 import safetensors.torch
 import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
@@ -36,6 +38,10 @@ def unpack(source, place):
     return model, worst
 
 
+# Where the CPU has AVX-512 BF16 its products are in bf16 whatever type is asked for; those in f32 are what is compared.
+for module in (bitsandbytes.nn.modules, bitsandbytes.backends.cpu.ops):
+    module.has_avx512bf16 = lambda: False
+
 torch.manual_seed(0)
 with tempfile.TemporaryDirectory() as name, torch.no_grad():
     folder = pathlib.Path(name)
@@ -62,11 +68,6 @@ with tempfile.TemporaryDirectory() as name, torch.no_grad():
         dense, _ = unpack(source, place)
         found = distance(place, dense)
         check(f"by {stored}, double quantization {nested}, decoded by it", found <= 1e-4, f"distance {found:.6f}")
-        # Where the CPU has AVX-512 BF16 its products are in bf16 even so: what that costs is measured without qad.
-        ids = torch.randint(0, 256, (1, 33))
-        want, got = dense(ids).logits.float(), theirs(ids).logits.float()
-        arithmetic = float((got - want).norm() / want.norm())
         found = distance(place, theirs)
-        check(f"by {stored}, double quantization {nested}", found <= 1.5 * arithmetic + 1e-3,
-              f"distance {found:.6f}, of its own decoded weights {arithmetic:.6f}")
+        check(f"by {stored}, double quantization {nested}", found <= 1e-3, f"distance {found:.6f}")
 finish()

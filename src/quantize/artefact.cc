@@ -196,18 +196,22 @@ TensorToWrite KeptTensor(const ModelFiles& files, const ModelConfig& config, con
             // A permuted bias is many rows of one value.
             const size_t row_bytes = format.RowBytes(source.cols);
             buffer.resize(source.rows * row_bytes);
-            bool finite = true;
-#pragma omp parallel for schedule(static) reduction(&& : finite)
+            bool finite = true, in_range = true;
+#pragma omp parallel for schedule(static) reduction(&& : finite, in_range)
             for (int64_t r = 0; r < static_cast<int64_t>(source.rows); ++r) {
               const auto row = static_cast<size_t>(r);
               std::vector<float> values(source.cols);
               source.ReadRow(row, values.data());
+              finite = AreFinite(values) && finite;
               std::byte* bytes = buffer.data() + row * row_bytes;
               format.encode_row(values.data(), bytes, values.size());
               format.decode_row(bytes, values.data(), values.size());
-              finite = AreFinite(values) && finite;
+              in_range = AreFinite(values) && in_range;
             }
             if (!finite) FailNotFinite(files, name);
+            if (!in_range)
+              Fail(ErrorKind::kNumeric, "{}: tensor \"{}\" has values beyond {}, in which this layout keeps it",
+                   files.path.string(), name, format.name);
             files.DropPages();
             return std::span<const std::byte>(buffer);
           }};

@@ -117,7 +117,7 @@ GgufMetadata MetadataFor(const ModelFiles& files, const ModelConfig& config) {
   }
   RequireRunnable(config, files.path.string());
   SetArchitecture(config, out);
-  out.SetString("general.name", fs::weakly_canonical(files.path / ".").parent_path().filename().string());
+  out.SetString("general.name", fs::weakly_canonical(files.path).filename().string());
   if (fs::exists(files.path / "tokenizer.json")) SetVocabulary(files.path, config, out);
   return out;
 }

@@ -31,6 +31,11 @@ TEST_F(GgufModel, OfEveryTypeIsReadAgain) {
   // F32 loses nothing: the permutation of q and k is undone on reading.
   QuantizeGguf(folder_ / "model", folder_ / "f32.gguf", {.type = FindGgufFileType("f32"), .quiet = true});
   EXPECT_TRUE(AllClose(Logits(folder_ / "f32.gguf"), Logits(folder_ / "model"), 0));
+  // It is called as its folder is, however that is spelt.
+  QuantizeGguf(fs::path(folder_ / "model").string() + "/", folder_ / "named.gguf",
+               {.type = FindGgufFileType("f32"), .quiet = true});
+  for (const char* name : {"f32.gguf", "named.gguf"})
+    EXPECT_EQ(GgufFile(folder_ / name).String("general.name"), "model") << name;
   // And from a GGUF to another.
   QuantizeGguf(folder_ / "f32.gguf", folder_ / "again.gguf", {.type = FindGgufFileType("Q8_0"), .quiet = true});
   QuantizeGguf(folder_ / "model", folder_ / "direct.gguf", {.type = FindGgufFileType("Q8_0"), .quiet = true});

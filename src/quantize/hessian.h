@@ -12,7 +12,7 @@
 namespace qad {
 
 // H = Σ x xᵀ over all rows, (width, width), both triangles. Where fast mode multiplies in bf16, of x rounded to bf16:
-// still the second moments of inputs, a little beside the true ones (a relative 2⁻⁹ each, far below the damping).
+// still second moments, of inputs a relative 2⁻⁹ beside the true ones.
 std::vector<float> GramOf(const BlockInput& input, Context& context);
 // Its diagonal alone: what an importance matrix holds.
 std::vector<double> SumsOfSquares(const BlockInput& input);
