@@ -34,24 +34,57 @@ struct ToRange {
 };
 struct ToTable {
   static constexpr int kValues = 16;
+  static constexpr bool kHalves = hn::MaxLanes(Wide()) == kValues / 2;  // of the table fill a register
   const float* values;
   float low, high;
-  explicit ToTable(const float* table) : values(table), low(table[0]), high(table[kValues - 1]) {}
+  HWY_ALIGN float middles[kValues];  // above the last value: none
+  explicit ToTable(const float* table) : values(table), low(table[0]), high(table[kValues - 1]) {
+    for (int i = 0; i + 1 < kValues; ++i) middles[i] = 0.5f * (values[i] + values[i + 1]);
+    middles[kValues - 1] = HUGE_VALF;
+  }
+  // A place in the table: in its upper half or not, and where there.
+  struct Place {
+    hn::Mask<Wide> upper;
+    hn::Vec<hn::RebindToSigned<Wide>> at;
+  };
+  HWY_INLINE hn::Vec<Wide> LookUp(const float* table, const Place& place) const {
+    const Wide d;
+    const auto at = hn::IndicesFromVec(d, place.at);
+    return hn::IfThenElse(place.upper, hn::TableLookupLanes(hn::LoadU(d, table + kValues / 2), at),
+                          hn::TableLookupLanes(hn::LoadU(d, table), at));
+  }
+  // How many thresholds v lies above, by halving.
+  HWY_INLINE Place Halve(hn::Vec<Wide> v) const {
+    const Wide d;
+    const hn::RebindToSigned<Wide> i32;
+    Place place{hn::Gt(v, hn::Set(d, middles[kValues / 2 - 1])), hn::Zero(i32)};
+    for (const int step : {4, 2, 1}) {
+      const auto middle = LookUp(middles, {place.upper, hn::Add(place.at, hn::Set(i32, step - 1))});
+      const auto above = hn::RebindMask(i32, hn::Gt(v, middle));
+      place.at = hn::Add(place.at, hn::IfThenElseZero(above, hn::Set(i32, step)));
+    }
+    return place;
+  }
   // From the first value up, by what each threshold that v lies above adds.
   template <class Step>
   HWY_INLINE hn::Vec<Wide> Climb(hn::Vec<Wide> v, float start, const Step& step) const {
     const Wide d;
     auto sum = hn::Set(d, start);
     for (int i = 0; i + 1 < kValues; ++i) {
-      const auto middle = hn::Set(d, 0.5f * (values[i] + values[i + 1]));
-      sum = hn::Add(sum, hn::IfThenElseZero(hn::Gt(v, middle), hn::Set(d, step(i))));
+      sum = hn::Add(sum, hn::IfThenElseZero(hn::Gt(v, hn::Set(d, middles[i])), hn::Set(d, step(i))));
     }
     return sum;
   }
   HWY_INLINE hn::Vec<Wide> Nearest(hn::Vec<Wide> v) const {
+    if constexpr (kHalves) return LookUp(values, Halve(v));
     return Climb(v, low, [&](int i) { return values[i + 1] - values[i]; });
   }
   HWY_INLINE hn::Vec<Wide> Code(hn::Vec<Wide> v) const {
+    if constexpr (kHalves) {
+      const auto [upper, at] = Halve(v);
+      const Wide d;
+      return hn::Add(hn::ConvertTo(d, at), hn::IfThenElseZero(upper, hn::Set(d, kValues / 2)));
+    }
     return Climb(v, 0, [](int) { return 1.0f; });
   }
 };
@@ -101,24 +134,30 @@ HWY_INLINE Solution Solve(const Sums& sums, Lanes scale) {
   return {hn::Add(scale, change), hn::Zero(Wide()), hn::NegMulAdd(change, sums.yq, sums.yy)};
 }
 
-// The same for scale and offset; the offset stays at zero where it would be above and may not.
-HWY_INLINE Solution SolveAffine(const Sums& sums, Lanes scale, Lanes offset, Lanes all_w, bool any_offset) {
+// The same for scale and offset; the offset stays at zero where it would be above and may not. Codes are counted from
+// `origin`: near the code of the values' weighted mean, a weight that outweighs all others together cancels nothing.
+HWY_INLINE Solution SolveAffine(const Sums& sums, Lanes scale, Lanes offset, Lanes origin, Lanes all_w,
+                                bool any_offset) {
   const Wide d;
   const auto zero = hn::Zero(d), determinant = hn::NegMulAdd(sums.q, sums.q, hn::Mul(all_w, sums.qq));
   // Not where all codes are equal.
   const auto solves = hn::Gt(determinant, hn::Mul(hn::Set(d, 1e-6f), hn::Mul(all_w, sums.qq)));
   const auto by_scale = hn::Div(hn::NegMulAdd(sums.q, sums.y, hn::Mul(all_w, sums.yq)), determinant);
   const auto by_offset = hn::Div(hn::NegMulAdd(sums.q, sums.yq, hn::Mul(sums.qq, sums.y)), determinant);
-  auto more_scale = hn::IfThenElseZero(solves, by_scale), more_offset = hn::IfThenElseZero(solves, by_offset);
-  auto error = hn::NegMulAdd(more_offset, sums.y, hn::NegMulAdd(more_scale, sums.yq, sums.yy));
+  auto more_scale = hn::IfThenElseZero(solves, by_scale);
+  const auto at_origin = hn::IfThenElseZero(solves, by_offset);
+  auto more_offset = hn::NegMulAdd(more_scale, origin, at_origin);
+  auto error = hn::NegMulAdd(at_origin, sums.y, hn::NegMulAdd(more_scale, sums.yq, sums.yy));
   if (!any_offset) {
-    // y + scale·q + offset, against (scale + change)·q alone.
+    // y + scale·q + offset, against (scale + change)·q alone: y − change·(q − origin) − shift.
     const auto above = hn::Gt(hn::Add(offset, more_offset), zero);
-    const auto change = hn::Div(hn::MulAdd(offset, sums.q, sums.yq), sums.qq);
-    const auto crossed =
-        hn::NegMulAdd(hn::Mul(change, offset), sums.q, hn::NegMulAdd(change, sums.yq, hn::Mul(offset, sums.y)));
-    const auto squares = hn::MulAdd(hn::Mul(change, change), sums.qq, hn::Mul(hn::Mul(offset, offset), all_w));
-    const auto alone = hn::MulAdd(hn::Set(d, 2.0f), crossed, hn::Add(sums.yy, squares));
+    const auto two = hn::Set(d, 2.0f);
+    const auto with_q = hn::MulAdd(origin, hn::MulAdd(offset, all_w, sums.y), hn::MulAdd(offset, sums.q, sums.yq));
+    const auto squares = hn::MulAdd(origin, hn::MulAdd(origin, all_w, hn::Mul(two, sums.q)), sums.qq);
+    const auto change = hn::Div(with_q, squares), shift = hn::MulSub(change, origin, offset);
+    const auto by_change = hn::MulAdd(change, sums.qq, hn::Mul(two, hn::MulSub(shift, sums.q, sums.yq)));
+    const auto by_shift = hn::MulSub(shift, all_w, hn::Mul(two, sums.y));
+    const auto alone = hn::MulAdd(change, by_change, hn::MulAdd(shift, by_shift, sums.yy));
     more_scale = hn::IfThenElse(above, change, more_scale);
     more_offset = hn::IfThenElse(above, hn::Neg(offset), more_offset);
     error = hn::IfThenElse(above, alone, error);
@@ -126,27 +165,30 @@ HWY_INLINE Solution SolveAffine(const Sums& sums, Lanes scale, Lanes offset, Lan
   return {hn::Add(scale, more_scale), hn::Add(offset, more_offset), error};
 }
 
-// Codes are rounded with each candidate's scale and the one offset. What is left is that of no scale at all: two
-// products a value fewer, and exact enough to choose by.
+// Codes are rounded with each candidate's scale and the one offset. What is left is that of no scale at all, beside
+// `middle`: two products a value fewer, and exact enough to choose by. `origins`, null for scales alone, are set.
 template <class To>
-HWY_INLINE void SumCandidates(const Run& run, const To& to, const Candidates& all, float offset, bool affine,
-                              Sums* sums) {
+HWY_INLINE void SumCandidates(const Run& run, const To& to, const Candidates& all, float offset, float middle,
+                              Lanes* origins, Sums* sums) {
   const Wide d;
+  const bool affine = origins != nullptr;
   Lanes by[kVectors];
   for (size_t v = 0; v < kVectors; ++v) by[v] = hn::Div(hn::Set(d, 1.0f), hn::Load(d, all.scale + v * kLanes));
+  for (size_t v = 0; v < kVectors && affine; ++v) origins[v] = to.Nearest(hn::Mul(hn::Set(d, middle - offset), by[v]));
   Sums left = NoSums(), odd[kVectors], even[kVectors];
   for (size_t v = 0; v < kVectors; ++v) odd[v] = even[v] = NoSums();
-  const auto from = hn::Set(d, offset);
   for (size_t i = 0; i < run.n; i += kLanes)
-    left.AddLeft(hn::LoadU(d, run.w + i), hn::Sub(hn::LoadU(d, run.x + i), from));
+    left.AddLeft(hn::LoadU(d, run.w + i), hn::Sub(hn::LoadU(d, run.x + i), hn::Set(d, middle)));
   left = left.OfLanes();
   for (size_t i = 0; i < run.n; i += 2) {
-    const auto x = hn::Set(d, run.x[i] - offset), w = hn::Set(d, run.w[i]);
-    const auto next_x = hn::Set(d, run.x[i + 1] - offset), next_w = hn::Set(d, run.w[i + 1]);
+    const auto x = hn::Set(d, run.x[i] - offset), y = hn::Set(d, run.x[i] - middle), w = hn::Set(d, run.w[i]);
+    const auto next_x = hn::Set(d, run.x[i + 1] - offset), next_y = hn::Set(d, run.x[i + 1] - middle),
+               next_w = hn::Set(d, run.w[i + 1]);
 #pragma GCC unroll 16
     for (size_t v = 0; v < kVectors; ++v) {
-      even[v].Add(w, to.Nearest(hn::Mul(x, by[v])), x, affine);
-      odd[v].Add(next_w, to.Nearest(hn::Mul(next_x, by[v])), next_x, affine);
+      const auto q = to.Nearest(hn::Mul(x, by[v])), next_q = to.Nearest(hn::Mul(next_x, by[v]));
+      even[v].Add(w, affine ? hn::Sub(q, origins[v]) : q, y, affine);
+      odd[v].Add(next_w, affine ? hn::Sub(next_q, origins[v]) : next_q, next_y, affine);
     }
   }
   for (size_t v = 0; v < kVectors; ++v)
@@ -156,14 +198,14 @@ HWY_INLINE void SumCandidates(const Run& run, const To& to, const Candidates& al
 
 // The same for one guess, where values are lanes.
 template <class To>
-HWY_INLINE Sums SumValues(const Run& run, const To& to, const Fit& guess) {
+HWY_INLINE Sums SumValues(const Run& run, const To& to, const Fit& guess, Lanes origin) {
   const Wide d;
   const auto scale = hn::Set(d, guess.scale), by = hn::Set(d, 1.0f / guess.scale), offset = hn::Set(d, guess.offset);
   Sums sums = NoSums();
   for (size_t i = 0; i < run.n; i += kLanes) {
     const auto w = hn::LoadU(d, run.w + i), x = hn::Sub(hn::LoadU(d, run.x + i), offset);
     const auto q = to.Nearest(hn::Mul(x, by)), left = hn::NegMulAdd(q, scale, x);
-    sums.Add(w, q, left, true);
+    sums.Add(w, hn::Sub(q, origin), left, true);
     sums.AddLeft(w, left);
   }
   return sums.OfLanes();
@@ -212,6 +254,9 @@ constexpr float kSmallest = 1e-30f, kTiny = 1e-35f;
 constexpr float kNearFirst = -0.9f, kNearLast = 1.1f;  // beyond the end
 constexpr float kFar = 2;                              // times the end
 constexpr float kAlike = 1.5f;                         // largest weight by least, up to which they are much the same
+// Where they differ, scales about the best are tried with the best's offset; rounds, and codes to either side.
+constexpr int kAgain = 2;
+constexpr float kAround = 4;
 
 struct Extent {
   float least, most;
@@ -259,8 +304,9 @@ HWY_INLINE void SearchEnd(float extreme, float end, float unit, bool far, bool n
 
 // One rounding and solution more, for the best of the candidates.
 template <class To, class Solver>
-HWY_INLINE Fit Improve(const Run& run, const To& to, const Fit& best, bool negative, const Solver& solve) {
-  const Sums sums = SumValues(run, to, best);
+HWY_INLINE Fit Improve(const Run& run, const To& to, const Fit& best, Lanes origin, bool negative,
+                       const Solver& solve) {
+  const Sums sums = SumValues(run, to, best, origin);
   const Solution solution = solve(sums);
   const float scale = hn::GetLane(solution.scale);
   if (!((negative ? std::fabs(scale) : scale) > 0)) return {best.scale, best.offset, hn::GetLane(sums.yy)};
@@ -284,14 +330,14 @@ HWY_INLINE Fit SearchScale(const Run& run, const To& to, float unit, bool negati
   const bool far = WeightsDiffer(run);
   const auto solve = [&](Candidates& all) HWY_ATTR {
     Sums sums[kVectors];
-    SumCandidates(run, to, all, 0, false, sums);
+    SumCandidates(run, to, all, 0, 0, nullptr, sums);
     for (size_t v = 0; v < kVectors; ++v) Store(Solve(sums[v], hn::Zero(d)), v, all);
   };
   SearchEnd(extreme, end, unit, far, negative, solve, better);
   if (both_ends) SearchEnd(extreme, other, unit, far, negative, solve, better);
   Fit best{extreme / end, 0, HUGE_VALF};
   KeepBest(better, &best);
-  return Improve(run, to, best, negative,
+  return Improve(run, to, best, hn::Zero(d), negative,
                  [&](const Sums& sums) HWY_ATTR { return Solve(sums, hn::Set(d, best.scale)); });
 }
 
@@ -308,26 +354,44 @@ void FitAffine(const float* x, const float* w, size_t n, int top, bool any_offse
   const Wide d;
   const Run run{x, w, n};
   const ToRange to({0, top});
-  auto all_w = hn::Zero(d);
-  for (size_t i = 0; i < n; i += kLanes) all_w = hn::Add(all_w, hn::LoadU(d, w + i));
+  auto all_w = hn::Zero(d), all_x = hn::Zero(d);
+  for (size_t i = 0; i < n; i += kLanes) {
+    all_w = hn::Add(all_w, hn::LoadU(d, w + i));
+    all_x = hn::MulAdd(hn::LoadU(d, w + i), hn::LoadU(d, x + i), all_x);
+  }
   all_w = hn::SumOfLanes(d, all_w);
   auto [least, most] = ExtentOf(run.x, run.n);
   if (!any_offset) least = std::min(least, 0.0f);
   *out = {0, least, 0};
   if (!(most - least > kSmallest)) return;
+  const float total = hn::GetLane(all_w), middle = total > 0 ? hn::GetLane(hn::SumOfLanes(d, all_x)) / total : least;
   Fit best{(most - least) / to.high, least, HUGE_VALF};
   Candidates better;
   Clear(better);
   const auto solve = [&](Candidates& all) HWY_ATTR {
     Sums sums[kVectors];
-    SumCandidates(run, to, all, least, true, sums);
+    Lanes origins[kVectors];
+    const float from = best.offset;
+    SumCandidates(run, to, all, from, middle, origins, sums);
     for (size_t v = 0; v < kVectors; ++v)
-      Store(SolveAffine(sums[v], hn::Zero(d), hn::Set(d, least), all_w, any_offset), v, all);
+      Store(SolveAffine(sums[v], hn::Zero(d), hn::Set(d, middle), origins[v], all_w, any_offset), v, all);
   };
-  SearchEnd(most - least, to.high, 1, WeightsDiffer(run), false, solve, better);
+  const bool differ = WeightsDiffer(run);
+  SearchEnd(most - least, to.high, 1, differ, false, solve, better);
   KeepBest(better, &best);
-  *out = Improve(run, to, best, false, [&](const Sums& sums) HWY_ATTR {
-    return SolveAffine(sums, hn::Set(d, best.scale), hn::Set(d, best.offset), all_w, any_offset);
+  for (int round = 0; differ && round < kAgain; ++round) {
+    const float before = best.error;
+    Candidates all;
+    Clear(all);
+    Spread(best.scale * to.high, std::max(to.high - kAround, 0.25f), to.high + kAround, all);
+    solve(all);
+    KeepBetter(all, false, better);
+    KeepBest(better, &best);
+    if (!(best.error < before)) break;
+  }
+  const auto origin = to.Nearest(hn::Set(d, (middle - best.offset) / best.scale));
+  *out = Improve(run, to, best, origin, false, [&](const Sums& sums) HWY_ATTR {
+    return SolveAffine(sums, hn::Set(d, best.scale), hn::Set(d, best.offset), origin, all_w, any_offset);
   });
 }
 

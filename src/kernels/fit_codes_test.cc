@@ -92,6 +92,31 @@ TEST_P(FitCodes, AffineIsBetterThanLeastToMost) {
       }
 }
 
+// A weight that outweighs all others together cancels nothing: its value is met, and the others are fitted as well as
+// by codes from least to most, moved until it is.
+TEST_P(FitCodes, OneWeightMayBeWorthAllOthers) {
+  for (const float heavy : {1e3f, 1e5f, 1e6f})
+    for (const int top : {3, 15, 31})
+      for (const bool any : {false, true}) {
+        double ours = 0, moved = 0;
+        for (uint64_t seed = 0; seed < 20; ++seed) {
+          const size_t n = 32;
+          auto x = Normals(n, 40 + seed), w = Weights(n, 70 + seed);
+          x[seed] *= 0.2f;
+          w[seed] = heavy;
+          const Fit fit = FitAffine(x.data(), w.data(), n, top, any);
+          const double error = ErrorOf(x, w, {0, top}, static_cast<double>(fit.scale), static_cast<double>(fit.offset));
+          EXPECT_NEAR(error, static_cast<double>(fit.error), 0.02 * error) << heavy << " " << top << " " << any;
+          ours += error;
+          const auto [low, high] = std::ranges::minmax(x);
+          const double scale = static_cast<double>(high - low) / top, value = static_cast<double>(x[seed]);
+          const double code = std::nearbyint((value - static_cast<double>(low)) / scale);
+          moved += ErrorOf(x, w, {0, top}, scale, value - scale * code);
+        }
+        EXPECT_LE(ours, 0.9 * moved) << heavy << " " << top << " " << any;
+      }
+}
+
 // What lies on a grid is found on it.
 TEST_P(FitCodes, GridsAreFound) {
   const size_t n = 32;
