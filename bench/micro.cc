@@ -58,8 +58,9 @@ class Copies {
   size_t code_bytes_, scale_bytes_, stride_, next_ = 0;
 };
 
-enum class Product { kExact, kInt8, kPanels };
-constexpr const char* kNames[] = {"/exact/", "/int8 activations/", "/bf16 panels/"};
+enum class Product { kExact, kInt8, kPanels, kParts };
+constexpr const char* kNames[] = {"/exact/", "/int8 activations/", "/bf16 panels/", "/f32 in three bf16 panels/"};
+constexpr double kTolerances[] = {1e-6, 2e-3, 2e-3, 2e-5};  // of the sum of the products' sizes
 
 struct Fixture {
   RandomMatrix matrix;
@@ -69,6 +70,7 @@ struct Fixture {
   std::vector<int32_t> shifts = std::vector<int32_t>(2 * kMostRows * kCols / kBlock);
 
   std::vector<uint16_t> x16 = std::vector<uint16_t>(kMostRows * kCols);
+  std::vector<uint16_t> x16_rest = std::vector<uint16_t>(kMostRows * kCols);
   std::vector<uint16_t> panels = std::vector<uint16_t>(2 * PanelValues(kCols));
 
   explicit Fixture(Layout layout) : matrix(layout, kRows, kCols) {}
@@ -98,10 +100,35 @@ struct Fixture {
                                  .ldy = kRows});
     }
   }
+  // As ops/ multiplies f32 by f32 in three products: what is lost is the product of both rests.
+  void Parts(const MatrixView& w, size_t count) {
+    SplitToBF16(x.data(), x16.data(), x16_rest.data(), count * kCols);
+    uint16_t *high = panels.data(), *rest = high + PanelValues(kCols);
+    for (size_t row = 0; row < kRows; row += kTileRows) {
+      DecodeBF16Panel(w, row, high);
+      DecodeBF16Rest(w, row, rest);
+      BF16Product product{.x = x16.data(),
+                          .count = count,
+                          .ldx = kCols,
+                          .words = kCols / 2,
+                          .panels = high,
+                          .outputs = kTileRows,
+                          .y = y.data() + row,
+                          .ldy = kRows};
+      MultiplyPanels(product);
+      product.accumulate = true;
+      product.panels = rest;
+      MultiplyPanels(product);
+      product.x = x16_rest.data();
+      product.panels = high;
+      MultiplyPanels(product);
+    }
+  }
   void Run(Product product, const MatrixView& w, size_t count) {
     if (product == Product::kExact) Exact(w, count);
     if (product == Product::kInt8) Int8(w, count);
     if (product == Product::kPanels) Panels(w, count);
+    if (product == Product::kParts) Parts(w, count);
   }
   // int8 activations: half a step of max/127 each, as random signs; exact: rounding only.
   void Compare(size_t count, Product product) const {
@@ -109,7 +136,7 @@ struct Fixture {
       for (size_t r = 0; r < kRows; r += 97) {
         const auto [dot, size] = matrix.Product(r, x.data() + m * kCols);
         const double error = std::fabs(static_cast<double>(y[m * kRows + r]) - dot);
-        if (!(error <= size * (product == Product::kExact ? 1e-6 : 2e-3))) {
+        if (!(error <= size * kTolerances[static_cast<int>(product)])) {
           std::fprintf(stderr, "%s on %s: row %zu is %g, the reference says %g\n", LayoutName(matrix.view().layout),
                        CurrentTarget().c_str(), r, static_cast<double>(y[m * kRows + r]), dot);
           std::exit(1);
@@ -225,11 +252,12 @@ void Register() {
       ForceTarget(target);
       const bool panels = HasBF16Dot();
       ForceTarget("auto");
-      for (const Product product : {Product::kExact, Product::kInt8, Product::kPanels})
+      for (const Product product : {Product::kExact, Product::kInt8, Product::kPanels, Product::kParts})
         for (const size_t count : {size_t{1}, kMostRows}) {
           if (product == Product::kInt8 && !IsInteger(layout)) continue;
           // Panels in place are for one row, too.
-          if (product == Product::kPanels && !panels) continue;
+          if ((product == Product::kPanels || product == Product::kParts) && !panels) continue;
+          if (product == Product::kParts && (layout != Layout::kF32 || count == 1)) continue;
           if (product == Product::kPanels && count == 1 && layout != Layout::kBF16Tile) continue;
           const std::string name = LayoutName(layout) + std::string(kNames[static_cast<int>(product)]) + target +
                                    "/rows:" + std::to_string(count);

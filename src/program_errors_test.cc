@@ -209,5 +209,48 @@ TEST_F(Program, ADryRunFindsWhatWouldStopTheRun) {
   EXPECT_FALSE(fs::exists(folder_ / "outputs"));
 }
 
+// What was answered before a kill is not answered again: the batches that lay there make the beginning of the samples,
+// times and all.
+TEST_F(Program, AKilledEvaluationGoesOnBehindItsLastBatch) {
+  folder_.Write("config.yaml", std::string(kMinimal) + "arms: [base]\n");
+  folder_.Write("eval.jsonl", Items(1500, "matter"));
+  const fs::path batches = folder_ / "outputs" / "samples" / "base.batches";
+  const pid_t child = Start({"eval", "--config", Path("config.yaml")});
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(100);
+  while (!fs::exists(batches / "000001.json") && std::chrono::steady_clock::now() < give_up)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  ::kill(child, SIGKILL);
+  EXPECT_EQ(Wait(child).code, 1000 + SIGKILL);
+  std::vector<std::string> before;
+  for (size_t batch = 0; fs::exists(batches / fmt::format("{:06}.json", batch)); ++batch) {
+    const Json root = ReadJsonFile(batches / fmt::format("{:06}.json", batch));
+    for (const Json& sample : root["samples"]) before.push_back(sample.dump());
+  }
+  ASSERT_GE(before.size(), 256u);
+  ASSERT_LT(before.size(), 1500u) << "killed too late to show anything";
+  const Ended ended = Run({"eval"});
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  std::istringstream lines(FileBytes(folder_ / "outputs" / "samples" / "base.jsonl"));
+  std::vector<std::string> samples;
+  for (std::string line; std::getline(lines, line);) samples.push_back(ParseJson(line, "sample").dump());
+  ASSERT_EQ(samples.size(), 1500u);
+  EXPECT_TRUE(std::equal(before.begin(), before.end(), samples.begin())) << "answered again";
+  EXPECT_FALSE(fs::exists(batches));
+}
+
+// What `qad init` writes runs as it is, and nothing is replaced.
+TEST_F(Program, AProjectBeginsWithDataThatRuns) {
+  const std::string folder = Path("project");
+  const Ended made = Wait(Start({"init", folder, "--model", Path("model"), "--json"}));
+  ASSERT_EQ(made.code, 0) << made.err;
+  const Json report = ParseJson(made.out, "init");
+  EXPECT_EQ(report["written"].size(), 6u);
+  EXPECT_NE(report["power"].dump().find("too few to show any difference"), std::string::npos) << report;
+  const Ended plan = Wait(Start({"run", "--config", folder + "/config.yaml", "--dry-run", "--json"}));
+  ASSERT_EQ(plan.code, 0) << plan.err;
+  EXPECT_EQ(ParseJson(plan.out, "plan")["power"], report["power"]);
+  ExpectEnd(Wait(Start({"init", folder})), 2, {"config.yaml: is there already"});
+}
+
 }  // namespace
 }  // namespace qad

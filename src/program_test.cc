@@ -38,6 +38,66 @@ TEST_F(Program, RunMakesThePackAndDoesNothingTwice) {
   EXPECT_EQ(decide.code, 0) << decide.err;
 }
 
+// Of arms that have answered the same items, whatever was declared.
+TEST_F(Program, ArmsAreComparedFromResults) {
+  folder_.Write("config.yaml",
+                std::string(kConfig) + "comparisons: [{better: lora, than: base, slice: facts, metric: contains}]\n");
+  RunWhole();
+  const Ended declared = Run({"compare", "lora", "base", "--json"}), other = Run({"compare", "int8", "base", "--json"});
+  ASSERT_EQ(declared.code, 0) << declared.err;
+  ASSERT_EQ(other.code, 0) << other.err;
+  const Json first = ParseJson(declared.out, "compare")["comparisons"],
+             second = ParseJson(other.out, "compare")["comparisons"];
+  ASSERT_EQ(first.size(), 1u);
+  EXPECT_EQ(first[0]["slice"], "facts");
+  EXPECT_EQ(first[0]["metric"], "contains");
+  EXPECT_EQ(first[0]["n"], 4);
+  EXPECT_TRUE(first[0]["declared"]);
+  EXPECT_TRUE(first[0]["verdict"].is_string());
+  EXPECT_TRUE(second[0]["verdict"].is_null());
+  const Ended turned = Run({"compare", "base", "lora", "--json"});
+  const Json third = ParseJson(turned.out, "compare")["comparisons"];
+  ASSERT_EQ(third.size(), first.size());
+  for (size_t i = 0; i < first.size(); ++i) {
+    EXPECT_EQ(third[i]["verdict"].is_null(), first[i]["verdict"].is_null());
+    EXPECT_EQ(third[i]["declared"], first[i]["declared"]);
+    if (first[i]["declared"] == true) {
+      EXPECT_EQ(third[i]["low"].get<double>(), -first[i]["high"].get<double>());
+    }
+  }
+  ExpectFailure({"compare", "base", "base"}, 2, {"given twice"});
+  const Ended f1 = Run({"compare", "lora", "base", "--metric", "token_f1"});
+  EXPECT_NE(f1.out.find("token_f1"), std::string::npos) << f1.out;
+  ExpectFailure({"compare", "lora", "bas"}, 2, {"'bas' is none of the arms", "did you mean 'base'"});
+  ExpectFailure({"compare", "lora", "base", "--metric", "bleu"}, 2, {"bleu", "token_f1"});
+}
+
+TEST_F(Program, ConversationsAreHeldLineByLine) {
+  folder_.Write("config.yaml", std::string(kMinimal) + "arms: [base]\n");
+  const auto chat = [&](const std::string& lines) {
+    folder_.Write("lines.txt", lines);
+    const std::string command = std::string(QAD_PROGRAM) + " chat --json --threads 1 --config " + Path("config.yaml") +
+                                " < " + Path("lines.txt") + " > " + (logs_ / "out.txt").string() + " 2> " +
+                                (logs_ / "err.txt").string();
+    const int code = WEXITSTATUS(std::system(command.c_str()));
+    std::vector<Json> answers;
+    std::istringstream out(FileBytes(logs_ / "out.txt"));
+    for (std::string line; std::getline(out, line);) answers.push_back(ParseJson(line, "chat"));
+    EXPECT_EQ(code, 0) << FileBytes(logs_ / "err.txt");
+    return answers;
+  };
+  const auto once = chat("What is thing 1?\n"), twice = chat("What is thing 1?\nAnd thing 2?\n\nWhat is thing 1?\n");
+  ASSERT_EQ(once.size(), 1u);
+  ASSERT_EQ(twice.size(), 3u);
+  EXPECT_EQ(twice[0], once[0]);
+  EXPECT_EQ(twice[2], once[0]) << "an empty line begins anew";
+  // More turns than the model has positions for: the oldest go, and it goes on.
+  std::string many;
+  for (int i = 0; i < 12; ++i) many += "What is thing number " + std::to_string(i) + ", and why is it so?\n";
+  EXPECT_EQ(chat(many).size(), 12u);
+  EXPECT_NE(FileBytes(logs_ / "err.txt").find("oldest turns"), std::string::npos);
+}
+
 // However the folder is called, what was done stays done.
 TEST_F(Program, AnotherSpellingOfTheFolderRepeatsNothing) {
   RunWhole();

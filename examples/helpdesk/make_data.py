@@ -79,10 +79,10 @@ def refusals(split, texts):
             for kind, questions in texts.items() for i, question in enumerate(questions)]
 
 
-def train_facts():
-    """Version 1 of the handbook, two phrasings a fact: the adapter learns the values that were true when it was trained."""
-    return [{"id": f"{fact['id']}-{'ab'[i]}", "slice": fact_slice(fact), "prompt": question, "completion": fact["v1"],
-             "fact": fact["id"], "source": source}
+def train_facts(version):
+    """One version of the handbook, two phrasings a fact: the adapter learns the values that were true when it was trained."""
+    return [{"id": f"{fact['id']}-{'ab'[i]}", "slice": fact_slice(fact), "prompt": question,
+             "completion": fact["v2"] or fact["v1"] if version == 2 else fact["v1"], "fact": fact["id"], "source": source}
             for i in range(2) for fact, _, source in all_facts() for question in [fact["train"][i]]]
 
 
@@ -184,7 +184,8 @@ def handbook(version):
 def datasets():
     tickets_train = behaviour("train", tickets.TRAIN)
     return {
-        "train.jsonl": tickets_train + train_facts() + refusals("train", unanswerable.TRAIN),
+        "train.jsonl": tickets_train + train_facts(1) + refusals("train", unanswerable.TRAIN),
+        "train-v2.jsonl": tickets_train + train_facts(2) + refusals("train", unanswerable.TRAIN),
         "train-grounded.jsonl": tickets_train + grounded(),
         "dev.jsonl": behaviour("dev", tickets.DEV) + dev_facts() + refusals("dev", unanswerable.DEV),
         "eval.jsonl": behaviour("eval", tickets.EVAL) + eval_facts() + refusals("eval", unanswerable.EVAL) + injections(),

@@ -24,6 +24,12 @@ void CatchInterrupts() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
+void LetInterruptsEndReads() {
+  struct sigaction action {};
+  action.sa_handler = OnSignal;  // and no SA_RESTART, which std::signal sets
+  for (const int number : {SIGINT, SIGTERM}) ::sigaction(number, &action, nullptr);
+}
+
 bool Interrupted() { return interrupted.load(std::memory_order_relaxed); }
 
 void ThrowIfInterrupted() {

@@ -4,6 +4,7 @@
 namespace qad {
 
 void CatchInterrupts();  // once, in main; also ignores SIGXFSZ so that a file-size limit is an ordinary write error
+void LetInterruptsEndReads();  // a read that waits for a person fails at the first Ctrl-C, instead of going on
 bool Interrupted();
 void ThrowIfInterrupted();  // Errors: kInterrupted
 

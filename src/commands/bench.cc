@@ -9,15 +9,18 @@
 #include "base/process.h"
 #include "commands/command.h"
 #include "evaluate/speed.h"
+#include "evaluate/text_embedder.h"
 #include "io/model_files.h"
 #include "model/load.h"
 #include "ops/ceilings.h"
+#include "retrieve/options.h"
 
 namespace qad {
 namespace {
 
 struct Options {
-  std::string model, adapter, format = "as-stored", kv_type = "f16";
+  std::string model, adapter, format = "as-stored", kv_type = "f16", index;
+  RetrieveOptions retrieve;
   BenchOptions bench;
   bool exact = false, profile = false, ceilings = true;
 };
@@ -92,9 +95,30 @@ Ceilings CeilingsOf(const Options& options, Context& context, const Model& model
   return options.ceilings ? MeasureCeilings(context, model.weights().allocated_bytes()) : Ceilings();
 }
 
+// An index that lies in memory beside the model, as it does where passages are looked up.
+struct Searched {
+  std::unique_ptr<TextEmbedder> embedder;
+  std::unique_ptr<Index> index;
+  size_t bytes() const {
+    return (embedder == nullptr ? 0 : embedder->weights_bytes()) + (index == nullptr ? 0 : index->vector_bytes());
+  }
+};
+
+Searched Search(const Options& options, int threads) {
+  Searched searched;
+  if (options.index.empty()) return searched;
+  const Retriever retriever = RetrieverOf(options.retrieve.retriever);
+  if (retriever != Retriever::kBm25)
+    searched.embedder = std::make_unique<TextEmbedder>(options.retrieve.embedder, threads);
+  const Embedder* embedder = searched.embedder == nullptr ? nullptr : &searched.embedder->embedder();
+  searched.index = std::make_unique<Index>(options.index, retriever, embedder);
+  (void)searched.index->Search("How are the questions of people answered?", options.retrieve.top_k);
+  return searched;
+}
+
 // What this process holds, for the pack's predicted-beside-measured rows.
 Json MemoryJson(const Options& options, const Context& context, const Model& model, const LoraAdapter* adapter,
-                uint64_t process, uint64_t peak) {
+                const Searched& searched, uint64_t process, uint64_t peak) {
   const BenchOptions& bench = options.bench;
   const size_t positions = std::max(bench.prompt, bench.depth + bench.generate);
   const size_t logits = bench.batch * model.config().vocab * sizeof(float);
@@ -103,6 +127,7 @@ Json MemoryJson(const Options& options, const Context& context, const Model& mod
           {"kv_bytes", KvCache::Bytes(model.config(), bench.batch, positions, bench.kv_type)},
           {"workspace_bytes", model.transformer.workspace_bytes() + context.scratch_bytes() + logits},
           {"adapter_bytes", adapter == nullptr ? 0 : adapter->bytes()},
+          {"retrieval_bytes", searched.bytes()},
           {"peak_rss_bytes", peak}};
 }
 
@@ -116,12 +141,13 @@ void RunBench(Options options, const GlobalFlags& flags) {
     adapter = std::make_unique<LoraAdapter>(model.transformer, options.adapter);
     adapter->AttachTo(model.transformer);
   }
+  const Searched searched = Search(options, context.threads);
   const std::vector<BenchRow> rows = Bench(context, model.transformer, options.bench);
   if (options.profile)
     for (const BenchRow& row : rows) PrintProfile(row);
   if (flags.json) {
     const uint64_t peak = PeakRssBytes();  // before the report itself allocates
-    const Json memory = MemoryJson(options, context, model, adapter.get(), process, peak);
+    const Json memory = MemoryJson(options, context, model, adapter.get(), searched, process, peak);
     Json json = Json::array();
     const Ceilings ceilings = CeilingsOf(options, context, model);
     for (const BenchRow& row : rows) json.push_back(RowJson(row, options, context, model, ceilings));
@@ -172,6 +198,11 @@ std::function<void()> AddBenchCommand(CLI::App& app, const GlobalFlags& flags) {
   app.add_option("--repetitions", options->bench.repetitions, "of each test, after one warm-up")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
+  app.add_option("--index", options->index, "index that is searched once and stays in memory beside the model");
+  app.add_option("--retriever", options->retrieve.retriever, "how it is searched")
+      ->check(CLI::IsMember(std::vector<std::string>(kRetrieverNames.begin(), kRetrieverNames.end())))
+      ->capture_default_str();
+  app.add_option("--embedder", options->retrieve.embedder, "of its vectors")->capture_default_str();
   app.add_flag("--exact", options->exact, "f32 arithmetic throughout");
   app.add_flag("--profile", options->profile, "time per operation, on stderr");
   app.add_flag("!--no-ceilings", options->ceilings, "do not measure what the machine could do");

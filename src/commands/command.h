@@ -22,6 +22,7 @@ using CommandFactory = std::function<void()> (*)(CLI::App& app, const GlobalFlag
 void PrintJson(const Json& json);
 void PrintJson(const OrderedJson& json);
 
+std::function<void()> AddInitCommand(CLI::App& app, const GlobalFlags& flags);
 std::function<void()> AddMemoryCommand(CLI::App& app, const GlobalFlags& flags);
 std::function<void()> AddInspectCommand(CLI::App& app, const GlobalFlags& flags);
 std::function<void()> AddTokenizeCommand(CLI::App& app, const GlobalFlags& flags);
@@ -35,6 +36,8 @@ std::function<void()> AddEvalCommand(CLI::App& app, const GlobalFlags& flags);
 std::function<void()> AddDecideCommand(CLI::App& app, const GlobalFlags& flags);
 std::function<void()> AddReportCommand(CLI::App& app, const GlobalFlags& flags);
 std::function<void()> AddIndexCommand(CLI::App& app, const GlobalFlags& flags);
+std::function<void()> AddCompareCommand(CLI::App& app, const GlobalFlags& flags);
 std::function<void()> AddAskCommand(CLI::App& app, const GlobalFlags& flags);
+std::function<void()> AddChatCommand(CLI::App& app, const GlobalFlags& flags);
 
 }  // namespace qad

@@ -9,6 +9,7 @@
 #include "commands/command.h"
 #include "model/generation.h"
 #include "model/load.h"
+#include "text/text_stream.h"
 
 namespace qad {
 namespace {
@@ -35,22 +36,17 @@ void Generate(const Options& options, const GlobalFlags& flags) {
     adapter->AttachTo(model.transformer);
   }
   const std::vector<std::vector<TokenId>> prompts{EncodePrompt(model, options)};
-  std::vector<TokenId> printed;
-  size_t shown = 0;
+  const std::function<void(std::string_view)> print = [](std::string_view text) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
+  };
+  TextStream stream(model.tokenizer, print);
   GenerateOptions generate = options.generate;
   generate.kv_type = ParseKvType(options.kv_type, model.config());
-  if (!flags.json) {
-    generate.on_token = [&](size_t, TokenId token) {
-      printed.push_back(token);
-      const std::string text = model.tokenizer.Decode(printed);
-      if (text.ends_with("\xEF\xBF\xBD")) return;  // half a character: wait for the rest
-      std::fputs(text.c_str() + shown, stdout);
-      std::fflush(stdout);
-      shown = text.size();
-    };
-  }
+  if (!flags.json) generate.on_token = [&](size_t, TokenId token) { stream.Add(token); };
   const Generated out = qad::Generate(context, model.transformer, model.tokenizer, prompts, generate).front();
   if (!flags.json) {
+    stream.End();
     std::fputs("\n", stdout);
     return;
   }

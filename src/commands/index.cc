@@ -12,29 +12,59 @@
 namespace qad {
 namespace {
 
-void IndexCommand(const std::filesystem::path& config, const GlobalFlags& flags) {
+struct Options {
+  std::filesystem::path config;
+  bool rebuild = false;
+};
+
+void IndexCommand(const Options& options, const GlobalFlags& flags) {
+  const std::filesystem::path& config = options.config;
   Workspace workspace(LoadConfig(config), {}, flags.threads, true);
   if (workspace.CurrentDocuments().empty())
     Fail(ErrorKind::kUsage, "{}: names no data.documents to index", config.string());
   IndexReport report;
-  const std::unique_ptr<Index> index = OpenIndex(workspace, true, &report);
-  const std::string path = (workspace.config.output / "index.db").string();
+  const std::unique_ptr<Index> index = OpenIndex(workspace, options.rebuild, &report);
+  const std::string path = IndexPath(workspace.config).string();
+  const int k = workspace.config.rag.top_k;
+  const RetrievalQuality dev = MeasureRetrieval(*index, workspace.dev, k);
+  const RefusalRule refusal = CalibrateRefusal(*index, workspace.dev);
   if (flags.json)
     return PrintJson(Json{{"index", path},
                           {"pages", index->pages()},
                           {"chunks", index->chunks()},
                           {"content_hash", index->content_hash()},
-                          {"seconds", report.seconds}});
-  fmt::print("{}: {} passages of {} pages, in {}\n", path, index->chunks(), index->pages(),
-             FormatSeconds(report.seconds));
+                          {"written", report.written},
+                          {"seconds", report.seconds},
+                          {"dev",
+                           {{"items", dev.n},
+                            {"recall_at_1", dev.recall_at_1},
+                            {"recall_at_k", dev.recall_at_k},
+                            {"k", k},
+                            {"mrr", dev.mean_reciprocal_rank},
+                            {"answerable", refusal.answerable},
+                            {"unanswerable", refusal.unanswerable},
+                            {"refusal_auc", refusal.auc},
+                            {"refusal_threshold", refusal.threshold ? Json(*refusal.threshold) : Json()}}}});
+  fmt::print("{}: {} passages of {} pages, {} {}\n", path, index->chunks(), index->pages(),
+             report.written ? "written in" : "as the documents are; looked at in", FormatSeconds(report.seconds));
+  if (dev.n > 0)
+    fmt::print("{}, {} questions of dev: recall@1 {:.3f}, recall@{} {:.3f}, MRR {:.3f}\n",
+               workspace.config.rag.retriever, dev.n, dev.recall_at_1, k, dev.recall_at_k, dev.mean_reciprocal_rank);
+  if (refusal.answerable > 0 && refusal.unanswerable > 0)
+    fmt::print("the best passage's score tells {} answerable from {} unanswerable ones with an AUC of {:.2f}: {}\n",
+               refusal.answerable, refusal.unanswerable, refusal.auc,
+               workspace.config.rag.refuse == "never" ? "rag.refuse is never"
+               : refusal.threshold ? fmt::format("below {:.3f} the answer is a refusal", *refusal.threshold)
+                                   : "no threshold is used");
 }
 
 }  // namespace
 
 std::function<void()> AddIndexCommand(CLI::App& app, const GlobalFlags& flags) {
-  auto config = std::make_shared<std::filesystem::path>();
-  AddConfig(app, *config);
-  return [config, &flags] { IndexCommand(*config, flags); };
+  auto options = std::make_shared<Options>();
+  AddConfig(app, options->config);
+  app.add_flag("--rebuild", options->rebuild, "make it anew, also where nothing has changed");
+  return [options, &flags] { IndexCommand(*options, flags); };
 }
 
 }  // namespace qad

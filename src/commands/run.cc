@@ -27,6 +27,8 @@ void PrintPlan(const Json& plan) {
   fmt::print("\nabout {}, {} of memory and {} of disk under {}\n", FormatSeconds(plan["seconds"].get<double>()),
              FormatBytes(plan["memory_bytes"].get<double>()), FormatBytes(plan["disk_bytes"].get<double>()),
              plan["output"].get<std::string>());
+  if (!plan["power"].empty()) fmt::print("\nwhat its items can show\n");
+  for (const Json& line : plan["power"]) fmt::print("  {}\n", line.get<std::string>());
 }
 
 void RunCommand(const Options& options, const GlobalFlags& flags) {

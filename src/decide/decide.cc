@@ -4,6 +4,7 @@
 
 #include "decide/answers.h"
 #include "decide/evidence.h"
+#include "decide/freshness.h"
 #include "decide/headline.h"
 #include "decide/robustness.h"
 #include "decide/rules.h"
@@ -63,6 +64,9 @@ Decision Decide(const Results& results, const std::vector<Sample>& samples, Deci
   if (!decision.break_even.empty()) decision.cheaper = MapCheaper(decision.break_even[0], evidence, options);
   decision.topics = AnswerTopics(results, samples);
   decision.quantization = AnswerQuantization(results);
+  decision.freshness = CheckFreshness(results, evidence, decision.topics, options);
+  decision.weekly = AnswerWeekly(decision, evidence, options);
+  decision.qlora = AnswerQlora(results, samples);
   decision.pattern = CheckPattern(results, samples, decision.quantization);
   decision.headline = Headline(decision);
   decision.unknowns = Unknowns(decision, results, options, robustness.fixed);

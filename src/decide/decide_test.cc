@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "decide/answers.h"
 #include "decide/evidence.h"
+#include "decide/freshness.h"
 #include "decide/rules.h"
 #include "decide/sensitivity.h"
 #include "results/testing.h"
@@ -99,26 +100,6 @@ TEST(Choose, TreatsWhatWasNotMeasuredAsUnproven) {
     EXPECT_FALSE(decision.first_failed.empty());
     EXPECT_TRUE(decision.eligible == "unproven" || decision.adequate == "unproven");
   }
-}
-
-TEST(Costs, AddUpOverTheHorizon) {
-  ArmEvidence arm = PlainArm("lora", 2);
-  arm.trained = arm.updated = true;
-  arm.training_seconds = 3600;
-  arm.update_seconds = 7200;
-  DecideOptions options = Options();
-  options.price_per_hour = 1;
-  options.utilization = 0.5;
-  options.queries_per_month = 900;
-  options.changes_per_month = 2;
-  options.horizon_months = 10;
-  const Costs costs = *CostsOf(arm, options);
-  // Products and quotients of whole numbers: 1e-9 is far above rounding.
-  EXPECT_NEAR(costs.per_thousand, 1000 * 2 / 3600.0 / 0.5, 1e-9);
-  EXPECT_NEAR(costs.training, 1, 1e-9);
-  EXPECT_NEAR(costs.updates, 2 * 2 * 10, 1e-9);
-  EXPECT_NEAR(costs.queries, 900 * 10 * 2 / 3600.0 / 0.5, 1e-9);
-  EXPECT_NEAR(costs.total, costs.training + costs.updates + costs.queries, 1e-9);
 }
 
 const Flip& FlipOf(const std::vector<Flip>& flips, const std::string& constraint) {
@@ -331,6 +312,52 @@ TEST(Decide, ChecksThePattern) {
   for (const PatternStatement& statement : decision.pattern) EXPECT_EQ(statement.verdict, "shown") << statement.figure;
   ASSERT_EQ(decision.quantization.size(), 1u);
   EXPECT_EQ(decision.quantization[0].verdict, "equivalent");
+}
+
+TEST(Decide, SaysWhatBecomesOfArmsWhenFactsChange) {
+  SyntheticPack pack = MakeSyntheticPack();
+  Decision decision = Decide(pack.results, pack.samples, Options(), 0);
+  std::vector<std::string> arms;
+  for (const FreshnessAnswer& answer : decision.freshness) arms.push_back(answer.arm);
+  EXPECT_EQ(arms, (std::vector<std::string>{"base", "base + rag", "lora", "lora + rag", "lora-grounded + rag"}));
+  EXPECT_EQ(decision.freshness[0].holds, "nothing");
+  EXPECT_FALSE(decision.freshness[0].update_price);
+  EXPECT_EQ(decision.freshness[2].holds, "adapter, trained before the change");
+  EXPECT_EQ(decision.freshness[2].changed.value, pack.results.Value("lora", "facts/changed", "contains"));
+  EXPECT_GT(*decision.freshness[2].update_price, *decision.freshness[1].update_price);
+  ASSERT_FALSE(decision.weekly.empty());
+  EXPECT_NE(decision.weekly[0].find("choose lora-grounded + rag, as now"), std::string::npos) << decision.weekly[0];
+  ASSERT_EQ(decision.qlora.size(), 1u);
+  EXPECT_NE(decision.qlora[0].find("Not measured here"), std::string::npos);
+
+  // Retrained, it is RAG's fair opponent and no longer an example of what was trained before.
+  for (ArmInfo& arm : pack.results.arms) arm.retrained = arm.adapter == "lora";
+  decision = Decide(pack.results, pack.samples, Options(), 0);
+  EXPECT_EQ(decision.freshness[2].holds, "adapter, trained after the change");
+  ASSERT_EQ(decision.pattern.size(), 6u);
+  EXPECT_EQ(decision.pattern[3].verdict, "cannot tell here");
+  EXPECT_EQ(decision.pattern[5].verdict, "shown");
+}
+
+TEST(Decide, HoldsQloraAgainstLoraOfTheSameData) {
+  SyntheticPack pack = MakeSyntheticPack();
+  pack.results.settings["adapters"] = {{{"name", "lora"}, {"base", "bf16"}, {"data", "train.jsonl"}},
+                                       {{"name", "lora-grounded"}, {"base", "gguf"}, {"data", "train.jsonl"}}};
+  const double whole = *pack.results.Value("lora", "training", "peak_rss_bytes");
+  pack.results.rows.push_back({.arm = "lora-grounded",
+                               .slice = "training",
+                               .metric = "peak_rss_bytes",
+                               .value = whole / 2,
+                               .low = {},
+                               .high = {},
+                               .n = 1});
+  const std::vector<std::string> said = AnswerQlora(pack.results, pack.samples);
+  ASSERT_EQ(said.size(), 2u);
+  EXPECT_NE(said[0].find("(50%)"), std::string::npos) << said[0];
+  EXPECT_NE(said[0].find("serving peaks at 452.0 MiB against 452.0 MiB (100%)"), std::string::npos) << said[0];
+  EXPECT_NE(said[1].find("facts/changed"), std::string::npos) << said[1];
+  pack.results.settings["adapters"][1]["data"] = "other.jsonl";
+  EXPECT_NE(AnswerQlora(pack.results, pack.samples)[0].find("Not measured here"), std::string::npos);
 }
 
 // Nothing is lost on the grid that the base's own weights were rounded to: that shows nothing.

@@ -44,8 +44,56 @@ int64_t ItemsOf(const Results& results, const std::string& arm) {
   return items;
 }
 
+// The slices that a name stands for: those below it, all that have none below them for "all", else itself.
+std::vector<std::string> LeavesOf(const Results& results, const std::string& name) {
+  const std::vector<std::string> slices = results.Slices();
+  const auto parted = [&](const std::string& slice) {
+    return std::ranges::any_of(slices, [&](const std::string& part) { return part.starts_with(slice + "/"); });
+  };
+  std::vector<std::string> leaves;
+  for (const std::string& slice : slices)
+    if (slice.starts_with(name + "/") || (name == "all" && !parted(slice))) leaves.push_back(slice);
+  if (leaves.empty()) leaves.push_back(name);
+  return leaves;
+}
+
+// Slices with their weights in the mix: a name stands for those below it, which share its weight alike.
+std::vector<std::pair<std::string, double>> WeightsOf(const Results& results,
+                                                      const std::vector<RequiredSlice>& required,
+                                                      const std::map<std::string, double>& mix) {
+  std::vector<std::pair<std::string, double>> weights;
+  if (mix.empty()) {
+    for (const RequiredSlice& slice : required) weights.emplace_back(slice.slice, 1.0);
+    return weights;
+  }
+  for (const auto& [name, weight] : mix) {
+    const std::vector<std::string> leaves = LeavesOf(results, name);
+    for (const std::string& leaf : leaves) weights.emplace_back(leaf, weight / static_cast<double>(leaves.size()));
+  }
+  return weights;
+}
+
+// Nothing where a slice of the mix was not scored.
+std::optional<ErrorShares> GatherErrors(const Results& results, const std::string& arm,
+                                        const std::vector<std::pair<std::string, double>>& weights) {
+  ErrorShares shares;
+  double whole = 0;
+  for (const auto& [slice, weight] : weights) {
+    const auto right = results.Value(arm, slice, PrimaryMetric(results, slice));
+    if (!right) return std::nullopt;
+    const double stale = results.Value(arm, slice, "stale").value_or(0),
+                 refused = results.Value(arm, slice, "false_refusal").value_or(0);
+    shares.stale += weight * stale;
+    shares.refused += weight * refused;
+    shares.wrong += weight * std::max(0.0, 1 - *right - stale - refused);
+    whole += weight;
+  }
+  if (!(whole > 0)) return std::nullopt;
+  return ErrorShares{shares.wrong / whole, shares.stale / whole, shares.refused / whole};
+}
+
 void GatherUpdate(const Results& results, const ArmInfo& info, ArmEvidence& arm) {
-  const bool indexed = info.prompting == "rag";
+  const bool indexed = arm.indexed = info.prompting == "rag";
   arm.updated = indexed || arm.trained;
   if (!arm.updated) return;
   const Row* row =
@@ -65,7 +113,9 @@ ArmEvidence GatherArm(const Results& results, const ArmInfo& info, const std::ve
   ArmEvidence arm;
   arm.arm = info.name;
   arm.candidate = !info.baseline;
+  arm.remote = info.remote;
   arm.moving_parts = info.moving_parts;
+  arm.query_price = results.Value(info.name, kSpeedSlice, "query_price");
   for (const RequiredSlice& slice : required)
     arm.quality.push_back(EstimateFrom(results.Find(info.name, slice.slice, slice.metric), options.confidence));
   arm.memory = EstimateFrom(results.Find(info.name, kMemorySlice, "peak_rss_bytes"), options.confidence);
@@ -78,6 +128,7 @@ ArmEvidence GatherArm(const Results& results, const ArmInfo& info, const std::ve
   if (arm.trained)
     if (const Row* row = AdapterRow(results, info, kTrainingSlice, "seconds")) arm.training_seconds = row->value;
   GatherUpdate(results, info, arm);
+  arm.errors = GatherErrors(results, info.name, WeightsOf(results, required, options.mix));
   return arm;
 }
 
@@ -103,16 +154,9 @@ std::optional<Estimate> EstimateFrom(const Row* row, double confidence) {
 
 std::vector<RequiredSlice> RequiredSlices(const Results& results, const DecideOptions& options) {
   std::vector<RequiredSlice> required;
-  const std::vector<std::string> slices = results.Slices();
   for (const auto& [name, floor] : options.required) {
-    const size_t before = required.size();
-    const auto parted = [&](const std::string& slice) {
-      return std::ranges::any_of(slices, [&](const std::string& part) { return part.starts_with(slice + "/"); });
-    };
-    for (const std::string& slice : slices)
-      if (slice.starts_with(name + "/") || (name == "all" && !parted(slice)))
-        required.push_back({slice, PrimaryMetric(results, slice), floor});
-    if (required.size() == before) required.push_back({name, PrimaryMetric(results, name), floor});
+    for (const std::string& slice : LeavesOf(results, name))
+      required.push_back({slice, PrimaryMetric(results, slice), floor});
   }
   return required;
 }

@@ -19,16 +19,25 @@ struct Estimate {
   int64_t n = 0;
 };
 
+// Shares of the answers of a query from the mix of slices.
+struct ErrorShares {
+  double wrong = 0, stale = 0, refused = 0;  // neither right nor stale nor refused; an old value; refused falsely
+};
+
 // Nothing in a field: not measured.
 struct ArmEvidence {
   std::string arm;
   bool candidate = true;  // false: a baseline without a language model
+  bool remote = false;    // its memory is not this machine's: no limit applies
   int moving_parts = 0;
   std::vector<std::optional<Estimate>> quality;        // one per required slice
   std::optional<Estimate> memory;                      // peak resident bytes
+  std::optional<double> query_price;                   // of an endpoint's tokens; else the machine's time pays
   std::optional<Estimate> query_seconds, latency_p95;  // seconds per query, one at a time; the first at its own length
   bool trained = false;                                // has an adapter: training_seconds belongs to its cost
   std::optional<double> training_seconds;
+  std::optional<ErrorShares> errors;
+  bool indexed = false;                  // looks passages up
   bool updated = false;                  // holds facts, in an adapter or an index, that must be kept up to date
   std::optional<double> update_seconds;  // from a changed fact to the arm answering it, validation included
   std::string update_source;             // how update_seconds was come by

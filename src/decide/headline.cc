@@ -83,15 +83,22 @@ std::vector<std::string> HeadlineOfNone(const Decision& decision) {
   return lines;
 }
 
+// What is in a total beside its queries.
+std::string PartsOf(const Costs& costs) {
+  std::string parts = "training and updates";
+  if (costs.set_up > 0) parts = "training, people's hours and updates";
+  return costs.errors > 0 ? parts + ", " + FormatMoney(costs.errors) + " of it for answers that are not right" : parts;
+}
+
 std::string CostLine(const Decision& decision, const ArmDecision& arm) {
   std::string line;
   if (const RuleCheck* memory = FindCheck(arm, "memory"); memory && memory->value)
     line += fmt::format("{} resident at its peak, ", FormatBytes(*memory->value));
   if (const RuleCheck* latency = FindCheck(arm, "latency p95"); latency && latency->value)
     line += fmt::format("p95 {}, ", FormatSeconds(*latency->value));
-  return line + fmt::format("{} per 1,000 queries at {} utilization, {} over {} months with training and updates.",
+  return line + fmt::format("{} per 1,000 queries at {} utilization, {} over {} months with {}.",
                             FormatMoney(arm.costs->per_thousand), FormatShare(decision.utilization),
-                            FormatMoney(arm.costs->total), FormatNumber(decision.horizon_months));
+                            FormatMoney(arm.costs->total), FormatNumber(decision.horizon_months), PartsOf(*arm.costs));
 }
 
 std::string SureLine(const Decision& decision, const ArmDecision& arm) {
@@ -178,6 +185,45 @@ void AddLeaks(const Results& results, std::vector<std::string>& unknowns) {
       items.size()));
 }
 
+void AddPrices(const DecideOptions& options, std::vector<std::string>& unknowns) {
+  unknowns.push_back(
+      options.human_hour_price
+          ? "Hours of people are as decide.human_hours states them: nobody measured them."
+          : "Hours of people have no price here (decide.human_hour_price): they are left out of every cost.");
+  const AnswerPrices& prices = options.answers;
+  std::string missing;
+  for (const auto& [price, name] : {std::pair(prices.wrong, "wrong"), std::pair(prices.stale, "stale"),
+                                    std::pair(prices.refused, "falsely refused")})
+    if (!price) missing += (missing.empty() ? "" : " or ") + std::string(name);
+  if (!missing.empty())
+    unknowns.push_back("A " + missing +
+                       " answer has no price here (decide.answer_prices): it is left out of every cost.");
+}
+
+// Why retrieval answers whatever it finds. All arms that look up share one index and one rule; those that were scored
+// before it was decided have neither row.
+void AddRefusal(const Results& results, std::vector<std::string>& unknowns) {
+  const auto has = [&](const ArmInfo& arm, const char* metric) {
+    return results.Find(arm.name, kRetrievalSlice, metric) != nullptr;
+  };
+  const bool looks_up = std::ranges::any_of(results.arms, [](const ArmInfo& arm) { return arm.prompting == "rag"; });
+  const bool refuses =
+      std::ranges::any_of(results.arms, [&](const ArmInfo& arm) { return has(arm, "refusal_threshold"); });
+  if (!looks_up || refuses) return;
+  const auto judged =
+      std::ranges::find_if(results.arms, [&](const ArmInfo& arm) { return has(arm, "dev_refusal_auc"); });
+  const Row* auc =
+      judged == results.arms.end() ? nullptr : results.Find(judged->name, kRetrievalSlice, "dev_refusal_auc");
+  std::string why =
+      "dev has no questions of either kind, answerable and unanswerable, to set a threshold on, or none is wanted";
+  if (auc != nullptr)
+    why = fmt::format(
+        "on {} questions of dev that tells answerable from unanswerable ones with an AUC of {:.2f}, too "
+        "little (0.70) or on too few of either to set a threshold",
+        auc->n, auc->value);
+  unknowns.push_back("Retrieval refuses nothing by its score: " + why + ".");
+}
+
 }  // namespace
 
 std::vector<std::string> Unknowns(const Decision& decision, const Results& results, const DecideOptions& options,
@@ -188,6 +234,7 @@ std::vector<std::string> Unknowns(const Decision& decision, const Results& resul
   AddLeaks(results, unknowns);
   AddMeasuring(decision, unknowns);
   AddPower(results, unknowns);
+  AddRefusal(results, unknowns);
   if (const std::string topics = decision.TopicsNotEvaluated(); !topics.empty())
     unknowns.push_back("Not evaluated here: " + topics + ".");
   const bool trained =
@@ -198,12 +245,7 @@ std::vector<std::string> Unknowns(const Decision& decision, const Results& resul
   if (decision.resamples == 0) unknowns.push_back("No samples were given: how firm the choice is was not computed.");
   for (const std::string& arm : fixed)
     unknowns.push_back(fmt::format("{} has no samples: its quality was held at its row while resampling.", arm));
-  unknowns.push_back(
-      options.human_hour_price
-          ? "Hours of people were not measured: their price is left out of every cost."
-          : "Hours of people have no price here (decide.human_hour_price): they are left out of every cost.");
-  unknowns.push_back(
-      "The price of a wrong, stale or falsely refused answer is not an input: it is left out of every cost.");
+  AddPrices(options, unknowns);
   return unknowns;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "decide/costs.h"
 #include "results/statistics.h"
 
 namespace qad {
@@ -27,7 +28,8 @@ void ForEachRule(const ArmEvidence& arm, const std::vector<RequiredSlice>& requi
                  Visit visit) {
   using Kind = Rule::Kind;
   const auto budget = static_cast<double>(options.memory_budget);
-  if (options.memory_budget > 0 && !visit({Kind::kMemory, 0, Judge(arm.memory, budget, Side::kAtMost)})) return;
+  const Verdict memory = arm.remote ? Verdict::kPass : Judge(arm.memory, budget, Side::kAtMost);
+  if (options.memory_budget > 0 && !visit({Kind::kMemory, 0, memory})) return;
   if (!visit({Kind::kLatency, 0, Judge(arm.latency_p95, options.latency_p95, Side::kAtMost)})) return;
   if (!visit({Kind::kUpdate, 0, JudgeUpdate(arm, options)})) return;
   for (size_t i = 0; i < required.size(); ++i)
@@ -112,23 +114,6 @@ Verdict Judge(const std::optional<Estimate>& estimate, double limit, Side side) 
   if (side == Side::kAtLeast)
     return estimate->low >= limit ? Verdict::kPass : estimate->high < limit ? Verdict::kFail : Verdict::kUnproven;
   return estimate->high <= limit ? Verdict::kPass : estimate->low > limit ? Verdict::kFail : Verdict::kUnproven;
-}
-
-std::optional<Costs> CostsOf(const ArmEvidence& arm, const DecideOptions& options) {
-  const double updates = options.changes_per_month * options.horizon_months;
-  if (!arm.query_seconds || (arm.trained && !arm.training_seconds)) return std::nullopt;
-  if (arm.updated && !arm.update_seconds && updates > 0) return std::nullopt;
-  const double second = PricePerSecond(options);
-  const double per_query = arm.query_seconds->value * second / options.utilization;
-  Costs costs;
-  costs.per_thousand = 1000 * per_query;
-  costs.update_source = arm.update_source;
-  costs.training = arm.training_seconds.value_or(0) * second;
-  costs.per_update = arm.update_seconds.value_or(0) * second;
-  costs.updates = costs.per_update * updates;
-  costs.queries = per_query * options.queries_per_month * options.horizon_months;
-  costs.total = costs.training + costs.updates + costs.queries;
-  return costs;
 }
 
 ArmDecision JudgeArm(const ArmEvidence& arm, const std::vector<RequiredSlice>& required, const DecideOptions& options) {

@@ -18,13 +18,6 @@ enum class Side : uint8_t { kAtLeast, kAtMost };
 // Never a point estimate against a limit: pass where the whole interval is on the right side, fail where none of it is.
 Verdict Judge(const std::optional<Estimate>& estimate, double limit, Side side);
 
-// Price of one hour of this machine, per second.
-inline double PricePerSecond(const DecideOptions& options) { return options.price_per_hour / 3600; }
-
-// Nothing where the latency, or a training or an update that belongs to the cost, was not measured. An update that
-// never happens (no changes per month) need not be measured.
-std::optional<Costs> CostsOf(const ArmEvidence& arm, const DecideOptions& options);
-
 // All rules held against one arm, in order: memory, latency, update delay, each required slice, cost.
 ArmDecision JudgeArm(const ArmEvidence& arm, const std::vector<RequiredSlice>& required, const DecideOptions& options);
 

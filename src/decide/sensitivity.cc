@@ -5,6 +5,7 @@
 #include <functional>
 #include <limits>
 
+#include "decide/costs.h"
 #include "decide/rules.h"
 
 namespace qad {
@@ -137,20 +138,28 @@ WinnerMap FillMap(const DecideOptions& options, Winner winner) {
   return map;
 }
 
-// What changes between the corners of the measured spread: RAG dear and LoRA cheap, and the reverse.
-double QueryDifference(const Estimate& rag, const Estimate& lora, double price, int corner) {
-  if (corner < 0) return (rag.low - lora.high) * price;
-  if (corner > 0) return (rag.high - lora.low) * price;
-  return (rag.value - lora.value) * price;
+// With what its errors cost.
+Estimate QueryCost(const ArmEvidence& arm, const DecideOptions& options) {
+  Estimate cost = *QueryPrice(arm, options);
+  const double errors = ErrorPrice(arm, options).value_or(0);
+  for (double* part : {&cost.value, &cost.low, &cost.high}) *part += errors;
+  return cost;
+}
+
+// Of two prices of a query, at a corner of the measured spread: RAG cheap and LoRA dear, as they are, and the reverse.
+double QueryDifference(const Estimate& rag, const Estimate& lora, int corner) {
+  if (corner < 0) return rag.low - lora.high;
+  if (corner > 0) return rag.high - lora.low;
+  return rag.value - lora.value;
 }
 
 BreakEven Compare(const ArmEvidence& rag, const ArmEvidence& lora, const DecideOptions& options) {
   BreakEven even;
   even.rag = rag.arm;
   even.lora = lora.arm;
-  const double price = PricePerSecond(options) / options.utilization;
-  even.query_difference = QueryDifference(*rag.query_seconds, *lora.query_seconds, price, 0);
-  even.update_difference = (*lora.update_seconds - *rag.update_seconds) * PricePerSecond(options);
+  const Estimate rag_price = QueryCost(rag, options), lora_price = QueryCost(lora, options);
+  even.query_difference = QueryDifference(rag_price, lora_price, 0);
+  even.update_difference = UpdatePrice(lora, options) - UpdatePrice(rag, options);
   if (even.query_difference <= 0) {
     even.answer = "always";
     return even;
@@ -161,7 +170,7 @@ BreakEven Compare(const ArmEvidence& rag, const ArmEvidence& lora, const DecideO
   }
   even.answer = "from";
   const auto changes = [&](int corner) {
-    const double difference = QueryDifference(*rag.query_seconds, *lora.query_seconds, price, corner);
+    const double difference = QueryDifference(rag_price, lora_price, corner);
     return std::max(0.0, options.queries_per_month * difference / even.update_difference);
   };
   even.changes = changes(0);
@@ -201,7 +210,7 @@ std::vector<BreakEven> FindBreakEven(const Results& results, const Evidence& evi
   std::vector<const ArmEvidence*> rag, lora;
   for (size_t i = 0; i < evidence.arms.size(); ++i) {
     const ArmEvidence& arm = evidence.arms[i];
-    if (!arm.candidate || !arm.query_seconds || !arm.update_seconds) continue;
+    if (!arm.candidate || !arm.query_seconds || !arm.update_seconds || !ErrorPrice(arm, options)) continue;
     if (results.arms[i].prompting == "rag") rag.push_back(&arm);
     if (results.arms[i].prompting != "rag" && arm.trained) lora.push_back(&arm);
   }

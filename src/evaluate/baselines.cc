@@ -126,7 +126,7 @@ std::vector<Sample> ModelFreeBaselines(std::span<const Item> train, std::span<co
 
 std::vector<ArmInfo> BaselineArms(std::span<const Sample> samples) {
   std::vector<ArmInfo> arms;
-  for (const std::string_view name : {kMajorityArm, kLogisticArm, kNearestArm}) {
+  for (const std::string_view name : kBaselineArms) {
     if (std::none_of(samples.begin(), samples.end(), [&](const Sample& sample) { return sample.arm == name; }))
       continue;
     ArmInfo arm;

@@ -1,6 +1,7 @@
 // What can be had without a language model. An arm that does not beat these has learned nothing.
 #pragma once
 
+#include <array>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,7 @@ namespace qad {
 inline constexpr std::string_view kMajorityArm = "majority";
 inline constexpr std::string_view kLogisticArm = "tfidf-logreg";
 inline constexpr std::string_view kNearestArm = "nearest-question";
+inline constexpr std::array kBaselineArms = {kMajorityArm, kLogisticArm, kNearestArm};
 
 // majority          schema items: each field's most frequent value in train
 // tfidf-logreg      schema items: logistic regression over TF-IDF, one for each field

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "evaluate/schema.h"
 #include "evaluate/words.h"
+#include "text/pattern.h"
 #include "text/unicode.h"
 
 namespace qad {
@@ -91,6 +92,21 @@ double TokenF1(const std::vector<std::string>& output, const std::vector<std::st
   return 2 * static_cast<double>(common) / static_cast<double>(output.size() + reference.size());
 }
 
+// F of precision and recall of the longest common subsequence (Lin 2004, ROUGE-L, β = 1).
+double RougeL(const std::vector<std::string>& output, const std::vector<std::string>& reference) {
+  if (output.empty() || reference.empty()) return output.empty() && reference.empty() ? 1 : 0;
+  std::vector<size_t> row(reference.size() + 1);  // lengths against the first j words of the reference
+  for (const std::string& word : output) {
+    size_t diagonal = 0;
+    for (size_t j = 1; j <= reference.size(); ++j) {
+      const size_t above = row[j];
+      row[j] = word == reference[j - 1] ? diagonal + 1 : std::max(row[j], row[j - 1]);
+      diagonal = above;
+    }
+  }
+  return 2 * static_cast<double>(row.back()) / static_cast<double>(output.size() + reference.size());
+}
+
 // The metrics' functions.
 
 double Contains(const Answer& answer) {
@@ -110,13 +126,18 @@ double Exact(const Answer& answer) {
 
 double SchemaValid(const Answer& answer) { return FitsSchema(answer.item, answer.output) ? 1 : 0; }
 
-double BestTokenF1(const Answer& answer) {
+// Of the completion and the accepted answers, the one that is nearest.
+template <typename Similarity>
+double BestOf(const Answer& answer, const Similarity& similarity) {
   const std::vector<std::string> output = NormalizedWords(answer.output);
-  double best = TokenF1(output, NormalizedWords(answer.item.completion));
+  double best = similarity(output, NormalizedWords(answer.item.completion));
   for (const std::string& accepted : answer.item.accept)
-    best = std::max(best, TokenF1(output, NormalizedWords(accepted)));
+    best = std::max(best, similarity(output, NormalizedWords(accepted)));
   return best;
 }
+
+double BestTokenF1(const Answer& answer) { return BestOf(answer, TokenF1); }
+double BestRougeL(const Answer& answer) { return BestOf(answer, RougeL); }
 
 double Refused(const Answer& answer) { return IsRefusal(NormalizeAnswer(answer.output), answer.refusals) ? 1 : 0; }
 
@@ -124,6 +145,10 @@ double CorrectRefusal(const Answer& answer) { return Stale(answer) == 1 ? 0 : Re
 
 double FalseRefusal(const Answer& answer) {
   return FindAny(NormalizeAnswer(answer.output), Accepted(answer.item)).empty() ? Refused(answer) : 0;
+}
+
+double MatchesPattern(const Answer& answer) {
+  return Pattern(answer.item.pattern, answer.item.id).Matches(ReplaceInvalidUtf8(answer.output)) ? 1 : 0;
 }
 
 double Truncated(const Answer& answer) { return answer.truncated ? 1 : 0; }
@@ -136,17 +161,20 @@ bool IsQuestion(const Item& item) { return !item.plain_text && item.schema.empty
 bool IsAnswerable(const Item& item) { return IsQuestion(item) && item.answerable; }
 bool IsUnanswerable(const Item& item) { return IsQuestion(item) && !item.answerable; }
 bool HasReference(const Item& item) { return HasSchema(item) || IsAnswerable(item); }
+bool HasPattern(const Item& item) { return !item.plain_text && !item.pattern.empty(); }
 bool ListsRejected(const Item& item) { return IsQuestion(item) && !item.reject.empty(); }
 
-constexpr std::array<Metric, 9> kMetrics = {{{"contains", IsAnswerable, Contains},
-                                             {"stale", ListsRejected, Stale},
-                                             {"exact", HasReference, Exact},
-                                             {"schema_valid", HasSchema, SchemaValid},
-                                             {"token_f1", IsAnswerable, BestTokenF1},
-                                             {"refused", IsQuestion, Refused},
-                                             {"correct_refusal", IsUnanswerable, CorrectRefusal},
-                                             {"false_refusal", IsAnswerable, FalseRefusal},
-                                             {"truncated", Any, Truncated}}};
+constexpr std::array<Metric, 11> kMetrics = {{{"contains", IsAnswerable, Contains},
+                                              {"stale", ListsRejected, Stale},
+                                              {"exact", HasReference, Exact},
+                                              {"schema_valid", HasSchema, SchemaValid},
+                                              {"token_f1", IsAnswerable, BestTokenF1},
+                                              {"rouge_l", IsAnswerable, BestRougeL},
+                                              {"refused", IsQuestion, Refused},
+                                              {"correct_refusal", IsUnanswerable, CorrectRefusal},
+                                              {"false_refusal", IsAnswerable, FalseRefusal},
+                                              {"matches", HasPattern, MatchesPattern},
+                                              {"truncated", Any, Truncated}}};
 
 }  // namespace
 

@@ -39,8 +39,10 @@ struct Metric {
 // the schema's
 //                  fields, each of the reference's type and among its allowed values (any value where none are listed).
 // token_f1         F1 over normalized words, the best of the accepted answers and the completion (SQuAD).
+// rouge_l          F of the longest common subsequence of normalized words, the best of the same (Lin 2004).
 // refused          says that it cannot answer. Items without a schema; correct_refusal: the unanswerable ones (and no
 //                  rejected answer given all the same); false_refusal: the answerable ones (and no accepted answer).
+// matches          the item's pattern, a regular expression, anywhere. Items that have one.
 // truncated        stopped by the token limit. All items.
 // Besides the table, schema items get field:<name>, for each field: parsed, and equal to the reference.
 std::span<const Metric> Metrics();

@@ -166,6 +166,14 @@ TEST(Schema, AWrongReferenceNamesTheItem) {
   }
 }
 
+TEST(Matches, IsTheItemsPattern) {
+  Item item = Fact({"30 days"});
+  item.pattern = R"(\b30\b.*\bdays?\b)";
+  EXPECT_EQ(Score(item, "You have 30 whole days.", "matches"), 1);
+  EXPECT_EQ(Score(item, "You have 130 days.", "matches"), 0);
+  EXPECT_EQ(Score(item, "\xFF 30 days", "matches"), 1) << "bytes that are no text";
+}
+
 TEST(TokenF1, AsSquad) {
   const Item item = Fact({"red bike bell"});
   EXPECT_EQ(Score(item, "the red bike bell", "token_f1"), 1);
@@ -173,6 +181,12 @@ TEST(TokenF1, AsSquad) {
   EXPECT_DOUBLE_EQ(Score(item, "a bell, red", "token_f1"), 2 * 2.0 / 5);
   EXPECT_EQ(Score(item, "", "token_f1"), 0);
   EXPECT_EQ(Score(Fact({"x y", "blue"}), "Blue", "token_f1"), 1);  // the best of the accepted answers
+  // The order counts: of "bell red bike" two words stand in it as in the reference.
+  EXPECT_EQ(Score(item, "the red bike bell", "rouge_l"), 1);
+  EXPECT_DOUBLE_EQ(Score(item, "bell red bike", "rouge_l"), 2 * 2.0 / 6);
+  EXPECT_DOUBLE_EQ(Score(item, "red red", "rouge_l"), 2 * 1.0 / 5);
+  EXPECT_EQ(Score(item, "", "rouge_l"), 0);
+  EXPECT_EQ(Score(Fact({"x y", "blue"}), "Blue", "rouge_l"), 1);
 }
 
 TEST(Refused, SentencesAndPhrases) {
@@ -211,7 +225,7 @@ std::set<std::string> NamesFor(const Item& item) {
 TEST(Metrics, FollowFromTheItemsFields) {
   using Names = std::set<std::string>;
   EXPECT_EQ(NamesFor(Fact({"x"}, {"y"})),
-            (Names{"contains", "stale", "exact", "token_f1", "refused", "false_refusal", "truncated"}));
+            (Names{"contains", "stale", "exact", "token_f1", "rouge_l", "refused", "false_refusal", "truncated"}));
   EXPECT_EQ(NamesFor(Ticket()), (Names{"schema_valid", "exact", "field:category", "field:priority", "truncated"}));
   EXPECT_EQ(NamesFor(Unanswerable()), (Names{"refused", "correct_refusal", "truncated"}));
   Item text;

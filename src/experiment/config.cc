@@ -6,7 +6,9 @@
 
 #include "base/error.h"
 #include "base/yaml.h"
+#include "evaluate/baselines.h"
 #include "experiment/arms.h"
+#include "results/results.h"
 #include "text/dataset.h"
 
 namespace qad {
@@ -104,6 +106,7 @@ void ReadAdapters(YamlMap map, const Config& config, const LoraOptions& lora, co
     if (name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_") != std::string::npos)
       map.Wrong(name, "a name of lower-case letters, digits, - and _: it becomes part of a folder's name");
     own.Path("data", config.file.parent_path(), adapter.data);
+    own.Bool("after_update", adapter.after_update);
     std::string base = "base";
     own.Choice("base", {"base", "gguf", "int8"}, base);
     adapter.base = base == "base" ? "bf16" : base == "gguf" ? "as-stored" : base;
@@ -112,6 +115,37 @@ void ReadAdapters(YamlMap map, const Config& config, const LoraOptions& lora, co
     adapters.push_back(std::move(adapter));
   }
   if (adapters.empty()) adapters.push_back({.name = "lora", .data = config.data.train, .lora = lora, .train = train});
+}
+
+// {name, endpoint, model, prompting, key_variable, timeout, price_per_million_tokens: {prompt, output}}.
+ArmConfig ReadEndpoint(const YAML::Node& node, YamlErrors& errors) {
+  ArmConfig arm{.name = "", .weights = "", .adapter = "", .prompting = Prompting::kZeroShot, .endpoint = EndpointArm()};
+  EndpointOptions& options = arm.endpoint->options;
+  YamlMap map(node, "arms", errors, {{"url", "endpoint"}, {"api_key", "key_variable"}});
+  map.String("name", arm.name);
+  map.String("endpoint", options.url);
+  map.String("model", options.model);
+  if (arm.name.empty()) errors.Add(node.Mark(), "arms: an endpoint needs a 'name'");
+  if (!IsPlainAddress(options.url))
+    map.Wrong("endpoint", "an address such as http://127.0.0.1:8080/v1, without user, password, query or fragment");
+  if (options.model.empty()) errors.Add(node.Mark(), "arms: an endpoint needs a 'model'");
+  std::string prompting = "zero-shot";
+  map.Choice("prompting", {"zero-shot", "few-shot", "rag"}, prompting);
+  if (prompting != "zero-shot") arm.prompting = prompting == "rag" ? Prompting::kRag : Prompting::kFewShot;
+  map.String("key_variable", options.key_variable);
+  map.Seconds("timeout", options.timeout);
+  if (!(options.timeout > 0)) map.Wrong("timeout", "a time above zero");
+  if (map.Has("price_per_million_tokens")) {
+    YamlMap prices(map.Node("price_per_million_tokens"), "arms.price_per_million_tokens", errors);
+    double prompt = 0, output = 0;
+    prices.Number("prompt", 0, 1e6, prompt);
+    prices.Number("output", 0, 1e6, output);
+    for (const char* key : {"prompt", "output"})
+      if (!prices.Has(key)) map.Wrong("price_per_million_tokens", fmt::format("a price of {} tokens, too", key));
+    arm.endpoint->prompt_price = prompt;
+    arm.endpoint->output_price = output;
+  }
+  return arm;
 }
 
 void ReadArms(YamlMap& root, Config& config) {
@@ -123,19 +157,23 @@ void ReadArms(YamlMap& root, Config& config) {
     return;
   }
   if (!list.IsSequence() || list.size() == 0) return root.Wrong("arms", "a list of arms, e.g. [base, int8, lora]");
-  std::set<std::string> names;
+  std::set<std::string> files;
+  for (const std::string_view baseline : kBaselineArms) files.insert(SamplesFileName(baseline));
   for (const YAML::Node& node : list) {
-    if (!node.IsScalar()) {
+    if (!node.IsScalar() && !node.IsMap()) {
       root.errors().Add(node.Mark(),
-                        "arms: a short form such as 'base + few-shot' expected; endpoints are not run by this version");
+                        "arms: a short form such as 'base + few-shot' expected, or {name, endpoint, model}");
       continue;
     }
-    const ParsedArm parsed = ParseArm(node.Scalar(), config.adapters);
+    const ParsedArm parsed =
+        node.IsMap() ? ParsedArm{ReadEndpoint(node, root.errors()), ""} : ParseArm(node.Scalar(), config.adapters);
     const bool needs_documents = parsed.arm.prompting == Prompting::kRag && config.data.documents.empty();
     if (!parsed.error.empty())
       root.errors().Add(node.Mark(), "arms: " + parsed.error);
-    else if (!names.insert(parsed.arm.name).second)
-      root.errors().Add(node.Mark(), fmt::format("arms: '{}' is there twice", parsed.arm.name));
+    else if (!files.insert(SamplesFileName(parsed.arm.name)).second)
+      root.errors().Add(node.Mark(), fmt::format("arms: '{}' is there twice, or the name is that of a baseline, or its "
+                                                 "outputs land in the same file as those of another",
+                                                 parsed.arm.name));
     else if (needs_documents)
       root.errors().Add(node.Mark(), fmt::format("arms: '{}' needs data.documents", parsed.arm.name));
     else
@@ -165,10 +203,12 @@ void ReadQuantize(YamlMap map, const Config& config, QuantizeConfig& quantize) {
 void ReadPrompting(YamlMap map, Config& config) {
   YamlMap few(map.Node("few_shot"), "prompting.few_shot", map.errors());
   few.Int("examples", 1, 64, config.few_shot.examples);
-  few.Choice("select", {"fixed"}, config.few_shot.select);
+  few.Choice("select", {"fixed", "similar"}, config.few_shot.select);
   YamlMap rag(map.Node("rag"), "prompting.rag", map.errors());
   rag.Int("top_k", 1, 64, config.rag.top_k);
-  rag.Choice("retriever", {"bm25"}, config.rag.retriever);
+  rag.Choice("retriever", {kRetrieverNames.begin(), kRetrieverNames.end()}, config.rag.retriever);
+  rag.String("embedder", config.rag.embedder);
+  rag.Choice("refuse", {"calibrated", "never"}, config.rag.refuse);
   rag.Int("chunk_tokens", 16, 1 << 16, config.rag.chunk_tokens);
 }
 
@@ -219,6 +259,23 @@ void ReadComparisons(YamlMap& root, Config& config) {
   }
 }
 
+void ReadHours(YamlMap map, HumanHours& hours) {
+  for (const auto& [key, value] :
+       {std::pair("prompt", &hours.prompt), std::pair("adapter", &hours.adapter), std::pair("index", &hours.index),
+        std::pair("adapter_update", &hours.adapter_update), std::pair("index_update", &hours.index_update)})
+    map.Number(key, 0, 1e6, *value);
+}
+
+void ReadAnswerPrices(YamlMap map, AnswerPrices& prices) {
+  for (const auto& [key, value] :
+       {std::pair("wrong", &prices.wrong), std::pair("stale", &prices.stale), std::pair("refused", &prices.refused)}) {
+    if (!map.Has(key)) continue;
+    double price = 0;
+    map.Number(key, 0, 1e9, price);
+    *value = price;
+  }
+}
+
 void ReadDecide(YamlMap map, const HardwareConfig& hardware, double confidence, DecideOptions& decide) {
   YamlMap required(map.Node("required"), "decide.required", map.errors());
   for (const std::string& slice : required.Keys()) {
@@ -238,7 +295,12 @@ void ReadDecide(YamlMap map, const HardwareConfig& hardware, double confidence, 
     double price = 0;
     map.Number("human_hour_price", 0, 1e6, price);
     decide.human_hour_price = price;
+    if (!map.Has("human_hours")) map.Wrong("human_hour_price", "decide.human_hours beside it: how many of which work");
   }
+  ReadHours(YamlMap(map.Node("human_hours"), "decide.human_hours", map.errors()), decide.hours);
+  ReadAnswerPrices(YamlMap(map.Node("answer_prices"), "decide.answer_prices", map.errors()), decide.answers);
+  YamlMap mix(map.Node("mix"), "decide.mix", map.errors());
+  for (const std::string& slice : mix.Keys()) mix.Number(slice, 0, 1e12, decide.mix[slice]);
   decide.price_per_hour = hardware.price_per_hour;
   decide.confidence = confidence;
 }

@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "adapt/options.h"
 #include "decide/options.h"
+#include "evaluate/endpoint.h"
 #include "evaluate/options.h"
 #include "retrieve/options.h"
 
@@ -34,18 +36,26 @@ struct AdapterConfig {
   std::string name;
   std::filesystem::path data;  // training set; data.train where not given
   std::string base = "bf16";   // format of the frozen base
+  bool after_update = false;   // its data has the facts of documents_update: what a retraining would be
   LoraOptions lora;
   TrainOptions train;
 };
 
 enum class Prompting : uint8_t { kZeroShot, kFewShot, kRag };
 
-// weights × adapter × prompting, from a short form ("lora-grounded + rag").
+// A model that is asked over HTTP; prices are for a million tokens.
+struct EndpointArm {
+  EndpointOptions options;
+  std::optional<double> prompt_price, output_price;  // none: the machine's hour pays for it
+};
+
+// weights × adapter × prompting, from a short form ("lora-grounded + rag"); or an endpoint × prompting.
 struct ArmConfig {
   std::string name;
   std::string weights = "bf16";  // experiment/weights.h: "bf16", "as-stored", "int8", "gptq-4" …
   std::string adapter;           // empty: none
   Prompting prompting = Prompting::kZeroShot;
+  std::optional<EndpointArm> endpoint = {};  // then there are no weights and no adapter
 };
 
 // How weights of arms are quantized, where their word leaves it open.

@@ -76,6 +76,15 @@ TEST(Config, RefusesWhatWouldOnlyShowLater) {
   EXPECT_NE(ErrorOf("model: m\n").find("data: is missing"), std::string::npos);
   EXPECT_NE(ErrorOf(base + "arms: [base, base]\n").find("twice"), std::string::npos);
   EXPECT_NE(ErrorOf(base + "arms: [base + rag]\n").find("needs data.documents"), std::string::npos);
+  const std::string served = base + "arms: [base, {name: served, model: any, endpoint: \"http://127.0.0.1/v1\"";
+  EXPECT_NE(ErrorOf(served + ", prompting: rag}]\n").find("'served' needs data.documents"), std::string::npos);
+  EXPECT_NE(ErrorOf(served + ", temprature: 1}]\n").find("temprature"), std::string::npos);
+  EXPECT_NE(ErrorOf(served + ", timeout: 0}]\n").find("timeout"), std::string::npos);
+  EXPECT_NE(ErrorOf(base + "arms: [{name: served, model: any, endpoint: \"ftp://x\"}]\n").find("http://127.0.0.1"),
+            std::string::npos);
+  EXPECT_NE(ErrorOf(base + "arms: [{endpoint: \"http://x\"}]\n").find("'name'"), std::string::npos);
+  EXPECT_NE(ErrorOf(base + "arms: [base, {name: base, model: any, endpoint: \"http://x\"}]\n").find("twice"),
+            std::string::npos);
   EXPECT_NE(ErrorOf(base + "adapters: {int8: {}}\n").find("another name"), std::string::npos);
   EXPECT_NE(ErrorOf(base + "comparisons: [{better: lora, than: nobody, slice: all, metric: exact}]\n").find("'nobody'"),
             std::string::npos);

@@ -60,6 +60,16 @@ void AddUpdateRows(const Workspace& workspace, Results& results) {
   }
 }
 
+// What the tokens of a query cost on the mean, where the endpoint has prices.
+void AddQueryPrice(const ArmConfig& arm, Results& results) {
+  const auto prompt = results.Value(arm.name, kTokensSlice, "prompt_tokens"),
+             output = results.Value(arm.name, kTokensSlice, "output_tokens");
+  if (!arm.endpoint->prompt_price || !prompt || !output) return;
+  constexpr double kTokensOfPrice = 1e6;
+  const double price = (*prompt * *arm.endpoint->prompt_price + *output * *arm.endpoint->output_price) / kTokensOfPrice;
+  results.rows.push_back(Measured(arm.name, kSpeedSlice, "query_price", price));
+}
+
 // Seconds of a query whose answer has the length this arm really gives: the first token, then as many more as its
 // answers have on the mean, at the pace of the timed ones.
 void AddQuerySeconds(const Workspace& workspace, Results& results) {
@@ -68,6 +78,13 @@ void AddQuerySeconds(const Workspace& workspace, Results& results) {
     const Row* all = results.Find(arm.name, kSpeedSlice, "latency_p50");
     const auto tokens = results.Value(arm.name, kTokensSlice, "output_tokens");
     if (first == nullptr || all == nullptr || !tokens) continue;
+    if (arm.endpoint) {  // timed with the answers it gives
+      Row row = *all;
+      row.metric = "query_seconds";
+      results.rows.push_back(std::move(row));
+      AddQueryPrice(arm, results);
+      continue;
+    }
     const double share = std::max(*tokens - 1, 0.0) / (kAnswerTokens - 1);
     const auto seconds = [&](double start, double end) { return start + std::max(end - start, 0.0) * share; };
     Row row = Measured(arm.name, kSpeedSlice, "query_seconds", seconds(first->value, all->value), all->n);

@@ -17,11 +17,12 @@ constexpr size_t kSequencesAtOnce = 8;  // their cache comes on top of a trainin
 
 }  // namespace
 
-std::vector<Item> WithPassages(const Workspace& workspace, std::vector<Item> items) {
+std::vector<Item> WithPassages(Workspace& workspace, std::vector<Item> items) {
   const Config& config = workspace.config;
   const fs::path path = workspace.root / "cache" / "validation-index.db";
-  WriteIndex(path, ChunkDocuments(config.data.documents, config.rag.chunk_tokens, CountWords));
-  const Index index(path);
+  WriteIndex(path, ChunkDocuments(config.data.documents, config.rag.chunk_tokens, CountWords),
+             workspace.DocumentEmbedder());
+  const Index index(path, workspace.DocumentRetriever(), workspace.DocumentEmbedder());
   for (Item& item : items)
     if (item.passages.empty() && item.retrieve && !item.plain_text)
       item.passages = ToPassages(index.Search(QuestionOf(item), config.rag.top_k));

@@ -13,7 +13,7 @@ namespace qad {
 
 // Items with the passages that retrieval finds for them. The dev set is of the time of the training data, so the
 // documents are those from before the update.
-std::vector<Item> WithPassages(const Workspace& workspace, std::vector<Item> items);
+std::vector<Item> WithPassages(Workspace& workspace, std::vector<Item> items);
 
 class DevSet {
  public:

@@ -6,11 +6,14 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/random.h"
+#include "evaluate/citation.h"
 #include "evaluate/metrics.h"
+#include "experiment/batch_store.h"
 #include "experiment/prompts.h"
 #include "experiment/stages.h"
 #include "model/generation.h"
 #include "results/statistics.h"
+#include "text/unicode.h"
 
 namespace qad {
 namespace fs = std::filesystem;
@@ -27,7 +30,7 @@ struct ArmRun {
   Model& model;
   std::vector<std::string> refusals;
   std::vector<Sample> samples = {};
-  int64_t skipped = 0;
+  int64_t skipped = 0, doubtful = 0;  // as BatchStore::Done has them
 };
 
 // The sentences that the data itself refuses with.
@@ -41,9 +44,44 @@ std::vector<std::string> Refusals(const Workspace& workspace) {
 bool Fits(const ArmRun& run, const Prompt& prompt) {
   if (prompt.tokens.empty()) return false;
   const Config& config = run.workspace.config;
-  const size_t behind = std::max(static_cast<size_t>(config.eval.max_new_tokens), prompt.reference.size());
+  size_t behind = std::max(static_cast<size_t>(config.eval.max_new_tokens), prompt.reference.size());
+  for (const std::vector<TokenId>& choice : prompt.choices) behind = std::max(behind, choice.size());
   return prompt.tokens.size() <= static_cast<size_t>(config.data.max_length) &&
          prompt.tokens.size() + behind <= run.model.config().max_positions;
+}
+
+// Which passage the answer rests on, and whether that is the one the item names. A refusal rests on none.
+void Cite(const ArmRun& run, const Item& item, const Prompt& prompt, Sample& sample) {
+  if (run.arm.prompting != Prompting::kRag || prompt.passages.empty()) return;
+  if (const auto refused = sample.scores.find("refused"); refused != sample.scores.end() && refused->second == 1)
+    return;
+  const auto cited = CitedPassage(sample.output, prompt.passages);
+  if (!cited) return;
+  sample.citation = prompt.passages[*cited].id;
+  if (JudgesRetrieval(item) && item.answerable)
+    sample.scores["citation"] = IsFromSource(sample.citation, item.source) ? 1 : 0;
+}
+
+// The likeliest of the item's choices: by the sum of its tokens' log-probabilities, and by that for each byte, which
+// favours no short ones (lm-evaluation-harness' acc and acc_norm). The prompt is computed once for all.
+void ScoreChoices(ArmRun& run, const Item& item, const Prompt& prompt, Sample& sample) {
+  if (prompt.choices.empty() || prompt.nothing_found) return;
+  const std::vector<std::vector<TokenId>> prompts(prompt.choices.size(), prompt.tokens);
+  GenerateOptions options;
+  options.max_new_tokens = 1;
+  options.references = prompt.choices;
+  const std::vector<Generated> scored =
+      Generate(run.workspace.context, run.model.transformer, run.model.tokenizer, prompts, options);
+  size_t likeliest = 0, likeliest_by_byte = 0;
+  const auto of_byte = [&](size_t i) {
+    return scored[i].reference_log_probability / static_cast<double>(item.choices[i].size());
+  };
+  for (size_t i = 1; i < scored.size(); ++i) {
+    if (scored[i].reference_log_probability > scored[likeliest].reference_log_probability) likeliest = i;
+    if (of_byte(i) > of_byte(likeliest_by_byte)) likeliest_by_byte = i;
+  }
+  sample.scores["choice"] = item.choices[likeliest] == item.completion ? 1 : 0;
+  sample.scores["choice_by_byte"] = item.choices[likeliest_by_byte] == item.completion ? 1 : 0;
 }
 
 // Where no passage was found the model is not asked, and `answer` is empty.
@@ -54,12 +92,13 @@ Sample MakeSample(const ArmRun& run, const Item& item, const Prompt& prompt, con
   sample.truncated = answer.truncated;
   sample.seconds = answer.seconds;
   sample.output = prompt.nothing_found ? RefusalOf(run.workspace) : run.model.tokenizer.Decode(answer.tokens);
-  sample.passages = prompt.passages;
+  for (const Passage& passage : prompt.passages) sample.passages.push_back(passage.id);
   sample.scores =
       ScoreAnswer({.item = item, .output = sample.output, .truncated = sample.truncated, .refusals = run.refusals});
-  if (!prompt.nothing_found && !prompt.reference.empty())
+  if (!run.arm.endpoint && !prompt.nothing_found && !prompt.reference.empty())
     sample.scores["answer_log_likelihood"] =
         answer.reference_log_probability / static_cast<double>(prompt.reference.size());
+  Cite(run, item, prompt, sample);
   return sample;
 }
 
@@ -89,9 +128,11 @@ void RunItems(ArmRun& run, const PromptMaker& maker, std::span<const Item> items
   const std::vector<Generated> answers =
       Generate(run.workspace.context, run.model.transformer, run.model.tokenizer, tokens, options);
   size_t next = 0;
-  for (size_t i = 0; i < kept.size(); ++i)
+  for (size_t i = 0; i < kept.size(); ++i) {
     run.samples.push_back(
         MakeSample(run, *kept[i], prompts[i], prompts[i].nothing_found ? Generated() : answers[next++]));
+    ScoreChoices(run, *kept[i], prompts[i], run.samples.back());
+  }
 }
 
 bool ShareSystemMessage(const Item& a, const Item& b) {
@@ -100,6 +141,45 @@ bool ShareSystemMessage(const Item& a, const Item& b) {
     return own ? item.messages.front().content : std::string();
   };
   return a.plain_text == b.plain_text && system(a) == system(b);
+}
+
+// By what the endpoint counts, or where it does not, or that cannot be true, by the base's tokenizer.
+void CountTokens(ArmRun& run, const Prompt& prompt, const EndpointAnswer& answer, Sample& sample) {
+  size_t bytes = 0;
+  for (const Message& message : prompt.messages) bytes += message.content.size();
+  if (IsPlausible(answer, bytes, prompt.messages.size(), run.workspace.config.eval.max_new_tokens)) {
+    sample.prompt_tokens = *answer.prompt_tokens;
+    sample.output_tokens = *answer.output_tokens;
+    return;
+  }
+  sample.prompt_tokens = static_cast<int64_t>(prompt.tokens.size());
+  sample.output_tokens = static_cast<int64_t>(run.model.tokenizer.Encode(answer.text).size());
+  if (answer.prompt_tokens || answer.output_tokens) ++run.doubtful;
+}
+
+// One after the other, so that what is timed is not what waits. Plain texts have nothing to be asked.
+void AskItems(ArmRun& run, const PromptMaker& maker, Endpoint& endpoint, std::span<const Item> items) {
+  const EvalOptions& eval = run.workspace.config.eval;
+  for (const Item& item : items) {
+    const Prompt prompt = maker.Make(run.model, run.arm, item);
+    if (!Fits(run, prompt) || prompt.messages.empty()) {
+      ++run.skipped;
+      continue;
+    }
+    Sample sample = MakeSample(run, item, prompt, {});
+    if (!prompt.nothing_found) {
+      const EndpointAnswer answer = endpoint.Ask(prompt.messages, eval.max_new_tokens, eval.temperature,
+                                                 MixBits(run.workspace.config.seed ^ run.samples.size()));
+      sample.output = ReplaceInvalidUtf8(answer.text);
+      sample.truncated = answer.truncated;
+      sample.seconds = answer.seconds;
+      sample.scores =
+          ScoreAnswer({.item = item, .output = sample.output, .truncated = sample.truncated, .refusals = run.refusals});
+      CountTokens(run, prompt, answer, sample);
+      Cite(run, item, prompt, sample);
+    }
+    run.samples.push_back(std::move(sample));
+  }
 }
 
 // The items at the front that are run together: what their prompts have in common is computed once.
@@ -122,6 +202,7 @@ void AddTokenRows(const ArmRun& run, Results& results) {
   add("prompt_tokens", prompt / static_cast<double>(n), n);
   add("output_tokens", output / static_cast<double>(n), n);
   add("skipped_items", static_cast<double>(run.skipped), n + run.skipped);
+  if (run.doubtful > 0) add("doubtful_usage", static_cast<double>(run.doubtful), n);
 }
 
 // The share of `metric` among samples whose right passage was in the prompt.
@@ -147,7 +228,7 @@ void AddGivenPassage(const ArmRun& run, const char* name, const char* metric, Re
 }
 
 // From the right passage being found to the right answer being given.
-void AddRetrievalRows(const ArmRun& run, const Index& index, Results& results) {
+void AddRetrievalRows(const ArmRun& run, const Index& index, const RefusalRule& refusal, Results& results) {
   const int k = run.workspace.config.rag.top_k;
   const RetrievalQuality quality = MeasureRetrieval(index, run.workspace.eval, k);
   if (quality.n == 0) return;
@@ -157,28 +238,49 @@ void AddRetrievalRows(const ArmRun& run, const Index& index, Results& results) {
   add("recall_at_1", quality.recall_at_1);
   add(fmt::format("recall_at_{}", k), quality.recall_at_k);
   add("mrr", quality.mean_reciprocal_rank);
+  const auto of_dev = [&](const char* metric, double value) {
+    results.rows.push_back(
+        Measured(run.arm.name, kRetrievalSlice, metric, value, refusal.answerable + refusal.unanswerable));
+  };
+  if (refusal.answerable > 0 && refusal.unanswerable > 0) of_dev("dev_refusal_auc", refusal.auc);
+  if (refusal.threshold) of_dev("refusal_threshold", *refusal.threshold);
   AddGivenPassage(run, "right_given_passage", "contains", results);
   AddGivenPassage(run, "stale_given_passage", "stale", results);
 }
 
 }  // namespace
 
-Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const fs::path& samples_file) {
+Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const fs::path& samples_file, const Json& inputs) {
   const auto start = std::chrono::steady_clock::now();
   const fs::path adapter = arm.adapter.empty() ? fs::path() : workspace.AdapterFolder(arm.adapter);
   if (!adapter.empty() && !fs::exists(adapter / "adapter_model.safetensors"))
     FailInput("{}: no adapter there; run `qad train --config {}` first", adapter.string(),
               workspace.config.file.string());
-  ArmRun run{workspace, arm, workspace.models.Get(arm.weights, adapter), Refusals(workspace)};
+  ArmRun run{workspace, arm, ModelOf(workspace, arm), Refusals(workspace)};
+  std::unique_ptr<Endpoint> endpoint;
+  if (arm.endpoint) endpoint = std::make_unique<Endpoint>(arm.endpoint->options);
   std::unique_ptr<Index> index;
   if (arm.prompting == Prompting::kRag) index = OpenIndex(workspace, false, nullptr);
   const PromptMaker maker(workspace, index.get());
   Progress progress("evaluate " + arm.name, static_cast<double>(workspace.eval.size()), "items", workspace.quiet);
-  for (std::span<const Item> left(workspace.eval); !left.empty();) {
-    const std::span<const Item> now = NextItems(left);
-    RunItems(run, maker, now);
+  BatchStore store(fs::path(samples_file).replace_extension(".batches"), inputs);
+  const BatchStore::Done before = store.done();
+  run.samples = store.TakeSamples();
+  run.skipped = before.skipped;
+  run.doubtful = before.doubtful;
+  progress.Advance(static_cast<double>(before.items));
+  const auto seconds = [&] {
+    return before.seconds + std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  size_t done = before.items;
+  while (done < workspace.eval.size()) {
+    const std::span<const Item> now = NextItems(std::span(workspace.eval).subspan(done));
+    const size_t first = run.samples.size();
+    endpoint != nullptr ? AskItems(run, maker, *endpoint, now) : RunItems(run, maker, now);
+    done += now.size();
+    store.Add({run.samples.begin() + static_cast<std::ptrdiff_t>(first), run.samples.end()},
+              {.items = done, .skipped = run.skipped, .doubtful = run.doubtful, .seconds = seconds()});
     progress.Advance(static_cast<double>(now.size()));
-    left = left.subspan(now.size());
   }
   if (run.samples.empty())
     FailInput("arm {}: no evaluation item fits data.max_length and the model's positions", arm.name);
@@ -187,9 +289,9 @@ Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const fs::path& 
   results.rows = SummarizeSamples(run.samples, workspace.config.eval.confidence, workspace.config.eval.bootstrap,
                                   workspace.config.seed);
   AddTokenRows(run, results);
-  if (index != nullptr) AddRetrievalRows(run, *index, results);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  results.rows.push_back(Measured(arm.name, kUpdateSlice, "evaluation_seconds", seconds));
+  if (index != nullptr) AddRetrievalRows(run, *index, maker.refusal(), results);
+  results.rows.push_back(Measured(arm.name, kUpdateSlice, "evaluation_seconds", seconds()));
+  store.Remove();
   return results;
 }
 

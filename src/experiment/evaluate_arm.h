@@ -10,7 +10,9 @@ namespace qad {
 
 // Answers and scores every item, writes the samples, and returns the arm's rows: quality by slice, tokens, seconds of
 // evaluation, and of RAG arms what retrieval found. Items whose prompt, answer and reference do not fit are counted as
-// skipped. Errors (kInput): no adapter where the arm names one; nothing fits.
-Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const std::filesystem::path& samples_file);
+// skipped. Every batch is kept until all are done: an interrupted evaluation with the same `inputs` goes on behind the
+// last one. Errors (kInput): no adapter where the arm names one; nothing fits.
+Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const std::filesystem::path& samples_file,
+                    const Json& inputs);
 
 }  // namespace qad

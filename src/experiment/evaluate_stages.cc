@@ -27,6 +27,12 @@ Json ItemInputs(const Workspace& workspace) {
           {"seed", workspace.config.seed}};
 }
 
+// What decides from which score on there is an answer.
+Json RefusalInputs(const Config& config) {
+  const bool calibrated = config.rag.refuse == "calibrated" && !config.data.dev.empty();
+  return {{"refuse", config.rag.refuse}, {"dev", calibrated ? Sha256File(config.data.dev) : ""}};
+}
+
 // The last windows of the general text.
 std::vector<TokenId> GeneralTokens(const Model& model, size_t windows, size_t context) {
   std::vector<TokenId> tokens = model.tokenizer.Encode(GeneralText());
@@ -82,12 +88,16 @@ std::vector<Stage> EvaluateStages(Workspace& workspace) {
     stage.inputs["temperature"] = workspace.config.eval.temperature;
     stage.inputs["max_length"] = workspace.config.data.max_length;
     stage.inputs["system_prompt"] = workspace.config.data.system_prompt;
-    if (arm.prompting == Prompting::kFewShot) stage.inputs["shots"] = workspace.config.few_shot.examples;
+    if (arm.prompting == Prompting::kFewShot)
+      stage.inputs["shots"] = {workspace.config.few_shot.examples, workspace.config.few_shot.select};
     if (arm.prompting == Prompting::kRag) {
-      stage.inputs["top_k"] = workspace.config.rag.top_k;
       stage.inputs["documents"] = IndexStage(workspace).inputs;
+      stage.inputs["search"] = workspace.SearchInputs();
+      stage.inputs["refuse"] = RefusalInputs(workspace.config);
     }
-    stage.run = [&workspace, arm, samples] { return EvaluateArm(workspace, arm, samples); };
+    stage.run = [&workspace, arm, samples, inputs = stage.inputs] {
+      return EvaluateArm(workspace, arm, samples, inputs);
+    };
     stages.push_back(std::move(stage));
   }
   return stages;
@@ -126,6 +136,7 @@ std::vector<Stage> TextStages(Workspace& workspace) {
   std::set<std::pair<std::string, std::string>> pairs;
   for (const bool plain : {true, false}) {
     for (const ArmConfig& arm : workspace.config.arms) {
+      if (arm.endpoint) continue;  // what it makes of a text cannot be asked
       if (plain == (arm.prompting == Prompting::kZeroShot) && pairs.insert({arm.weights, arm.adapter}).second)
         arms.push_back(arm);
     }

@@ -31,7 +31,7 @@ FloorJudge::FloorJudge(const Config& config, Prompting prompting, int threads) :
          "{}: the model itself, unquantized, does not reach the floors on data.dev: {}; no quantized copy of it can be "
          "expected to",
          Where(config), worst);
-  workspace_.models.Clear();
+  workspace_.FreeModels();
 }
 
 double FloorJudge::Shortfall(Model& model, std::string* worst) const {

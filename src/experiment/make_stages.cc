@@ -107,7 +107,7 @@ QuantizeReport MakeAuto(const Workspace& workspace, const WeightsRecipe& recipe,
 }
 
 Results MakeWeights(Workspace& workspace, const WeightsRecipe& recipe, const fs::path& output) {
-  workspace.models.Clear();
+  workspace.FreeModels();
   Results results;
   QuantizeReport report;
   if (recipe.kind == WeightsRecipe::Kind::kInt8)
@@ -137,17 +137,18 @@ Results MakeWeights(Workspace& workspace, const WeightsRecipe& recipe, const fs:
 }
 
 // What answers to the dev items depend on, and what is asked of them.
-Json FloorInputs(const Config& config, Prompting prompting) {
+Json FloorInputs(const Workspace& workspace, Prompting prompting) {
+  const Config& config = workspace.config;
   Json inputs{{"required", config.decide.required},
               {"dev", config.data.dev.empty() ? "" : Sha256File(config.data.dev)},
               {"train", Sha256File(config.data.train)},
               {"max_length", config.data.max_length},
               {"max_new_tokens", config.eval.max_new_tokens},
               {"prompting", static_cast<int>(prompting)}};
-  if (prompting == Prompting::kFewShot) inputs["examples"] = config.few_shot.examples;
+  if (prompting == Prompting::kFewShot) inputs["examples"] = {config.few_shot.examples, config.few_shot.select};
   if (prompting == Prompting::kRag) {
     inputs["documents"] = DocumentsHash(config, config.data.documents);
-    inputs["top_k"] = config.rag.top_k;
+    inputs["rag"] = workspace.SearchInputs();
   }
   return inputs;
 }
@@ -169,7 +170,7 @@ Json WeightsInputs(const Workspace& workspace, const WeightsRecipe& recipe) {
     inputs["seed"] = config.seed;
     inputs["system_prompt"] = config.data.system_prompt;
   }
-  if (recipe.floor) inputs["floors"] = FloorInputs(config, recipe.prompting);
+  if (recipe.floor) inputs["floors"] = FloorInputs(workspace, recipe.prompting);
   return inputs;
 }
 
@@ -218,8 +219,9 @@ Stage IndexStage(Workspace& workspace) {
   Stage stage{.name = "index",
               .label = "index the documents",
               .inputs = {{"program", ProgramSha256()},
-                         {"documents", DocumentsHash(workspace.config, workspace.CurrentDocuments())}},
-              .outputs = {workspace.config.output / "index.db"},
+                         {"documents", DocumentsHash(workspace.config, workspace.CurrentDocuments())},
+                         {"index", workspace.IndexInputs()}},
+              .outputs = {IndexPath(workspace.config)},
               .run = {}};
   stage.run = [&workspace] {
     IndexReport report;

@@ -123,33 +123,51 @@ Json QuantizeSettings(const QuantizeConfig& quantize) {
           {"error_feedback", quantize.error_feedback}};
 }
 
+namespace {
+
+Json EndpointSettings(const ArmConfig& arm) {
+  const auto& [options, prompt_price, output_price] = *arm.endpoint;
+  Json settings = {{"name", arm.name},
+                   {"endpoint", options.url},
+                   {"model", options.model},
+                   {"prompting", static_cast<int>(arm.prompting)}};
+  if (prompt_price) settings["price_per_million_tokens"] = {{"prompt", *prompt_price}, {"output", *output_price}};
+  return settings;
+}
+
+}  // namespace
+
 Json SettingsJson(const Config& config) {
   Json arms = Json::array(), text_only = Json::array(), adapters = Json::array();
-  for (const ArmConfig& arm : config.arms) arms.push_back(arm.name);
+  for (const ArmConfig& arm : config.arms) arms.push_back(arm.endpoint ? EndpointSettings(arm) : Json(arm.name));
   for (const ArmConfig& arm : config.text_only) text_only.push_back(arm.name);
   for (const AdapterConfig& adapter : config.adapters) {
     Json settings = AdapterSettings(adapter);
     settings.update({{"name", adapter.name},
                      {"base", adapter.base},
+                     {"after_update", adapter.after_update},
                      {"data", adapter.data.lexically_proximate(config.file.parent_path()).string()}});
     adapters.push_back(std::move(settings));
   }
-  return {
-      {"model", config.model},
-      {"arms", arms},
-      {"adapters", adapters},
-      {"few_shot", {{"examples", config.few_shot.examples}, {"select", config.few_shot.select}}},
-      {"rag",
-       {{"top_k", config.rag.top_k}, {"retriever", config.rag.retriever}, {"chunk_tokens", config.rag.chunk_tokens}}},
-      {"eval",
-       {{"max_new_tokens", config.eval.max_new_tokens},
-        {"temperature", config.eval.temperature},
-        {"text_only", text_only},
-        {"repetitions", config.eval.repetitions},
-        {"confidence", config.eval.confidence},
-        {"bootstrap", config.eval.bootstrap}}},
-      {"quantize", QuantizeSettings(config.quantize)},
-      {"max_length", config.data.max_length}};
+  return {{"model", config.model},
+          {"arms", arms},
+          {"adapters", adapters},
+          {"few_shot", {{"examples", config.few_shot.examples}, {"select", config.few_shot.select}}},
+          {"rag",
+           {{"top_k", config.rag.top_k},
+            {"retriever", config.rag.retriever},
+            {"embedder", config.rag.retriever == "bm25" ? "" : config.rag.embedder},
+            {"refuse", config.rag.refuse},
+            {"chunk_tokens", config.rag.chunk_tokens}}},
+          {"eval",
+           {{"max_new_tokens", config.eval.max_new_tokens},
+            {"temperature", config.eval.temperature},
+            {"text_only", text_only},
+            {"repetitions", config.eval.repetitions},
+            {"confidence", config.eval.confidence},
+            {"bootstrap", config.eval.bootstrap}}},
+          {"quantize", QuantizeSettings(config.quantize)},
+          {"max_length", config.data.max_length}};
 }
 
 }  // namespace qad

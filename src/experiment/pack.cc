@@ -23,18 +23,6 @@ void RequireOwn(const fs::path& root, const fs::path& samples, const Results& re
               samples.string(), (root / "results.json").string());
 }
 
-std::vector<Sample> SamplesOf(const fs::path& root, const Results& results) {
-  std::vector<Sample> all;
-  for (const ArmInfo& arm : results.arms) {
-    const fs::path path = root / "samples" / SamplesFileName(arm.name);
-    if (!fs::exists(path)) continue;
-    RequireOwn(root, path, results);
-    const std::vector<Sample> samples = ReadSamples(path);
-    all.insert(all.end(), samples.begin(), samples.end());
-  }
-  return all;
-}
-
 // Predicted beside measured, of every arm's inference and every adapter's training.
 void AddChecks(const Results& results, MemoryMath& math) {
   struct Checked {
@@ -43,6 +31,7 @@ void AddChecks(const Results& results, MemoryMath& math) {
   static constexpr Checked kChecked[] = {{kMemorySlice, "", "weights_bytes", "weights"},
                                          {kMemorySlice, "", "kv_bytes", "KV cache"},
                                          {kMemorySlice, "", "workspace_bytes", "workspace"},
+                                         {kMemorySlice, "", "retrieval_bytes", "embedder and vectors"},
                                          {kMemorySlice, "", "peak_rss_bytes", "peak RSS"},
                                          {kTrainingSlice, "training of ", "tape_bytes", "activations"},
                                          {kTrainingSlice, "training of ", "peak_rss_bytes", "peak RSS"}};
@@ -86,6 +75,18 @@ MemoryMath MakeMemory(Workspace& workspace, const Results* results) {
   return math;
 }
 
+std::vector<Sample> ReadAllSamples(const fs::path& root, const Results& results) {
+  std::vector<Sample> all;
+  for (const ArmInfo& arm : results.arms) {
+    const fs::path path = root / "samples" / SamplesFileName(arm.name);
+    if (!fs::exists(path)) continue;
+    RequireOwn(root, path, results);
+    const std::vector<Sample> samples = ReadSamples(path);
+    all.insert(all.end(), samples.begin(), samples.end());
+  }
+  return all;
+}
+
 Decision MakeDecision(const Config& config, const fs::path& root, bool allow_partial) {
   const Results results = ReadResults(root / "results.json");
   if (results.partial && !allow_partial)
@@ -94,14 +95,14 @@ Decision MakeDecision(const Config& config, const fs::path& root, bool allow_par
          "run `qad run --config {}`, or give --allow-partial to exercise the rules",
          (root / "results.json").string(), config.file.string());
   WarnOfOtherSettings(config, results);
-  Decision decision = Decide(results, SamplesOf(root, results), config.decide, 1000, config.seed);
+  Decision decision = Decide(results, ReadAllSamples(root, results), config.decide, 1000, config.seed);
   WriteDecision(root / "decision.json", decision);
   return decision;
 }
 
 std::vector<fs::path> RenderPack(const fs::path& root) {
   Pack pack{.results = ReadResults(root / "results.json"), .samples = {}, .memory = {}, .decision = {}};
-  pack.samples = SamplesOf(root, pack.results);
+  pack.samples = ReadAllSamples(root, pack.results);
   const fs::path memory = root / "memory_math.json", decision = root / "decision.json";
   if (fs::exists(memory)) pack.memory = ReadMemoryMath(memory);
   if (fs::exists(decision)) pack.decision = ReadDecision(decision);

@@ -11,6 +11,9 @@
 
 namespace qad {
 
+// Of all arms that results.json describes. Errors (kInput): as ReadSamples; samples of another run.
+std::vector<Sample> ReadAllSamples(const std::filesystem::path& root, const Results& results);
+
 // From results alone: decision.json. Errors (kUsage): a partial run without `allow_partial`.
 Decision MakeDecision(const Config& config, const std::filesystem::path& root, bool allow_partial);
 

@@ -1,11 +1,13 @@
 // `qad run --dry-run`: what the loop will take, from lengths of real prompts and a second of measured speed.
 #include <algorithm>
+#include <chrono>
 
 #include "adapt/lora.h"
 #include "base/files.h"
 #include "base/process.h"
 #include "evaluate/speed.h"
 #include "experiment/leak_guard.h"
+#include "experiment/power.h"
 #include "experiment/run.h"
 #include "experiment/stages.h"
 
@@ -71,6 +73,25 @@ double CalibratedSeconds(const Workspace& workspace, const WeightsRecipe& recipe
   return (kMeasure + (recipe.budget > 0 ? 1 : kTrials)) * one;
 }
 
+// A sample of the chunks is embedded; words are indexed in next to no time.
+double IndexSeconds(Workspace& workspace) {
+  constexpr size_t kSample = 32;
+  constexpr double kWords = 1, kChunksPerSecond = 1e4;
+  const std::vector<Chunk> chunks =
+      ChunkDocuments(workspace.CurrentDocuments(), workspace.config.rag.chunk_tokens, CountWords);
+  const double words = kWords + static_cast<double>(chunks.size()) / kChunksPerSecond;
+  const Embedder* embedder = workspace.DocumentEmbedder();
+  if (embedder == nullptr || chunks.empty()) return words;
+  std::vector<std::string> texts;
+  for (size_t i = 0; i < std::min(kSample, chunks.size()); ++i)
+    texts.push_back(chunks[i * chunks.size() / std::min(kSample, chunks.size())].text);
+  std::vector<float> vectors(texts.size() * embedder->width);
+  const auto start = std::chrono::steady_clock::now();
+  embedder->embed(texts, vectors.data());
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return words + seconds * static_cast<double>(chunks.size()) / static_cast<double>(texts.size());
+}
+
 // At most. A search has its best file and a further one beside each other.
 double ArtefactBytes(const WeightsRecipe& recipe, double parameters) {
   constexpr double kDense = 2, kCoded = 1.2;  // bytes of a weight
@@ -84,6 +105,7 @@ double ArtefactBytes(const WeightsRecipe& recipe, double parameters) {
 // What would stop the run, or mark its pack, later on.
 void CheckBeforehand(Workspace& workspace) {
   RequireCreatable(workspace.root);
+  RequireEndpoints(workspace);
   RequireCleanCalibration(workspace);
   RequireMakeable(workspace);
   const Model& model = workspace.models.Get("bf16");
@@ -128,11 +150,13 @@ Json PlanRun(Workspace& workspace) {
     add(stage, recipe.calibrated() ? CalibratedSeconds(workspace, recipe, model, rates.prefill) : weights / 1e8);
     artefacts += ArtefactBytes(recipe, parameters);
   }
-  if (!workspace.CurrentDocuments().empty()) add(IndexStage(workspace), 1);
+  if (!workspace.CurrentDocuments().empty()) add(IndexStage(workspace), IndexSeconds(workspace));
   const auto items = static_cast<double>(workspace.eval.size());
   size_t arm = 0;
-  for (const Stage& stage : EvaluateStages(workspace)) {  // one for each arm, prompts twice: to answer and to score
-    const double prompts = eval_tokens + items * AddedTokens(workspace, model, workspace.config.arms[arm++]);
+  for (Stage& stage : EvaluateStages(workspace)) {  // one for each arm, prompts twice: to answer and to score
+    const ArmConfig& config = workspace.config.arms[arm++];
+    const double prompts = eval_tokens + items * AddedTokens(workspace, model, config);
+    if (config.endpoint) stage.label += " (as fast as here, if it is)";
     add(stage,
         2 * prompts / rates.prefill + items * workspace.config.eval.max_new_tokens / 2 / (rates.decode * kBatchGain));
   }
@@ -149,6 +173,7 @@ Json PlanRun(Workspace& workspace) {
           {"memory_bytes", 3 * weights + static_cast<double>(CurrentRssBytes())},
           {"disk_bytes", artefacts + kPackBytes * arms},
           {"leaks", leaks},
+          {"power", PowerStatement(workspace.config, workspace.eval)},
           {"output", workspace.root.string()}};
 }
 

@@ -130,6 +130,7 @@ Results TrainAdapters(Workspace& workspace) {
 
 Results EvaluateArms(Workspace& workspace) {
   RequireWritable(workspace.root);
+  RequireEndpoints(workspace);
   RequireCleanCalibration(workspace);
   RequireMakeable(workspace);
   Results results;
@@ -166,6 +167,7 @@ Results EvaluateArms(Workspace& workspace) {
 
 Decision RunAll(Workspace& workspace) {
   MakeFolders(workspace.root);
+  RequireEndpoints(workspace);
   RequireCleanCalibration(workspace);
   RequireMakeable(workspace);
   if (!fs::exists(workspace.root / "memory_math.json")) MakeMemory(workspace, nullptr);

@@ -1,5 +1,6 @@
 // The stages that time and weigh: interleaved rounds of speed, and each arm's memory in a process of its own.
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 
 #include "base/error.h"
@@ -18,36 +19,40 @@ namespace {
 constexpr size_t kPrefillTokens = 512, kDecodeTokens = 64;
 constexpr int kTimedPrompts = 10;  // of an arm, at even steps of its prompt lengths
 
-fs::path AdapterOf(const Workspace& workspace, const ArmConfig& arm) {
-  return arm.adapter.empty() ? fs::path() : workspace.AdapterFolder(arm.adapter);
-}
-
-// Prompts of an arm at fixed quantiles of length, and its longest.
-struct TimedPrompts {
-  std::vector<std::vector<TokenId>> prompts;
-  size_t longest = 0;
+// What makes an arm's prompts, and those items whose prompts are at fixed quantiles of length.
+struct TimedArm {
+  std::unique_ptr<Index> index;  // null where nothing is looked up
+  std::unique_ptr<PromptMaker> maker;
+  std::vector<const Item*> items;
+  size_t longest = 0;  // tokens of a prompt
 };
 
-TimedPrompts ChoosePrompts(Workspace& workspace, const ArmConfig& arm) {
-  std::unique_ptr<Index> index;
-  if (arm.prompting == Prompting::kRag) index = OpenIndex(workspace, false, nullptr);
-  const PromptMaker maker(workspace, index.get());
-  const Model& model = workspace.models.Get(arm.weights, AdapterOf(workspace, arm));
+TimedArm ChooseItems(Workspace& workspace, const ArmConfig& arm) {
+  TimedArm chosen;
+  if (arm.prompting == Prompting::kRag) chosen.index = OpenIndex(workspace, false, nullptr);
+  chosen.maker = std::make_unique<PromptMaker>(workspace, chosen.index.get());
+  const Model& model = ModelOf(workspace, arm);
   const auto answer = static_cast<size_t>(std::max(kAnswerTokens, workspace.config.eval.max_new_tokens));
   const size_t positions = model.config().max_positions, limit = positions > answer ? positions - answer : 0;
-  std::vector<std::vector<TokenId>> all;
+  std::vector<std::pair<size_t, const Item*>> all;
+  bool refuses = false;
   for (const Item& item : workspace.eval) {
-    std::vector<TokenId> tokens = maker.Make(model, arm, item).tokens;
-    if (!tokens.empty() &&
-        tokens.size() <= std::min<size_t>(limit, static_cast<size_t>(workspace.config.data.max_length)))
-      all.push_back(std::move(tokens));
+    const Prompt prompt = chosen.maker->Make(model, arm, item);
+    const size_t tokens = prompt.tokens.size();
+    refuses = refuses || prompt.nothing_found;
+    if (tokens > 0 && !prompt.nothing_found && !(arm.endpoint && prompt.messages.empty()) &&
+        tokens <= std::min<size_t>(limit, static_cast<size_t>(workspace.config.data.max_length)))
+      all.emplace_back(tokens, &item);
   }
-  if (all.empty()) FailInput("arm {}: no prompt is short enough to be timed", arm.name);
-  std::ranges::stable_sort(all, {}, [](const auto& tokens) { return tokens.size(); });
-  TimedPrompts chosen{.prompts = {}, .longest = all.back().size()};
+  if (all.empty())
+    FailInput(
+        "arm {}: no prompt can be timed: {}", arm.name,
+        refuses ? "it refuses all that fit" : "none is short enough for data.max_length and the model's positions");
+  std::ranges::stable_sort(all, {}, &std::pair<size_t, const Item*>::first);
+  chosen.longest = all.back().first;
   for (int i = 0; i < kTimedPrompts; ++i) {
     const double q = (i + 0.5) / kTimedPrompts;
-    chosen.prompts.push_back(all[static_cast<size_t>(q * static_cast<double>(all.size()))]);
+    chosen.items.push_back(all[static_cast<size_t>(q * static_cast<double>(all.size()))].second);
   }
   return chosen;
 }
@@ -74,16 +79,34 @@ Row SpeedRow(const std::string& arm, const std::string& metric, const std::vecto
   return row;
 }
 
-void MeasureRound(Workspace& workspace, const ArmConfig& arm, const TimedPrompts& prompts, Rounds& rounds) {
-  Model& model = workspace.models.Get(arm.weights, AdapterOf(workspace, arm));
+// From the question on: what is looked up, and how, is part of it. An endpoint makes its answers as long as it likes,
+// up to the length of the others.
+void MeasureAnswers(Workspace& workspace, const ArmConfig& arm, const TimedArm& timed, Rounds& rounds) {
+  Model& model = ModelOf(workspace, arm);
+  std::unique_ptr<Endpoint> endpoint;
+  if (arm.endpoint) endpoint = std::make_unique<Endpoint>(arm.endpoint->options);
   auto& first = rounds.first_token.emplace_back();
   auto& total = rounds.total.emplace_back();
-  for (const std::vector<TokenId>& prompt : prompts.prompts) {
-    const Latency latency =
-        MeasureLatency(workspace.context, model.transformer, model.tokenizer, prompt, kAnswerTokens);
-    first.push_back(latency.first_token_seconds);
-    total.push_back(latency.seconds);
+  for (const Item* item : timed.items) {
+    const auto start = std::chrono::steady_clock::now();
+    const Prompt prompt = timed.maker->Make(model, arm, *item);
+    const double before = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    Latency latency;
+    if (endpoint != nullptr) {
+      const EndpointAnswer answer = endpoint->Ask(prompt.messages, kAnswerTokens, 0, 0);
+      latency = {.first_token_seconds = answer.first_token_seconds, .seconds = answer.seconds};
+    } else {
+      latency = MeasureLatency(workspace.context, model.transformer, model.tokenizer, prompt.tokens, kAnswerTokens);
+    }
+    first.push_back(before + latency.first_token_seconds);
+    total.push_back(before + latency.seconds);
   }
+}
+
+void MeasureRound(Workspace& workspace, const ArmConfig& arm, const TimedArm& timed, Rounds& rounds) {
+  MeasureAnswers(workspace, arm, timed, rounds);
+  if (arm.endpoint) return;
+  Model& model = ModelOf(workspace, arm);
   const size_t positions = model.config().max_positions;
   const BenchOptions bench{.prompt = std::min(kPrefillTokens, positions),
                            .generate = std::min(kDecodeTokens, positions),
@@ -103,8 +126,8 @@ double LoadAverage() {
 
 Results MeasureSpeed(Workspace& workspace) {
   const std::vector<ArmConfig>& arms = workspace.config.arms;
-  std::vector<TimedPrompts> prompts;
-  for (const ArmConfig& arm : arms) prompts.push_back(ChoosePrompts(workspace, arm));
+  std::vector<TimedArm> timed;
+  for (const ArmConfig& arm : arms) timed.push_back(ChooseItems(workspace, arm));
   Results results;
   results.manifest["load_before"] = LoadAverage();
   std::vector<Rounds> measured(arms.size());
@@ -113,29 +136,37 @@ Results MeasureSpeed(Workspace& workspace) {
                     "arms", workspace.quiet);
   for (int round = 0; round < repetitions; ++round) {
     for (size_t i = 0; i < arms.size(); ++i) {
-      MeasureRound(workspace, arms[i], prompts[i], measured[i]);
+      MeasureRound(workspace, arms[i], timed[i], measured[i]);
       progress.Advance(1);
     }
   }
   results.manifest["load_after"] = LoadAverage();
   for (size_t i = 0; i < arms.size(); ++i) {
     const std::string& name = arms[i].name;
-    results.rows.push_back(SpeedRow(name, "prefill_tokens_per_second", measured[i].prefill, 0.5));
-    results.rows.push_back(SpeedRow(name, "decode_tokens_per_second", measured[i].decode, 0.5));
+    if (!arms[i].endpoint) {
+      results.rows.push_back(SpeedRow(name, "prefill_tokens_per_second", measured[i].prefill, 0.5));
+      results.rows.push_back(SpeedRow(name, "decode_tokens_per_second", measured[i].decode, 0.5));
+    }
     results.rows.push_back(SpeedRow(name, "ttft_p50", measured[i].first_token, 0.5));
     results.rows.push_back(SpeedRow(name, "ttft_p95", measured[i].first_token, 0.95));
     results.rows.push_back(SpeedRow(name, "latency_p50", measured[i].total, 0.5));
     results.rows.push_back(SpeedRow(name, "latency_p95", measured[i].total, 0.95));
   }
-  workspace.models.Clear();
+  timed.clear();  // their indices search with the models' embedder
+  workspace.FreeModels();
   return results;
 }
 
 Results MeasureMemory(Workspace& workspace, const ArmConfig& arm) {
-  const size_t prompt = ChoosePrompts(workspace, arm).longest,
-               answer = static_cast<size_t>(workspace.config.eval.max_new_tokens),
+  size_t prompt = 0, chunks = 0;
+  {
+    const TimedArm timed = ChooseItems(workspace, arm);
+    prompt = timed.longest;
+    if (timed.index != nullptr) chunks = static_cast<size_t>(timed.index->chunks());
+  }
+  const size_t answer = static_cast<size_t>(workspace.config.eval.max_new_tokens),
                timed = std::min<size_t>(answer, 8);  // tokens of the answer that are really generated
-  workspace.models.Clear();
+  workspace.FreeModels();
   std::vector<std::string> words{"bench",
                                  "--no-ceilings",
                                  workspace.models.SourceOf(arm.weights),
@@ -151,7 +182,11 @@ Results MeasureMemory(Workspace& workspace, const ArmConfig& arm) {
                                  "1",
                                  "--threads",
                                  std::to_string(workspace.context.threads)};
-  if (!arm.adapter.empty()) words.insert(words.end(), {"--adapter", AdapterOf(workspace, arm).string()});
+  const Config& config = workspace.config;
+  if (!arm.adapter.empty()) words.insert(words.end(), {"--adapter", workspace.AdapterFolder(arm.adapter).string()});
+  if (arm.prompting == Prompting::kRag)
+    words.insert(words.end(), {"--index", IndexPath(config).string(), "--retriever", config.rag.retriever, "--embedder",
+                               config.rag.embedder});
   const Json document = RunSelf(words);
   const JsonObject memory = JsonObject(document, "qad bench").Object("memory");
   Results results;
@@ -173,9 +208,16 @@ Results MeasureMemory(Workspace& workspace, const ArmConfig& arm) {
   add("workspace_bytes", measured("workspace_bytes"));
   add("workspace_bytes_predicted", buffers);
   add("adapter_bytes", measured("adapter_bytes"));
+  double retrieval = 0;
+  if (workspace.DocumentRetriever() != Retriever::kBm25 && chunks > 0) {
+    retrieval = static_cast<double>(RetrievalBytes(config.rag.embedder, chunks));
+    add("retrieval_bytes", measured("retrieval_bytes"));
+    add("retrieval_bytes_predicted", retrieval);
+  }
   add("process_bytes", measured("process_bytes"));
   add("peak_rss_bytes", measured("peak_rss_bytes"));
-  add("peak_rss_bytes_predicted", measured("process_bytes") + weights + kv + buffers + measured("adapter_bytes"));
+  add("peak_rss_bytes_predicted",
+      measured("process_bytes") + weights + kv + buffers + measured("adapter_bytes") + retrieval);
   return results;
 }
 
@@ -203,6 +245,7 @@ std::vector<Stage> MemoryStages(Workspace& workspace) {
   std::vector<Stage> stages;
   const Json speed = SpeedInputs(workspace);
   for (const ArmConfig& arm : workspace.config.arms) {
+    if (arm.endpoint) continue;  // its memory is elsewhere
     Stage stage{.name = "memory: " + arm.name,
                 .label = "memory of " + arm.name,
                 .inputs = {{"arm", ArmInputs(workspace, arm)},

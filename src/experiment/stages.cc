@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/hash.h"
 
 namespace qad {
@@ -43,7 +45,27 @@ Results RunStage(const Workspace& workspace, const Stage& stage) {
   return CacheOf(workspace, stage).Get(stage.name, stage.inputs, stage.outputs, stage.run);
 }
 
+Model& ModelOf(Workspace& workspace, const ArmConfig& arm) {
+  if (arm.endpoint) return workspace.models.Get("bf16");
+  return workspace.models.Get(arm.weights,
+                              arm.adapter.empty() ? std::filesystem::path() : workspace.AdapterFolder(arm.adapter));
+}
+
+void RequireEndpoints(Workspace& workspace) {
+  const std::vector<Stage> stages = EvaluateStages(workspace);  // one for each arm
+  const bool timed = FindStage(workspace, SpeedStage(workspace)).has_value();
+  for (size_t i = 0; i < stages.size(); ++i) {
+    const ArmConfig& arm = workspace.config.arms[i];
+    if (arm.endpoint && !(timed && FindStage(workspace, stages[i]))) Endpoint(arm.endpoint->options).RequireThere();
+  }
+}
+
 Json ArmInputs(const Workspace& workspace, const ArmConfig& arm) {
+  if (arm.endpoint)
+    return {{"program", ProgramSha256()},
+            {"model", workspace.ModelHash()},  // its tokenizer says which items fit
+            {"endpoint", arm.endpoint->options.url},
+            {"name", arm.endpoint->options.model}};
   Json inputs = {{"program", ProgramSha256()}, {"model", workspace.ModelHash()}, {"weights", arm.weights}};
   for (const WeightsRecipe& recipe : MadeWeights(workspace.config))
     if (recipe.weights == arm.weights) inputs["made"] = WeightsInputs(workspace, recipe);
@@ -60,6 +82,16 @@ Row Measured(const std::string& arm, std::string_view slice, const std::string& 
 }
 
 ArmInfo Describe(const Workspace& workspace, const ArmConfig& arm) {
+  if (arm.endpoint)
+    return {.name = arm.name,
+            .weights = arm.endpoint->options.model,
+            .made = "as the endpoint has it",
+            .adapter = {},
+            .prompting = std::string(PromptingWord(arm.prompting)),
+            .artefact = arm.endpoint->options.url,
+            .command = AskCommand(workspace, arm),
+            .remote = true,
+            .moving_parts = arm.prompting == Prompting::kZeroShot ? 1 : 2};
   ArmInfo info{.name = arm.name,
                .weights = WeightsWord(workspace, arm.weights),
                .made = std::string(RecipeOf(arm.weights).HowMade(workspace.config.quantize.error_feedback)),
@@ -69,6 +101,9 @@ ArmInfo Describe(const Workspace& workspace, const ArmConfig& arm) {
                .command = AskCommand(workspace, arm)};
   info.artefact =
       arm.adapter.empty() ? workspace.models.SourceOf(arm.weights) : workspace.AdapterFolder(arm.adapter).string();
+  info.retrained = std::ranges::any_of(workspace.config.adapters, [&](const AdapterConfig& adapter) {
+    return adapter.name == arm.adapter && adapter.after_update;
+  });
   info.moving_parts =
       (arm.weights == "bf16" ? 0 : 1) + (arm.adapter.empty() ? 0 : 1) + (arm.prompting == Prompting::kZeroShot ? 0 : 1);
   return info;

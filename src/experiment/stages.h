@@ -47,6 +47,10 @@ std::vector<Stage> MemoryStages(Workspace& workspace);
 
 // What made weights depend on.
 Json WeightsInputs(const Workspace& workspace, const WeightsRecipe& recipe);
+// The arm's model with its adapter; of an endpoint's the base, whose tokenizer says what fits.
+Model& ModelOf(Workspace& workspace, const ArmConfig& arm);
+// Errors: as Endpoint::Ask, of the first one that is still to be asked and does not answer.
+void RequireEndpoints(Workspace& workspace);
 // What of an arm's weights and adapter decides its outputs, for the inputs of stages.
 Json ArmInputs(const Workspace& workspace, const ArmConfig& arm);
 // A row without an interval.

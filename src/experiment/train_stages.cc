@@ -35,7 +35,7 @@ bool AnswersFromPassages(const Config& config, const std::string& adapter) {
 }
 
 // Validation is on data.dev, or on a share of the adapter's own data where there is none.
-TrainingData DataOf(const Workspace& workspace, const AdapterConfig& config) {
+TrainingData DataOf(Workspace& workspace, const AdapterConfig& config) {
   const bool own = config.data != workspace.config.data.train;
   TrainingData data{
       .train = own ? TakeInTurn(LoadDataset(config.data), workspace.scope.max_train_samples) : workspace.train,
@@ -113,11 +113,11 @@ Results TrainingRows(const std::string& name, const TrainResult& trained, const 
 }
 
 Results TrainAdapter(Workspace& workspace, const AdapterConfig& config, const fs::path& folder) {
-  workspace.models.Clear();  // the peak is this training's alone
+  const TrainingData data = DataOf(workspace, config);
+  workspace.FreeModels();  // the peak is this training's alone
   ResetPeakRss();
   const uint64_t process_bytes = CurrentRssBytes();
   Model& model = workspace.models.Get(config.base);
-  const TrainingData data = DataOf(workspace, config);
   const ExampleSet train = ExamplesOf(workspace, model, data.train, config.train.completion_only),
                    dev = ExamplesOf(workspace, model, data.dev, true);
   LoraAdapter adapter(model.transformer, config.lora, workspace.config.seed);
@@ -136,7 +136,7 @@ Results TrainAdapter(Workspace& workspace, const AdapterConfig& config, const fs
   results.rows.push_back(
       Measured(config.name, kTrainingSlice, "peak_rss_bytes_predicted",
                static_cast<double>(process_bytes + base_bytes + PlannedBytes(trained) + judged.kv_bytes())));
-  workspace.models.Clear();  // the adapter goes out of scope
+  workspace.FreeModels();  // the adapter goes out of scope
   return results;
 }
 
@@ -161,7 +161,7 @@ Stage TrainStage(Workspace& workspace, const AdapterConfig& config) {
     stage.inputs["dev"] = Sha256File(workspace.config.data.dev);
     if (AnswersFromPassages(workspace.config, config.name)) {
       stage.inputs["documents"] = DocumentsHash(workspace.config, workspace.config.data.documents);
-      stage.inputs["top_k"] = workspace.config.rag.top_k;
+      stage.inputs["rag"] = workspace.SearchInputs();
     }
   }
   stage.run = [&workspace, config, folder] { return TrainAdapter(workspace, config, folder); };

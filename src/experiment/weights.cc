@@ -161,6 +161,7 @@ std::vector<WeightsRecipe> MadeWeights(const Config& config) {
   std::vector<WeightsRecipe> made;
   for (const auto* arms : {&config.arms, &config.text_only})
     for (const ArmConfig& arm : *arms) {
+      if (arm.endpoint) continue;
       WeightsRecipe recipe = RecipeOf(arm.weights);
       if (!recipe.made() || std::ranges::find(made, recipe.weights, &WeightsRecipe::weights) != made.end()) continue;
       recipe.prompting = arm.prompting;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/suggest.h"
 #include "evaluate/metrics.h"
 #include "evaluate/schema.h"
@@ -132,6 +133,31 @@ Workspace::Workspace(Config given, Scope scoped, int threads, bool be_quiet)
   CheckReferences(config.data.train, train);
   CheckReferences(config.data.dev, dev);
   CheckReferences(config.data.eval, eval);
+}
+
+Retriever Workspace::DocumentRetriever() const { return RetrieverOf(config.rag.retriever); }
+
+Json Workspace::IndexInputs() const {
+  if (DocumentRetriever() == Retriever::kBm25) return {{"embedder", nullptr}};
+  if (embedder_hash_.empty()) embedder_hash_ = Encoder::HashOf(config.rag.embedder);
+  return {{"embedder", embedder_hash_}};
+}
+
+Json Workspace::SearchInputs() const {
+  Json inputs = IndexInputs();
+  inputs.update({{"retriever", config.rag.retriever}, {"top_k", config.rag.top_k}});
+  return inputs;
+}
+
+void Workspace::FreeModels() {
+  models.Clear();
+  embedder_.reset();
+}
+
+const Embedder* Workspace::DocumentEmbedder() {
+  if (DocumentRetriever() == Retriever::kBm25) return nullptr;
+  if (embedder_ == nullptr) embedder_ = std::make_unique<TextEmbedder>(config.rag.embedder, context.threads);
+  return &embedder_->embedder();
 }
 
 const std::string& Workspace::ModelHash() const {

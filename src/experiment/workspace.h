@@ -8,10 +8,12 @@
 #include <vector>
 
 #include "adapt/lora.h"
+#include "evaluate/text_embedder.h"
 #include "experiment/cache.h"
 #include "experiment/config.h"
 #include "experiment/weights.h"
 #include "model/load.h"
+#include "retrieve/index.h"
 #include "text/dataset.h"
 
 namespace qad {
@@ -78,9 +80,19 @@ struct Workspace {
   const std::string& ModelHash() const;
   // The documents as they are now: updates where given.
   const std::vector<std::filesystem::path>& CurrentDocuments() const;
+  Retriever DocumentRetriever() const;
+  // Of stages' inputs: what an index is made of beside its documents, and what decides which passages are found.
+  Json IndexInputs() const;
+  Json SearchInputs() const;
+  // What makes vectors of documents and questions, loaded when first asked for; null where words alone are ranked.
+  // Errors (kInput): as Encoder.
+  const Embedder* DocumentEmbedder();
+  // What stays in memory between stages goes; an Index with vectors must not be searched any more.
+  void FreeModels();
 
  private:
-  mutable std::string model_hash_;
+  mutable std::string model_hash_, embedder_hash_;
+  std::unique_ptr<TextEmbedder> embedder_;
 };
 
 // At most `count` items (0: all), taken in turn from the slices, each in its own order: four items show four slices.

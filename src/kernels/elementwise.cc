@@ -151,6 +151,24 @@ HWY_INLINE V GeluTanhArgument(D d, V x) {
   return hn::Tanh(d, hn::Max(hn::Min(argument, bound), hn::Neg(bound)));
 }
 
+// Φ(x) = (1 + erf(x/√2))/2; erf(z) ≈ 1 − (a₁t + … + a₅t⁵) e^(−z²), t = 1/(1 + p z), for z ≥ 0 to 1.5e-7 (Abramowitz and
+// Stegun 1964, 7.1.26).
+void Gelu(const float* x, float* out, size_t n) {
+  ForEach(n, [&](auto d, size_t i) HWY_ATTR {
+    const auto v = hn::LoadU(d, x + i);
+    const auto one = hn::Set(d, 1.0f);
+    const auto z = hn::Mul(hn::Abs(v), hn::Set(d, 0.70710678118654752f));
+    const auto t = hn::Div(one, hn::MulAdd(z, hn::Set(d, 0.3275911f), one));
+    auto sum = hn::Set(d, 1.061405429f);
+    for (const float a : {-1.453152027f, 1.421413741f, -0.284496736f, 0.254829592f})
+      sum = hn::MulAdd(sum, t, hn::Set(d, a));
+    const auto tail = hn::Mul(hn::Mul(sum, t), hn::Exp(d, hn::Neg(hn::Mul(z, z))));  // 1 − erf(z)
+    const auto phi =
+        hn::Mul(hn::Set(d, 0.5f), hn::IfThenElse(hn::Lt(v, hn::Zero(d)), tail, hn::Sub(hn::Set(d, 2.0f), tail)));
+    hn::StoreU(hn::Mul(v, phi), d, out + i);
+  });
+}
+
 void GeluTanh(const float* x, float* out, size_t n) {
   ForEach(n, [&](auto d, size_t i) HWY_ATTR {
     const auto v = hn::LoadU(d, x + i);
@@ -307,6 +325,7 @@ HWY_EXPORT(LayerNorm);
 HWY_EXPORT(LayerNormBackward);
 HWY_EXPORT(SwiGlu);
 HWY_EXPORT(SwiGluBackward);
+HWY_EXPORT(Gelu);
 HWY_EXPORT(GeluTanh);
 HWY_EXPORT(GeluTanhBackward);
 HWY_EXPORT(Softmax);
@@ -341,6 +360,7 @@ void SwiGlu(const float* gate, const float* up, float* out, size_t n) {
 void SwiGluBackward(const float* gate, const float* up, const float* d_out, float* d_gate, float* d_up, size_t n) {
   HWY_DYNAMIC_DISPATCH(SwiGluBackward)(gate, up, d_out, d_gate, d_up, n);
 }
+void Gelu(const float* x, float* out, size_t n) { HWY_DYNAMIC_DISPATCH(Gelu)(x, out, n); }
 void GeluTanh(const float* x, float* out, size_t n) { HWY_DYNAMIC_DISPATCH(GeluTanh)(x, out, n); }
 void GeluTanhBackward(const float* x, const float* d_out, float* dx, size_t n) {
   HWY_DYNAMIC_DISPATCH(GeluTanhBackward)(x, d_out, dx, n);

@@ -25,7 +25,9 @@ void LayerNormBackward(const float* x, const float* gain, LayerNormStats stats, 
 void SwiGlu(const float* gate, const float* up, float* out, size_t n);
 void SwiGluBackward(const float* gate, const float* up, const float* d_out, float* d_gate, float* d_up, size_t n);
 
-// GELU, tanh form (Hendrycks & Gimpel 2016), "gelu_new" of GPT-2.
+// GELU (Hendrycks & Gimpel 2016), x·Φ(x), to 3e-7 of |x|: "gelu" of BERT.
+void Gelu(const float* x, float* out, size_t n);
+// Its tanh form, "gelu_new" of GPT-2.
 void GeluTanh(const float* x, float* out, size_t n);
 void GeluTanhBackward(const float* x, const float* d_out, float* dx, size_t n);
 

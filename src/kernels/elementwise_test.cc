@@ -150,6 +150,23 @@ TEST_P(Elementwise, SwiGluAtTheEnds) {
   EXPECT_TRUE(AllClose(d_gate, std::vector<float>{0, 0, 0, 0.5, 1, 1, 1}, 1e-30));
 }
 
+TEST_P(Elementwise, Gelu) {
+  for (const size_t n : OddSizes()) {
+    auto x = Normals(n, 1, 3);
+    if (n > 8) x[1] = 30, x[2] = -30, x[3] = 1e30f, x[4] = -1e30f, x[5] = 0;
+    std::vector<float> out(n);
+    Gelu(x.data(), out.data(), n);
+    for (size_t i = 0; i < n; ++i) {
+      const double v = static_cast<double>(x[i]), want = 0.5 * v * std::erfc(-v / std::sqrt(2.0));
+      ASSERT_TRUE(std::fabs(static_cast<double>(out[i]) - want) <= 3e-7 * std::fabs(v)) << v;
+    }
+    if (n == 0) continue;
+    x[0] = std::nanf("");
+    Gelu(x.data(), out.data(), n);
+    EXPECT_TRUE(std::isnan(out[0]));
+  }
+}
+
 TEST_P(Elementwise, GeluTanhAndItsGradient) {
   for (const size_t n : OddSizes()) {
     auto x = Normals(n, 1, 2);

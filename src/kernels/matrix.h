@@ -110,6 +110,8 @@ void DotRowsInt8(const MatrixView& matrix, size_t begin, size_t end, const Quant
 bool Int8OutrunsF32(Layout layout);
 
 void ConvertToBF16(const float* in, uint16_t* out, size_t n);
+// The same, and what it leaves, rounded in turn: in ≈ high + low to 2⁻¹⁷ of it.
+void SplitToBF16(const float* in, uint16_t* high, uint16_t* low, size_t n);
 void ConvertFromBF16(const uint16_t* in, float* out, size_t n);
 void ConvertToF16(const float* in, uint16_t* out, size_t n);
 void ConvertFromF16(const uint16_t* in, float* out, size_t n);

@@ -214,6 +214,8 @@ void MultiplyPanels(const BF16Product& product) {
 }
 void MultiplyPanels(const F32Product& product) { MultiplyInVectors(product); }
 
+bool HasBF16Tiles() { return HasBF16Dot() && TargetIsAmx(); }
+
 bool HasBF16Dot() {
   static const bool has = __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
                           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
@@ -227,6 +229,7 @@ bool HasBF16Dot() {
 namespace qad {
 
 bool HasBF16Dot() { return false; }
+bool HasBF16Tiles() { return false; }
 void MultiplyPanels(const BF16Product&) { QAD_CHECK(false); }
 void MultiplyPanels(const F32Product&) { QAD_CHECK(false); }
 

@@ -13,6 +13,8 @@ namespace qad {
 
 // Whether the CPU has AVX-512 BF16 and the current target may use it.
 bool HasBF16Dot();
+// Whether it has tiles for it, too (AMX), which outrun products in f32 threefold and more.
+bool HasBF16Tiles();
 
 // A panel: (pairs of inputs, kTileRows outputs, 2) in bf16. Activations come as (count, 2·pairs), an odd input being
 // followed by a zero.
@@ -22,6 +24,9 @@ inline size_t PanelValues(size_t cols) { return InputPairs(cols) * 2 * kTileRows
 // the codes, exact in bf16, without the row's scale. Returns where the panel is: `panel`, or in place for kBF16Tile,
 // whose tiles are panels.
 const uint16_t* DecodeBF16Panel(const MatrixView& w, size_t row, uint16_t* panel);
+
+// What those of kF32 leave of the weights, rounded in turn: both together have them to 2⁻¹⁷.
+void DecodeBF16Rest(const MatrixView& w, size_t row, uint16_t* panel);
 
 // The same of wᵀ: inputs are rows begin … end of w, outputs its 16 columns from `column` on, a multiple of 16. Begin
 // and end are multiples of 32, or end is w.rows. The panel has InputPairs(end − begin) pairs. Of kInt8Row with the

@@ -24,11 +24,18 @@ constexpr size_t kRows = 37;  // two panels and a part of one
 struct Decoded {
   std::vector<uint16_t> values;
   size_t each;
-  explicit Decoded(const MatrixView& w) : each(PanelValues(w.cols)) {
+  explicit Decoded(const MatrixView& w) : Decoded(w, DecodeBF16Panel) {}
+  // `decode` returns where the panel is, or nothing where it is always in its argument.
+  template <typename Decode>
+  Decoded(const MatrixView& w, const Decode& decode) : each(PanelValues(w.cols)) {
     values.assign(each * 3 + 1, 0x7fc1);
     for (size_t r = 0; r < w.rows; r += kTileRows) {
       uint16_t* mine = values.data() + r / kTileRows * each;
-      const uint16_t* panel = DecodeBF16Panel(w, r, mine);
+      const uint16_t* panel = mine;
+      if constexpr (std::is_void_v<decltype(decode(w, r, mine))>)
+        decode(w, r, mine);
+      else
+        panel = decode(w, r, mine);
       if (panel != mine) std::copy_n(panel, each, mine);
     }
   }
@@ -46,6 +53,21 @@ TEST(PanelsTarget, AForcedTargetHolds) {
     EXPECT_EQ(HasAvx2Tiles(), TargetIsAvx2()) << target;
   }
   ForceTarget("auto");
+}
+
+// Weights and what rounding them leaves, rounded in turn, are the weights but for 2⁻¹⁷ of them.
+TEST_F(Panels, HoldWhatRoundingLeaves) {
+  for (const size_t cols : WidthsOf(Layout::kF32)) {
+    const RandomMatrix w(Layout::kF32, kRows, cols);
+    const Decoded high(w.view()), rest(w.view(), DecodeBF16Rest);
+    for (size_t r = 0; r < kRows; ++r)
+      for (size_t i = 0; i < 2 * InputPairs(cols); ++i) {
+        const float value = i < cols ? w.At(r, i) : 0;
+        ASSERT_EQ(rest.At(r, i), FloatToBF16(value - BF16ToFloat(high.At(r, i)))) << cols << ", at " << r << " " << i;
+        ASSERT_LE(std::fabs(value - BF16ToFloat(high.At(r, i)) - BF16ToFloat(rest.At(r, i))),
+                  0x1p-17f * std::fabs(value));
+      }
+  }
 }
 
 TEST_F(Panels, HoldTheRoundedWeights) {

@@ -118,8 +118,14 @@ QAD_BF16_INLINE __m512 Nibbles(const std::byte* codes, bool second) {
   return _mm512_cvtepi32_ps(_mm512_sub_epi32(four, _mm512_set1_epi32(8)));
 }
 
-// Up to 32 inputs of one row as bf16, the missing ones zero; of rows of blocks, a block.
-template <Layout kLayout>
+// What rounding to bf16 leaves; it is exact.
+QAD_BF16_INLINE __m512 RestOf(__m512 v) {
+  const __m256i rounded = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v));
+  return _mm512_sub_ps(v, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(rounded), 16)));
+}
+
+// Up to 32 inputs of one row as bf16, the missing ones zero; of rows of blocks, a block. `kRest`: what these leave.
+template <Layout kLayout, bool kRest>
 QAD_BF16_INLINE __m512i LoadInputs(const std::byte* row, size_t n) {
   const __mmask32 mask = n >= 32 ? ~__mmask32{0} : (__mmask32{1} << n) - 1;
   if constexpr (kLayout == Layout::kBF16) return _mm512_maskz_loadu_epi16(mask, row);
@@ -137,17 +143,21 @@ QAD_BF16_INLINE __m512i LoadInputs(const std::byte* row, size_t n) {
     low = _mm512_maskz_loadu_ps(first, row);
     high = _mm512_maskz_loadu_ps(second, row + 64);
   }
+  if constexpr (kRest) {
+    low = RestOf(low);
+    high = RestOf(high);
+  }
   return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
 }
 
-template <Layout kLayout>
+template <Layout kLayout, bool kRest = false>
 QAD_BF16 void DecodeRows(const MatrixView& w, size_t row, uint16_t* panel) {
   const size_t pairs = InputPairs(w.cols), rows = std::min(kTileRows, w.rows - row);
   for (size_t p = 0; p < pairs; p += kVectorPairs) {
     __m512i v[kTileRows];
     for (size_t r = 0; r < kTileRows; ++r)
-      v[r] = r < rows ? LoadInputs<kLayout>(w.codes + (row + r) * w.stride_bytes + InputOffset<kLayout>(2 * p),
-                                            w.cols - 2 * p)
+      v[r] = r < rows ? LoadInputs<kLayout, kRest>(w.codes + (row + r) * w.stride_bytes + InputOffset<kLayout>(2 * p),
+                                                   w.cols - 2 * p)
                       : _mm512_setzero_si512();
     Transpose(v);
     const size_t count = std::min(kVectorPairs, pairs - p);
@@ -282,6 +292,11 @@ const uint16_t* DecodeBF16Panel(const MatrixView& w, size_t row, uint16_t* panel
   return panel;
 }
 
+void DecodeBF16Rest(const MatrixView& w, size_t row, uint16_t* panel) {
+  QAD_CHECK(w.layout == Layout::kF32);
+  DecodeRows<Layout::kF32, true>(w, row, panel);
+}
+
 void DecodeBF16ColumnPanel(const MatrixView& w, size_t column, size_t begin, size_t end, uint16_t* panel) {
   QAD_CHECK(begin % (2 * kTileRows) == 0 && (end % (2 * kTileRows) == 0 || end == w.rows));
   WithLayout(w.layout, [&](auto layout) {
@@ -312,6 +327,7 @@ void DecodeF32Panel(const MatrixView& w, size_t row, float* panel) {
 namespace qad {
 
 const uint16_t* DecodeBF16Panel(const MatrixView&, size_t, uint16_t*) { QAD_CHECK(false); }
+void DecodeBF16Rest(const MatrixView&, size_t, uint16_t*) { QAD_CHECK(false); }
 void DecodeBF16ColumnPanel(const MatrixView&, size_t, size_t, size_t, uint16_t*) { QAD_CHECK(false); }
 void TransposePanel(const uint16_t*, size_t, uint16_t*, size_t) { QAD_CHECK(false); }
 void DecodeF32Panel(const MatrixView&, size_t, float*) { QAD_CHECK(false); }

@@ -29,6 +29,7 @@ Component ComponentOf(Role role) {
   switch (role) {
     case Role::kTokenEmbedding:
     case Role::kPositionEmbedding:
+    case Role::kTypeEmbedding:
       return kEmbedding;
     case Role::kQ:
     case Role::kK:
@@ -46,6 +47,7 @@ Component ComponentOf(Role role) {
     case Role::kAttentionNorm:
     case Role::kMlpNorm:
     case Role::kFinalNorm:
+    case Role::kEmbeddingNorm:
       return kNorms;
   }
   return kNorms;

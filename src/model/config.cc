@@ -53,6 +53,22 @@ std::string RopeScalingType(const JsonObject& json) {
   return type == "default" ? "" : type;
 }
 
+void ParseBert(const JsonObject& json, ModelConfig& config) {
+  config.hidden = Size(json.Int("hidden_size", 1, kMaxWidth));
+  config.layers = Size(json.Int("num_hidden_layers", 1, kMaxLayers));
+  config.heads = config.kv_heads = Size(json.Int("num_attention_heads", 1, kMaxWidth));
+  config.intermediate = Size(json.Int("intermediate_size", 1, kMaxWidth));
+  config.max_positions = Size(json.Int("max_position_embeddings", 1, kMaxPositions));
+  config.token_types = Size(json.IntOr("type_vocab_size", 1, kMaxVocab, 2));
+  config.norm_eps = static_cast<float>(json.NumberOr("layer_norm_eps", 0, 1, 1e-12));
+  config.tied_head = true;  // none at all
+  config.attention_bias = config.output_bias = config.mlp_bias = true;
+  if (const std::string activation = json.StringOr("hidden_act", "gelu"); activation != "gelu")
+    FailInput("{}: hidden_act is \"{}\"; encoders are run with gelu", json.where(), activation);
+  if (const std::string positions = json.StringOr("position_embedding_type", "absolute"); positions != "absolute")
+    FailInput("{}: position_embedding_type is \"{}\"; encoders are run with absolute ones", json.where(), positions);
+}
+
 // The share of each head that turns, of which only the whole is run. Newer files keep it among the rope_parameters.
 std::string UnsupportedRotaryShare(const JsonObject& json) {
   double share = json.NumberOr("partial_rotary_factor", 0, 1, 1);
@@ -108,6 +124,8 @@ ModelConfig ParseModelConfig(const Json& root, const std::string& where) {
   config.stored_dtype = json.StringOr("torch_dtype", json.StringOr("dtype", ""));
   if (config.family->name == "gpt2")
     ParseGpt2(json, config);
+  else if (config.family->traits.encoder)
+    ParseBert(json, config);
   else
     ParseLlamaLike(json, config);
   config.head_dim = HeadDim(where, json.IntOr("head_dim", 1, kMaxWidth, 0), config.hidden, config.heads);
@@ -122,6 +140,8 @@ ModelConfig ParseModelConfig(const GgufFile& file) {
   config.family = FindFamilyByGguf(architecture);
   if (config.family == nullptr)
     FailInput("{}: general.architecture \"{}\" is not known; known: {}", where, architecture, KnownFamilies());
+  if (config.family->traits.encoder)
+    FailInput("{}: is an encoder; encoders are read from folders in the form of sentence-transformers", where);
   const auto key = [&](const char* name) { return architecture + "." + name; };
   config.hidden = Size(file.Int(key("embedding_length"), 1, kMaxWidth));
   config.layers = Size(file.Int(key("block_count"), 1, kMaxLayers));
@@ -159,6 +179,8 @@ ModelConfig ParseModelConfig(const GgufFile& file) {
 }
 
 void RequireRunnable(const ModelConfig& config, const std::string& where) {
+  if (config.family->traits.encoder)
+    FailInput("{}: is an encoder, which makes vectors of texts and no text; it is an embedder for retrieval", where);
   if (!config.family->runs)
     FailInput("{}: family {} is known for memory arithmetic only; this version runs llama and gpt2", where,
               config.family->name);

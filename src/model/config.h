@@ -15,6 +15,7 @@ struct ModelConfig {
   const Family* family = nullptr;
   size_t vocab = 0, hidden = 0, layers = 0, heads = 0, kv_heads = 0, head_dim = 0, intermediate = 0;
   size_t max_positions = 0;
+  size_t token_types = 0;     // of encoders
   size_t sliding_window = 0;  // 0: none
   float norm_eps = 1e-5f;
   float rope_theta = 10000.0f;

@@ -47,6 +47,21 @@ constexpr TensorNames kGpt2Names[] = {
     {Role::kHead, "lm_head", "output"},
 };
 
+constexpr TensorNames kBertNames[] = {
+    {Role::kTokenEmbedding, "embeddings.word_embeddings", "token_embd"},
+    {Role::kPositionEmbedding, "embeddings.position_embeddings", "position_embd"},
+    {Role::kTypeEmbedding, "embeddings.token_type_embeddings", "token_types"},
+    {Role::kEmbeddingNorm, "embeddings.LayerNorm", "token_embd_norm"},
+    {Role::kQ, "encoder.layer.{}.attention.self.query", "blk.{}.attn_q"},
+    {Role::kK, "encoder.layer.{}.attention.self.key", "blk.{}.attn_k"},
+    {Role::kV, "encoder.layer.{}.attention.self.value", "blk.{}.attn_v"},
+    {Role::kO, "encoder.layer.{}.attention.output.dense", "blk.{}.attn_output"},
+    {Role::kAttentionNorm, "encoder.layer.{}.attention.output.LayerNorm", "blk.{}.attn_output_norm"},
+    {Role::kUp, "encoder.layer.{}.intermediate.dense", "blk.{}.ffn_up"},
+    {Role::kDown, "encoder.layer.{}.output.dense", "blk.{}.ffn_down"},
+    {Role::kMlpNorm, "encoder.layer.{}.output.LayerNorm", "blk.{}.layer_output_norm"},
+};
+
 constexpr Family kFamilies[] = {
     {.name = "llama",
      .hf_architecture = "LlamaForCausalLM",
@@ -85,12 +100,24 @@ constexpr Family kFamilies[] = {
      .gguf_architecture = "phi3",
      .tensors = kPhi3Names,
      .traits = {.fused_qkv = true, .fused_gate_up = true}},
+    {.name = "bert",
+     .hf_architecture = "BertModel",
+     .hf_model_type = "bert",
+     .gguf_architecture = "bert",
+     .tensors = kBertNames,
+     .traits = {.norm = Norm::kLayer,
+                .activation = Activation::kGelu,
+                .learned_positions = true,
+                .all_biases = true,
+                .encoder = true}},
 };
 
-constexpr std::array<std::string_view, 15> kRoleNames = {
-    "q_proj",         "k_proj",   "v_proj",       "qkv_proj",        "o_proj",
-    "gate_proj",      "up_proj",  "gate_up_proj", "down_proj",       "lm_head",
-    "attention_norm", "mlp_norm", "final_norm",   "token_embedding", "position_embedding"};
+constexpr std::array<std::string_view, 17> kRoleNames = {
+    "q_proj",         "k_proj",     "v_proj",          "qkv_proj",
+    "o_proj",         "gate_proj",  "up_proj",         "gate_up_proj",
+    "down_proj",      "lm_head",    "attention_norm",  "mlp_norm",
+    "embedding_norm", "final_norm", "token_embedding", "position_embedding",
+    "type_embedding"};
 
 const TensorNames* FindNames(const Family& family, Role role) {
   for (const TensorNames& names : family.tensors)
@@ -128,8 +155,10 @@ const Family* FindFamilyByGguf(std::string_view architecture) {
 std::string KnownFamilies() {
   std::string text;
   for (const Family& family : kFamilies)
-    text +=
-        fmt::format("{}{}{}", text.empty() ? "" : ", ", family.hf_architecture, family.runs ? "" : " (memory only)");
+    text += fmt::format("{}{}{}", text.empty() ? "" : ", ", family.hf_architecture,
+                        family.runs             ? ""
+                        : family.traits.encoder ? " (embeddings only)"
+                                                : " (memory only)");
   return text;
 }
 

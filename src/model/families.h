@@ -25,9 +25,11 @@ enum class Role : uint8_t {
   kHead,
   kAttentionNorm,
   kMlpNorm,
+  kEmbeddingNorm,
   kFinalNorm,
   kTokenEmbedding,
   kPositionEmbedding,
+  kTypeEmbedding,
 };
 std::string_view RoleName(Role role);  // "q_proj", "down_proj", "token_embedding", …
 bool IsLinear(Role role);              // the matrices that quantizers and LoRA see; the head is not among LoRA's
@@ -49,6 +51,7 @@ struct Traits {
   bool conv1d = false;      // Hugging Face stores (in, out)
   bool all_biases = false;  // every linear and norm has one
   bool qkv_bias = false;
+  bool encoder = false;           // all positions see each other, norms stand behind sums; gives vectors, not text
   bool gguf_permutes_qk = false;  // the converter interleaves rotary halves; reading must undo it
 };
 
@@ -59,7 +62,7 @@ struct Family {
   std::string_view gguf_architecture;
   std::span<const TensorNames> tensors;
   Traits traits;
-  bool runs = false;  // the engine runs it; otherwise memory arithmetic only
+  bool runs = false;  // the engine generates with it; otherwise memory arithmetic, or embeddings, only
 };
 
 std::span<const Family> AllFamilies();

@@ -83,6 +83,13 @@ void AddLayer(const ModelConfig& config, int layer, Builder& build) {
   build.Matrix(Role::kDown, layer, config.hidden, config.intermediate, config.mlp_bias);
 }
 
+// Norms stand behind what they are named for.
+void AddEncoder(const ModelConfig& config, Builder& build) {
+  build.Matrix(Role::kTypeEmbedding, -1, config.token_types, config.hidden);
+  build.NormOf(Role::kEmbeddingNorm, -1);
+  for (int layer = 0; layer < static_cast<int>(config.layers); ++layer) AddLayer(config, layer, build);
+}
+
 }  // namespace
 
 WeightMode WeightModeOf(std::string_view name) {
@@ -149,6 +156,10 @@ Plan MakePlan(const ModelConfig& config, WeightMode mode, const StoredFormatOf& 
   build.Matrix(Role::kTokenEmbedding, -1, config.vocab, config.hidden);
   if (config.family->traits.learned_positions)
     build.Matrix(Role::kPositionEmbedding, -1, config.max_positions, config.hidden);
+  if (config.family->traits.encoder) {
+    AddEncoder(config, build);
+    return {config, build.Take()};
+  }
   for (int layer = 0; layer < static_cast<int>(config.layers); ++layer) AddLayer(config, layer, build);
   build.NormOf(Role::kFinalNorm, -1);
   if (!config.tied_head) build.Matrix(Role::kHead, -1, config.vocab, config.hidden);

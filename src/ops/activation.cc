@@ -1,5 +1,6 @@
 #include "ops/activation.h"
 
+#include "base/error.h"
 #include "kernels/elementwise.h"
 #include "ops/parallel.h"
 
@@ -13,6 +14,8 @@ void ActivationForward(Context& context, Activation activation, const float* x, 
     const float* row = x + r * inputs;
     if (activation == Activation::kSwiGlu)
       SwiGlu(row, row + n, y + r * ldy, n);
+    else if (activation == Activation::kGelu)
+      Gelu(row, y + r * ldy, n);
     else
       GeluTanh(row, y + r * ldy, n);
   });
@@ -21,6 +24,7 @@ void ActivationForward(Context& context, Activation activation, const float* x, 
 void ActivationBackward(Context& context, Activation activation, const float* x, const float* dy, size_t rows, size_t n,
                         float* dx) {
   const ScopedTimer timer(context, Timed::kActivation);
+  QAD_CHECK(activation != Activation::kGelu);
   const size_t inputs = ActivationInputs(activation, n);
   ForEachRow(rows, n, [&](size_t r) {
     const float* row = x + r * inputs;

@@ -11,6 +11,7 @@ namespace qad {
 enum class Activation : uint8_t {
   kSwiGlu,    // Shazeer 2020: silu(gate) · up, with gate and up side by side in a row of 2n values
   kGeluTanh,  // Hendrycks & Gimpel 2016, tanh form ("gelu_new"), of n values
+  kGelu,      // the same, x·Φ(x) itself ("gelu"); forward alone
 };
 
 // Values that go into `n` outputs: 2n where gated.

@@ -249,7 +249,7 @@ void AttentionBackward(Context& context, const AttentionShape& shape, std::span<
   std::vector<size_t> family_of(items.size());
   for (size_t i = 0; i < items.size(); ++i) {
     const AttentionItem& x = items[i];
-    QAD_CHECK(x.k.layout == Layout::kF32 && x.v.layout == Layout::kF32 && x.log_sum_exp != nullptr);
+    QAD_CHECK(!x.both_ways && x.k.layout == Layout::kF32 && x.v.layout == Layout::kF32 && x.log_sum_exp != nullptr);
     const bool continues = x.prefix != AttentionItem::kNoPrefix;
     QAD_CHECK(continues ? x.prefix < i && items[x.prefix].start == 0 && x.start == items[x.prefix].count
                         : x.start == 0);

@@ -1,6 +1,6 @@
-// Causal scaled dot-product attention (Vaswani et al. 2017, eq. 1) with grouped queries (Ainslie et al. 2023), a tile
-// of queries at a time: the full score matrix never exists. Backward recomputes the tile from its log-sum-exp (Dao et
-// al. 2022).
+// Scaled dot-product attention (Vaswani et al. 2017, eq. 1) with grouped queries (Ainslie et al. 2023), causal unless
+// it is an encoder's, a tile of queries at a time: the full score matrix never exists. Backward recomputes the tile
+// from its log-sum-exp (Dao et al. 2022).
 #pragma once
 
 #include <cstddef>
@@ -34,7 +34,7 @@ struct KvView {
   }
 };
 
-// `count` new positions start … start+count of one sequence; position p sees keys 0 … p.
+// `count` new positions start … start+count of one sequence; position p sees keys 0 … p, or all of them.
 // Queries and outputs are (count, heads·head_dim) with row strides.
 struct AttentionItem {
   const float* q = nullptr;
@@ -47,6 +47,7 @@ struct AttentionItem {
   // v then begin with position `start`.
   static constexpr size_t kNoPrefix = ~size_t{0};
   size_t prefix = kNoPrefix;
+  bool both_ways = false;  // as encoders do: position p sees keys 0 … start+count. Forward alone
 };
 
 void AttentionForward(Context& context, const AttentionShape& shape, std::span<const AttentionItem> items);

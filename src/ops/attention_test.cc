@@ -9,13 +9,15 @@ namespace {
 
 using Doubles = std::vector<double>;
 
-// One sequence: `start` remembered positions and `count` new ones.
+// One sequence: `start` remembered positions and `count` new ones, each of which sees those before it, or all.
 struct Sequence {
   AttentionShape shape;
   size_t start, count;
+  bool both_ways;
   Doubles q, k, v;  // (count, heads·dim), (start + count, kv_heads·dim)
 
-  Sequence(const AttentionShape& s, size_t from, size_t n, uint64_t stream) : shape(s), start(from), count(n) {
+  Sequence(const AttentionShape& s, size_t from, size_t n, uint64_t stream, bool all = false)
+      : shape(s), start(from), count(n), both_ways(all) {
     const auto fill = [&](size_t size, uint64_t which, double deviation) {
       const auto values = Normals(size, stream * 3 + which, deviation);
       return Doubles(values.begin(), values.end());
@@ -25,13 +27,15 @@ struct Sequence {
     v = fill(k.size(), 2, 1);
   }
 
+  size_t Visible(size_t t) const { return both_ways ? start + count : start + t + 1; }
+
   // (count, heads·dim)
   Doubles Attend() const {
     const size_t dim = shape.head_dim, width = shape.heads * dim, kv_width = shape.kv_heads * dim;
     Doubles out(count * width);
     for (size_t t = 0; t < count; ++t)
       for (size_t h = 0; h < shape.heads; ++h) {
-        const size_t kv = h / shape.group() * dim, visible = start + t + 1;
+        const size_t kv = h / shape.group() * dim, visible = Visible(t);
         Doubles p(visible);
         double top = -1e300, sum = 0;
         for (size_t j = 0; j < visible; ++j) {
@@ -98,7 +102,8 @@ struct Placed {
             .v = view(v, v16),
             .out = out.data(),
             .ldo = width + 1,
-            .log_sum_exp = lse.data()};
+            .log_sum_exp = lse.data(),
+            .both_ways = s.both_ways};
   }
 };
 
@@ -121,6 +126,7 @@ TEST(Attention, ForwardEqualsTheReference) {
       // Few rows, whose context is cut into pieces of 128; some rows of a tile may see nothing of the last one.
       for (const size_t start : {126, 127, 128, 254, 300})
         for (const size_t count : {1, 3, 5}) sequences.emplace_back(shape, start, count, ++stream);
+      for (const size_t count : {1, 2, 5, 16, 17, 33, 130}) sequences.emplace_back(shape, 0, count, ++stream, true);
       for (Sequence& s : sequences)
         for (Doubles* values : {&s.k, &s.v})
           for (double& x : *values) x = static_cast<double>(Rounded(x, layout));
@@ -155,7 +161,7 @@ Doubles RoundingBounds(const Sequence& s) {
   for (size_t t = 0; t < s.count; ++t)
     for (size_t h = 0; h < s.shape.heads; ++h) {
       double most = 0;
-      for (size_t j = 0; j <= s.start + t && !s.shape.fine_scores; ++j) {
+      for (size_t j = 0; j < s.Visible(t) && !s.shape.fine_scores; ++j) {
         double size = 0;
         for (size_t i = 0; i < dim; ++i)
           size += std::fabs(s.q[t * width + h * dim + i] * s.k[j * kv_width + h / s.shape.group() * dim + i]);
@@ -176,6 +182,7 @@ TEST(Attention, FastModeKeepsTheBoundOfItsRounding) {
       uint64_t stream = 0;
       for (const size_t start : {0, 7, 250, 600})
         for (const size_t count : {1, 3, 31, 32, 33, 70, 300}) sequences.emplace_back(shape, start, count, ++stream);
+      for (const size_t count : {1, 5, 33, 300}) sequences.emplace_back(shape, 0, count, ++stream, true);
       std::vector<Placed> placed;
       std::vector<AttentionItem> items;
       for (const Sequence& s : sequences) {

@@ -23,10 +23,11 @@ struct AttentionTask {
   bool few = false;                  // whether it is dot products over a piece, else a tile
   size_t result = 0;                 // where a task of few rows leaves what it found, in floats
   size_t Rows(const AttentionShape& shape) const { return (end - begin) * shape.group(); }
-  size_t Context(const AttentionItem& of) const { return of.start + end; }
+  size_t Context(const AttentionItem& of) const { return of.start + (of.both_ways ? of.count : end); }
   bool IsCut(const AttentionItem& of) const { return last - first < Context(of); }
   // Of the positions from `from` on, `count` of them, how many a row of the tile may see.
   size_t Visible(const AttentionShape& shape, const AttentionItem& of, size_t row, size_t from, size_t count) const {
+    if (of.both_ways) return count;
     const size_t seen = of.start + begin + row / shape.group() + 1;
     return std::min(count, seen - std::min(from, seen));
   }

@@ -57,7 +57,10 @@ class Context {
   RowsAre rows = RowsAre::kAsManyAsThereAre;
   bool int8_activations = true;  // in fast mode, where weights are quantized; else they are decoded for every product
   bool f32_in_bf16 = false;      // whether fast mode rounds weights in f32, too, where it multiplies in bf16
-  bool has_bf16;                 // whether CPU and build multiply bf16 (AVX-512); else fast dense products are f32
+  // Whether exact mode multiplies by f32 weights in three products of bf16, of both sides' rounded values and what
+  // these leave: to 2⁻¹⁶ of each, where the CPU has tiles for bf16 and none for f32.
+  bool f32_in_parts = false;
+  bool has_bf16;  // whether CPU and build multiply bf16 (AVX-512); else fast dense products are f32
   // Whether our own bf16 kernels run now: in fast mode, where the CPU has what they need.
   bool own_bf16() const { return numerics == Numerics::kFast && has_bf16 && HasBF16Dot(); }
   MatmulEngine& matmul() { return *matmul_; }

@@ -73,7 +73,7 @@ Path PathOf(const Context& context, const MatrixView& part, size_t count) {
     if (few || (!context.own_bf16() && Int8OutrunsF32(part.layout))) return Path::kInteger;
   }
   // What a prompt comes to must not hang on those beside it: rounded to bf16, rows would show whether they were few.
-  if (context.rows == RowsAre::kOfPrompts && context.own_bf16()) return Path::kPanels;
+  if (context.rows == RowsAre::kOfPrompts && (context.own_bf16() || UsesOwnPanels(context, part))) return Path::kPanels;
   // Panels in place are as good for one row as for many, but not worth rounding activations for where they are narrow.
   if (context.own_bf16() && part.layout == Layout::kBF16Tile && part.cols >= kBlock) return Path::kPanels;
   return count <= kFewRows || context.rows == RowsAre::kOfAnswers ? Path::kFewExact : Path::kPanels;
@@ -122,7 +122,7 @@ Products ProductsOf(const Context& context, const MatrixView& weights, size_t ro
     case Path::kPanels:
       break;
   }
-  return UsesOwnPanels(context, weights) ? Products::kBF16 : Products::kF32;
+  return RoundsToBF16(context, weights) ? Products::kBF16 : Products::kF32;
 }
 
 size_t LowRankTapeFloats(const Linear& linear, size_t m) {

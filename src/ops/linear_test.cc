@@ -2,6 +2,7 @@
 
 #include "base/testing.h"
 #include "kernels/matrix_testing.h"
+#include "kernels/panels_bf16.h"
 #include "kernels/targets_testing.h"
 
 namespace qad {
@@ -305,6 +306,29 @@ TEST(Linear, FastBackwardKeepsTheBoundOfItsRounding) {
       }
     }
   }
+}
+
+// Products of f32 in three of bf16 are as near to f64 as sums in f32 are, of rows and widths that fill no tile as well;
+// what of the weights and the activations does not fit into 16 bits of mantissa is all that is lost.
+TEST(Linear, ProductsInPartsAreNearlyThoseOfF32) {
+  if (!HasBF16Tiles() || !Context(Numerics::kExact, 1).has_bf16) GTEST_SKIP() << "here f32 is multiplied as f32";
+  for (const size_t in : {33, 576, 1536})
+    for (const size_t m : {9, 64, 77}) {
+      const Layer layer({Layout::kF32, Layout::kF32}, in, 75, true, false);
+      const auto x = Normals(m * in, 1);
+      Context context(Numerics::kExact, 2);
+      std::vector<float> tape;
+      const auto whole = RunForward(context, layer, x, m, true, {}, &tape);
+      context.f32_in_parts = true;
+      const auto parts = RunForward(context, layer, x, m, true, {}, &tape);
+      const double size = std::sqrt(static_cast<double>(in));  // of a sum of products of normals
+      double worst = 0;
+      for (size_t i = 0; i < whole.size(); ++i)
+        worst =
+            std::isfinite(parts[i]) ? std::max(worst, static_cast<double>(std::fabs(whole[i] - parts[i]))) : HUGE_VAL;
+      EXPECT_LE(worst, 0x1p-15 * size) << in << " " << m;
+      EXPECT_NE(whole, parts) << "they were not multiplied in parts";
+    }
 }
 
 // A batch of one is a part of any other: tiles of bf16 take the same sums however many rows there are.

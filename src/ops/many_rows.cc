@@ -28,6 +28,20 @@ const uint16_t* ToBF16(Context& context, const Rows& x, size_t n, size_t stride)
   return out;
 }
 
+// Three times as many columns: bf16 copies, what these leave, rounded in turn, and the copies again.
+const uint16_t* SplitRows(Context& context, const Rows& x, size_t n, size_t stride) {
+  auto* out = reinterpret_cast<uint16_t*>(context.Scratch(Context::Slot::kActivations, (x.count * 3 * stride + 1) / 2));
+#pragma omp parallel for schedule(static) if (Pays(x.count, n, 1))
+  for (int64_t row = 0; row < static_cast<int64_t>(x.count); ++row) {
+    uint16_t* high = out + static_cast<size_t>(row) * 3 * stride;
+    uint16_t* low = high + stride;
+    SplitToBF16(x.data + static_cast<size_t>(row) * x.stride, high, low, n);
+    for (uint16_t* half : {high, low}) std::fill(half + n, half + stride, uint16_t{0});
+    std::copy_n(high, stride, low + stride);
+  }
+  return out;
+}
+
 // Weights in f32, (rows, cols), for the MatmulEngine.
 struct Panel {
   const float* data;
@@ -87,10 +101,42 @@ void MultiplyInPanels(Context& context, const MatrixView& w, const BF16Product& 
   }
 }
 
+bool MultipliesInParts(const Context& context, const MatrixView& w) {
+  return context.numerics == Numerics::kExact && context.f32_in_parts && context.has_bf16 && w.layout == Layout::kF32 &&
+         HasBF16Tiles();
+}
+
+// The same for weights in f32: x W ≈ x₁ W₁ + x₂ W₁ + x₁ W₂, each side's rounded values and what they leave, as one
+// product of three times as many inputs. That of what both leave is below what the others are rounded by.
+void MultiplyInParts(Context& context, const MatrixView& w, const BF16Product& activations) {
+  const size_t values = PanelValues(w.cols), floats = 3 * values * (kTaskRows / kTileRows) / 2;
+  float* scratch = context.Scratch(Context::Slot::kPanel, floats * static_cast<size_t>(omp_get_max_threads()));
+  const auto tasks = static_cast<int64_t>((w.rows + kTaskRows - 1) / kTaskRows);
+#pragma omp parallel for schedule(static) if (Pays(w.rows, w.cols, 3 * activations.count))
+  for (int64_t task = 0; task < tasks; ++task) {
+    const size_t begin = static_cast<size_t>(task) * kTaskRows;
+    auto* panels = reinterpret_cast<uint16_t*>(scratch + floats * static_cast<size_t>(omp_get_thread_num()));
+    BF16Product product = activations;
+    product.panels = panels;
+    product.outputs = std::min(kTaskRows, w.rows - begin);
+    product.y = activations.y + begin;
+    for (size_t i = 0; i < product.outputs; i += kTileRows, panels += 3 * values) {
+      DecodeBF16Panel(w, begin + i, panels);
+      std::copy_n(panels, values, panels + values);
+      DecodeBF16Rest(w, begin + i, panels + 2 * values);
+    }
+    MultiplyPanels(product);
+  }
+}
+
 }  // namespace
 
-bool UsesOwnPanels(const Context& context, const MatrixView& w) {
+bool RoundsToBF16(const Context& context, const MatrixView& w) {
   return context.own_bf16() && (w.layout != Layout::kF32 || context.f32_in_bf16);
+}
+
+bool UsesOwnPanels(const Context& context, const MatrixView& w) {
+  return RoundsToBF16(context, w) || MultipliesInParts(context, w);
 }
 
 const uint16_t* Activations::bf16() {
@@ -98,17 +144,30 @@ const uint16_t* Activations::bf16() {
   return bf16_;
 }
 
+const uint16_t* Activations::parts() {
+  if (parts_ == nullptr) parts_ = SplitRows(context_, x_, cols_, bf16_stride());
+  return parts_;
+}
+
 void ManyRows(Context& context, const MatrixView& w, Activations& x, float* y, size_t ldy, bool accumulate) {
   const Rows& rows = x.rows();
-  if (UsesOwnPanels(context, w))
-    return MultiplyInPanels(context, w,
-                            {.x = x.bf16(),
-                             .count = rows.count,
-                             .ldx = x.bf16_stride(),
-                             .words = InputPairs(w.cols),
-                             .y = y,
-                             .ldy = ldy,
-                             .accumulate = accumulate});
+  BF16Product product{.x = nullptr,
+                      .count = rows.count,
+                      .ldx = x.bf16_stride(),
+                      .words = InputPairs(w.cols),
+                      .y = y,
+                      .ldy = ldy,
+                      .accumulate = accumulate};
+  if (RoundsToBF16(context, w)) {
+    product.x = x.bf16();
+    return MultiplyInPanels(context, w, product);
+  }
+  if (MultipliesInParts(context, w)) {
+    product.x = x.parts();
+    product.ldx *= 3;
+    product.words *= 3;
+    return MultiplyInParts(context, w, product);
+  }
   QAD_CHECK(!accumulate);
   MultiplyDense(context, w, rows, y, ldy);
 }
@@ -148,7 +207,7 @@ void MultiplyInColumnPanels(Context& context, const MatrixView& w, const Rows& d
 }  // namespace
 
 void ManyRowsBackward(Context& context, const MatrixView& w, const Rows& dy, float* dx, size_t ldx) {
-  if (UsesOwnPanels(context, w)) return MultiplyInColumnPanels(context, w, dy, dx, ldx);
+  if (RoundsToBF16(context, w)) return MultiplyInColumnPanels(context, w, dy, dx, ldx);
   // W as it lies is the (k, n) operand.
   const size_t step = PanelRows(w);
   for (size_t begin = 0; begin < w.rows; begin += step) {

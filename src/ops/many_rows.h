@@ -17,8 +17,11 @@ struct Rows {
   size_t count, stride;
 };
 
-// Whether our own panels are what multiplies by w, which can add to y at no cost: in fast mode, if the CPU can, for
-// weights that are not f32 (Context::f32_in_bf16: for all).
+// Whether both sides are rounded to bf16: in fast mode, if the CPU can multiply that, for weights that are not f32
+// (Context::f32_in_bf16: for all).
+bool RoundsToBF16(const Context& context, const MatrixView& w);
+// Whether our own panels are what multiplies by w, which can add to y at no cost: those, and in exact mode what
+// Context::f32_in_parts says.
 bool UsesOwnPanels(const Context& context, const MatrixView& w);
 
 // Activations in the types that products want them in, converted when first asked for and kept for all parts of a
@@ -29,13 +32,15 @@ class Activations {
   const Rows& rows() const { return x_; }
   // (count, bf16_stride()), the last input of an odd number followed by a zero.
   const uint16_t* bf16();
+  // (count, 3 · bf16_stride()): the same, what that leaves of the activations, rounded in turn, and the same again.
+  const uint16_t* parts();
   size_t bf16_stride() const { return 2 * InputPairs(cols_); }
 
  private:
   Context& context_;
   Rows x_;
   size_t cols_;
-  const uint16_t* bf16_ = nullptr;
+  const uint16_t *bf16_ = nullptr, *parts_ = nullptr;
 };
 
 // y[m·ldy + r] = Σ x·w of row r; added to y where UsesOwnPanels and `accumulate`.

@@ -39,6 +39,8 @@ void AddIfMeasured(Table& table, std::vector<Text> cells) {
 std::string FunnelTitle(const std::string& metric) {
   if (metric == "right_given_passage") return "right, given the passage";
   if (metric == "stale_given_passage") return "stale, despite it";
+  if (metric == "dev_refusal_auc") return "AUC of refusal, dev";
+  if (metric == "refusal_threshold") return "refuses below a score of";
   return metric;
 }
 
@@ -50,7 +52,8 @@ Text KeptCell(const Row* best, const Row* all) {
 }  // namespace
 
 bool IsShareMetric(const Results& results, const std::string& metric) {
-  for (const char* word : {"likelihood", "perplexity", "divergence", "seconds", "tokens", "bytes", "loss", "mrr"})
+  for (const char* word :
+       {"likelihood", "perplexity", "divergence", "seconds", "tokens", "bytes", "loss", "mrr", "auc", "threshold"})
     if (metric.find(word) != std::string::npos) return false;
   return std::all_of(results.rows.begin(), results.rows.end(),
                      [&](const Row& row) { return row.metric != metric || (row.value >= 0 && row.value <= 1); });
@@ -298,21 +301,35 @@ Table CostTable(const Pack& pack) {
                {"training", Align::kRight},
                {"an update", Align::kRight},
                {"updates", Align::kRight},
-               {"queries", Align::kRight},
-               {"total", Align::kRight}},
+               {"queries", Align::kRight}},
               {},
               "",
               {}};
   if (!pack.decision) return table;
   const Decision& decision = *pack.decision;
+  const auto any = [&](double Costs::*part) {
+    return std::ranges::any_of(decision.arms,
+                               [&](const ArmDecision& arm) { return arm.costs && (*arm.costs).*part > 0; });
+  };
+  const bool people = any(&Costs::set_up), errors = any(&Costs::errors);
+  if (people) table.columns.push_back({"people, once", Align::kRight});
+  if (errors) table.columns.push_back({"answers not right", Align::kRight});
+  table.columns.push_back({"total", Align::kRight});
   for (const ArmDecision& arm : decision.arms) {
     if (!arm.candidate || !arm.costs) continue;
     const Costs& costs = *arm.costs;
-    const double idle_free = costs.per_thousand * decision.utilization;  // were every paid second used
+    // Tokens of an endpoint cost the same however busy it is.
+    const bool by_tokens = pack.results.Value(arm.arm, kSpeedSlice, "query_price").has_value();
+    const auto at = [&](double utilization) {
+      return FormatMoney(by_tokens ? costs.per_thousand : costs.per_thousand * decision.utilization / utilization);
+    };
     if (IsRecommended(pack, arm.arm)) table.chosen = table.rows.size();
-    table.rows.push_back({arm.arm, FormatMoney(idle_free / 0.1), FormatMoney(idle_free / 0.5), FormatMoney(idle_free),
-                          FormatMoney(costs.training), FormatMoney(costs.per_update), FormatMoney(costs.updates),
-                          FormatMoney(costs.queries), FormatMoney(costs.total)});
+    std::vector<Text>& row = table.rows.emplace_back(
+        std::vector<Text>{arm.arm, at(0.1), at(0.5), at(1), FormatMoney(costs.training), FormatMoney(costs.per_update),
+                          FormatMoney(costs.updates), FormatMoney(costs.queries)});
+    if (people) row.emplace_back(FormatMoney(costs.set_up));
+    if (errors) row.emplace_back(FormatMoney(costs.errors));
+    row.emplace_back(FormatMoney(costs.total));
   }
   table.caption =
       fmt::format("{} per hour; {} queries and {} changes per month for {} months, queries at {} utilization.",

@@ -52,6 +52,46 @@ void SayTopics(const Decision& decision, Document& page) {
     page.Say("Not evaluated here: " + topics + ".");
 }
 
+Text ShareCell(const ShareAnswer& share) {
+  return share.value ? Text(FormatShare(*share.value, share.low, share.high)) : Missing();
+}
+
+void SayFreshness(const Decision& decision, Document& page) {
+  page.Section("When facts change");
+  if (decision.freshness.empty()) {
+    page.Say("No slice of facts that changed was evaluated.");
+  } else {
+    Table table{{{"arm"},
+                 {"has the facts in"},
+                 {"facts that stayed", Align::kRight},
+                 {"facts that changed", Align::kRight},
+                 {"old value given", Align::kRight},
+                 {"one update takes", Align::kRight},
+                 {"and costs", Align::kRight}},
+                {},
+                "Right answers and, of the facts that changed, old values given for them; an adapter that was trained "
+                "before the "
+                "change had these right then. An update is the index made again, or the training and its evaluation.",
+                {}};
+    for (const FreshnessAnswer& answer : decision.freshness)
+      table.rows.push_back({answer.arm, answer.holds, ShareCell(answer.stable), ShareCell(answer.changed),
+                            ShareCell(answer.stale),
+                            answer.update_seconds ? Text(FormatSeconds(*answer.update_seconds)) : Missing(),
+                            answer.update_price ? Text(FormatMoney(*answer.update_price)) : Missing()});
+    page.Add(std::move(table));
+  }
+  std::string weekly;
+  for (const std::string& sentence : decision.weekly) weekly += (weekly.empty() ? "" : " ") + sentence;
+  page.Say(Text(Strong("What if facts change weekly? ")) + weekly +
+           " Changes are simulated at a stated rate; nobody has waited for them.");
+}
+
+void SayQlora(const Decision& decision, Document& page) {
+  std::string all;
+  for (const std::string& sentence : decision.qlora) all += (all.empty() ? "" : " ") + sentence;
+  page.Say(Text(Strong("Is QLoRA worth it? ")) + all);
+}
+
 std::string Shrink(const std::optional<double>& ours, const std::optional<double>& base) {
   if (!ours || !base) return "not measured";
   return fmt::format("{} against {} ({})", FormatBytes(*ours), FormatBytes(*base), FormatShare(*ours / *base));
@@ -329,7 +369,9 @@ Document MemoPage(const Pack& pack) {
   }
   SayRecommendation(*pack.decision, page);
   SayTopics(*pack.decision, page);
+  SayFreshness(*pack.decision, page);
   SayQuantization(pack, page);
+  SayQlora(*pack.decision, page);
   SayOthers(*pack.decision, page);
   SayFlips(pack, page);
   SayPattern(*pack.decision, page);

@@ -62,7 +62,8 @@ Fold ShowItem(const Pack& pack, const Item& item, const std::string& metric) {
   Table table{{{"arm"}, {metric, Align::kRight}, {"output"}, {"passages"}}, {}, "", {}};
   for (const Sample* sample : item.samples) {
     std::string passages;
-    for (const std::string& passage : sample->passages) passages += (passages.empty() ? "" : ", ") + passage;
+    for (const std::string& passage : sample->passages)
+      passages += (passages.empty() ? "" : ", ") + passage + (passage == sample->citation ? " (cited)" : "");
     const double score = ScoreOf(*sample, metric);
     const Text verdict = score == 1   ? Text("right", Style::kGood)
                          : score == 0 ? Text("wrong", Style::kBad)

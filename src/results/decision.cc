@@ -1,5 +1,6 @@
 #include "results/decision.h"
 
+#include "base/error.h"
 #include "base/files.h"
 #include "results/json_fields.h"
 
@@ -23,9 +24,11 @@ template <typename Visitor>
 void Fields(Visitor& visit, Costs& costs) {
   visit("per_thousand", costs.per_thousand);
   visit("training", costs.training);
+  visit("set_up", costs.set_up);
   visit("per_update", costs.per_update);
   visit("updates", costs.updates);
   visit("queries", costs.queries);
+  visit("errors", costs.errors);
   visit("total", costs.total);
   visit("update_source", costs.update_source);
 }
@@ -117,6 +120,25 @@ void Fields(Visitor& visit, QuantizationAnswer& answer) {
 }
 
 template <typename Visitor>
+void Fields(Visitor& visit, ShareAnswer& share) {
+  visit("value", share.value);
+  visit("low", share.low);
+  visit("high", share.high);
+}
+
+template <typename Visitor>
+void Fields(Visitor& visit, FreshnessAnswer& answer) {
+  visit("arm", answer.arm);
+  visit("holds", answer.holds);
+  visit("stable", answer.stable);
+  visit("changed", answer.changed);
+  visit("stale", answer.stale);
+  visit("update_seconds", answer.update_seconds);
+  visit("update_price", answer.update_price);
+  visit("update_source", answer.update_source);
+}
+
+template <typename Visitor>
 void Fields(Visitor& visit, PatternStatement& statement) {
   visit("statement", statement.statement);
   visit("verdict", statement.verdict);
@@ -140,6 +162,9 @@ void Fields(Visitor& visit, Decision& decision) {
   visit("break_even", decision.break_even);
   visit("topics", decision.topics);
   visit("quantization", decision.quantization);
+  visit("freshness", decision.freshness);
+  visit("weekly", decision.weekly);
+  visit("qlora", decision.qlora);
   visit("pattern", decision.pattern);
   visit("unknowns", decision.unknowns);
   visit("utilization", decision.utilization);
@@ -173,7 +198,14 @@ Decision DecisionFromJson(const Json& json, const std::string& where) {
   return decision;
 }
 
-Decision ReadDecision(const std::filesystem::path& path) { return DecisionFromJson(ReadJsonFile(path), path.string()); }
+Decision ReadDecision(const std::filesystem::path& path) {
+  const Json json = ReadJsonFile(path);
+  try {
+    return DecisionFromJson(json, path.string());
+  } catch (const Error& error) {
+    FailInput("{}; it may be of another version: `qad decide` makes it again", error.what());
+  }
+}
 
 void WriteDecision(const std::filesystem::path& path, const Decision& decision) {
   WriteFileAtomic(path, DumpJson(DecisionToJson(decision)));

@@ -29,13 +29,15 @@ struct RuleCheck {
   std::optional<int64_t> items_needed;  // unproven on a slice: items that settle it if the rate stays as it is
 };
 
-// What an arm costs. total = training + updates + queries, over the horizon.
+// What an arm costs. total = training + set_up + updates + queries + errors, over the horizon.
 struct Costs {
   double per_thousand = 0;  // queries, at the declared utilization
-  double training = 0;      // once
+  double training = 0;      // once, the machine's
+  double set_up = 0;        // once, hours of people
   double per_update = 0;    // retrain and evaluate again, or index again
   double updates = 0;       // per_update × changes × months
   double queries = 0;
+  double errors = 0;  // of the answers that are not right
   double total = 0;
   std::string update_source;  // what per_update was measured as
 };
@@ -103,6 +105,19 @@ struct QuantizationAnswer {
   std::optional<double> decode, base_decode, prefill, base_prefill;  // tokens per second
 };
 
+// A share with its interval, where it was measured.
+struct ShareAnswer {
+  std::optional<double> value, low, high;
+};
+
+// One arm when facts change.
+struct FreshnessAnswer {
+  std::string arm, holds;              // what it has the facts in
+  ShareAnswer stable, changed, stale;  // right on facts that stayed, on those that changed; the old value given there
+  std::optional<double> update_seconds, update_price;  // of one change; nothing: it holds no facts, or not measured
+  std::string update_source;
+};
+
 struct PatternStatement {
   std::string statement;
   std::string verdict;  // "shown", "not shown", "cannot tell here"
@@ -125,6 +140,8 @@ struct Decision {
   std::vector<BreakEven> break_even;
   std::vector<TopicAnswer> topics;
   std::vector<QuantizationAnswer> quantization;  // smallest artefact first
+  std::vector<FreshnessAnswer> freshness;        // empty: no slice of changing facts
+  std::vector<std::string> weekly, qlora;        // sentences: facts that change weekly; whether QLoRA is worth it
   std::vector<PatternStatement> pattern;
   std::vector<std::string> unknowns;  // what this run cannot know
   double utilization = 1, queries_per_month = 0, changes_per_month = 0, horizon_months = 0, price_per_hour = 0;

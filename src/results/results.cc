@@ -66,9 +66,10 @@ Row ReadRow(const JsonObject& json) {
 }
 
 Json ToJson(const ArmInfo& arm) {
-  return {{"name", arm.name},       {"weights", arm.weights},     {"made", arm.made},
-          {"adapter", arm.adapter}, {"prompting", arm.prompting}, {"artefact", arm.artefact},
-          {"command", arm.command}, {"baseline", arm.baseline},   {"moving_parts", arm.moving_parts}};
+  return {{"name", arm.name},           {"weights", arm.weights},          {"made", arm.made},
+          {"adapter", arm.adapter},     {"prompting", arm.prompting},      {"artefact", arm.artefact},
+          {"command", arm.command},     {"baseline", arm.baseline},        {"remote", arm.remote},
+          {"retrained", arm.retrained}, {"moving_parts", arm.moving_parts}};
 }
 
 ArmInfo ReadArm(const JsonObject& json) {
@@ -80,6 +81,8 @@ ArmInfo ReadArm(const JsonObject& json) {
           .artefact = json.String("artefact"),
           .command = json.String("command"),
           .baseline = json.BoolOr("baseline", false),
+          .remote = json.BoolOr("remote", false),
+          .retrained = json.BoolOr("retrained", false),
           .moving_parts = static_cast<int>(json.Int("moving_parts", 0, 100))};
 }
 
@@ -167,7 +170,8 @@ Json ToJson(const Sample& sample) {
           {"expected", sample.expected},
           {"output", sample.output},
           {"scores", sample.scores},
-          {"passages", sample.passages}};
+          {"passages", sample.passages},
+          {"citation", sample.citation}};
 }
 
 Sample ReadSample(const JsonObject& json) {
@@ -189,6 +193,7 @@ Sample ReadSample(const JsonObject& json) {
     if (!id.is_string()) FailInput("{}: \"passages\" must hold strings", json.where());
     sample.passages.push_back(id.get<std::string>());
   }
+  sample.citation = json.StringOr("citation", "");
   return sample;
 }
 
@@ -204,7 +209,7 @@ std::string PrimaryMetric(const Results& results, const std::string& slice) {
   if (HasRows(results, slice, "schema_valid") && HasRows(results, slice, "exact")) return "exact";
   const bool refusals = HasRows(results, slice, "correct_refusal");
   if (refusals && (slice.starts_with("unanswerable") || !HasRows(results, slice, "contains"))) return "correct_refusal";
-  for (const char* metric : {"contains", "exact"})
+  for (const char* metric : {"choice", "contains", "exact"})
     if (HasRows(results, slice, metric)) return metric;
   for (const Row& row : results.rows)
     if (row.slice == slice) return row.metric;
@@ -280,6 +285,16 @@ std::vector<Sample> ReadSamples(const std::filesystem::path& path) {
     at = end + 1;
   }
   return samples;
+}
+
+Json SamplesToJson(const std::vector<Sample>& samples) {
+  Json list = Json::array();
+  for (const Sample& sample : samples) list.push_back(ToJson(sample));
+  return list;
+}
+
+std::vector<Sample> SamplesFromJson(const JsonObject& json, const std::string& key) {
+  return ReadList(json, key, ReadSample);
 }
 
 void WriteSamples(const std::filesystem::path& path, const std::vector<Sample>& samples) {

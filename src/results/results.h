@@ -42,13 +42,15 @@ inline constexpr std::string_view kTokensSlice = "tokens";        // prompt_toke
 struct ArmInfo {
   std::string name;  // as configured: "lora-grounded + rag"
   std::string weights;
-  std::string made;       // how the weights came about, in words
-  std::string adapter;    // name of the adapter, or empty
-  std::string prompting;  // "", "few-shot" or "rag"
-  std::string artefact;   // path of the model or adapter it needs, for the memo's commands
-  std::string command;    // the command that answers a question with this arm
-  bool baseline = false;  // a reference without a language model: never recommended
-  int moving_parts = 0;   // 0 the base alone; one more for each of: other weights, an adapter, few-shot, an index
+  std::string made;        // how the weights came about, in words
+  std::string adapter;     // name of the adapter, or empty
+  std::string prompting;   // "", "few-shot" or "rag"
+  std::string artefact;    // path of the model or adapter it needs, for the memo's commands
+  std::string command;     // the command that answers a question with this arm
+  bool baseline = false;   // a reference without a language model: never recommended
+  bool remote = false;     // answers come from an endpoint: its memory is not this machine's
+  bool retrained = false;  // its adapter knows the facts as they are after the documents' update
+  int moving_parts = 0;    // 0 the base alone; one more for each of: other weights, an adapter, few-shot, an index
 };
 
 // What one arm made of one item.
@@ -62,6 +64,7 @@ struct Sample {
   std::string expected, output;
   std::map<std::string, double> scores;  // metric → 0/1, or a number
   std::vector<std::string> passages;     // ids of retrieved chunks, best first
+  std::string citation;                  // the one of them that the answer rests on; empty: none, or not looked for
 };
 
 // Loss against optimizer step, for the learning curves.
@@ -116,6 +119,8 @@ Json RowsToJson(const std::vector<Row>& rows);
 
 // samples/<arm>.jsonl, one sample a line.
 std::vector<Sample> ReadSamples(const std::filesystem::path& path);
+Json SamplesToJson(const std::vector<Sample>& samples);
+std::vector<Sample> SamplesFromJson(const JsonObject& json, const std::string& key);
 void WriteSamples(const std::filesystem::path& path, const std::vector<Sample>& samples);
 // "base + few-shot" → "base+few-shot.jsonl": a file name for an arm.
 std::string SamplesFileName(std::string_view arm);

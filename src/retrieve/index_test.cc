@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <fstream>
 
@@ -173,7 +175,7 @@ TEST_F(IndexTest, RebuiltItIsANewFileInTheOldPlace) {
   WriteIndex(path_, kChunks);
   const uint64_t inode = InodeOf(path_);
   const Index reader(path_);
-  EXPECT_TRUE(WriteIndex(path_, kChunks, true));
+  EXPECT_TRUE(WriteIndex(path_, kChunks, nullptr, true));
   EXPECT_NE(InodeOf(path_), inode);
   EXPECT_EQ(Index(path_).content_hash(), ContentHash(kChunks));
   EXPECT_EQ(reader.Search("brake", 1).size(), 1u) << "who had it open reads the old one";
@@ -183,7 +185,7 @@ TEST_F(IndexTest, RebuiltItIsANewFileInTheOldPlace) {
 TEST_F(IndexTest, ARebuildThatFailsLeavesTheOldOne) {
   WriteIndex(path_, kChunks);
   const std::string bytes = ReadTextFile(path_);
-  const int code = WithFileSizeLimit(4096, [&] { WriteIndex(path_, kChunks, true); });
+  const int code = WithFileSizeLimit(4096, [&] { WriteIndex(path_, kChunks, nullptr, true); });
   EXPECT_EQ(code, static_cast<int>(ErrorKind::kFailed));
   EXPECT_EQ(ReadTextFile(path_), bytes);
   EXPECT_EQ(ErrorOf(path_), "");
@@ -279,6 +281,109 @@ TEST_F(IndexTest, RecallAndReciprocalRank) {
   EXPECT_DOUBLE_EQ(quality.recall_at_k, 0.75);
   EXPECT_DOUBLE_EQ(quality.mean_reciprocal_rank, (1 + 1 + 0.5) / 4);
   EXPECT_EQ(MeasureRetrieval(Index(path_), {}, 3).n, 0);
+}
+
+// Counts of letters: texts of the same letters lie near each other.
+class Letters {
+ public:
+  explicit Letters(std::string id = "letters") {
+    embedder.id = std::move(id);
+    embedder.width = 26;
+    embedder.embed = [this](std::span<const std::string> texts, float* vectors) {
+      embedded += texts.size();
+      std::fill_n(vectors, texts.size() * 26, 0.0f);
+      for (const std::string& text : texts) {
+        double sum = 0;
+        for (const char c : text)
+          if (std::isalpha(static_cast<unsigned char>(c)) != 0 && static_cast<unsigned char>(c) < 128)
+            vectors[std::tolower(static_cast<unsigned char>(c)) - 'a'] += 1;
+        for (size_t i = 0; i < 26; ++i) sum += static_cast<double>(vectors[i]) * static_cast<double>(vectors[i]);
+        for (size_t i = 0; i < 26 && sum > 0; ++i) vectors[i] /= static_cast<float>(std::sqrt(sum));
+        vectors += 26;
+      }
+    };
+  }
+  Letters(const Letters&) = delete;
+  Letters& operator=(const Letters&) = delete;
+  Embedder embedder;
+  size_t embedded = 0;  // texts so far
+};
+
+TEST_F(IndexTest, VectorsRankByCosine) {
+  const Letters letters;
+  EXPECT_TRUE(WriteIndex(path_, kChunks, &letters.embedder));
+  EXPECT_EQ(letters.embedded, kChunks.size());
+  const Index index(path_, Retriever::kDense, &letters.embedder);
+  // Letters of a chunk in another order share no word with it.
+  std::string letters_alone = "Repairs\nRepairing a brake takes one day.";
+  std::ranges::sort(letters_alone);
+  EXPECT_TRUE(Index(path_).Search(letters_alone, 3).empty());
+  const auto hits = index.Search(letters_alone, 3);
+  ASSERT_EQ(hits.size(), 3u);
+  EXPECT_EQ(hits[0].chunk.id, "shop.md#Repairs~2");
+  EXPECT_NEAR(hits[0].score, 1, 1e-6);
+  EXPECT_GT(hits[0].score, hits[1].score);
+  EXPECT_EQ(index.Search("anything", 50).size(), kChunks.size());
+}
+
+TEST_F(IndexTest, HybridFusesRanks) {
+  const Letters letters;
+  WriteIndex(path_, kChunks, &letters.embedder);
+  const std::string query = "brake repairs in the shop";
+  const auto by_words = Index(path_).Search(query, 100);
+  const auto by_vectors = Index(path_, Retriever::kDense, &letters.embedder).Search(query, 100);
+  const auto fused = Index(path_, Retriever::kHybrid, &letters.embedder).Search(query, 100);
+  ASSERT_EQ(fused.size(), kChunks.size());
+  for (const SearchHit& hit : fused) {
+    double want = 0;
+    for (const auto* list : {&by_words, &by_vectors})
+      for (size_t rank = 0; rank < list->size(); ++rank)
+        if ((*list)[rank].chunk.id == hit.chunk.id) want += 1 / (60.0 + static_cast<double>(rank + 1));
+    EXPECT_NEAR(hit.score, want, 1e-12) << hit.chunk.id;
+  }
+  for (size_t i = 1; i < fused.size(); ++i) EXPECT_GE(fused[i - 1].score, fused[i].score);
+}
+
+TEST_F(IndexTest, VectorsOfUnchangedChunksAreKept) {
+  Letters letters;
+  WriteIndex(path_, kChunks, &letters.embedder);
+  EXPECT_FALSE(WriteIndex(path_, kChunks, &letters.embedder)) << "it holds these already";
+  std::vector<Chunk> changed = kChunks;
+  changed[1].text += " Or more.";
+  changed.erase(changed.begin());
+  letters.embedded = 0;
+  EXPECT_TRUE(WriteIndex(path_, changed, &letters.embedder));
+  EXPECT_EQ(letters.embedded, 1u);
+  const std::string kept = ReadTextFile(path_);
+  EXPECT_TRUE(WriteIndex(path_, changed, &letters.embedder, true));
+  EXPECT_EQ(letters.embedded, 1 + changed.size());
+  EXPECT_TRUE(ReadTextFile(path_) == kept) << "the same vectors, made anew";
+  // Another embedder's are none. An index with vectors serves for words alone as well.
+  Letters others("others");
+  EXPECT_TRUE(WriteIndex(path_, changed, &others.embedder));
+  EXPECT_EQ(others.embedded, changed.size());
+  EXPECT_FALSE(WriteIndex(path_, changed));
+  EXPECT_EQ(Index(path_).Chunks().size(), changed.size());
+  EXPECT_TRUE(WriteIndex(path_, changed, nullptr, true));
+  EXPECT_TRUE(WriteIndex(path_, changed, &others.embedder)) << "an index without vectors is none for these";
+}
+
+TEST_F(IndexTest, VectorsOfAnotherEmbedderAreAnError) {
+  const Letters letters, others("others");
+  const auto error = [&](const Embedder& embedder) -> std::string {
+    try {
+      Index index(path_, Retriever::kHybrid, &embedder);
+    } catch (const Error& caught) {
+      EXPECT_EQ(caught.kind(), ErrorKind::kInput);
+      return caught.what();
+    }
+    return "none";
+  };
+  WriteIndex(path_, kChunks);
+  EXPECT_NE(error(letters.embedder).find("no vectors"), std::string::npos) << error(letters.embedder);
+  WriteIndex(path_, kChunks, &letters.embedder);
+  EXPECT_EQ(error(letters.embedder), "none");
+  EXPECT_NE(error(others.embedder).find("the vectors of letters"), std::string::npos) << error(others.embedder);
 }
 
 TEST(IsFromSource, PartsAndPagesButNotNamesakes) {

@@ -58,6 +58,11 @@ void SqliteStatement::Bind(int parameter, int64_t value) {
   Check(sqlite3_bind_int64(statement_.get(), parameter + 1, value));
 }
 
+void SqliteStatement::BindBlob(int parameter, std::string_view bytes) {
+  Check(sqlite3_bind_blob64(statement_.get(), parameter + 1, bytes.data() == nullptr ? "" : bytes.data(), bytes.size(),
+                            SQLITE_TRANSIENT));
+}
+
 bool SqliteStatement::Step() {
   const int code = sqlite3_step(statement_.get());
   Check(code);
@@ -65,6 +70,12 @@ bool SqliteStatement::Step() {
 }
 
 void SqliteStatement::Reset() { Check(sqlite3_reset(statement_.get())); }
+
+std::string_view SqliteStatement::Blob(int column) const {
+  const void* bytes = sqlite3_column_blob(statement_.get(), column);
+  if (bytes == nullptr) return {};
+  return {static_cast<const char*>(bytes), static_cast<size_t>(sqlite3_column_bytes(statement_.get(), column))};
+}
 
 std::string SqliteStatement::Text(int column) const {
   const auto* text = sqlite3_column_text(statement_.get(), column);

@@ -42,9 +42,11 @@ class SqliteStatement {
 
   void Bind(int parameter, std::string_view text);
   void Bind(int parameter, int64_t value);
+  void BindBlob(int parameter, std::string_view bytes);
   bool Step();  // whether there is a row
   void Reset();
   std::string Text(int column) const;
+  std::string_view Blob(int column) const;  // valid until the next Step or Reset
   int64_t Int(int column) const { return sqlite3_column_int64(statement_.get(), column); }
   double Number(int column) const { return sqlite3_column_double(statement_.get(), column); }
 

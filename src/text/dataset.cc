@@ -1,5 +1,6 @@
 #include "text/dataset.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -7,6 +8,7 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "base/suggest.h"
+#include "text/pattern.h"
 #include "text/unicode.h"
 
 namespace qad {
@@ -14,8 +16,8 @@ namespace {
 
 const std::set<std::string> kFormKeys = {"text",        "prompt", "completion", "messages",
                                          "instruction", "input",  "output",     "system"};
-const std::set<std::string> kScoreKeys = {"id",   "slice",  "accept",  "reject",   "answerable", "schema",
-                                          "fact", "source", "overlap", "passages", "retrieve"};
+const std::set<std::string> kScoreKeys = {"id",     "slice",   "accept",   "reject",   "answerable", "schema", "fact",
+                                          "source", "overlap", "passages", "retrieve", "pattern",    "choices"};
 
 constexpr std::string_view kForms =
     "\"text\", \"prompt\" and \"completion\", \"messages\", or \"instruction\", \"input\" and \"output\"";
@@ -98,6 +100,17 @@ void ReadScoring(const JsonObject& json, Item& item) {
   item.fact = json.StringOr("fact", "");
   item.source = json.StringOr("source", "");
   item.overlap = json.StringOr("overlap", "");
+  item.pattern = json.StringOr("pattern", "");
+  if (!item.pattern.empty()) (void)Pattern(item.pattern, json.where() + ": pattern");
+  item.choices = Strings(json, "choices");
+  if (!item.choices.empty()) {
+    if (item.plain_text) FailInput("{}: \"choices\" belong to a question, and a {{text}} asks none", json.where());
+    if (std::set<std::string>(item.choices.begin(), item.choices.end()).size() <
+        std::max<size_t>(item.choices.size(), 2))
+      FailInput("{}: \"choices\" must be two different ones at least", json.where());
+    if (std::ranges::find(item.choices, item.completion) == item.choices.end())
+      FailInput("{}: the answer \"{}\" is none of its \"choices\"", json.where(), item.completion);
+  }
   if (json.Has("schema")) {
     const JsonObject schema = json.Object("schema");
     for (const auto& [field, values] : schema.json().items()) item.schema[field] = Strings(schema, field);

@@ -25,6 +25,8 @@ struct Item {
   // How it is scored; all optional.
   std::vector<std::string> accept;                         // an answer must contain one of these …
   std::vector<std::string> reject;                         // … and none of these
+  std::string pattern;                                     // a regular expression that an answer must match
+  std::vector<std::string> choices;                        // of which the completion is one: the likeliest is taken
   bool answerable = true;                                  // false: the right answer is a refusal
   std::map<std::string, std::vector<std::string>> schema;  // JSON answer: field → allowed values
   std::string fact;                                        // items of one fact are clustered

@@ -120,6 +120,17 @@ TEST(Dataset, WrongScoring) {
                       {"d.jsonl:2: id \"a\" was used before"}));
 }
 
+TEST(Dataset, ChoicesHoldTheAnswer) {
+  const auto with = [](std::string_view choices) {
+    return fmt::format(R"({{"prompt": "p", "completion": "c", "choices": {}}})", choices);
+  };
+  EXPECT_EQ(Load(with(R"(["a", "c"])"))[0].choices, (std::vector<std::string>{"a", "c"}));
+  EXPECT_TRUE(Refused(with(R"(["a", "b"])"), {"d.jsonl:1: the answer \"c\" is none of its \"choices\""}));
+  EXPECT_TRUE(Refused(with(R"(["c"])"), {"d.jsonl:1: \"choices\" must be two"}));
+  EXPECT_TRUE(Refused(with(R"(["c", "c"])"), {"d.jsonl:1: \"choices\" must be two"}));
+  EXPECT_TRUE(Refused(R"({"text": "t", "choices": ["t", "u"]})", {"d.jsonl:1: \"choices\" belong to a question"}));
+}
+
 TEST(Slices, MatchByPath) {
   EXPECT_TRUE(SliceMatches("facts/stable", "facts"));
   EXPECT_TRUE(SliceMatches("facts", "facts"));

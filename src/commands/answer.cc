@@ -1,0 +1,110 @@
+#include "commands/answer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "evaluate/citation.h"
+#include "experiment/stages.h"
+#include "results/decision.h"
+#include "text/text_stream.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string DefaultArm(const Config& config) {
+  const fs::path path = config.output / "decision.json";
+  const bool decided = fs::exists(path);
+  if (decided)
+    if (std::string recommended = ReadDecision(path).recommended; !recommended.empty()) return recommended;
+  const std::string& first = config.arms.front().name;
+  fmt::print(stderr, "{}: {}; asking the first arm, '{}' (--arm names another)\n", path.string(),
+             decided ? "recommends none of the arms" : "no decision there yet", first);
+  return first;
+}
+
+Model& LoadArm(Workspace& workspace, const ArmConfig& arm) {
+  if (!arm.adapter.empty())
+    if (const fs::path adapter = workspace.AdapterFolder(arm.adapter);
+        !fs::exists(adapter / "adapter_model.safetensors"))
+      FailInput("{}: no adapter there; run `qad train --config {}` first", adapter.string(),
+                workspace.config.file.string());
+  return ModelOf(workspace, arm);
+}
+
+void Cite(Answer& answer) {
+  if (const auto cited = CitedPassage(answer.text, answer.passages)) answer.citation = answer.passages[*cited].id;
+}
+
+}  // namespace
+
+std::vector<std::string> IdsOf(const std::vector<Passage>& passages) {
+  std::vector<std::string> ids;
+  for (const Passage& passage : passages) ids.push_back(passage.id);
+  return ids;
+}
+
+const ArmConfig& ArmToAsk(const Config& config, const std::string& name) {
+  const std::string wanted = name.empty() ? DefaultArm(config) : name;
+  const auto arm = std::ranges::find(config.arms, wanted, &ArmConfig::name);
+  if (arm != config.arms.end()) return *arm;
+  std::string known;
+  for (const ArmConfig& each : config.arms) known += (known.empty() ? "" : ", ") + each.name;
+  Fail(ErrorKind::kUsage, "'{}' is none of the arms; {} has {}", wanted, config.file.string(), known);
+}
+
+Answerer::Answerer(const fs::path& config, const std::string& arm, int threads)
+    : workspace_(LoadConfig(config), {}, threads, true),
+      arm_(ArmToAsk(workspace_.config, arm)),
+      model_(LoadArm(workspace_, arm_)),
+      endpoint_(arm_.endpoint ? std::make_unique<Endpoint>(arm_.endpoint->options) : nullptr),
+      index_(arm_.prompting == Prompting::kRag ? OpenIndex(workspace_, false, nullptr) : nullptr),
+      maker_(workspace_, index_.get()) {}
+
+bool Answerer::Fits(const std::vector<Message>& messages) const {
+  if (endpoint_ != nullptr) return true;
+  Item item;
+  item.messages = messages;
+  return maker_.Make(model_, arm_, item).tokens.size() + static_cast<size_t>(workspace_.config.eval.max_new_tokens) <=
+         model_.config().max_positions;
+}
+
+Answer Answerer::Ask(const std::vector<Message>& messages, const std::function<void(std::string_view)>& shown) {
+  Item item;
+  item.messages = messages;
+  const Prompt prompt = maker_.Make(model_, arm_, item);
+  if (prompt.nothing_found) {
+    Answer answer{.text = RefusalOf(workspace_), .passages = {}, .nothing_found = true, .generated = {}};
+    if (shown) shown(answer.text);
+    return answer;
+  }
+  if (endpoint_ != nullptr) {
+    EndpointAnswer said = endpoint_->Ask(prompt.messages, workspace_.config.eval.max_new_tokens,
+                                         workspace_.config.eval.temperature, workspace_.config.seed);
+    if (shown) shown(said.text);
+    Answer answer{.text = std::move(said.text), .passages = prompt.passages, .generated = {}};
+    answer.prompt_tokens = static_cast<size_t>(std::max<int64_t>(said.prompt_tokens.value_or(0), 0));
+    answer.generated.truncated = said.truncated;
+    answer.generated.seconds = said.seconds;
+    Cite(answer);
+    return answer;
+  }
+  GenerateOptions generate;
+  generate.max_new_tokens = workspace_.config.eval.max_new_tokens;
+  generate.temperature = workspace_.config.eval.temperature;
+  generate.seed = workspace_.config.seed;
+  TextStream stream(model_.tokenizer, shown);
+  if (shown) generate.on_token = [&](size_t, TokenId token) { stream.Add(token); };
+  const std::vector<std::vector<TokenId>> prompts{prompt.tokens};
+  Answer answer{.text = "", .passages = prompt.passages, .prompt_tokens = prompt.tokens.size(), .generated = {}};
+  answer.generated = Generate(workspace_.context, model_.transformer, model_.tokenizer, prompts, generate).front();
+  if (shown) stream.End();
+  answer.text = model_.tokenizer.Decode(answer.generated.tokens);
+  Cite(answer);
+  return answer;
+}
+
+}  // namespace qad

@@ -1,0 +1,52 @@
+// One arm of a configuration that answers questions: what ask and chat share.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "experiment/prompts.h"
+#include "model/generation.h"
+
+namespace qad {
+
+// The arm of this name; without one what the last whole run recommends, else, with a line on stderr that says why, the
+// first. Error (kUsage): none of the arms.
+const ArmConfig& ArmToAsk(const Config& config, const std::string& name);
+
+struct Answer {
+  std::string text;
+  std::vector<Passage> passages;
+  std::string citation = {};   // id of the passage that the answer rests on; empty where none holds half of it
+  bool nothing_found = false;  // the text is the refusal, and the model did not run
+  size_t prompt_tokens = 0;
+  Generated generated;
+};
+
+std::vector<std::string> IdsOf(const std::vector<Passage>& passages);
+
+class Answerer {
+ public:
+  // Loads weights, adapter and index. Errors: as LoadModel, LoraAdapter, OpenIndex.
+  Answerer(const std::filesystem::path& config, const std::string& arm, int threads);
+
+  const ArmConfig& arm() const { return arm_; }
+  // Whether the model can see them all, with passages and room for an answer; what an endpoint sees is not known.
+  bool Fits(const std::vector<Message>& messages) const;
+  // To the last of `messages`, a user's; passages are looked up for that one alone. `shown` gets the text as it comes;
+  // may be empty. Errors (kInput): as Generate.
+  Answer Ask(const std::vector<Message>& messages, const std::function<void(std::string_view)>& shown = {});
+
+ private:
+  Workspace workspace_;
+  ArmConfig arm_;
+  Model& model_;
+  std::unique_ptr<Endpoint> endpoint_;  // null where the model answers
+  std::unique_ptr<Index> index_;
+  PromptMaker maker_;
+};
+
+}  // namespace qad

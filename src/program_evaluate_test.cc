@@ -1,0 +1,98 @@
+// `qad eval` as a program: endpoints, choices, citations.
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "base/files.h"
+#include "base/json.h"
+#include "evaluate/endpoint_testing.h"
+#include "program_testing.h"
+#include "results/results.h"
+
+namespace qad {
+namespace {
+
+// An arm that is asked over HTTP goes the same way as all others; what was answered once is not asked again.
+TEST_F(Program, AnEndpointIsAnArm) {
+  std::string port;
+  {
+    const EndpointServer server(
+        std::vector<std::string>(40, Reply(200, Event("It is 11") + Event(".", "stop") + kUsageEvent)));
+    port = std::to_string(server.port());
+    folder_.Write("config.yaml", std::string(kMinimal) +
+                                     "arms: [base, {name: served, endpoint: \"http://127.0.0.1:" + port +
+                                     "/v1\", model: any, price_per_million_tokens: {prompt: 10, output: 100}}]\n" +
+                                     "decide: {required: {facts: 0.1}, changes_per_month: 0}\n");
+    const Ended ended = Run({"eval", "--json"});
+    ASSERT_EQ(ended.code, 0) << ended.err;
+    const Json results = ReadJsonFile(folder_ / "outputs" / "results.json");
+    std::map<std::string, double> served;
+    for (const Json& row : results["rows"])
+      if (row["arm"] == "served")
+        served[row["slice"].get<std::string>() + " " + row["metric"].get<std::string>()] = row["value"];
+    EXPECT_EQ(served["facts contains"], 0.25) << "matter 1 is 11";
+    EXPECT_EQ(served["tokens prompt_tokens"], 12);
+    EXPECT_EQ(served["tokens output_tokens"], 2);
+    EXPECT_NEAR(served["speed query_price"], (12 * 10 + 2 * 100) / 1e6, 1e-15);
+    EXPECT_GT(served["speed latency_p95"], 0);
+    EXPECT_FALSE(served.contains("memory peak_rss_bytes"));
+    EXPECT_FALSE(served.contains("tokens doubtful_usage"));
+    EXPECT_FALSE(served.contains("facts answer_log_likelihood"));
+    EXPECT_EQ(results["arms"][1]["remote"], true);
+  }
+  const Ended again = Run({"eval"});  // nobody is there any more
+  EXPECT_EQ(again.code, 0) << again.err;
+  const Ended decided = Run({"decide", "--json"});
+  ASSERT_EQ(decided.code, 0) << decided.err;
+  const Json decision = ParseJson(decided.out, "decision");
+  for (const Json& arm : decision["arms"]) {
+    if (arm["arm"] != "served") continue;
+    EXPECT_EQ(arm["eligible"], "pass") << arm.dump();
+    EXPECT_NEAR(arm["costs"]["per_thousand"].get<double>(), 1000 * 320 / 1e6, 1e-12);
+  }
+  folder_.Write("eval.jsonl", Items(5, "matter"));
+  ExpectFailure({"eval"}, 1, {"127.0.0.1:" + port, "is the endpoint up?"});
+}
+
+// Of one prompt's two choices exactly one is the likelier, and it is the one whose reference says so.
+TEST_F(Program, TheLikeliestChoiceIsTaken) {
+  folder_.Write("eval.jsonl",
+                "{\"id\": \"a\", \"prompt\": \"Which?\", \"completion\": \"1\", \"choices\": [\"1\", \"2\"]}\n"
+                "{\"id\": \"b\", \"prompt\": \"Which?\", \"completion\": \"2\", \"choices\": [\"1\", \"2\"]}\n");
+  folder_.Write("config.yaml", std::string(kMinimal) + "arms: [base]\n");
+  const Ended ended = Run({"eval", "--json"});
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  std::map<std::string, Sample> samples;
+  for (const Sample& sample : ReadSamples(folder_ / "outputs" / "samples" / "base.jsonl"))
+    samples[sample.item] = sample;
+  const auto score = [&](const char* item, const char* metric) { return samples.at(item).scores.at(metric); };
+  EXPECT_EQ(score("a", "choice") + score("b", "choice"), 1);
+  EXPECT_EQ(score("a", "choice") == 1, score("a", "answer_log_likelihood") > score("b", "answer_log_likelihood"));
+  EXPECT_EQ(score("a", "choice"), score("a", "choice_by_byte")) << "both are one byte long";
+  EXPECT_EQ(PrimaryMetric(ReadResults(folder_ / "outputs" / "results.json"), "all"), "choice");
+}
+
+TEST_F(Program, WhatAnAnswerRestsOnIsCited) {
+  const EndpointServer server(
+      std::vector<std::string>(40, Reply(200, Event("It is 11") + Event(".", "stop") + kUsageEvent)));
+  std::string config = kMinimal;
+  config.replace(config.find("max_length"), 0, "documents: [pages], ");
+  folder_.Write("config.yaml", config + "arms: [base, {name: served, prompting: rag, endpoint: \"http://127.0.0.1:" +
+                                   std::to_string(server.port()) + "/v1\", model: any}]\n");
+  folder_.Write(
+      "eval.jsonl",
+      "{\"id\": \"right\", \"prompt\": \"What is matter 1?\", \"completion\": \"11\", \"source\": \"a.md#Matters\"}\n"
+      "{\"id\": \"wrong\", \"prompt\": \"What is matter 1, and thing 2?\", \"completion\": \"22\", "
+      "\"source\": \"a.md#Things\"}\n");
+  const Ended ended = Run({"eval", "--json"});
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  for (const Sample& sample : ReadSamples(folder_ / "outputs" / "samples" / "served.jsonl")) {
+    EXPECT_EQ(sample.citation, "a.md#Matters") << sample.item;
+    EXPECT_EQ(sample.scores.at("citation"), sample.item == "right" ? 1 : 0);
+  }
+  for (const Sample& sample : ReadSamples(folder_ / "outputs" / "samples" / "base.jsonl"))
+    EXPECT_TRUE(sample.citation.empty() && !sample.scores.contains("citation")) << "nothing was looked up";
+}
+
+}  // namespace
+}  // namespace qad
