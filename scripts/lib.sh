@@ -9,7 +9,7 @@ export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-2000} # as qad sets it for itself: for t
 
 build_packages=(build-essential cmake ninja-build pkg-config ccache git ca-certificates
   libdnnl-dev libhwy-dev libopenblas-openmp-dev liblapacke-dev
-  nlohmann-json3-dev libyaml-cpp-dev libfmt-dev libcli11-dev libpcre2-dev libutf8proc-dev libsqlite3-dev libssl-dev libcurl4-openssl-dev
+  nlohmann-json3-dev libyaml-cpp-dev libfmt-dev libcli11-dev libpcre2-dev libutf8proc-dev libsqlite3-dev libssl-dev libcurl4-openssl-dev libxml2-dev
   libgtest-dev libbenchmark-dev
   ocl-icd-opencl-dev) # only because oneDNN's CMake package looks for it
 

@@ -1,4 +1,4 @@
-// Documents cut into passages that can be cited: one chunk per section of a Markdown page.
+// Documents cut into passages that can be cited: one chunk per section of a page.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "retrieve/page.h"
 
 namespace qad {
 
@@ -35,8 +37,13 @@ int64_t CountWords(std::string_view text);
 std::vector<Chunk> ChunkPage(const std::string& page, std::string_view markdown, int chunk_tokens,
                              const TokenCounter& count_tokens);
 
-// Every .md and .txt below each folder (sorted by path), and each file given by itself.
-// Errors (kInput): a path that does not exist, a file that is not UTF-8 text, the same page twice, nothing to index.
+// The same of any page; a section's name stands for its heading in the id.
+std::vector<Chunk> CutPage(const std::string& page, const Page& parsed, int chunk_tokens,
+                           const TokenCounter& count_tokens);
+
+// Every .md, .markdown, .txt, .html, .htm and .jsonl below each folder (sorted by path), and each file given by itself.
+// Errors (kInput): a path that does not exist, a file that is no text in a known encoding or is larger than 1 GiB, the
+// same page twice, nothing to index.
 std::vector<Chunk> ChunkDocuments(const std::vector<std::filesystem::path>& paths, int chunk_tokens,
                                   const TokenCounter& count_tokens);
 

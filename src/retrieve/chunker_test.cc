@@ -131,7 +131,7 @@ TEST_F(ChunkDocumentsTest, FoldersAreReadInOrder) {
 TEST_F(ChunkDocumentsTest, ErrorsSayWhatToDo) {
   Put("a.md", "text");
   EXPECT_NE(ErrorOf({folder_ / "none.md"}).find("no such file"), std::string::npos);
-  EXPECT_NE(ErrorOf({folder_ / "sub"}).find("no .md or .txt"), std::string::npos);
+  EXPECT_NE(ErrorOf({folder_ / "sub"}).find("no .md, .txt, .html or .jsonl"), std::string::npos);
   EXPECT_NE(ErrorOf({folder_, folder_ / "a.md"}).find("unique"), std::string::npos);
   Put("a.md", "caf\xE9");
   EXPECT_NE(ErrorOf({folder_}).find("UTF-8"), std::string::npos);
