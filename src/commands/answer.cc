@@ -51,6 +51,12 @@ const ArmConfig& ArmToAsk(const Config& config, const std::string& name) {
   const std::string wanted = name.empty() ? DefaultArm(config) : name;
   const auto arm = std::ranges::find(config.arms, wanted, &ArmConfig::name);
   if (arm != config.arms.end()) return *arm;
+  const auto plain = [](std::string text) {
+    std::erase(text, ' ');
+    return text;
+  };
+  for (const ArmConfig& each : config.arms)  // "base+rag"
+    if (plain(each.name) == plain(wanted)) return each;
   std::string known;
   for (const ArmConfig& each : config.arms) known += (known.empty() ? "" : ", ") + each.name;
   Fail(ErrorKind::kUsage, "'{}' is none of the arms; {} has {}", wanted, config.file.string(), known);

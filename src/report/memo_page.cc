@@ -5,6 +5,7 @@
 #include "base/units.h"
 #include "report/charts.h"
 #include "report/pages.h"
+#include "report/svg.h"
 
 namespace qad {
 namespace {
@@ -240,7 +241,11 @@ Picture MapPicture(const Pack& pack, const WinnerMap& map, const std::string& ti
   const std::vector<std::string> names = NamesOf(map);
   for (const std::string& name : names) {
     chart.names.push_back(NameOf(name));
-    chart.colours.push_back(ColourOf(pack.results, name));
+    // The arm's colour, or the next that no other arm of the map has: there are fewer colours than arms.
+    size_t colour = ColourOf(pack.results, name) % kColours;
+    while (chart.colours.size() < kColours && std::ranges::find(chart.colours, colour) != chart.colours.end())
+      colour = (colour + 1) % kColours;
+    chart.colours.push_back(colour);
   }
   for (const double queries : map.queries_per_month) chart.columns.push_back(FormatNumber(queries));
   for (const double changes : map.changes_per_month) chart.rows.push_back(FormatNumber(changes));

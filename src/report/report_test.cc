@@ -114,6 +114,18 @@ TEST(Report, MarksPartialRuns) {
     EXPECT_NE(RenderMarkdown(page).find("Partial run"), std::string::npos) << page.title;
 }
 
+// There are eight colours: two arms of a map never share one, as they would by their places in the list.
+TEST(Report, WinnersOfAMapDifferInColour) {
+  Pack pack = MakePack();
+  while (pack.results.arms.size() < 9) pack.results.arms.emplace_back().name = "other";
+  pack.results.arms[8].name = "ninth";
+  for (size_t row = 0; row < pack.decision->map.winners.size(); ++row)
+    for (std::string& winner : pack.decision->map.winners[row]) winner = pack.results.arms[row == 0 ? 0 : 8].name;
+  const std::string html = RenderHtml("x", {MemoPage(pack)});
+  EXPECT_NE(html.find("cell c0"), std::string::npos);
+  EXPECT_NE(html.find("cell c1"), std::string::npos);
+}
+
 TEST(Report, NamesTheConfidenceOfTheSettings) {
   Pack pack = MakePack();
   pack.results.settings["eval"] = {{"confidence", 0.9}};

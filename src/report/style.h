@@ -13,7 +13,7 @@ inline constexpr const char* kStyleSheet = R"css(
   --good: #62d08f; --bad: #ff8f85; --unsure: #ecb95a; --warn: #3a3018;
   --c0: #6ea8fe; --c1: #ffa657; --c2: #56d38a; --c3: #ff7b72; --c4: #c297ff; --c5: #3fcbd4; --c6: #d2a679; --c7: #f778ba; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.5rem 1.25rem 4rem; max-width: 76rem; background: var(--ground); color: var(--ink);
+body { margin: 0 auto; padding: 1.5rem 1.25rem 4rem; max-width: 80rem; background: var(--ground); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
 nav { display: flex; flex-wrap: wrap; gap: .35rem 1.25rem; padding-bottom: .9rem; border-bottom: 1px solid var(--rule); }
 a { color: var(--link); }
@@ -31,9 +31,9 @@ pre { background: var(--panel); padding: .8rem 1rem; overflow-x: auto; border-ra
 .scroll { overflow-x: auto; margin: .8rem 0; }
 table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--muted); padding-bottom: .3rem; }
-th, td { padding: .32rem .6rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--rule); }
+th, td { padding: .32rem .45rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--rule); }
 th { font-weight: 600; color: var(--muted); vertical-align: bottom; }
-td:first-child, th:first-child { padding-left: .3rem; min-width: 8.5rem; }
+td:first-child, th:first-child { padding-left: .3rem; min-width: 7.5rem; }
 .right { text-align: right; } td.right { white-space: nowrap; } .center { text-align: center; }
 tr.chosen { background: var(--panel); } tr.chosen td:first-child { font-weight: 600; box-shadow: inset 3px 0 var(--good); }
 .good { color: var(--good); font-weight: 600; } .bad { color: var(--bad); font-weight: 600; }

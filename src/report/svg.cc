@@ -9,7 +9,7 @@
 
 namespace qad {
 
-std::string ColourClass(size_t index) { return fmt::format("c{}", index % 8); }
+std::string ColourClass(size_t index) { return fmt::format("c{}", index % kColours); }
 
 Svg::Svg(double width, double height, const std::string& title) {
   const std::string name = EscapeHtml(title);

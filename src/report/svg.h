@@ -6,6 +6,8 @@
 
 namespace qad {
 
+inline constexpr size_t kColours = 8;  // of the style sheet: --c0 … --c7
+
 // Colours of arms and series: class "c0" … "c7", then again.
 std::string ColourClass(size_t index);
 
