@@ -176,7 +176,7 @@ Comparison Turned(Comparison comparison) {
 const ArmInfo* BaseArm(const Results& results) {
   const ArmInfo* base = nullptr;
   for (const ArmInfo& arm : results.arms)
-    if (!arm.baseline && arm.adapter.empty() && arm.prompting.empty() &&
+    if (!arm.baseline && !arm.remote && arm.adapter.empty() && arm.prompting.empty() &&
         (!base || arm.moving_parts < base->moving_parts))
       base = &arm;
   return base;
@@ -226,7 +226,8 @@ std::vector<QuantizationAnswer> AnswerQuantization(const Results& results) {
   const ArmInfo* base = BaseArm(results);
   if (!base) return answers;
   for (const ArmInfo& arm : results.arms) {
-    if (arm.baseline || !arm.adapter.empty() || !arm.prompting.empty() || arm.weights == base->weights) continue;
+    if (arm.baseline || arm.remote || !arm.adapter.empty() || !arm.prompting.empty() || arm.weights == base->weights)
+      continue;
     QuantizationAnswer answer;
     answer.arm = arm.name;
     answer.base = base->name;

@@ -360,6 +360,15 @@ TEST(Decide, HoldsQloraAgainstLoraOfTheSameData) {
   EXPECT_NE(AnswerQlora(pack.results, pack.samples)[0].find("Not measured here"), std::string::npos);
 }
 
+// Its weights are elsewhere: it is neither the base nor quantized from it.
+TEST(Decide, AnEndpointIsNoQuantizedArm) {
+  SyntheticPack pack = MakeSyntheticPack();
+  for (ArmInfo& arm : pack.results.arms) arm.remote = arm.weights == "int8";
+  EXPECT_TRUE(AnswerQuantization(pack.results).empty());
+  for (ArmInfo& arm : pack.results.arms) arm.remote = arm.name == "base";
+  EXPECT_EQ(BaseArm(pack.results)->name, "int8");
+}
+
 // Nothing is lost on the grid that the base's own weights were rounded to: that shows nothing.
 TEST(Decide, TheGridOfTheSourceProvesNothing) {
   for (const auto& [source, weights, verdict] : {std::tuple("q4_1", "auto:90MB", "cannot tell"),
