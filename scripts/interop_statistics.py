@@ -1,5 +1,5 @@
 """The statistics of a whole evaluation against statsmodels and scipy: three endpoints that are right by the toss of a loaded coin,
-asked by `qad eval`; intervals, p-values, their correction and power come out of results.json."""
+asked by `qad eval`; intervals, p-values and their correction come out of results.json."""
 
 import http.server
 import json

@@ -5,7 +5,7 @@
 Needs the environment of scripts/interop and a release build. Items are the first of each kind of examples/helpdesk's eval.jsonl (tickets, facts,
 refusals in turn), zero-shot, greedy, 48 new tokens at most. transformers pads on the left, sorts by length as its users do, and only generates; qad
 also measures the reference answer's likelihood, scores every metric and writes each batch to disk. qad's seconds are the row
-`evaluation_seconds`. Prompts must have the same number of tokens on both sides, or nothing is shown.
+`evaluation_seconds`, the loading of the model among them; transformers' model is loaded before. Prompts must have the same number of tokens on both sides, or nothing is shown.
 """
 
 import argparse

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "evaluate/citation.h"
+#include "evaluate/metrics.h"
 #include "experiment/stages.h"
 #include "results/decision.h"
 #include "text/text_stream.h"
@@ -35,7 +36,10 @@ Model& LoadArm(Workspace& workspace, const ArmConfig& arm) {
   return ModelOf(workspace, arm);
 }
 
-void Cite(Answer& answer) {
+// A refusal rests on no passage.
+void Cite(const Item& item, std::span<const std::string> refusals, Reply& answer) {
+  const auto scores = ScoreAnswer({.item = item, .output = answer.text, .refusals = refusals});
+  if (const auto refused = scores.find("refused"); refused != scores.end() && refused->second == 1) return;
   if (const auto cited = CitedPassage(answer.text, answer.passages)) answer.citation = answer.passages[*cited].id;
 }
 
@@ -68,7 +72,8 @@ Answerer::Answerer(const fs::path& config, const std::string& arm, int threads)
       model_(LoadArm(workspace_, arm_)),
       endpoint_(arm_.endpoint ? std::make_unique<Endpoint>(arm_.endpoint->options) : nullptr),
       index_(arm_.prompting == Prompting::kRag ? OpenIndex(workspace_, false, nullptr) : nullptr),
-      maker_(workspace_, index_.get()) {}
+      maker_(workspace_, index_.get()),
+      refusals_(RefusalSentences(workspace_.train)) {}
 
 bool Answerer::Fits(const std::vector<Message>& messages) const {
   if (endpoint_ != nullptr) return true;
@@ -78,12 +83,12 @@ bool Answerer::Fits(const std::vector<Message>& messages) const {
          model_.config().max_positions;
 }
 
-Answer Answerer::Ask(const std::vector<Message>& messages, const std::function<void(std::string_view)>& shown) {
+Reply Answerer::Ask(const std::vector<Message>& messages, const std::function<void(std::string_view)>& shown) {
   Item item;
   item.messages = messages;
   const Prompt prompt = maker_.Make(model_, arm_, item);
   if (prompt.nothing_found) {
-    Answer answer{.text = RefusalOf(workspace_), .passages = {}, .nothing_found = true, .generated = {}};
+    Reply answer{.text = RefusalOf(workspace_), .passages = {}, .nothing_found = true, .generated = {}};
     if (shown) shown(answer.text);
     return answer;
   }
@@ -91,11 +96,11 @@ Answer Answerer::Ask(const std::vector<Message>& messages, const std::function<v
     EndpointAnswer said = endpoint_->Ask(prompt.messages, workspace_.config.eval.max_new_tokens,
                                          workspace_.config.eval.temperature, workspace_.config.seed);
     if (shown) shown(said.text);
-    Answer answer{.text = std::move(said.text), .passages = prompt.passages, .generated = {}};
+    Reply answer{.text = std::move(said.text), .passages = prompt.passages, .generated = {}};
     answer.prompt_tokens = static_cast<size_t>(std::max<int64_t>(said.prompt_tokens.value_or(0), 0));
     answer.generated.truncated = said.truncated;
     answer.generated.seconds = said.seconds;
-    Cite(answer);
+    Cite(item, refusals_, answer);
     return answer;
   }
   GenerateOptions generate;
@@ -105,11 +110,11 @@ Answer Answerer::Ask(const std::vector<Message>& messages, const std::function<v
   TextStream stream(model_.tokenizer, shown);
   if (shown) generate.on_token = [&](size_t, TokenId token) { stream.Add(token); };
   const std::vector<std::vector<TokenId>> prompts{prompt.tokens};
-  Answer answer{.text = "", .passages = prompt.passages, .prompt_tokens = prompt.tokens.size(), .generated = {}};
+  Reply answer{.text = "", .passages = prompt.passages, .prompt_tokens = prompt.tokens.size(), .generated = {}};
   answer.generated = Generate(workspace_.context, model_.transformer, model_.tokenizer, prompts, generate).front();
   if (shown) stream.End();
   answer.text = model_.tokenizer.Decode(answer.generated.tokens);
-  Cite(answer);
+  Cite(item, refusals_, answer);
   return answer;
 }
 

@@ -17,7 +17,7 @@ namespace qad {
 // first. Error (kUsage): none of the arms.
 const ArmConfig& ArmToAsk(const Config& config, const std::string& name);
 
-struct Answer {
+struct Reply {
   std::string text;
   std::vector<Passage> passages;
   std::string citation = {};   // id of the passage that the answer rests on; empty where none holds half of it
@@ -38,7 +38,7 @@ class Answerer {
   bool Fits(const std::vector<Message>& messages) const;
   // To the last of `messages`, a user's; passages are looked up for that one alone. `shown` gets the text as it comes;
   // may be empty. Errors (kInput): as Generate.
-  Answer Ask(const std::vector<Message>& messages, const std::function<void(std::string_view)>& shown = {});
+  Reply Ask(const std::vector<Message>& messages, const std::function<void(std::string_view)>& shown = {});
 
  private:
   Workspace workspace_;
@@ -47,6 +47,7 @@ class Answerer {
   std::unique_ptr<Endpoint> endpoint_;  // null where the model answers
   std::unique_ptr<Index> index_;
   PromptMaker maker_;
+  std::vector<std::string> refusals_;  // of the data
 };
 
 }  // namespace qad

@@ -16,7 +16,7 @@ struct Options {
   std::string arm, question;
 };
 
-Json AnswerJson(const std::string& arm, const Answer& answer) {
+Json AnswerJson(const std::string& arm, const Reply& answer) {
   return {{"arm", arm},
           {"answer", answer.text},
           {"passages", IdsOf(answer.passages)},
@@ -28,7 +28,7 @@ Json AnswerJson(const std::string& arm, const Answer& answer) {
           {"seconds", answer.generated.seconds}};
 }
 
-void PrintAnswer(const std::string& arm, const Answer& answer) {
+void PrintAnswer(const std::string& arm, const Reply& answer) {
   fmt::print("{}\n", answer.text);
   for (size_t i = 0; i < answer.passages.size(); ++i)
     fmt::print("{} {}{}\n", i == 0 ? "passages:" : "         ", answer.passages[i].id,
@@ -44,7 +44,7 @@ void PrintAnswer(const std::string& arm, const Answer& answer) {
 
 void AskCommand(const Options& options, const GlobalFlags& flags) {
   Answerer answerer(options.config, options.arm, flags.threads);
-  const Answer answer = answerer.Ask({{"user", options.question}});
+  const Reply answer = answerer.Ask({{"user", options.question}});
   if (flags.json) return PrintJson(AnswerJson(answerer.arm().name, answer));
   PrintAnswer(answerer.arm().name, answer);
 }

@@ -49,13 +49,13 @@ void ChatCommand(const Options& options, const GlobalFlags& flags) {
     line = ReplaceInvalidUtf8(line);
     messages.push_back({"user", line});
     ForgetOldest(answerer, messages);
-    const Answer answer = answerer.Ask(messages, flags.json ? std::function<void(std::string_view)>() : show);
+    const Reply answer = answerer.Ask(messages, flags.json ? std::function<void(std::string_view)>() : show);
     messages.push_back({"assistant", answer.text});
     if (flags.json) {
       fmt::print("{}\n", Json{{"question", line},
                               {"answer", answer.text},
                               {"passages", IdsOf(answer.passages)},
-                              {"citation", answer.citation}}
+                              {"citation", answer.citation.empty() ? Json() : Json(answer.citation)}}
                              .dump());
       std::fflush(stdout);
       continue;

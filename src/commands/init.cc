@@ -16,7 +16,10 @@ struct Options {
 };
 
 void InitCommand(const Options& options, const GlobalFlags& flags) {
-  const std::vector<std::filesystem::path> written = WriteScaffold(options.folder, options.model);
+  // Paths in the file are relative to it.
+  const bool is_path = std::filesystem::exists(options.model);
+  const std::string model = is_path ? std::filesystem::absolute(options.model).string() : options.model;
+  const std::vector<std::filesystem::path> written = WriteScaffold(options.folder, model);
   const Config config = LoadConfig(options.folder / "config.yaml");
   const std::vector<std::string> power = PowerStatement(config, LoadDataset(config.data.eval));
   if (flags.json) {

@@ -17,10 +17,6 @@ namespace {
 
 bool Contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
-bool IsUnion(const std::vector<std::string>& slices, const std::string& slice) {
-  return std::any_of(slices.begin(), slices.end(), [&](const auto& other) { return other.starts_with(slice + "/"); });
-}
-
 constexpr std::string_view kTopics[] = {"behaviour", "stable facts", "changing facts", "unanswerable"};
 
 // One of kTopics, else the slice itself.
@@ -30,11 +26,6 @@ std::string TopicOf(const std::string& slice, const std::string& metric) {
   if (Contains(slice, "changed")) return "changing facts";
   if (slice.starts_with("facts") || Contains(slice, "stable")) return "stable facts";
   return slice;
-}
-
-// Plain text has only likelihoods: no arm answers it better than another.
-bool SaysWhatIsRight(const std::string& metric) {
-  return metric == "exact" || metric == "contains" || metric == "correct_refusal";
 }
 
 // Kinds of remedy: bit 0 an adapter, bit 1 RAG.

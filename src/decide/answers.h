@@ -24,7 +24,7 @@ std::vector<QuantizationAnswer> AnswerQuantization(const Results& results);
 // (0.031).
 inline constexpr double kEquivalentKl = 0.02;
 
-// The five statements, judged on topics and quantization.
+// The statements, judged on topics and quantization: five, and a sixth where an adapter was trained again.
 std::vector<PatternStatement> CheckPattern(const Results& results, const std::vector<Sample>& samples,
                                            const std::vector<QuantizationAnswer>& quantization);
 

@@ -60,8 +60,9 @@ TEST(Costs, PeopleAndErrorsAreInputs) {
   EXPECT_NEAR(costs.total, costs.training + costs.set_up + costs.updates + costs.queries + costs.errors, 1e-9);
 }
 
-Row ShareRow(const std::string& arm, const std::string& slice, const std::string& metric, double value) {
-  return {.arm = arm, .slice = slice, .metric = metric, .value = value, .low = {}, .high = {}, .n = 40};
+Row ShareRow(const std::string& arm, const std::string& slice, const std::string& metric, double value,
+             int64_t n = 40) {
+  return {.arm = arm, .slice = slice, .metric = metric, .value = value, .low = {}, .high = {}, .n = n};
 }
 
 // Three answers of four are wrong on one slice, and on the other a tenth each is stale, refused falsely, and wrong.
@@ -69,9 +70,10 @@ TEST(Costs, ErrorsAreCountedOverTheMix) {
   Results results;
   results.arms = {
       {.name = "a", .weights = "bf16", .made = {}, .adapter = {}, .prompting = {}, .artefact = {}, .command = {}}};
-  results.rows = {ShareRow("a", "behaviour", "exact", 0.25), ShareRow("a", "facts/changed", "contains", 0.7),
-                  ShareRow("a", "facts/changed", "stale", 0.1), ShareRow("a", "facts/changed", "false_refusal", 0.1),
-                  ShareRow("a", "facts/stable", "contains", 1.0)};
+  results.rows = {
+      ShareRow("a", "behaviour", "exact", 0.25),        ShareRow("a", "facts/changed", "contains", 0.7),
+      ShareRow("a", "facts/changed", "stale", 0.4, 10), ShareRow("a", "facts/changed", "false_refusal", 0.1),
+      ShareRow("a", "facts/stable", "contains", 1.0),   ShareRow("a", "texts", "answer_log_likelihood", -3)};
   DecideOptions options;
   options.required = {{"behaviour", 0.6}};
   EXPECT_NEAR(GatherEvidence(results, options).arms[0].errors->wrong, 0.75, 1e-9);
@@ -80,6 +82,8 @@ TEST(Costs, ErrorsAreCountedOverTheMix) {
   EXPECT_NEAR(shares.wrong, 0.5 * 0.75 + 0.25 * 0.1, 1e-9);
   EXPECT_NEAR(shares.stale, 0.25 * 0.1, 1e-9);
   EXPECT_NEAR(shares.refused, 0.25 * 0.1, 1e-9);
+  options.mix = {{"behaviour", 2}, {"texts", 1}};
+  EXPECT_NEAR(GatherEvidence(results, options).arms[0].errors->wrong, 0.75, 1e-9) << "texts have no right answers";
   options.mix = {{"behaviour", 2}, {"nowhere", 1}};
   EXPECT_FALSE(GatherEvidence(results, options).arms[0].errors);
 }

@@ -354,7 +354,7 @@ TEST(Decide, HoldsQloraAgainstLoraOfTheSameData) {
   const std::vector<std::string> said = AnswerQlora(pack.results, pack.samples);
   ASSERT_EQ(said.size(), 2u);
   EXPECT_NE(said[0].find("(50%)"), std::string::npos) << said[0];
-  EXPECT_NE(said[0].find("serving peaks at 452.0 MiB against 452.0 MiB (100%)"), std::string::npos) << said[0];
+  EXPECT_NE(said[0].find("serving with rag peaks at 452.0 MiB against 452.0 MiB (100%)"), std::string::npos) << said[0];
   EXPECT_NE(said[1].find("facts/changed"), std::string::npos) << said[1];
   pack.results.settings["adapters"][1]["data"] = "other.jsonl";
   EXPECT_NE(AnswerQlora(pack.results, pack.samples)[0].find("Not measured here"), std::string::npos);

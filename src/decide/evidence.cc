@@ -34,8 +34,7 @@ int64_t ItemsOf(const Results& results, const std::string& arm) {
   int64_t items = 0;
   const std::vector<std::string> slices = results.Slices();
   for (const std::string& slice : slices) {
-    if (std::any_of(slices.begin(), slices.end(), [&](const auto& other) { return other.starts_with(slice + "/"); }))
-      continue;
+    if (IsUnion(slices, slice)) continue;
     int64_t most = 0;
     for (const Row& row : results.rows)
       if (row.arm == arm && row.slice == slice) most = std::max(most, row.n);
@@ -47,12 +46,9 @@ int64_t ItemsOf(const Results& results, const std::string& arm) {
 // The slices that a name stands for: those below it, all that have none below them for "all", else itself.
 std::vector<std::string> LeavesOf(const Results& results, const std::string& name) {
   const std::vector<std::string> slices = results.Slices();
-  const auto parted = [&](const std::string& slice) {
-    return std::ranges::any_of(slices, [&](const std::string& part) { return part.starts_with(slice + "/"); });
-  };
   std::vector<std::string> leaves;
   for (const std::string& slice : slices)
-    if (slice.starts_with(name + "/") || (name == "all" && !parted(slice))) leaves.push_back(slice);
+    if ((slice.starts_with(name + "/") || name == "all") && !IsUnion(slices, slice)) leaves.push_back(slice);
   if (leaves.empty()) leaves.push_back(name);
   return leaves;
 }
@@ -73,19 +69,29 @@ std::vector<std::pair<std::string, double>> WeightsOf(const Results& results,
   return weights;
 }
 
-// Nothing where a slice of the mix was not scored.
+// A share of all items of the slice: rejected answers are listed for some of them alone, and refusals false where there
+// is an answer.
+double ShareOfAll(const Results& results, const std::string& arm, const std::string& slice, const char* metric,
+                  const Row& judged) {
+  const Row* row = results.Find(arm, slice, metric);
+  return row == nullptr || judged.n == 0 ? 0 : row->value * static_cast<double>(row->n) / static_cast<double>(judged.n);
+}
+
+// Slices of plain text have no right answers and count nothing. Nothing where another slice of the mix was not scored.
 std::optional<ErrorShares> GatherErrors(const Results& results, const std::string& arm,
                                         const std::vector<std::pair<std::string, double>>& weights) {
   ErrorShares shares;
   double whole = 0;
   for (const auto& [slice, weight] : weights) {
-    const auto right = results.Value(arm, slice, PrimaryMetric(results, slice));
-    if (!right) return std::nullopt;
-    const double stale = results.Value(arm, slice, "stale").value_or(0),
-                 refused = results.Value(arm, slice, "false_refusal").value_or(0);
+    const std::string metric = PrimaryMetric(results, slice);
+    const Row* judged = results.Find(arm, slice, metric);
+    if (judged == nullptr) return std::nullopt;
+    if (!SaysWhatIsRight(metric)) continue;
+    const double stale = ShareOfAll(results, arm, slice, "stale", *judged),
+                 refused = ShareOfAll(results, arm, slice, "false_refusal", *judged);
     shares.stale += weight * stale;
     shares.refused += weight * refused;
-    shares.wrong += weight * std::max(0.0, 1 - *right - stale - refused);
+    shares.wrong += weight * std::max(0.0, 1 - judged->value - stale - refused);
     whole += weight;
   }
   if (!(whole > 0)) return std::nullopt;

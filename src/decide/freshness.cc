@@ -47,6 +47,7 @@ std::vector<FreshnessAnswer> CheckFreshness(const Results& results, const Eviden
     FreshnessAnswer answer;
     answer.arm = info.name;
     answer.holds = Holds(info);
+    answer.trained_before = !info.adapter.empty() && info.prompting != "rag" && !info.retrained;
     if (stable != nullptr) answer.stable = ShareOf(results, info.name, stable->slice, stable->metric);
     answer.changed = ShareOf(results, info.name, changed->slice, changed->metric);
     answer.stale = ShareOf(results, info.name, changed->slice, "stale");
@@ -67,20 +68,18 @@ std::vector<std::string> AnswerWeekly(const Decision& decision, const Evidence& 
       fmt::format("At one change a week ({:.2f} a month) the rules choose {}{}.", kWeeksOfMonth,
                   winner ? evidence.arms[*winner].arm : "none of the arms",
                   winner && evidence.arms[*winner].arm == decision.recommended ? ", as now" : "")};
-  for (const BreakEven& pair : decision.break_even) {
-    const auto costs = [&](const std::string& name) {
-      const auto arm = std::ranges::find(evidence.arms, name, &ArmEvidence::arm);
-      return arm == evidence.arms.end() ? std::nullopt : CostsOf(*arm, weekly);
-    };
-    const auto rag = costs(pair.rag), lora = costs(pair.lora);
-    if (rag && lora)
-      said.push_back(fmt::format("Over {} months {} would then cost {} ({} of it updates) and {} {} ({}).",
-                                 FormatNumber(options.horizon_months), pair.rag, FormatMoney(rag->total),
-                                 FormatMoney(rag->updates), pair.lora, FormatMoney(lora->total),
-                                 FormatMoney(lora->updates)));
+  std::string costs;
+  for (const ArmEvidence& arm : evidence.arms) {
+    const auto of = arm.candidate && arm.updated ? CostsOf(arm, weekly) : std::nullopt;
+    if (of)
+      costs += fmt::format("{}{} {} ({} of it updates)", costs.empty() ? "" : ", ", arm.arm, FormatMoney(of->total),
+                           FormatMoney(of->updates));
   }
+  if (!costs.empty())
+    said.push_back(fmt::format("Over {} months the arms that hold facts would then cost: {}.",
+                               FormatNumber(options.horizon_months), costs));
   for (const FreshnessAnswer& answer : decision.freshness)
-    if (answer.holds.starts_with("adapter, trained before") && answer.changed.value && answer.stale.value)
+    if (answer.trained_before && answer.changed.value && answer.stale.value)
       said.push_back(fmt::format(
           "Until it is trained again, {} answers {} of the changed facts right and {} with their old value.",
           answer.arm, FormatShare(*answer.changed.value), FormatShare(*answer.stale.value)));
@@ -101,6 +100,9 @@ std::vector<Adapter> AdaptersOf(const Results& results) {
     adapters.push_back({adapter.value("name", ""), adapter.value("base", ""), adapter.value("data", "")});
   return adapters;
 }
+
+// As the configuration calls it.
+std::string BaseWord(const std::string& base) { return base == "as-stored" ? "the file as stored" : base; }
 
 // The arm of this adapter with the given prompting; null where there is none.
 const ArmInfo* ArmOf(const Results& results, const std::string& adapter, const std::string& prompting) {
@@ -129,8 +131,8 @@ std::string Differences(const Results& results, const std::vector<Sample>& sampl
   std::vector<std::string> parts;
   const std::vector<std::string> slices = results.Slices();
   for (const std::string& slice : slices) {
-    if (std::ranges::any_of(slices, [&](const std::string& other) { return other.starts_with(slice + "/"); })) continue;
     const std::string metric = PrimaryMetric(results, slice);
+    if (IsUnion(slices, slice) || !SaysWhatIsRight(metric)) continue;
     const Comparison pair = FindOrMake(results, samples, quantized.name, whole.name, slice, metric);
     if (pair.n == 0) continue;
     parts.push_back(fmt::format("{} {} points ({} to {})", slice, FormatPoints(pair.difference), FormatPoints(pair.low),
@@ -161,13 +163,14 @@ std::vector<std::string> AnswerQlora(const Results& results, const std::vector<S
       const ArmInfo *ours = ArmOf(results, quantized.name, prompting), *theirs = ArmOf(results, whole->name, prompting);
       if (ours == nullptr || theirs == nullptr) continue;
       const auto peak = [&](const ArmInfo& arm) { return results.Value(arm.name, kMemorySlice, "peak_rss_bytes"); };
-      parts.push_back(Beside("serving peaks at", peak(*ours), peak(*theirs), FormatBytes));
+      parts.push_back(Beside(*prompting == '\0' ? "serving peaks at" : "serving with rag peaks at", peak(*ours),
+                             peak(*theirs), FormatBytes));
       if (quality.empty()) quality = Differences(results, samples, *ours, *theirs);
     }
     const std::string figures = Joined(parts);
     if (figures.empty()) continue;
-    said.push_back(
-        fmt::format("{} (on {}) beside {} (on bf16): {}.", quantized.name, quantized.base, whole->name, figures));
+    said.push_back(fmt::format("{} (on {}) beside {} (on bf16): {}.", quantized.name, BaseWord(quantized.base),
+                               whole->name, figures));
     if (!quality.empty())
       said.push_back(fmt::format("{} less {}, exploratory: {}.", quantized.name, whole->name, quality));
   }

@@ -154,7 +154,7 @@ void AddPower(const Results& results, std::vector<std::string>& unknowns) {
 std::string DescribeCheck(const RuleCheck& check) {
   const bool floor = check.unit == "share";
   const std::string limit = fmt::format("{} {}", floor ? "floor" : "limit", FormatIn(check.unit, check.limit));
-  if (check.rule == "cost") return "not computed: a latency, training or update it needs was not measured";
+  if (check.rule == "cost") return "not computed: a latency, training, update or count of errors it needs is missing";
   if (!check.value) return "not measured, " + limit;
   if (floor) return fmt::format("{}, {}, n = {}", FormatShare(*check.value, check.low, check.high), limit, check.n);
   std::string text = FormatIn(check.unit, *check.value);

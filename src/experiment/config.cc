@@ -299,6 +299,8 @@ void ReadDecide(YamlMap map, const HardwareConfig& hardware, double confidence, 
   }
   ReadHours(YamlMap(map.Node("human_hours"), "decide.human_hours", map.errors()), decide.hours);
   ReadAnswerPrices(YamlMap(map.Node("answer_prices"), "decide.answer_prices", map.errors()), decide.answers);
+  if (decide.answers.any() && decide.required.empty() && !map.Has("mix"))
+    map.Wrong("answer_prices", "decide.required or decide.mix beside them: which questions the queries are");
   YamlMap mix(map.Node("mix"), "decide.mix", map.errors());
   for (const std::string& slice : mix.Keys()) mix.Number(slice, 0, 1e12, decide.mix[slice]);
   decide.price_per_hour = hardware.price_per_hour;

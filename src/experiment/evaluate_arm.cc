@@ -65,7 +65,11 @@ void Cite(const ArmRun& run, const Item& item, const Prompt& prompt, Sample& sam
 // The likeliest of the item's choices: by the sum of its tokens' log-probabilities, and by that for each byte, which
 // favours no short ones (lm-evaluation-harness' acc and acc_norm). The prompt is computed once for all.
 void ScoreChoices(ArmRun& run, const Item& item, const Prompt& prompt, Sample& sample) {
-  if (prompt.choices.empty() || prompt.nothing_found) return;
+  if (prompt.choices.empty()) return;
+  if (prompt.nothing_found) {  // a refusal is none of them
+    sample.scores["choice"] = sample.scores["choice_by_byte"] = 0;
+    return;
+  }
   const std::vector<std::vector<TokenId>> prompts(prompt.choices.size(), prompt.tokens);
   GenerateOptions options;
   options.max_new_tokens = 1;
@@ -230,6 +234,12 @@ void AddGivenPassage(const ArmRun& run, const char* name, const char* metric, Re
 // From the right passage being found to the right answer being given.
 void AddRetrievalRows(const ArmRun& run, const Index& index, const RefusalRule& refusal, Results& results) {
   const int k = run.workspace.config.rag.top_k;
+  const auto of_dev = [&](const char* metric, double value) {
+    results.rows.push_back(
+        Measured(run.arm.name, kRetrievalSlice, metric, value, refusal.answerable + refusal.unanswerable));
+  };
+  if (refusal.answerable > 0 && refusal.unanswerable > 0) of_dev("dev_refusal_auc", refusal.auc);
+  if (refusal.threshold) of_dev("refusal_threshold", *refusal.threshold);
   const RetrievalQuality quality = MeasureRetrieval(index, run.workspace.eval, k);
   if (quality.n == 0) return;
   const auto add = [&](const std::string& metric, double value) {
@@ -238,12 +248,6 @@ void AddRetrievalRows(const ArmRun& run, const Index& index, const RefusalRule& 
   add("recall_at_1", quality.recall_at_1);
   add(fmt::format("recall_at_{}", k), quality.recall_at_k);
   add("mrr", quality.mean_reciprocal_rank);
-  const auto of_dev = [&](const char* metric, double value) {
-    results.rows.push_back(
-        Measured(run.arm.name, kRetrievalSlice, metric, value, refusal.answerable + refusal.unanswerable));
-  };
-  if (refusal.answerable > 0 && refusal.unanswerable > 0) of_dev("dev_refusal_auc", refusal.auc);
-  if (refusal.threshold) of_dev("refusal_threshold", *refusal.threshold);
   AddGivenPassage(run, "right_given_passage", "contains", results);
   AddGivenPassage(run, "stale_given_passage", "stale", results);
 }
@@ -283,7 +287,8 @@ Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const fs::path& 
     progress.Advance(static_cast<double>(now.size()));
   }
   if (run.samples.empty())
-    FailInput("arm {}: no evaluation item fits data.max_length and the model's positions", arm.name);
+    FailInput("arm {}: no evaluation item {}fits data.max_length and the model's positions", arm.name,
+              arm.endpoint ? "asks something and " : "");
   WriteSamples(samples_file, run.samples);
   Results results;
   results.rows = SummarizeSamples(run.samples, workspace.config.eval.confidence, workspace.config.eval.bootstrap,

@@ -211,7 +211,7 @@ void RequireMakeable(const Workspace& workspace) {
 std::string DocumentsHash(const Config& config, const std::vector<fs::path>& documents) {
   Json chunks = Json::array();
   for (const Chunk& chunk : ChunkDocuments(documents, config.rag.chunk_tokens, CountWords))
-    chunks.push_back(chunk.id + "\n" + chunk.text);
+    chunks.push_back({chunk.id, chunk.heading, chunk.text});
   return Sha256(chunks.dump());
 }
 

@@ -3,13 +3,32 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
+#include <map>
 #include <set>
 
 #include "base/units.h"
 #include "results/statistics.h"
 
 namespace qad {
+namespace {
+
+// As if all items of a cluster were right or wrong together: where they are not, fewer will do.
+int64_t NeededFor(double floor, int64_t items, int64_t clusters, double confidence) {
+  for (int64_t right = 0; right <= items; ++right) {
+    const double share = static_cast<double>(right) / static_cast<double>(items);
+    if (WilsonInterval(share, static_cast<double>(clusters), confidence).low >= floor) return right;
+  }
+  return items + 1;
+}
+
+// Metrics whose scores are 0 or 1, of which alone McNemar's test speaks.
+bool IsYesNo(std::string_view metric) {
+  return metric != "token_f1" && metric != "rouge_l" && metric != "answer_log_likelihood";
+}
+
+std::string ClusterOf(const Item& item) { return item.fact.empty() ? item.id : item.fact; }
+
+}  // namespace
 
 std::vector<ComparisonPower> PowerOfComparisons(const Config& config, std::span<const Item> items) {
   std::vector<ComparisonPower> powers;
@@ -23,7 +42,7 @@ std::vector<ComparisonPower> PowerOfComparisons(const Config& config, std::span<
     for (const Item& item : items) {
       if (item.plain_text || !SliceMatches(item.slice, declared.slice)) continue;
       ++power.items;
-      clusters.insert(item.fact.empty() ? item.id : item.fact);
+      clusters.insert(ClusterOf(item));
     }
     power.clusters = static_cast<int64_t>(clusters.size());
     for (const double discordance : kDiscordances)
@@ -33,26 +52,18 @@ std::vector<ComparisonPower> PowerOfComparisons(const Config& config, std::span<
   return powers;
 }
 
-namespace {
-
-int64_t NeededFor(double floor, int64_t items, double confidence) {
-  const auto n = static_cast<double>(items);
-  for (int64_t right = 0; right <= items; ++right)
-    if (WilsonInterval(static_cast<double>(right) / n, n, confidence).low >= floor) return right;
-  return items + 1;
-}
-
-}  // namespace
-
 std::vector<FloorPower> PowerOfFloors(const Config& config, std::span<const Item> items) {
   std::vector<FloorPower> powers;
   for (const auto& [name, floor] : config.decide.required) {
-    std::map<std::string, int64_t> sizes;  // by leaf
+    std::map<std::string, std::vector<std::string>> leaves;  // clusters of their items
     for (const Item& item : items)
-      if (!item.plain_text && SliceMatches(item.slice, name)) ++sizes[item.slice];
-    if (sizes.empty()) sizes[name] = 0;
-    for (const auto& [slice, size] : sizes)
-      powers.push_back({slice, floor, size, size == 0 ? 1 : NeededFor(floor, size, config.eval.confidence)});
+      if (!item.plain_text && SliceMatches(item.slice, name)) leaves[item.slice].push_back(ClusterOf(item));
+    if (leaves.empty()) leaves[name] = {};
+    for (const auto& [slice, of_items] : leaves) {
+      const auto size = static_cast<int64_t>(of_items.size());
+      const auto clusters = static_cast<int64_t>(std::set<std::string>(of_items.begin(), of_items.end()).size());
+      powers.push_back({slice, floor, size, size == 0 ? 1 : NeededFor(floor, size, clusters, config.eval.confidence)});
+    }
   }
   return powers;
 }
@@ -62,15 +73,17 @@ std::vector<std::string> PowerStatement(const Config& config, std::span<const It
   for (const ComparisonPower& power : PowerOfComparisons(config, items)) {
     const std::string what = fmt::format("{} against {} on {} ({}), {} items", power.better, power.than, power.slice,
                                          power.metric, power.items);
+    if (!IsYesNo(power.metric)) continue;  // its spread is not known before the run
     if (power.detectable.back() >= 1) {
       said.push_back(what + ": too few to show any difference; six that all go one way are the least");
       continue;
     }
     std::string points;
     for (size_t i = 0; i < power.detectable.size(); ++i)
-      points += fmt::format("{}{} where {} differ", i == 0 ? "" : ", ",
-                            power.detectable[i] >= 1 ? "nothing" : FormatPoints(power.detectable[i]).substr(1),
-                            FormatShare(kDiscordances[i]));
+      points +=
+          fmt::format("{}{} where {} differ", i == 0 ? "" : ", ",
+                      power.detectable[i] > kDiscordances[i] ? "none" : FormatPoints(power.detectable[i]).substr(1),
+                      FormatShare(kDiscordances[i]));
     said.push_back(fmt::format("{}: differences of so many points are found 4 times of 5: {}", what, points));
   }
   for (const FloorPower& power : PowerOfFloors(config, items)) {

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json.h"
 
 namespace qad {
 namespace fs = std::filesystem;
@@ -117,7 +118,7 @@ constexpr std::string_view kOrders =
 std::vector<fs::path> WriteScaffold(const fs::path& folder, const std::string& model) {
   std::string config(kConfig);
   const std::string_view placeholder = "MODEL";
-  config.replace(config.find(placeholder), placeholder.size(), model);
+  config.replace(config.find(placeholder), placeholder.size(), Json(model).dump());  // a YAML string, too
   const std::vector<std::pair<fs::path, std::string>> files = {
       {folder / "config.yaml", std::move(config)},
       {folder / "data" / "train.jsonl", Train()},

@@ -23,8 +23,8 @@ constexpr int kTimedPrompts = 10;  // of an arm, at even steps of its prompt len
 struct TimedArm {
   std::unique_ptr<Index> index;  // null where nothing is looked up
   std::unique_ptr<PromptMaker> maker;
-  std::vector<const Item*> items;
-  size_t longest = 0;  // tokens of a prompt
+  std::vector<const Item*> items;  // none where the model is never asked
+  size_t longest = 0;              // tokens of a prompt
 };
 
 TimedArm ChooseItems(Workspace& workspace, const ArmConfig& arm) {
@@ -44,10 +44,8 @@ TimedArm ChooseItems(Workspace& workspace, const ArmConfig& arm) {
         tokens <= std::min<size_t>(limit, static_cast<size_t>(workspace.config.data.max_length)))
       all.emplace_back(tokens, &item);
   }
-  if (all.empty())
-    FailInput(
-        "arm {}: no prompt can be timed: {}", arm.name,
-        refuses ? "it refuses all that fit" : "none is short enough for data.max_length and the model's positions");
+  if (all.empty() && refuses) return chosen;  // it refuses whatever fits: there is nothing to be timed
+  if (all.empty()) FailInput("arm {}: no prompt is short enough to be timed", arm.name);
   std::ranges::stable_sort(all, {}, &std::pair<size_t, const Item*>::first);
   chosen.longest = all.back().first;
   for (int i = 0; i < kTimedPrompts; ++i) {
@@ -136,13 +134,14 @@ Results MeasureSpeed(Workspace& workspace) {
                     "arms", workspace.quiet);
   for (int round = 0; round < repetitions; ++round) {
     for (size_t i = 0; i < arms.size(); ++i) {
-      MeasureRound(workspace, arms[i], timed[i], measured[i]);
+      if (!timed[i].items.empty()) MeasureRound(workspace, arms[i], timed[i], measured[i]);
       progress.Advance(1);
     }
   }
   results.manifest["load_after"] = LoadAverage();
   for (size_t i = 0; i < arms.size(); ++i) {
     const std::string& name = arms[i].name;
+    if (timed[i].items.empty()) continue;
     if (!arms[i].endpoint) {
       results.rows.push_back(SpeedRow(name, "prefill_tokens_per_second", measured[i].prefill, 0.5));
       results.rows.push_back(SpeedRow(name, "decode_tokens_per_second", measured[i].decode, 0.5));
@@ -161,6 +160,7 @@ Results MeasureMemory(Workspace& workspace, const ArmConfig& arm) {
   size_t prompt = 0, chunks = 0;
   {
     const TimedArm timed = ChooseItems(workspace, arm);
+    if (timed.items.empty()) return {};
     prompt = timed.longest;
     if (timed.index != nullptr) chunks = static_cast<size_t>(timed.index->chunks());
   }

@@ -27,6 +27,7 @@ fs::path RootOf(const Config& config, const Scope& scope) {
 void CheckNames(const Config& config, const std::vector<Item>& eval) {
   std::vector<std::string> wanted;
   for (const auto& [slice, floor] : config.decide.required) wanted.push_back(slice);
+  for (const auto& [slice, share] : config.decide.mix) wanted.push_back(slice);
   for (const ComparisonConfig& comparison : config.comparisons) wanted.push_back(comparison.slice);
   for (const std::string& slice : wanted) {
     if (std::ranges::any_of(eval, [&](const Item& item) { return SliceMatches(item.slice, slice); })) continue;
@@ -41,11 +42,16 @@ void CheckNames(const Config& config, const std::vector<Item>& eval) {
 // So would misspelt metrics of comparisons.
 void CheckMetrics(const Config& config, const std::vector<Item>& eval) {
   for (const ComparisonConfig& comparison : config.comparisons) {
-    std::vector<std::string> known = {"answer_log_likelihood"};
+    // Those that the answer alone does not decide.
+    std::vector<std::string> known = {"answer_log_likelihood", "citation"};
     for (const Item& item : eval)
       if (SliceMatches(item.slice, comparison.slice))
         for (const auto& [metric, score] : ScoreAnswer({.item = item, .output = item.completion, .refusals = {}}))
           if (std::ranges::find(known, metric) == known.end()) known.push_back(metric);
+    if (std::ranges::any_of(eval, [&](const Item& item) {
+          return SliceMatches(item.slice, comparison.slice) && !item.choices.empty();
+        }))
+      known.insert(known.end(), {"choice", "choice_by_byte"});
     if (std::ranges::find(known, comparison.metric) != known.end()) continue;
     std::string list;
     for (const std::string& metric : known) list += (list.empty() ? "" : ", ") + metric;

@@ -83,14 +83,14 @@ void SayFreshness(const Decision& decision, Document& page) {
   }
   std::string weekly;
   for (const std::string& sentence : decision.weekly) weekly += (weekly.empty() ? "" : " ") + sentence;
-  page.Say(Text(Strong("What if facts change weekly? ")) + weekly +
+  page.Say(Text(Strong("What if facts change weekly?")) + " " + weekly +
            " Changes are simulated at a stated rate; nobody has waited for them.");
 }
 
 void SayQlora(const Decision& decision, Document& page) {
   std::string all;
   for (const std::string& sentence : decision.qlora) all += (all.empty() ? "" : " ") + sentence;
-  page.Say(Text(Strong("Is QLoRA worth it? ")) + all);
+  page.Say(Text(Strong("Is QLoRA worth it?")) + " " + all);
 }
 
 std::string Shrink(const std::optional<double>& ours, const std::optional<double>& base) {
@@ -141,7 +141,7 @@ void SayQuantization(const Pack& pack, Document& page) {
 }
 
 std::string CheckText(const RuleCheck& check) {
-  if (check.rule == "cost") return "a latency, training or update it needs was not measured";
+  if (check.rule == "cost") return "a latency, training, update or count of errors it needs is missing";
   const std::string limit = FormatIn(check.unit, check.limit);
   if (!check.value) return "not measured (limit " + limit + ")";
   if (check.unit == "share")
@@ -242,7 +242,7 @@ Picture MapPicture(const Pack& pack, const WinnerMap& map, const std::string& ti
   for (const std::string& name : names) {
     chart.names.push_back(NameOf(name));
     // The arm's colour, or the next that no other arm of the map has: there are fewer colours than arms.
-    size_t colour = ColourOf(pack.results, name) % kColours;
+    size_t colour = (name.empty() ? kColours - 1 : ColourOf(pack.results, name)) % kColours;
     while (chart.colours.size() < kColours && std::ranges::find(chart.colours, colour) != chart.colours.end())
       colour = (colour + 1) % kColours;
     chart.colours.push_back(colour);
@@ -302,10 +302,11 @@ void SayBreakEven(const Decision& decision, Document& page) {
   for (const BreakEven& even : decision.break_even)
     table.rows.push_back({even.rag, even.lora, BreakEvenCell(even), FormatMoney(1000 * even.query_difference),
                           FormatMoney(even.update_difference)});
-  page.Say(fmt::format(
-      "Break-even at {} queries per month, cost alone, quality aside; in brackets the spread over the rounds of speed "
-      "measurement:",
-      FormatNumber(decision.queries_per_month)));
+  page.Say(
+      fmt::format("Break-even at {} queries per month, by cost (with people's hours and answers that are not right, "
+                  "where these have "
+                  "a price); in brackets the spread over the rounds of speed measurement:",
+                  FormatNumber(decision.queries_per_month)));
   page.Add(std::move(table));
 }
 

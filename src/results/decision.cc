@@ -130,6 +130,7 @@ template <typename Visitor>
 void Fields(Visitor& visit, FreshnessAnswer& answer) {
   visit("arm", answer.arm);
   visit("holds", answer.holds);
+  visit("trained_before", answer.trained_before);
   visit("stable", answer.stable);
   visit("changed", answer.changed);
   visit("stale", answer.stale);

@@ -113,6 +113,7 @@ struct ShareAnswer {
 // One arm when facts change.
 struct FreshnessAnswer {
   std::string arm, holds;              // what it has the facts in
+  bool trained_before = false;         // in an adapter that has not seen what changed
   ShareAnswer stable, changed, stale;  // right on facts that stayed, on those that changed; the old value given there
   std::optional<double> update_seconds, update_price;  // of one change; nothing: it holds no facts, or not measured
   std::string update_source;

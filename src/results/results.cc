@@ -205,6 +205,14 @@ bool IsGroup(std::string_view slice) {
 
 }  // namespace
 
+bool IsUnion(const std::vector<std::string>& slices, const std::string& slice) {
+  return std::ranges::any_of(slices, [&](const std::string& other) { return other.starts_with(slice + "/"); });
+}
+
+bool SaysWhatIsRight(std::string_view metric) {
+  return metric == "exact" || metric == "contains" || metric == "correct_refusal" || metric == "choice";
+}
+
 std::string PrimaryMetric(const Results& results, const std::string& slice) {
   if (HasRows(results, slice, "schema_valid") && HasRows(results, slice, "exact")) return "exact";
   const bool refusals = HasRows(results, slice, "correct_refusal");

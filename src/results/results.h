@@ -108,6 +108,12 @@ struct Results {
   std::vector<std::string> Slices() const;  // slices of items, in order of first appearance; without the groups
 };
 
+// Whether other slices lie below this one ("facts" where there is "facts/stable"): it is their union.
+bool IsUnion(const std::vector<std::string>& slices, const std::string& slice);
+
+// Whether a metric says of an answer that it is right: shares of it may be called so. Likelihoods may not.
+bool SaysWhatIsRight(std::string_view metric);
+
 // The metric a slice is judged by: exact where answers follow a schema, correct_refusal where refusing is right,
 // contains where an answer is looked for; else the first metric measured on it.
 std::string PrimaryMetric(const Results& results, const std::string& slice);

@@ -54,11 +54,14 @@ class Writer {
     }
   }
   void Break() {
+    if (heading_ || cells_ > 0) return Text(" ");
+    if (page_.sections.back().text.ends_with("- ")) return;  // the first block of a list's item
     std::string& out = page_.sections.back().text;
     while (!out.empty() && out.back() == ' ') out.pop_back();
     if (!out.empty() && !out.ends_with("\n\n")) out += out.ends_with('\n') ? "\n" : "\n\n";
   }
   void Line(std::string_view begin) {
+    if (heading_ || cells_ > 0) return Text(" ");
     std::string& out = page_.sections.back().text;
     while (out.ends_with("\n\n")) out.pop_back();
     if (!out.empty() && out.back() != '\n') out += '\n';
@@ -75,13 +78,14 @@ class Writer {
     if (!title.empty()) page_.sections.push_back({std::string(title), std::string(title), ""});
   }
   void Preformatted(int change) { preformatted_ += change; }
+  void Cell(int change) { cells_ += change; }
   void Title(std::string title) { page_.metadata["title"] = std::move(title); }
   Page Take() { return std::move(page_); }
 
  private:
   Page page_;
   bool heading_ = false;
-  int preformatted_ = 0;
+  int preformatted_ = 0, cells_ = 0;
   std::string title_;
 };
 
@@ -89,13 +93,17 @@ void Enter(std::string_view name, Writer& writer) {
   if (IsHeading(name)) return writer.BeginHeading();
   if (name == "li") return writer.Line("- ");
   if (name == "br" || name == "tr") return writer.Line("");
-  if (name == "td" || name == "th") return writer.Text(" ");
+  if (name == "td" || name == "th") {
+    writer.Text(" ");
+    return writer.Cell(1);
+  }
   if (name == "pre") writer.Preformatted(1);
   if (IsOneOf(name, kBlocks)) writer.Break();
 }
 
 void Leave(std::string_view name, Writer& writer) {
   if (IsHeading(name)) return writer.EndHeading();
+  if (name == "td" || name == "th") return writer.Cell(-1);
   if (name == "pre") writer.Preformatted(-1);
   if (name != "br" && name != "li" && name != "tr" && IsOneOf(name, kBlocks)) writer.Break();
 }
@@ -152,6 +160,11 @@ Page ReadHtml(std::string_view html, const std::string& where) {
                                                               IsValidUtf8(html) ? "UTF-8" : nullptr, options));
   const xmlNode* root = document == nullptr ? nullptr : xmlDocGetRootElement(document.get());
   if (root == nullptr) FailInput("{}: holds nothing that can be read as HTML", where);
+  // The parser would read the rest of the page as ISO-8859-1.
+  if (document->encoding != nullptr && !IsValidUtf8(html) &&
+      LowerCase(reinterpret_cast<const char*>(document->encoding)) == "utf-8")
+    FailInput("{}: declares UTF-8 and holds bytes that are none; convert it, e.g. `iconv -f WINDOWS-1252 -t UTF-8`",
+              where);
   Writer writer;
   Walk(root, writer);
   return writer.Take();

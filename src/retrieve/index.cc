@@ -229,7 +229,7 @@ Retriever RetrieverOf(std::string_view name) {
 
 std::string ContentHash(std::span<const Chunk> chunks) {
   Json list = Json::array();
-  for (const Chunk& chunk : chunks) list.push_back({chunk.id, chunk.text, chunk.metadata});
+  for (const Chunk& chunk : chunks) list.push_back({chunk.id, chunk.heading, chunk.text, chunk.metadata});
   return Sha256(list.dump());
 }
 

@@ -17,7 +17,7 @@ namespace qad {
 
 inline constexpr int kIndexSchemaVersion = 2;
 
-// SHA-256 over ids, texts and metadata: equal for equal documents cut in the same way.
+// SHA-256 over ids, headings, texts and metadata: equal for equal documents cut in the same way.
 std::string ContentHash(std::span<const Chunk> chunks);
 
 // What makes vectors of texts. Retrieval knows no model: who wants vectors brings one.

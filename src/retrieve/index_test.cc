@@ -76,6 +76,14 @@ TEST_F(IndexTest, BestFirstWithIdsAndMetadata) {
   EXPECT_EQ(index.Search("days", 1).size(), 1u);
 }
 
+TEST_F(IndexTest, AnotherHeadingIsOtherContent) {
+  const auto at = [](const char* heading) {
+    return std::vector<Chunk>{
+        {.id = "a.jsonl#1", .page = "a.jsonl", .heading = heading, .text = "text", .metadata = {}}};
+  };
+  EXPECT_NE(ContentHash(at("Fees")), ContentHash(at("Returns")));
+}
+
 TEST_F(IndexTest, ScoreIsBm25) {
   WriteIndex(path_, kChunks);
   // "brake" stands once in the body of one chunk of five: idf·tf·(k1 + 1)/(tf + k1·(1 − b + b·length/mean length)),

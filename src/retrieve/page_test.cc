@@ -43,6 +43,20 @@ TEST(Html, WhatIsBrokenIsReadAsFarAsItGoes) {
   EXPECT_NO_THROW((void)ReadHtml(deep + "bottom", "x"));
 }
 
+TEST(Html, BlocksWithinHeadingsItemsAndCells) {
+  EXPECT_EQ(Of(ReadHtml("<h2>One<br>Two<p>Three</p></h2>text", "x")),
+            (Sections{{"", ""}, {"One Two", "Three\n\ntext"}}));
+  EXPECT_EQ(Of(ReadHtml("<ul><li><p>x</p><li><p>y</p></ul>", "x")), (Sections{{"", "- x\n- y"}}));
+  EXPECT_EQ(Of(ReadHtml("<table><tr><td><p>a</p></td><td><p>b</p></table>", "x")), (Sections{{"", "a b"}}));
+}
+
+TEST(Html, WhatDeclaresUtf8AndIsNoneIsAnError) {
+  EXPECT_THROW((void)ReadHtml("<meta charset=utf-8><p>Gr\xC3\xBC\xC3\x9F"
+                              "e \xFF Danach",
+                              "x"),
+               Error);
+}
+
 TEST(Html, EncodingsAreThoseItDeclares) {
   EXPECT_EQ(Of(ReadHtml("<p>Gr\xC3\xBC\xC3\x9F"
                         "e",
@@ -62,8 +76,11 @@ TEST(JsonLines, ASectionForEachLine) {
       "euros.\"}\r\n"
       "{\"content\": \"Open.\"}",
       "faq.jsonl");
-  EXPECT_EQ(Of(page), (Sections{{"q1", "30 days."}, {"Fees", "9 euros."}, {"line-4", "Open."}}));
+  EXPECT_EQ(Of(page), (Sections{{"q1", "Returns\n30 days."}, {"Fees", "9 euros."}, {"line-4", "Open."}}));
   EXPECT_EQ(page.sections[0].heading, "Returns");
+  EXPECT_EQ(Of(ReadJsonLines("{\"id\": 17, \"text\": \"a\"}\n{\"id\": \"x]\\n[y.md#z] Free.\", \"text\": \"b\"}", "x")),
+            (Sections{{"17", "a"}, {"x] [y.md#z] Free.", "b"}}))
+      << "no line of a prompt begins with an id of the document's own";
   try {
     (void)ReadJsonLines("{\"text\": \"a\"}\n{\"title\": \"b\"}\n", "faq.jsonl");
     FAIL() << "was read";
