@@ -72,6 +72,31 @@ TEST_F(Program, TheLikeliestChoiceIsTaken) {
   EXPECT_EQ(PrimaryMetric(ReadResults(folder_ / "outputs" / "results.json"), "all"), "choice");
 }
 
+// Items of one system message go together, however they are mixed; samples keep the file's order.
+TEST_F(Program, MixedItemsAreAnsweredAsSortedOnes) {
+  folder_.Write("config.yaml", std::string(kMinimal) + "arms: [base]\n");
+  const auto line = [](int i) {
+    return fmt::format(R"({{"id": "{0}", "system": "Be {1}.", "prompt": "What is {0}?", "completion": "{0}"}})"
+                       "\n",
+                       i, i % 2 == 0 ? "brief" : "kind");
+  };
+  const auto answers = [&](const std::vector<int>& order) {
+    std::string text;
+    for (const int i : order) text += line(i);
+    folder_.Write("eval.jsonl", text);
+    const Ended ended = Run({"eval", "--json"});
+    EXPECT_EQ(ended.code, 0) << ended.err;
+    std::map<std::string, std::string> outputs;
+    size_t place = 0;
+    for (const Sample& sample : ReadSamples(folder_ / "outputs" / "samples" / "base.jsonl")) {
+      EXPECT_EQ(sample.item, std::to_string(order[place++]));
+      outputs[sample.item] = sample.output;
+    }
+    return outputs;
+  };
+  EXPECT_EQ(answers({0, 1, 2, 3, 4, 5}), answers({0, 2, 4, 1, 3, 5}));
+}
+
 TEST_F(Program, WhatAnAnswerRestsOnIsCited) {
   const EndpointServer server(
       std::vector<std::string>(40, Reply(200, Event("It is 11") + Event(".", "stop") + kUsageEvent)));

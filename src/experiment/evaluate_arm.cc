@@ -106,19 +106,38 @@ Sample MakeSample(const ArmRun& run, const Item& item, const Prompt& prompt, con
   return sample;
 }
 
+bool ShareSystemMessage(const Item& a, const Item& b) {
+  const auto system = [](const Item& item) {
+    const bool own = !item.messages.empty() && item.messages.front().role == "system";
+    return own ? item.messages.front().content : std::string();
+  };
+  return a.plain_text == b.plain_text && system(a) == system(b);
+}
+
+// Places of the items that the model is asked, those of one system message together, however they are mixed: what their
+// prompts have in common is computed once.
+std::vector<std::vector<size_t>> Groups(const std::vector<const Item*>& items, const std::vector<Prompt>& prompts) {
+  std::vector<std::vector<size_t>> groups;
+  for (size_t i = 0; i < items.size(); ++i) {
+    if (prompts[i].nothing_found) continue;
+    const auto group = std::ranges::find_if(
+        groups, [&](const std::vector<size_t>& of) { return ShareSystemMessage(*items[of.front()], *items[i]); });
+    if (group == groups.end())
+      groups.push_back({i});
+    else
+      group->push_back(i);
+  }
+  return groups;
+}
+
 void RunItems(ArmRun& run, const PromptMaker& maker, std::span<const Item> items) {
   std::vector<const Item*> kept;
   std::vector<Prompt> prompts;
-  std::vector<std::vector<TokenId>> tokens, references;
   for (const Item& item : items) {
     Prompt prompt = maker.Make(run.model, run.arm, item);
     if (!Fits(run, prompt)) {
       ++run.skipped;  // counted and reported, never cut
       continue;
-    }
-    if (!prompt.nothing_found) {
-      tokens.push_back(prompt.tokens);
-      references.push_back(prompt.reference);
     }
     kept.push_back(&item);
     prompts.push_back(std::move(prompt));
@@ -126,25 +145,24 @@ void RunItems(ArmRun& run, const PromptMaker& maker, std::span<const Item> items
   GenerateOptions options;
   options.max_new_tokens = run.workspace.config.eval.max_new_tokens;
   options.temperature = run.workspace.config.eval.temperature;
-  options.seed = MixBits(run.workspace.config.seed ^ run.samples.size());
   options.max_batch = kSequencesAtOnce;
-  options.references = references;
-  const std::vector<Generated> answers =
-      Generate(run.workspace.context, run.model.transformer, run.model.tokenizer, tokens, options);
-  size_t next = 0;
+  std::vector<Generated> answers(kept.size());
+  for (const std::vector<size_t>& group : Groups(kept, prompts)) {
+    std::vector<std::vector<TokenId>> tokens, references;
+    for (const size_t i : group) {
+      tokens.push_back(prompts[i].tokens);
+      references.push_back(prompts[i].reference);
+    }
+    options.seed = MixBits(run.workspace.config.seed ^ (run.samples.size() + group.front()));
+    options.references = references;
+    std::vector<Generated> some =
+        Generate(run.workspace.context, run.model.transformer, run.model.tokenizer, tokens, options);
+    for (size_t i = 0; i < group.size(); ++i) answers[group[i]] = std::move(some[i]);
+  }
   for (size_t i = 0; i < kept.size(); ++i) {
-    run.samples.push_back(
-        MakeSample(run, *kept[i], prompts[i], prompts[i].nothing_found ? Generated() : answers[next++]));
+    run.samples.push_back(MakeSample(run, *kept[i], prompts[i], answers[i]));
     ScoreChoices(run, *kept[i], prompts[i], run.samples.back());
   }
-}
-
-bool ShareSystemMessage(const Item& a, const Item& b) {
-  const auto system = [](const Item& item) {
-    const bool own = !item.messages.empty() && item.messages.front().role == "system";
-    return own ? item.messages.front().content : std::string();
-  };
-  return a.plain_text == b.plain_text && system(a) == system(b);
 }
 
 // By what the endpoint counts, or where it does not, or that cannot be true, by the base's tokenizer.
@@ -184,13 +202,6 @@ void AskItems(ArmRun& run, const PromptMaker& maker, Endpoint& endpoint, std::sp
     }
     run.samples.push_back(std::move(sample));
   }
-}
-
-// The items at the front that are run together: what their prompts have in common is computed once.
-std::span<const Item> NextItems(std::span<const Item> items) {
-  size_t count = 1;
-  while (count < std::min(items.size(), kItemsAtOnce) && ShareSystemMessage(items.front(), items[count])) ++count;
-  return items.first(count);
 }
 
 void AddTokenRows(const ArmRun& run, Results& results) {
@@ -278,7 +289,8 @@ Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const fs::path& 
   };
   size_t done = before.items;
   while (done < workspace.eval.size()) {
-    const std::span<const Item> now = NextItems(std::span(workspace.eval).subspan(done));
+    const std::span<const Item> rest = std::span<const Item>(workspace.eval).subspan(done),
+                                now = rest.first(std::min(rest.size(), kItemsAtOnce));
     const size_t first = run.samples.size();
     endpoint != nullptr ? AskItems(run, maker, *endpoint, now) : RunItems(run, maker, now);
     done += now.size();
