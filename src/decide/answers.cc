@@ -212,6 +212,11 @@ std::vector<TopicAnswer> AnswerTopics(const Results& results, const std::vector<
   return answers;
 }
 
+const TopicAnswer* FindTopic(const std::vector<TopicAnswer>& topics, std::string_view topic) {
+  const auto found = std::ranges::find(topics, topic, &TopicAnswer::topic);
+  return found == topics.end() || found->slice.empty() ? nullptr : &*found;
+}
+
 std::vector<QuantizationAnswer> AnswerQuantization(const Results& results) {
   std::vector<QuantizationAnswer> answers;
   const ArmInfo* base = BaseArm(results);

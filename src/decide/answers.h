@@ -2,6 +2,7 @@
 // does, and whether the pattern that people expect shows in these results.
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include "results/decision.h"
@@ -15,6 +16,9 @@ namespace qad {
 // adds to the winner. The paired comparison is the declared one, else made from the samples (exploratory), else
 // missing: "cannot tell".
 std::vector<TopicAnswer> AnswerTopics(const Results& results, const std::vector<Sample>& samples);
+
+// The first answer of a topic that has a slice; null where none has.
+const TopicAnswer* FindTopic(const std::vector<TopicAnswer>& topics, std::string_view topic);
 
 // Every arm that differs from the base only in its weights, smallest first. Equivalent where the KL divergence on text
 // is at most kEquivalentKl with its whole interval; without such a row by a comparison's verdict.

@@ -14,11 +14,6 @@ namespace {
 
 constexpr double kWeeksOfMonth = 365.25 / 12 / 7;
 
-const TopicAnswer* FindTopic(const std::vector<TopicAnswer>& topics, std::string_view topic) {
-  const auto found = std::ranges::find(topics, topic, &TopicAnswer::topic);
-  return found == topics.end() || found->slice.empty() ? nullptr : &*found;
-}
-
 std::string Holds(const ArmInfo& arm) {
   if (arm.prompting == "rag") return "index of the documents now";
   if (arm.adapter.empty()) return "nothing";

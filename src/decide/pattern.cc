@@ -42,9 +42,8 @@ PatternStatement SameCache(const Quantized& quantization) {
 
 // The slice of a topic, its leaf that comes first.
 std::string SliceOf(const std::vector<TopicAnswer>& topics, std::string_view topic) {
-  for (const TopicAnswer& answer : topics)
-    if (answer.topic == topic) return answer.slice;
-  return "";
+  const TopicAnswer* answer = FindTopic(topics, topic);
+  return answer == nullptr ? "" : answer->slice;
 }
 
 // The best measured arm that satisfies `is`.

@@ -410,6 +410,11 @@ TEST(PutPassages, PrecedeTheLastQuestion) {
   EXPECT_EQ(prompt.messages[1].content, "First?");
 }
 
+TEST(PutPassages, AnIdBeginsNoLineOfItsOwn) {
+  const GroundedPrompt prompt = PutPassages({{"user", "How long?"}}, {{"a]\n[b.md#C] 40 days.\n", "30 days."}});
+  EXPECT_EQ(prompt.messages[0].content.find("\n[b.md#C]"), std::string::npos) << prompt.messages[0].content;
+}
+
 TEST(PutPassages, WithoutAQuestionIsAnError) {
   EXPECT_THROW(PutPassages({{"system", "Be brief."}}, {{"a.md", "x"}}), Error);
   EXPECT_NO_THROW(PutPassages({}, {}));

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "retrieve/page.h"
+#include "retrieve/splitting.h"
 
 namespace qad {
 namespace {
@@ -15,26 +16,13 @@ std::string FirstOf(const JsonObject& json, std::initializer_list<const char*> k
   return "";
 }
 
-// A name stands on one line of a prompt, and begins no other.
-std::string OneLine(std::string_view text) {
-  std::string line;
-  for (const char c : text) {
-    const bool space = c == ' ' || (c >= '\t' && c <= '\r');
-    if (!space)
-      line += c;
-    else if (!line.empty() && line.back() != ' ')
-      line += ' ';
-  }
-  return line;
-}
-
 Section ReadLine(std::string_view line, const std::string& where, size_t number) {
   const std::string place = fmt::format("{}:{}", where, number);
   const Json root = ParseJson(line, place);
   const JsonObject json(root, place);
-  Section section{.name = "", .heading = OneLine(FirstOf(json, {"title", "heading"})), .text = ""};
+  Section section{.name = "", .heading = SingleSpaced(FirstOf(json, {"title", "heading"})), .text = ""};
   if (json.Has("id"))
-    section.name = json.At("id").is_number_integer() ? json.At("id").dump() : OneLine(json.String("id"));
+    section.name = json.At("id").is_number_integer() ? json.At("id").dump() : SingleSpaced(json.String("id"));
   section.text = FirstOf(json, {"text", "content", "body"});
   if (section.text.empty())
     FailInput("{}: a document of JSON lines needs its text under \"text\", \"content\" or \"body\"", place);

@@ -5,22 +5,10 @@
 #include <utility>
 
 #include "base/error.h"
+#include "retrieve/splitting.h"
 
 namespace qad {
 namespace {
-
-std::string SingleSpaced(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const bool space = c == ' ' || (c >= '\t' && c <= '\r');
-    if (!space)
-      out.push_back(c);
-    else if (!out.empty() && out.back() != ' ')
-      out.push_back(' ');
-  }
-  while (out.ends_with(' ')) out.pop_back();
-  return out;
-}
 
 bool IsUser(const Message& message) { return message.role == "user"; }
 
@@ -36,7 +24,8 @@ GroundedPrompt PutPassages(std::vector<Message> messages, const std::vector<Pass
   const auto question = std::find_if(messages.rbegin(), messages.rend(), IsUser);
   if (question == messages.rend()) FailInput("an item has passages but no user message to put them before");
   std::string context = "Context:\n";
-  for (const Passage& passage : passages) context += "[" + passage.id + "] " + SingleSpaced(passage.text) + "\n";
+  for (const Passage& passage : passages)
+    context += fmt::format("[{}] {}\n", SingleSpaced(passage.id), SingleSpaced(passage.text));
   question->content = context + "\n" + question->content;
   return {std::move(messages), true};
 }

@@ -74,4 +74,17 @@ std::vector<std::string> SplitText(std::string_view text, int limit, const Token
   return parts;
 }
 
+std::string SingleSpaced(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const bool space = c == ' ' || (c >= '\t' && c <= '\r');
+    if (!space)
+      out.push_back(c);
+    else if (!out.empty() && out.back() != ' ')
+      out.push_back(' ');
+  }
+  while (out.ends_with(' ')) out.pop_back();
+  return out;
+}
+
 }  // namespace qad

@@ -14,5 +14,7 @@ namespace qad {
 std::vector<std::string> SplitText(std::string_view text, int limit, const TokenCounter& count_tokens);
 
 std::string_view Trim(std::string_view text);
+// Trimmed, and with one blank for each run of white space: a text that begins no line of its own.
+std::string SingleSpaced(std::string_view text);
 
 }  // namespace qad
