@@ -49,6 +49,7 @@ struct MatrixView {
   const float* row_scales = nullptr;        // kInt8Row: (rows), filled up to whole tiles
   const std::byte* block_scales = nullptr;  // tiles of blocks: as kernels/tiles.h says
   uint8_t group_shift = 0;                  // kInt4Zero, tables: log2 of the blocks that share a scale
+  const uint16_t* in_parts = nullptr;       // kF32: where PrepareParts (ops/linear.h) has been, or null
 };
 
 // Rows as they are stored: whole tiles.
@@ -110,8 +111,6 @@ void DotRowsInt8(const MatrixView& matrix, size_t begin, size_t end, const Quant
 bool Int8OutrunsF32(Layout layout);
 
 void ConvertToBF16(const float* in, uint16_t* out, size_t n);
-// The same, and what it leaves, rounded in turn: in ≈ high + low to 2⁻¹⁷ of it.
-void SplitToBF16(const float* in, uint16_t* high, uint16_t* low, size_t n);
 void ConvertFromBF16(const uint16_t* in, float* out, size_t n);
 void ConvertToF16(const float* in, uint16_t* out, size_t n);
 void ConvertFromF16(const uint16_t* in, float* out, size_t n);

@@ -54,22 +54,6 @@ void ConvertToBF16(const float* in, uint16_t* out, size_t n) {
   for (; i < n; ++i) out[i] = FloatToBF16(in[i]);
 }
 
-void SplitToBF16(const float* in, uint16_t* high, uint16_t* low, size_t n) {
-  constexpr size_t kAtOnce = 256;
-  HWY_ALIGN float rest[kAtOnce];
-  const Wide d;
-  for (size_t begin = 0; begin < n; begin += kAtOnce) {
-    const size_t count = std::min(kAtOnce, n - begin), step = hn::Lanes(d);
-    ConvertToBF16(in + begin, high + begin, count);
-    ConvertFromBF16(high + begin, rest, count);
-    size_t i = 0;
-    for (; i + step <= count; i += step)
-      hn::StoreU(hn::Sub(hn::LoadU(d, in + begin + i), hn::LoadU(d, rest + i)), d, rest + i);
-    for (; i < count; ++i) rest[i] = in[begin + i] - rest[i];
-    ConvertToBF16(rest, low + begin, count);
-  }
-}
-
 void ConvertToF16(const float* in, uint16_t* out, size_t n) {
   size_t i = 0;
 #if !QAD_SOFT_F16
@@ -135,16 +119,12 @@ namespace qad {
 HWY_EXPORT(ConvertFromBF16);
 HWY_EXPORT(ConvertFromF16);
 HWY_EXPORT(ConvertToBF16);
-HWY_EXPORT(SplitToBF16);
 HWY_EXPORT(ConvertToF16);
 HWY_EXPORT(DecodeRow);
 
 void ConvertFromBF16(const uint16_t* in, float* out, size_t n) { HWY_DYNAMIC_DISPATCH(ConvertFromBF16)(in, out, n); }
 void ConvertFromF16(const uint16_t* in, float* out, size_t n) { HWY_DYNAMIC_DISPATCH(ConvertFromF16)(in, out, n); }
 void ConvertToBF16(const float* in, uint16_t* out, size_t n) { HWY_DYNAMIC_DISPATCH(ConvertToBF16)(in, out, n); }
-void SplitToBF16(const float* in, uint16_t* high, uint16_t* low, size_t n) {
-  HWY_DYNAMIC_DISPATCH(SplitToBF16)(in, high, low, n);
-}
 void ConvertToF16(const float* in, uint16_t* out, size_t n) { HWY_DYNAMIC_DISPATCH(ConvertToF16)(in, out, n); }
 
 void DecodeRow(const MatrixView& matrix, size_t row, float* out) { HWY_DYNAMIC_DISPATCH(DecodeRow)(matrix, row, out); }

@@ -42,19 +42,6 @@ TEST_P(Matrix, RoundingToBF16IsNearestEven) {
   }
 }
 
-TEST_P(Matrix, SplittingKeepsWhatRoundingLeaves) {
-  for (const size_t n : {0, 1, 7, 255, 256, 257, 1000}) {
-    const std::vector<float> in = Normals(n, 5);
-    std::vector<uint16_t> high(n + 1, 1), low(n + 1, 1);
-    SplitToBF16(in.data(), high.data(), low.data(), n);
-    for (size_t i = 0; i < n; ++i) {
-      ASSERT_EQ(high[i], FloatToBF16(in[i])) << n << " " << i;
-      ASSERT_EQ(low[i], FloatToBF16(in[i] - BF16ToFloat(high[i]))) << n << " " << i;
-    }
-    EXPECT_TRUE(high[n] == 1 && low[n] == 1) << "beyond the end";
-  }
-}
-
 TEST_P(Matrix, F16ConversionsAreExhaustive) {
   std::vector<uint16_t> all(1 << 16), back(all.size());
   for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<uint16_t>(i);

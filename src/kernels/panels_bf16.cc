@@ -113,6 +113,9 @@ struct alignas(64) TileConfig {
 };
 static_assert(sizeof(TileConfig) == 64);
 
+// Values of a panel of a product in tiles.
+size_t PanelLength(const BF16Product& p) { return (p.in_parts ? 2 : 1) * p.words * 2 * kTileRows; }
+
 // Tiles 0 … 3 are sums of (upper, lower) × (first, second panel), 4 and 5 activations, 6 and 7 panels.
 QAD_AMX void Configure(size_t rows) {
   const auto upper = static_cast<uint8_t>(std::min(rows, kTile)), lower = static_cast<uint8_t>(rows - upper);
@@ -130,11 +133,32 @@ QAD_AMX void Configure(size_t rows) {
   _tile_loadconfig(&config);
 }
 
-// The tiles' part of a product, rows × kN panels, into `sums`, (rows, kN · 16).
+template <bool kLower>
+QAD_AMX_INLINE void LoadActivations(const uint16_t* upper, const uint16_t* lower, size_t bytes) {
+  _tile_loadd(4, upper, bytes);
+  if constexpr (kLower) _tile_loadd(5, lower, bytes);
+}
+
+template <size_t kN>
+QAD_AMX_INLINE void LoadPanels(const uint16_t* first, const uint16_t* second) {
+  _tile_loadd(6, first, kTileBytes);
+  if constexpr (kN > 1) _tile_loadd(7, second, kTileBytes);
+}
+
 template <bool kLower, size_t kN>
-QAD_AMX void MultiplyTiles(const BF16Product& p, size_t row, size_t output, float* sums) {
-  const uint16_t* first = p.panels + output * 2 * p.words;
-  const uint16_t* second = first + 2 * kTileRows * p.words;
+QAD_AMX_INLINE void MultiplyLoaded() {
+  _tile_dpbf16ps(0, 4, 6);
+  if constexpr (kN > 1) _tile_dpbf16ps(1, 4, 7);
+  if constexpr (kLower) _tile_dpbf16ps(2, 5, 6);
+  if constexpr (kLower && kN > 1) _tile_dpbf16ps(3, 5, 7);
+}
+
+// The tiles' part of a product, rows × kN panels, into `sums`, (rows, ld) of which kN · 16 are written.
+template <bool kLower, size_t kN, bool kInParts>
+QAD_AMX void MultiplyTiles(const BF16Product& p, size_t row, size_t output, float* sums, size_t ld) {
+  const size_t half = 2 * p.words, half_panel = half * kTileRows, panel = PanelLength(p);
+  const uint16_t* first = p.panels + output / kTileRows * panel;
+  const uint16_t* second = first + panel;
   const uint16_t* upper = p.x + row * p.ldx;
   const uint16_t* lower = upper + kTile * p.ldx;
   const size_t ldx = p.ldx * sizeof(uint16_t);
@@ -144,24 +168,28 @@ QAD_AMX void MultiplyTiles(const BF16Product& p, size_t row, size_t output, floa
   if constexpr (kLower && kN > 1) _tile_zero(3);
   for (size_t k = 0; k + kTile <= p.words; k += kTile) {
     const size_t of_panel = k * 2 * kTileRows, of_row = 2 * k;
-    _tile_loadd(6, first + of_panel, kTileBytes);
-    _tile_loadd(4, upper + of_row, ldx);
-    _tile_dpbf16ps(0, 4, 6);
-    if constexpr (kN > 1) {
-      _tile_loadd(7, second + of_panel, kTileBytes);
-      _tile_dpbf16ps(1, 4, 7);
+    LoadPanels<kN>(first + of_panel, second + of_panel);
+    if constexpr (kInParts) {
+      LoadActivations<kLower>(upper + half + of_row, lower + half + of_row, ldx);
+      MultiplyLoaded<kLower, kN>();
     }
-    if constexpr (kLower) {
-      _tile_loadd(5, lower + of_row, ldx);
-      _tile_dpbf16ps(2, 5, 6);
-      if constexpr (kN > 1) _tile_dpbf16ps(3, 5, 7);
+    LoadActivations<kLower>(upper + of_row, lower + of_row, ldx);
+    MultiplyLoaded<kLower, kN>();
+    if constexpr (kInParts) {
+      LoadPanels<kN>(first + half_panel + of_panel, second + half_panel + of_panel);
+      MultiplyLoaded<kLower, kN>();
     }
   }
-  constexpr size_t kStride = kN * kTileBytes;
-  _tile_stored(0, sums, kStride);
-  if constexpr (kN > 1) _tile_stored(1, sums + kTile, kStride);
-  if constexpr (kLower) _tile_stored(2, sums + kTile * kN * kTile, kStride);
-  if constexpr (kLower && kN > 1) _tile_stored(3, sums + kTile * kN * kTile + kTile, kStride);
+  const size_t bytes = ld * sizeof(float);
+  _tile_stored(0, sums, bytes);
+  if constexpr (kN > 1) _tile_stored(1, sums + kTile, bytes);
+  if constexpr (kLower) _tile_stored(2, sums + kTile * ld, bytes);
+  if constexpr (kLower && kN > 1) _tile_stored(3, sums + kTile * ld + kTile, bytes);
+}
+
+// Sum + a word of the activations by the panel's.
+QAD_BF16_INLINE __m512 MultiplyWord(const uint16_t* x, const uint16_t* panel, __m512 sum) {
+  return MultiplyAdd<uint16_t>(_mm512_loadu_si512(panel), WordAt(x), sum);
 }
 
 // What the tiles leave: inputs behind the last whole one, scales, and where the sums go.
@@ -170,18 +198,25 @@ QAD_BF16 void FinishTiles(const BF16Product& p, size_t row, size_t rows, size_t 
   for (size_t m = row; m < row + rows; ++m)
     for (size_t n = 0; n < kN; ++n, sums += kTile) {
       __m512 sum = _mm512_load_ps(sums);
-      const uint16_t* panel = p.panels + (output + n * kTileRows) * 2 * p.words;
-      for (size_t k = p.words / kTile * kTile; k < p.words; ++k)
-        sum =
-            MultiplyAdd<uint16_t>(_mm512_loadu_si512(panel + k * 2 * kTileRows), WordAt(p.x + m * p.ldx + 2 * k), sum);
+      const uint16_t* panel = p.panels + (output / kTileRows + n) * PanelLength(p);
+      for (size_t k = p.words / kTile * kTile; k < p.words; ++k) {
+        const uint16_t *x = p.x + m * p.ldx + 2 * k, *w = panel + k * 2 * kTileRows;
+        sum = MultiplyWord(x, w, sum);
+        if (!p.in_parts) continue;
+        sum = MultiplyWord(x + 2 * p.words, w, sum);
+        sum = MultiplyWord(x, w + p.words * 2 * kTileRows, sum);
+      }
       Finish(p, output + n * kTileRows, sum, p.y + m * p.ldy);
     }
 }
 
 template <bool kLower, size_t kN>
 void MultiplyTileBlock(const BF16Product& p, size_t row, size_t rows, size_t output) {
+  const auto multiply = p.in_parts ? MultiplyTiles<kLower, kN, true> : MultiplyTiles<kLower, kN, false>;
+  const bool whole = p.words % kTile == 0 && output + kN * kTile <= p.outputs;
+  if (whole && p.scales == nullptr && !p.accumulate) return multiply(p, row, output, p.y + row * p.ldy + output, p.ldy);
   alignas(64) std::array<float, kBlockRows * kN * kTile> sums;
-  MultiplyTiles<kLower, kN>(p, row, output, sums.data());
+  multiply(p, row, output, sums.data(), kN * kTile);
   FinishTiles<kN>(p, row, rows, output, sums.data());
 }
 
@@ -210,6 +245,7 @@ QAD_AMX void MultiplyInTiles(const BF16Product& p) {
 }  // namespace
 
 void MultiplyPanels(const BF16Product& product) {
+  QAD_CHECK(!product.in_parts || TargetIsAmx());
   TargetIsAmx() ? MultiplyInTiles(product) : MultiplyInVectors(product);
 }
 void MultiplyPanels(const F32Product& product) { MultiplyInVectors(product); }

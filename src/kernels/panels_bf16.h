@@ -28,6 +28,9 @@ const uint16_t* DecodeBF16Panel(const MatrixView& w, size_t row, uint16_t* panel
 // What those of kF32 leave of the weights, rounded in turn: both together have them to 2⁻¹⁷.
 void DecodeBF16Rest(const MatrixView& w, size_t row, uint16_t* panel);
 
+// A row of activations likewise: rounded, and what that leaves, rounded in turn.
+void SplitToBF16(const float* in, uint16_t* high, uint16_t* low, size_t n);
+
 // The same of wᵀ: inputs are rows begin … end of w, outputs its 16 columns from `column` on, a multiple of 16. Begin
 // and end are multiples of 32, or end is w.rows. The panel has InputPairs(end − begin) pairs. Of kInt8Row with the
 // rows' scales.
@@ -44,7 +47,7 @@ void DecodeF32Panel(const MatrixView& w, size_t row, float* panel);
 template <typename Element>
 struct PanelProduct {
   static constexpr size_t kInputs = std::is_same_v<Element, float> ? 1 : 2;  // of a word
-  const Element* x = nullptr;  // (count, ldx), kInputs·words of them used
+  const Element* x = nullptr;  // (count, ldx), kInputs·words of them used, or twice as many
   size_t count = 0, ldx = 0, words = 0;
   const Element* panels = nullptr;  // one after another
   bool from_memory = false;         // not in the cache yet: vectors prefetch them; tiles gain nothing by it
@@ -53,6 +56,9 @@ struct PanelProduct {
   float* y = nullptr;               // (count, ldy)
   size_t ldy = 0;
   bool accumulate = false;  // y += instead of y =
+  // Rows of x, and panels, are two of `words` each, one after another: rounded values, and what these leave. The product
+  // is x₁ w₁ + x₂ w₁ + x₁ w₂. Only of bf16, and where HasBF16Tiles().
+  bool in_parts = false;
 };
 using BF16Product = PanelProduct<uint16_t>;
 using F32Product = PanelProduct<float>;

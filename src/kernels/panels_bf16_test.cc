@@ -70,6 +70,20 @@ TEST_F(Panels, HoldWhatRoundingLeaves) {
   }
 }
 
+// Of activations, too.
+TEST_F(Panels, SplittingKeepsWhatRoundingLeaves) {
+  for (const size_t n : {0, 1, 7, 16, 17, 255, 256, 1000}) {
+    const std::vector<float> in = Normals(n, 5);
+    std::vector<uint16_t> high(n + 1, 1), low(n + 1, 1);
+    SplitToBF16(in.data(), high.data(), low.data(), n);
+    for (size_t i = 0; i < n; ++i) {
+      ASSERT_EQ(high[i], FloatToBF16(in[i])) << n << " " << i;
+      ASSERT_EQ(low[i], FloatToBF16(in[i] - BF16ToFloat(high[i]))) << n << " " << i;
+    }
+    EXPECT_TRUE(high[n] == 1 && low[n] == 1) << "beyond the end";
+  }
+}
+
 TEST_F(Panels, HoldTheRoundedWeights) {
   for (const Layout layout : kAllLayouts)
     for (const size_t cols : WidthsOf(layout)) {

@@ -150,6 +150,15 @@ QAD_BF16_INLINE __m512i LoadInputs(const std::byte* row, size_t n) {
   return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
 }
 
+QAD_BF16 void Split(const float* in, uint16_t* high, uint16_t* low, size_t n) {
+  for (size_t i = 0; i < n; i += kTileRows) {
+    const __mmask16 mask = FirstLanes(n - i);
+    const __m512 v = _mm512_maskz_loadu_ps(mask, in + i);
+    _mm256_mask_storeu_epi16(high + i, mask, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v)));
+    _mm256_mask_storeu_epi16(low + i, mask, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(RestOf(v))));
+  }
+}
+
 template <Layout kLayout, bool kRest = false>
 QAD_BF16 void DecodeRows(const MatrixView& w, size_t row, uint16_t* panel) {
   const size_t pairs = InputPairs(w.cols), rows = std::min(kTileRows, w.rows - row);
@@ -297,6 +306,8 @@ void DecodeBF16Rest(const MatrixView& w, size_t row, uint16_t* panel) {
   DecodeRows<Layout::kF32, true>(w, row, panel);
 }
 
+void SplitToBF16(const float* in, uint16_t* high, uint16_t* low, size_t n) { Split(in, high, low, n); }
+
 void DecodeBF16ColumnPanel(const MatrixView& w, size_t column, size_t begin, size_t end, uint16_t* panel) {
   QAD_CHECK(begin % (2 * kTileRows) == 0 && (end % (2 * kTileRows) == 0 || end == w.rows));
   WithLayout(w.layout, [&](auto layout) {
@@ -328,6 +339,7 @@ namespace qad {
 
 const uint16_t* DecodeBF16Panel(const MatrixView&, size_t, uint16_t*) { QAD_CHECK(false); }
 void DecodeBF16Rest(const MatrixView&, size_t, uint16_t*) { QAD_CHECK(false); }
+void SplitToBF16(const float*, uint16_t*, uint16_t*, size_t) { QAD_CHECK(false); }
 void DecodeBF16ColumnPanel(const MatrixView&, size_t, size_t, size_t, uint16_t*) { QAD_CHECK(false); }
 void TransposePanel(const uint16_t*, size_t, uint16_t*, size_t) { QAD_CHECK(false); }
 void DecodeF32Panel(const MatrixView&, size_t, float*) { QAD_CHECK(false); }

@@ -22,6 +22,7 @@ namespace qad {
 
 // Of those in tiles of AMX.
 #define QAD_AMX __attribute__((target("amx-tile,amx-bf16")))
+#define QAD_AMX_INLINE __attribute__((target("amx-tile,amx-bf16"), always_inline)) inline
 
 // The first `n` lanes of 16.
 inline __mmask16 FirstLanes(size_t n) { return static_cast<__mmask16>(n >= 16 ? 0xffffu : (1u << n) - 1); }

@@ -1,5 +1,7 @@
 #include "model/encoder.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -9,6 +11,7 @@
 #include "base/json.h"
 #include "kernels/elementwise.h"
 #include "model/footprint.h"
+#include "ops/activation.h"
 #include "ops/attention.h"
 
 namespace qad {
@@ -16,7 +19,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr size_t kRows = 1024;  // tokens that are run at once, or one text's
+constexpr size_t kRows = 256;  // tokens that are run at once, or one text's: what becomes of them stays in L2
 
 ModelFiles OpenEncoder(const std::string& model) {
   ModelFiles files = OpenModel(ResolveModel(model));
@@ -115,20 +118,20 @@ void Encoder::LookUp(TokenId token, size_t position, float* x) const {
   Add(other.data(), x, n);
 }
 
-void Encoder::Attend(Context& context, std::span<const std::vector<TokenId>> texts) {
+void Encoder::Attend(Context& context, Worker& worker, Texts texts) const {
   const ModelConfig& c = config();
   const size_t width = c.heads * c.head_dim;
   std::vector<AttentionItem> items;
   size_t row = 0;
   for (const std::vector<TokenId>& text : texts) {
-    const float* q = qkv_.data() + row * 3 * width;
+    const float* q = worker.qkv.data() + row * 3 * width;
     items.push_back({.q = q,
                      .ldq = 3 * width,
                      .count = text.size(),
                      .start = 0,
                      .k = KvView::Packed(q + width, c.head_dim, 3 * width),
                      .v = KvView::Packed(q + 2 * width, c.head_dim, 3 * width),
-                     .out = attended_.data() + row * width,
+                     .out = worker.attended.data() + row * width,
                      .ldo = width,
                      .both_ways = true});
     row += text.size();
@@ -137,32 +140,56 @@ void Encoder::Attend(Context& context, std::span<const std::vector<TokenId>> tex
                    items);
 }
 
-void Encoder::Run(Context& context, std::span<const std::vector<TokenId>> texts) {
+void Encoder::Run(Context& context, Worker& worker, Texts texts) const {
   const ModelConfig& c = config();
   size_t rows = 0;
   for (const std::vector<TokenId>& text : texts) rows += text.size();
   const size_t padded = PaddedRows(rows), n = c.hidden, width = c.heads * c.head_dim;
-  for (const auto& [buffer, floats] : {std::pair(&x_, n), std::pair(&qkv_, 3 * width), std::pair(&attended_, width),
-                                       std::pair(&inner_, c.intermediate)})
+  for (const auto& [buffer, floats] : {std::pair(&worker.x, n), std::pair(&worker.qkv, 3 * width),
+                                       std::pair(&worker.attended, width), std::pair(&worker.inner, c.intermediate)})
     if (buffer->size() < padded * floats) buffer->resize(padded * floats);
+  float *x = worker.x.data(), *qkv = worker.qkv.data(), *inner = worker.inner.data();
   {
     const ScopedTimer timer(context, Timed::kEmbed);
-    float* x = x_.data();
+    float* to = x;
     for (const std::vector<TokenId>& text : texts)
-      for (size_t t = 0; t < text.size(); ++t, x += n) LookUp(text[t], t, x);
+      for (size_t t = 0; t < text.size(); ++t, to += n) LookUp(text[t], t, to);
   }
-  NormForward(context, embedding_norm_, x_.data(), rows, x_.data());
+  NormForward(context, embedding_norm_, x, rows, x);
   for (const Layer& layer : layers_) {
-    LinearForward(context, layer.qkv, x_.data(), padded, n, qkv_.data(), 3 * width, false);
-    Attend(context, texts);
-    LinearForward(context, layer.output, attended_.data(), padded, width, x_.data(), n, true);
-    NormForward(context, layer.attention_norm, x_.data(), rows, x_.data());
-    LinearForward(context, layer.up, x_.data(), padded, n, inner_.data(), c.intermediate, false);
-    ActivationForward(context, c.family->traits.activation, inner_.data(), rows, c.intermediate, inner_.data(),
-                      c.intermediate);
-    LinearForward(context, layer.down, inner_.data(), padded, c.intermediate, x_.data(), n, true);
-    NormForward(context, layer.mlp_norm, x_.data(), rows, x_.data());
+    LinearForward(context, layer.qkv, x, padded, n, qkv, 3 * width, false);
+    Attend(context, worker, texts);
+    LinearForward(context, layer.output, worker.attended.data(), padded, width, x, n, true);
+    NormForward(context, layer.attention_norm, x, rows, x);
+    LinearForward(context, layer.up, x, padded, n, inner, c.intermediate, false);
+    ActivationForward(context, c.family->traits.activation, inner, rows, c.intermediate, inner, c.intermediate);
+    LinearForward(context, layer.down, inner, padded, c.intermediate, x, n, true);
+    NormForward(context, layer.mlp_norm, x, rows, x);
   }
+}
+
+size_t Encoder::EmbedAtOnce(Context& context, Worker& worker, Texts texts, float* out) const {
+  const ScopedSetting<RowsAre> prompts(context.rows, RowsAre::kOfPrompts);
+  Run(context, worker, texts);
+  const size_t n = width();
+  const float* x = worker.x.data();
+  size_t first_bad = texts.size();
+  for (size_t i = 0; i < texts.size(); ++i) {
+    float* vector = out + i * n;
+    std::fill_n(vector, n, 0.0f);
+    for (size_t t = 0; t < texts[i].size(); ++t, x += n) Add(x, vector, n);
+    const double length = std::sqrt(SumOfSquares(vector, n));
+    if (!std::isfinite(length)) first_bad = std::min(first_bad, i);
+    for (size_t k = 0; k < n && length > 0; ++k)
+      vector[k] = static_cast<float>(static_cast<double>(vector[k]) / length);
+  }
+  return first_bad;
+}
+
+void Encoder::PrepareWeights(const Context& context) {
+  if (prepared_.bytes > 0) return;
+  for (Layer& layer : layers_)
+    for (Linear* linear : {&layer.qkv, &layer.output, &layer.up, &layer.down}) PrepareParts(context, *linear, prepared_);
 }
 
 void Encoder::Embed(Context& context, std::span<const std::string> texts, float* out) {
@@ -170,26 +197,32 @@ void Encoder::Embed(Context& context, std::span<const std::string> texts, float*
 #pragma omp parallel for schedule(dynamic, 8)
   for (int64_t i = 0; i < static_cast<int64_t>(texts.size()); ++i)
     tokens[static_cast<size_t>(i)] = Tokens(texts[static_cast<size_t>(i)]);
-  const ScopedSetting<RowsAre> prompts(context.rows, RowsAre::kOfPrompts);
-  const size_t n = width();
-  for (size_t begin = 0; begin < tokens.size();) {
-    size_t end = begin, rows = 0;
+  std::vector<std::pair<size_t, size_t>> batches;  // begin … end
+  for (size_t begin = 0, end = 0; begin < tokens.size(); begin = end) {
+    size_t rows = 0;
     while (end < tokens.size() && (end == begin || rows + tokens[end].size() <= kRows)) rows += tokens[end++].size();
-    const std::span<const std::vector<TokenId>> batch(tokens.data() + begin, end - begin);
-    Run(context, batch);
-    const float* x = x_.data();
-    for (size_t i = begin; i < end; ++i) {
-      float* vector = out + i * n;
-      std::fill_n(vector, n, 0.0f);
-      for (size_t t = 0; t < tokens[i].size(); ++t, x += n) Add(x, vector, n);
-      const double length = std::sqrt(SumOfSquares(vector, n));
-      if (!std::isfinite(length))
-        Fail(ErrorKind::kNumeric, "text {}: its vector is not finite; are the weights damaged?", i);
-      for (size_t k = 0; k < n && length > 0; ++k)
-        vector[k] = static_cast<float>(static_cast<double>(vector[k]) / length);
-    }
-    begin = end;
+    batches.emplace_back(begin, end);
   }
+  const auto threads = static_cast<size_t>(std::max(context.threads, 1));
+  while (workers_.size() < threads) workers_.emplace_back().own = context.ForOneThread();
+  if (batches.size() > 1) PrepareWeights(context);
+  std::vector<size_t> bad(batches.size());  // which text of each
+  const auto embed = [&](Context& with, Worker& worker, size_t batch) {
+    const auto [begin, end] = batches[batch];
+    bad[batch] = EmbedAtOnce(with, worker, Texts(tokens).subspan(begin, end - begin), out + begin * width());
+  };
+  if (batches.size() < threads) {
+    for (size_t i = 0; i < batches.size(); ++i) embed(context, workers_[0], i);
+  } else {
+#pragma omp parallel for schedule(dynamic) num_threads(static_cast<int>(threads))
+    for (int64_t i = 0; i < static_cast<int64_t>(batches.size()); ++i) {
+      Worker& worker = workers_[static_cast<size_t>(omp_get_thread_num())];
+      embed(*worker.own, worker, static_cast<size_t>(i));
+    }
+  }
+  for (size_t i = 0; i < batches.size(); ++i)
+    if (const size_t text = batches[i].first + bad[i]; text < batches[i].second)
+      Fail(ErrorKind::kNumeric, "text {}: its vector is not finite; are the weights damaged?", text);
 }
 
 }  // namespace qad

@@ -26,12 +26,13 @@ class Encoder {
   static std::string HashOf(const std::string& model);
 
   size_t width() const { return config().hidden; }
-  size_t weights_bytes() const { return weights_->allocated_bytes(); }
+  size_t weights_bytes() const { return weights_->allocated_bytes() + prepared_.bytes; }
   size_t most_tokens() const { return most_tokens_; }  // of a text, [CLS] and [SEP] among them: the rest is cut off
   const std::string& hash() const { return hash_; }    // as HashOf: vectors of another are no neighbours
   std::vector<TokenId> Tokens(std::string_view text) const { return tokenizer_.Encode(text, most_tokens_); }
 
-  // Unit vectors (texts.size(), width()). A vector does not depend on the texts beside it but for rounding.
+  // Unit vectors (texts.size(), width()). A vector does not depend on the texts beside it but for rounding. Texts of
+  // many tokens are shared out among the context's threads; others have them all.
   void Embed(Context& context, std::span<const std::string> texts, float* out);
 
  private:
@@ -40,10 +41,19 @@ class Encoder {
     Linear qkv, output, up, down;
     NormWeights attention_norm, mlp_norm;
   };
+  using Texts = std::span<const std::vector<TokenId>>;
+  // What one thread of control works with.
+  struct Worker {
+    std::unique_ptr<Context> own;
+    std::vector<float> x, qkv, attended, inner;  // of a Run's rows
+  };
+  // Vectors of some texts, whose tokens are run at once. Returns the first whose vector is not finite, or their number.
+  size_t EmbedAtOnce(Context& context, Worker& worker, Texts texts, float* out) const;
   // All tokens of some texts, one text after another.
-  void Run(Context& context, std::span<const std::vector<TokenId>> texts);
+  void Run(Context& context, Worker& worker, Texts texts) const;
   void LookUp(TokenId token, size_t position, float* x) const;
-  void Attend(Context& context, std::span<const std::vector<TokenId>> texts);
+  void Attend(Context& context, Worker& worker, Texts texts) const;
+  void PrepareWeights(const Context& context);
   NormWeights NormOf(Role role, int layer) const;
   Linear LinearOf(std::initializer_list<Role> roles, int layer) const;
 
@@ -53,7 +63,8 @@ class Encoder {
   size_t most_tokens_ = 0;
   std::vector<Layer> layers_;
   NormWeights embedding_norm_;
-  std::vector<float> x_, qkv_, attended_, inner_;  // of a Run's rows
+  std::vector<Worker> workers_;
+  PreparedParts prepared_;
 };
 
 }  // namespace qad

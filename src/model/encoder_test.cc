@@ -43,21 +43,25 @@ TEST(Encoder, RealMiniLmIsWithinATenThousandth) {
   }
 }
 
-// Beside others, alone, or on other threads.
+// Beside others, alone, or on other threads: few texts, which all threads work at, and so many that each has its own.
 TEST(Encoder, AVectorIsItsTextsAlone) {
   Encoder encoder(kTiny.string());
-  const auto texts = ReadJsonFile(kTiny / "golden.json")["texts"].get<std::vector<std::string>>();
+  const auto few = ReadJsonFile(kTiny / "golden.json")["texts"].get<std::vector<std::string>>();
+  std::vector<std::string> many;
+  while (many.size() < 300) many.insert(many.end(), few.begin(), few.end());
   Context one(Numerics::kExact, 1), three(Numerics::kExact, 3);
   one.f32_in_parts = three.f32_in_parts = true;
-  std::vector<float> all(texts.size() * encoder.width()), again(all.size()), alone(encoder.width());
-  encoder.Embed(one, texts, all.data());
-  encoder.Embed(three, texts, again.data());
-  EXPECT_EQ(again, all);
-  for (size_t i = 0; i < texts.size(); ++i) {
-    encoder.Embed(one, {&texts[i], 1}, alone.data());
-    const std::vector<float> beside(all.begin() + static_cast<std::ptrdiff_t>(i * encoder.width()),
-                                    all.begin() + static_cast<std::ptrdiff_t>((i + 1) * encoder.width()));
-    EXPECT_TRUE(AllClose(alone, beside, 1e-6)) << texts[i];
+  for (const std::vector<std::string>& texts : {few, many}) {
+    std::vector<float> all(texts.size() * encoder.width()), again(all.size()), alone(encoder.width());
+    encoder.Embed(one, texts, all.data());
+    encoder.Embed(three, texts, again.data());
+    EXPECT_EQ(again, all);
+    for (size_t i = 0; i < texts.size(); ++i) {
+      encoder.Embed(one, {&texts[i], 1}, alone.data());
+      const std::vector<float> beside(all.begin() + static_cast<std::ptrdiff_t>(i * encoder.width()),
+                                      all.begin() + static_cast<std::ptrdiff_t>((i + 1) * encoder.width()));
+      ASSERT_TRUE(AllClose(alone, beside, 1e-6)) << texts[i];
+    }
   }
 }
 

@@ -42,7 +42,21 @@ Context::Context(Numerics mode, int thread_count) : numerics(mode), threads(thre
   has_bf16 = matmul_->has_bf16() && HasBF16Dot();
 }
 
+Context::Context(const Context& like, OfOneThread)
+    : numerics(like.numerics),
+      threads(1),
+      rows(like.rows),
+      int8_activations(like.int8_activations),
+      f32_in_bf16(like.f32_in_bf16),
+      f32_in_parts(like.f32_in_parts),
+      has_bf16(like.has_bf16),
+      matmul_(std::make_unique<MatmulEngine>()) {}
+
 Context::~Context() = default;
+
+std::unique_ptr<Context> Context::ForOneThread() const {
+  return std::unique_ptr<Context>(new Context(*this, OfOneThread()));
+}
 
 float* Context::Scratch(Slot slot, size_t floats) {
   constexpr size_t kLine = 64 / sizeof(float);  // of the cache: vectors of kernels do not cross one

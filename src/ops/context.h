@@ -49,6 +49,8 @@ class Context {
   // Errors (kUsage): QAD_ISA names a target that this CPU or build lacks.
   explicit Context(Numerics numerics = Numerics::kFast, int threads = 0);
   ~Context();
+  // The same settings for one thread of a parallel region, in which operations stay on it.
+  std::unique_ptr<Context> ForOneThread() const;
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
@@ -77,6 +79,8 @@ class Context {
   bool timing = false;  // within a ScopedTimer
 
  private:
+  struct OfOneThread {};
+  Context(const Context& like, OfOneThread);
   std::unique_ptr<MatmulEngine> matmul_;
   std::array<std::vector<float>, static_cast<size_t>(Slot::kCount)> scratch_;
 };

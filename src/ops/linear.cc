@@ -106,7 +106,7 @@ void BaseForward(Context& context, const Linear& linear, const Rows& x, float* y
         break;
     }
     if (const float* bias = linear.biases[p]; bias != nullptr)
-      for (size_t m = 0; m < x.count; ++m) Add(bias, out + m * ldy, part.rows);
+      ForEachRow(x.count, part.rows, [&](size_t m) { Add(bias, out + m * ldy, part.rows); });
     first += part.rows;
   }
 }
@@ -123,6 +123,17 @@ Products ProductsOf(const Context& context, const MatrixView& weights, size_t ro
       break;
   }
   return RoundsToBF16(context, weights) ? Products::kBF16 : Products::kF32;
+}
+
+void PrepareParts(const Context& context, Linear& linear, PreparedParts& prepared) {
+  for (MatrixView& w : linear.parts) {
+    if (!MultipliesInParts(context, w)) continue;
+    prepared.panels.push_back(AllocateHuge(PartsBytes(w)));
+    prepared.bytes += PartsBytes(w);
+    auto* panels = reinterpret_cast<uint16_t*>(prepared.panels.back().get());
+    DecodeParts(w, panels);
+    w.in_parts = panels;
+  }
 }
 
 size_t LowRankTapeFloats(const Linear& linear, size_t m) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/huge_pages.h"
 #include "kernels/matrix.h"
 #include "ops/context.h"
 
@@ -28,6 +29,14 @@ struct Linear {
   std::vector<const float*> biases;  // one per part, (part's rows), null where there is none
   std::vector<LowRank> adapters;
 };
+
+// Weights in f32 that are multiplied in parts (Context::f32_in_parts), taken apart once for many products: the linear
+// refers to it. Empty where they are multiplied otherwise. Errors (kFailed): no memory.
+struct PreparedParts {
+  std::vector<HugeBytes> panels;
+  size_t bytes = 0;
+};
+void PrepareParts(const Context& context, Linear& linear, PreparedParts& prepared);
 
 // Dropout on the input of an adapter: multiplied by 0 or 1/(1 − p), drawn from (seed, stream, element).
 struct Dropout {

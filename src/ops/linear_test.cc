@@ -314,7 +314,7 @@ TEST(Linear, ProductsInPartsAreNearlyThoseOfF32) {
   if (!HasBF16Tiles() || !Context(Numerics::kExact, 1).has_bf16) GTEST_SKIP() << "here f32 is multiplied as f32";
   for (const size_t in : {33, 576, 1536})
     for (const size_t m : {9, 64, 77}) {
-      const Layer layer({Layout::kF32, Layout::kF32}, in, 75, true, false);
+      Layer layer({Layout::kF32, Layout::kF32}, in, 75, true, false);
       const auto x = Normals(m * in, 1);
       Context context(Numerics::kExact, 2);
       std::vector<float> tape;
@@ -328,6 +328,10 @@ TEST(Linear, ProductsInPartsAreNearlyThoseOfF32) {
             std::isfinite(parts[i]) ? std::max(worst, static_cast<double>(std::fabs(whole[i] - parts[i]))) : HUGE_VAL;
       EXPECT_LE(worst, 0x1p-15 * size) << in << " " << m;
       EXPECT_NE(whole, parts) << "they were not multiplied in parts";
+      PreparedParts prepared;
+      PrepareParts(context, layer.linear, prepared);
+      ASSERT_GT(prepared.bytes, 0U);
+      EXPECT_EQ(RunForward(context, layer, x, m, true, {}, &tape), parts) << "of weights taken apart once";
     }
 }
 

@@ -13,6 +13,7 @@ namespace {
 
 constexpr size_t kPanelRows = 512;           // outputs decoded at a time for the MatmulEngine
 constexpr size_t kTaskRows = 2 * kTileRows;  // outputs of a task of our own kernel: two panels, which stay in L2
+constexpr size_t kPartsTaskRows = 4 * kTileRows;  // of products in parts, whose activations come from farther
 
 constexpr size_t kBackwardRows = 2048;  // inputs of a product with Wᵀ at a time
 
@@ -28,16 +29,15 @@ const uint16_t* ToBF16(Context& context, const Rows& x, size_t n, size_t stride)
   return out;
 }
 
-// Three times as many columns: bf16 copies, what these leave, rounded in turn, and the copies again.
+// Twice as many columns: bf16 copies, and what these leave, rounded in turn.
 const uint16_t* SplitRows(Context& context, const Rows& x, size_t n, size_t stride) {
-  auto* out = reinterpret_cast<uint16_t*>(context.Scratch(Context::Slot::kActivations, (x.count * 3 * stride + 1) / 2));
+  auto* out = reinterpret_cast<uint16_t*>(context.Scratch(Context::Slot::kActivations, x.count * stride));
 #pragma omp parallel for schedule(static) if (Pays(x.count, n, 1))
   for (int64_t row = 0; row < static_cast<int64_t>(x.count); ++row) {
-    uint16_t* high = out + static_cast<size_t>(row) * 3 * stride;
+    uint16_t* high = out + static_cast<size_t>(row) * 2 * stride;
     uint16_t* low = high + stride;
     SplitToBF16(x.data + static_cast<size_t>(row) * x.stride, high, low, n);
     for (uint16_t* half : {high, low}) std::fill(half + n, half + stride, uint16_t{0});
-    std::copy_n(high, stride, low + stride);
   }
   return out;
 }
@@ -101,30 +101,34 @@ void MultiplyInPanels(Context& context, const MatrixView& w, const BF16Product& 
   }
 }
 
-bool MultipliesInParts(const Context& context, const MatrixView& w) {
-  return context.numerics == Numerics::kExact && context.f32_in_parts && context.has_bf16 && w.layout == Layout::kF32 &&
-         HasBF16Tiles();
+// Panels of the rows begin … end, the first a multiple of kTileRows.
+void DecodePanels(const MatrixView& w, size_t begin, size_t end, uint16_t* panels) {
+  const size_t values = PanelValues(w.cols);
+  for (size_t row = begin; row < end; row += kTileRows, panels += 2 * values) {
+    DecodeBF16Panel(w, row, panels);
+    DecodeBF16Rest(w, row, panels + values);
+  }
 }
 
-// The same for weights in f32: x W ≈ x₁ W₁ + x₂ W₁ + x₁ W₂, each side's rounded values and what they leave, as one
-// product of three times as many inputs. That of what both leave is below what the others are rounded by.
+// The same for weights in f32: x W ≈ x₁ W₁ + x₂ W₁ + x₁ W₂, each side's rounded values and what they leave. That of what
+// both leave is below what the others are rounded by.
 void MultiplyInParts(Context& context, const MatrixView& w, const BF16Product& activations) {
-  const size_t values = PanelValues(w.cols), floats = 3 * values * (kTaskRows / kTileRows) / 2;
+  const size_t floats = w.in_parts != nullptr ? 0 : PanelValues(w.cols) * (kPartsTaskRows / kTileRows);
   float* scratch = context.Scratch(Context::Slot::kPanel, floats * static_cast<size_t>(omp_get_max_threads()));
-  const auto tasks = static_cast<int64_t>((w.rows + kTaskRows - 1) / kTaskRows);
+  const auto tasks = static_cast<int64_t>((w.rows + kPartsTaskRows - 1) / kPartsTaskRows);
 #pragma omp parallel for schedule(static) if (Pays(w.rows, w.cols, 3 * activations.count))
   for (int64_t task = 0; task < tasks; ++task) {
-    const size_t begin = static_cast<size_t>(task) * kTaskRows;
-    auto* panels = reinterpret_cast<uint16_t*>(scratch + floats * static_cast<size_t>(omp_get_thread_num()));
+    const size_t begin = static_cast<size_t>(task) * kPartsTaskRows, end = std::min(w.rows, begin + kPartsTaskRows);
     BF16Product product = activations;
-    product.panels = panels;
-    product.outputs = std::min(kTaskRows, w.rows - begin);
-    product.y = activations.y + begin;
-    for (size_t i = 0; i < product.outputs; i += kTileRows, panels += 3 * values) {
-      DecodeBF16Panel(w, begin + i, panels);
-      std::copy_n(panels, values, panels + values);
-      DecodeBF16Rest(w, begin + i, panels + 2 * values);
+    if (w.in_parts != nullptr) {
+      product.panels = w.in_parts + begin / kTileRows * 2 * PanelValues(w.cols);
+    } else {
+      auto* panels = reinterpret_cast<uint16_t*>(scratch + floats * static_cast<size_t>(omp_get_thread_num()));
+      DecodePanels(w, begin, end, panels);
+      product.panels = panels;
     }
+    product.outputs = end - begin;
+    product.y = activations.y + begin;
     MultiplyPanels(product);
   }
 }
@@ -134,6 +138,17 @@ void MultiplyInParts(Context& context, const MatrixView& w, const BF16Product& a
 bool RoundsToBF16(const Context& context, const MatrixView& w) {
   return context.own_bf16() && (w.layout != Layout::kF32 || context.f32_in_bf16);
 }
+
+bool MultipliesInParts(const Context& context, const MatrixView& w) {
+  return context.numerics == Numerics::kExact && context.f32_in_parts && context.has_bf16 && w.layout == Layout::kF32 &&
+         HasBF16Tiles();
+}
+
+size_t PartsBytes(const MatrixView& w) {
+  return (w.rows + kTileRows - 1) / kTileRows * 2 * PanelValues(w.cols) * sizeof(uint16_t);
+}
+
+void DecodeParts(const MatrixView& w, uint16_t* panels) { DecodePanels(w, 0, w.rows, panels); }
 
 bool UsesOwnPanels(const Context& context, const MatrixView& w) {
   return RoundsToBF16(context, w) || MultipliesInParts(context, w);
@@ -164,8 +179,8 @@ void ManyRows(Context& context, const MatrixView& w, Activations& x, float* y, s
   }
   if (MultipliesInParts(context, w)) {
     product.x = x.parts();
-    product.ldx *= 3;
-    product.words *= 3;
+    product.ldx *= 2;
+    product.in_parts = true;
     return MultiplyInParts(context, w, product);
   }
   QAD_CHECK(!accumulate);

@@ -32,7 +32,7 @@ class Activations {
   const Rows& rows() const { return x_; }
   // (count, bf16_stride()), the last input of an odd number followed by a zero.
   const uint16_t* bf16();
-  // (count, 3 · bf16_stride()): the same, what that leaves of the activations, rounded in turn, and the same again.
+  // (count, 2 · bf16_stride()): the same, and what that leaves of the activations, rounded in turn.
   const uint16_t* parts();
   size_t bf16_stride() const { return 2 * InputPairs(cols_); }
 
@@ -45,6 +45,13 @@ class Activations {
 
 // y[m·ldy + r] = Σ x·w of row r; added to y where UsesOwnPanels and `accumulate`.
 void ManyRows(Context& context, const MatrixView& w, Activations& x, float* y, size_t ldy, bool accumulate);
+
+// Whether w is multiplied in parts: in exact mode, where Context::f32_in_parts says so.
+bool MultipliesInParts(const Context& context, const MatrixView& w);
+// Panels of weights in f32, each as its rounded values and what these leave, for MatrixView::in_parts: what products in
+// parts would make of them every time. Only where HasBF16Tiles().
+size_t PartsBytes(const MatrixView& w);
+void DecodeParts(const MatrixView& w, uint16_t* panels);
 
 // dx (count, w.cols) += dy (count, w.rows) W.
 void ManyRowsBackward(Context& context, const MatrixView& w, const Rows& dy, float* dx, size_t ldx);

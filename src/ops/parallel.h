@@ -6,8 +6,8 @@
 
 namespace qad {
 
-inline constexpr size_t kMinParallelValues = 1
-                                             << 13;  // values of a row-wise operation that are worth a parallel region
+// Values of a row-wise operation that are worth a parallel region.
+inline constexpr size_t kMinParallelValues = 1 << 13;
 
 // Below this many multiplications of a product a parallel region costs more than it saves. Serial and parallel cut the
 // work alike.
