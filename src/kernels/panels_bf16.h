@@ -56,8 +56,8 @@ struct PanelProduct {
   float* y = nullptr;               // (count, ldy)
   size_t ldy = 0;
   bool accumulate = false;  // y += instead of y =
-  // Rows of x, and panels, are two of `words` each, one after another: rounded values, and what these leave. The product
-  // is x₁ w₁ + x₂ w₁ + x₁ w₂. Only of bf16, and where HasBF16Tiles().
+  // Rows of x, and panels, are two of `words` each, one after another: rounded values, and what these leave. The
+  // product is x₁ w₁ + x₂ w₁ + x₁ w₂. Only of bf16, and where HasBF16Tiles().
   bool in_parts = false;
 };
 using BF16Product = PanelProduct<uint16_t>;

@@ -189,7 +189,8 @@ size_t Encoder::EmbedAtOnce(Context& context, Worker& worker, Texts texts, float
 void Encoder::PrepareWeights(const Context& context) {
   if (prepared_.bytes > 0) return;
   for (Layer& layer : layers_)
-    for (Linear* linear : {&layer.qkv, &layer.output, &layer.up, &layer.down}) PrepareParts(context, *linear, prepared_);
+    for (Linear* linear : {&layer.qkv, &layer.output, &layer.up, &layer.down})
+      PrepareParts(context, *linear, prepared_);
 }
 
 void Encoder::Embed(Context& context, std::span<const std::string> texts, float* out) {
@@ -214,7 +215,7 @@ void Encoder::Embed(Context& context, std::span<const std::string> texts, float*
   if (batches.size() < threads) {
     for (size_t i = 0; i < batches.size(); ++i) embed(context, workers_[0], i);
   } else {
-#pragma omp parallel for schedule(dynamic) num_threads(static_cast<int>(threads))
+#pragma omp parallel for schedule(dynamic) num_threads(static_cast <int>(threads))
     for (int64_t i = 0; i < static_cast<int64_t>(batches.size()); ++i) {
       Worker& worker = workers_[static_cast<size_t>(omp_get_thread_num())];
       embed(*worker.own, worker, static_cast<size_t>(i));

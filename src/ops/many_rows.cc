@@ -11,8 +11,8 @@
 namespace qad {
 namespace {
 
-constexpr size_t kPanelRows = 512;           // outputs decoded at a time for the MatmulEngine
-constexpr size_t kTaskRows = 2 * kTileRows;  // outputs of a task of our own kernel: two panels, which stay in L2
+constexpr size_t kPanelRows = 512;                // outputs decoded at a time for the MatmulEngine
+constexpr size_t kTaskRows = 2 * kTileRows;       // outputs of a task of our own kernel: two panels, which stay in L2
 constexpr size_t kPartsTaskRows = 4 * kTileRows;  // of products in parts, whose activations come from farther
 
 constexpr size_t kBackwardRows = 2048;  // inputs of a product with Wᵀ at a time
@@ -110,8 +110,8 @@ void DecodePanels(const MatrixView& w, size_t begin, size_t end, uint16_t* panel
   }
 }
 
-// The same for weights in f32: x W ≈ x₁ W₁ + x₂ W₁ + x₁ W₂, each side's rounded values and what they leave. That of what
-// both leave is below what the others are rounded by.
+// The same for weights in f32: x W ≈ x₁ W₁ + x₂ W₁ + x₁ W₂, each side's rounded values and what they leave. That of
+// what both leave is below what the others are rounded by.
 void MultiplyInParts(Context& context, const MatrixView& w, const BF16Product& activations) {
   const size_t floats = w.in_parts != nullptr ? 0 : PanelValues(w.cols) * (kPartsTaskRows / kTileRows);
   float* scratch = context.Scratch(Context::Slot::kPanel, floats * static_cast<size_t>(omp_get_max_threads()));
