@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "decide/answers.h"
+#include "decide/break_even.h"
 #include "decide/evidence.h"
 #include "decide/freshness.h"
 #include "decide/headline.h"
@@ -60,14 +61,18 @@ Decision Decide(const Results& results, const std::vector<Sample>& samples, Deci
   PutRobustness(robustness, decision);
   decision.flips = FindFlips(evidence, options);
   decision.map = MapWinners(evidence, options);
-  decision.break_even = FindBreakEven(results, evidence, options);
-  if (!decision.break_even.empty()) decision.cheaper = MapCheaper(decision.break_even[0], evidence, options);
   decision.topics = AnswerTopics(results, samples);
+  decision.break_even = FindBreakEven(results, evidence, options);
+  decision.pay_back = FindPayBack(results, evidence, options);
+  for (const BreakEven& pair : PairsToShow(results, decision))
+    decision.cheaper.push_back(MapCheaper(pair, evidence, options));
   decision.quantization = AnswerQuantization(results);
   decision.freshness = CheckFreshness(results, evidence, decision.topics, options);
   decision.weekly = AnswerWeekly(decision, evidence, options);
   decision.qlora = AnswerQlora(results, samples);
   decision.pattern = CheckPattern(results, samples, decision.quantization);
+  if (const ArmDecision* closest = decision.recommended.empty() ? Closest(decision) : nullptr)
+    decision.closest = closest->arm;
   decision.headline = Headline(decision);
   decision.unknowns = Unknowns(decision, results, options, robustness.fixed);
   return decision;

@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 #include <tuple>
 
 #include "base/units.h"
+#include "results/statistics.h"
 
 namespace qad {
 namespace {
@@ -15,20 +17,6 @@ const RuleCheck* FindCheck(const ArmDecision& arm, const std::string& rule) {
   for (const RuleCheck& check : arm.checks)
     if (check.rule == rule) return &check;
   return nullptr;
-}
-
-// The arm nearest to passing: fewest failed rules, then fewest unproven ones, then the earliest.
-const ArmDecision* Closest(const Decision& decision) {
-  const ArmDecision* closest = nullptr;
-  const auto distance = [](const ArmDecision& arm) {
-    const auto count = [&](const char* verdict) {
-      return std::count_if(arm.checks.begin(), arm.checks.end(), [&](const auto& c) { return c.verdict == verdict; });
-    };
-    return std::pair(count("fail"), count("unproven"));
-  };
-  for (const ArmDecision& arm : decision.arms)
-    if (arm.candidate && (!closest || distance(arm) < distance(*closest))) closest = &arm;
-  return closest;
 }
 
 // The best candidate on a required slice that none of them passes; null where one passes or none was measured.
@@ -42,6 +30,23 @@ const ArmDecision* BestWhereAllFail(const Decision& decision, const std::string&
   }
   return best;
 }
+
+}  // namespace
+
+const ArmDecision* Closest(const Decision& decision) {
+  const ArmDecision* closest = nullptr;
+  const auto distance = [](const ArmDecision& arm) {
+    const auto count = [&](const char* verdict) {
+      return std::count_if(arm.checks.begin(), arm.checks.end(), [&](const auto& c) { return c.verdict == verdict; });
+    };
+    return std::pair(count("fail"), count("unproven"));
+  };
+  for (const ArmDecision& arm : decision.arms)
+    if (arm.candidate && (!closest || distance(arm) < distance(*closest))) closest = &arm;
+  return closest;
+}
+
+namespace {
 
 std::string WhyNone(const Decision& decision) {
   std::string reasons;
@@ -75,7 +80,7 @@ std::vector<std::string> HeadlineOfNone(const Decision& decision) {
   const ArmDecision* closest = Closest(decision);
   const std::string needed = closest ? ItemsNeededOf(*closest) : "";
   std::string sure = decision.nothing
-                         ? fmt::format("No arm passes in {} of {} resamples", FormatShare(*decision.nothing),
+                         ? fmt::format("In {} of {} resamples no arm passes", FormatShare(*decision.nothing),
                                        FormatCount(static_cast<double>(decision.resamples)))
                          : "How firm this is was not computed: no samples";
   if (!needed.empty()) sure += fmt::format("; for {}: {}", closest->arm, needed);
@@ -134,19 +139,24 @@ void AddMeasuring(const Decision& decision, std::vector<std::string>& unknowns) 
   }
 }
 
-// How many training seeds went into the results; one where the manifest is silent.
-double SeedsOf(const Json& manifest) {
-  const auto seeds = manifest.find("seeds");
-  return seeds != manifest.end() && seeds->is_number() ? seeds->get<double>() : 1;
+// How many items would show the difference that was seen. Corrections for other comparisons ask for more.
+std::string ItemsForDifference(const Comparison& comparison) {
+  if (!comparison.discordance || comparison.difference == 0) return "";
+  const double per_cluster = static_cast<double>(comparison.n) / static_cast<double>(comparison.clusters);
+  const std::optional<int64_t> pairs = PairsToDetect(std::fabs(comparison.difference), *comparison.discordance);
+  return pairs ? fmt::format(", which {} items would show in four of five runs",
+                             FormatCount(std::ceil(static_cast<double>(*pairs) * per_cluster)))
+               : ", which no number of items that can be had would show";
 }
 
 void AddPower(const Results& results, std::vector<std::string>& unknowns) {
   for (const Comparison& comparison : results.comparisons)
     if (comparison.declared && comparison.verdict == "cannot tell")
       unknowns.push_back(
-          fmt::format("{} against {} on {} ({}): {} items show differences from {} points; the one seen is {}.",
+          fmt::format("{} against {} on {} ({}): {} items show differences from {} points; the one seen is {}{}.",
                       comparison.better, comparison.than, comparison.slice, comparison.metric, comparison.n,
-                      FormatPoints(comparison.detectable).substr(1), FormatPoints(comparison.difference)));
+                      FormatPoints(comparison.detectable).substr(1), FormatPoints(comparison.difference),
+                      ItemsForDifference(comparison)));
 }
 
 }  // namespace
@@ -239,7 +249,7 @@ std::vector<std::string> Unknowns(const Decision& decision, const Results& resul
     unknowns.push_back("Not evaluated here: " + topics + ".");
   const bool trained =
       std::any_of(results.arms.begin(), results.arms.end(), [](const auto& a) { return !a.adapter.empty(); });
-  if (trained && SeedsOf(results.manifest) < 2)
+  if (trained)
     unknowns.push_back("One training seed: how much another seed would move the adapters' scores is in no interval.");
   if (options.memory_budget == 0) unknowns.push_back("No memory budget was given: memory limits nothing here.");
   if (decision.resamples == 0) unknowns.push_back("No samples were given: how firm the choice is was not computed.");

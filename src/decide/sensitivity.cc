@@ -15,6 +15,7 @@ constexpr double kStep = 1.02;       // of scales
 constexpr double kShareStep = 0.01;  // of shares
 constexpr double kReach = 1000;      // how far a scale is followed, as a factor
 constexpr double kPrecision = 1e-4;  // relative width at which halving stops
+constexpr const char* kAllFloors = "all floors, as a share of what they are";
 
 // A constraint as a place to put a value: everything else stays as it is.
 struct Knob {
@@ -25,6 +26,10 @@ struct Knob {
 
 std::vector<Knob> Knobs(const Evidence& evidence, const DecideOptions& options) {
   std::vector<Knob> knobs;
+  if (evidence.required.size() > 1)
+    knobs.push_back({kAllFloors, "share", 1, [floors = evidence.required](Evidence& e, DecideOptions&, double value) {
+                       for (size_t i = 0; i < floors.size(); ++i) e.required[i].floor = value * floors[i].floor;
+                     }});
   for (size_t i = 0; i < evidence.required.size(); ++i)
     knobs.push_back({"floor of " + evidence.required[i].slice, "share", evidence.required[i].floor,
                      [i](Evidence& e, DecideOptions&, double value) { e.required[i].floor = value; }});
@@ -138,47 +143,6 @@ WinnerMap FillMap(const DecideOptions& options, Winner winner) {
   return map;
 }
 
-// With what its errors cost.
-Estimate QueryCost(const ArmEvidence& arm, const DecideOptions& options) {
-  Estimate cost = *QueryPrice(arm, options);
-  const double errors = ErrorPrice(arm, options).value_or(0);
-  for (double* part : {&cost.value, &cost.low, &cost.high}) *part += errors;
-  return cost;
-}
-
-// Of two prices of a query, at a corner of the measured spread: RAG cheap and LoRA dear, as they are, and the reverse.
-double QueryDifference(const Estimate& rag, const Estimate& lora, int corner) {
-  if (corner < 0) return rag.low - lora.high;
-  if (corner > 0) return rag.high - lora.low;
-  return rag.value - lora.value;
-}
-
-BreakEven Compare(const ArmEvidence& rag, const ArmEvidence& lora, const DecideOptions& options) {
-  BreakEven even;
-  even.rag = rag.arm;
-  even.lora = lora.arm;
-  const Estimate rag_price = QueryCost(rag, options), lora_price = QueryCost(lora, options);
-  even.query_difference = QueryDifference(rag_price, lora_price, 0);
-  even.update_difference = UpdatePrice(lora, options) - UpdatePrice(rag, options);
-  if (even.query_difference <= 0) {
-    even.answer = "always";
-    return even;
-  }
-  if (even.update_difference <= 0) {
-    even.answer = "never";
-    return even;
-  }
-  even.answer = "from";
-  const auto changes = [&](int corner) {
-    const double difference = QueryDifference(rag_price, lora_price, corner);
-    return std::max(0.0, options.queries_per_month * difference / even.update_difference);
-  };
-  even.changes = changes(0);
-  even.low = changes(-1);
-  even.high = changes(1);
-  return even;
-}
-
 }  // namespace
 
 std::vector<Flip> FindFlips(const Evidence& evidence, const DecideOptions& options) {
@@ -194,30 +158,17 @@ WinnerMap MapWinners(const Evidence& evidence, const DecideOptions& options) {
   });
 }
 
-WinnerMap MapCheaper(const BreakEven& pair, const Evidence& evidence, const DecideOptions& options) {
+PairMap MapCheaper(const BreakEven& pair, const Evidence& evidence, const DecideOptions& options) {
   const auto total = [&](const std::string& name, const DecideOptions& moved) {
     for (const ArmEvidence& arm : evidence.arms)
       if (arm.arm == name)
         if (const auto costs = CostsOf(arm, moved)) return costs->total;
     return std::numeric_limits<double>::infinity();
   };
-  return FillMap(options, [&](const DecideOptions& moved) {
+  const WinnerMap map = FillMap(options, [&](const DecideOptions& moved) {
     return total(pair.rag, moved) < total(pair.lora, moved) ? pair.rag : pair.lora;
   });
-}
-
-std::vector<BreakEven> FindBreakEven(const Results& results, const Evidence& evidence, const DecideOptions& options) {
-  std::vector<const ArmEvidence*> rag, lora;
-  for (size_t i = 0; i < evidence.arms.size(); ++i) {
-    const ArmEvidence& arm = evidence.arms[i];
-    if (!arm.candidate || !arm.query_seconds || !arm.update_seconds || !ErrorPrice(arm, options)) continue;
-    if (results.arms[i].prompting == "rag") rag.push_back(&arm);
-    if (results.arms[i].prompting != "rag" && arm.trained) lora.push_back(&arm);
-  }
-  std::vector<BreakEven> all;
-  for (const ArmEvidence* indexed : rag)
-    for (const ArmEvidence* trained : lora) all.push_back(Compare(*indexed, *trained, options));
-  return all;
+  return {.rag = pair.rag, .lora = pair.lora, .map = map};
 }
 
 }  // namespace qad

@@ -1,5 +1,5 @@
-// What would change the answer: each constraint moved alone, the map over queries and changes per month, and the
-// break-even of RAG against retraining.
+// What would change the answer: each constraint moved alone, all floors together, and the map over queries and changes
+// per month.
 #pragma once
 
 #include <vector>
@@ -17,9 +17,6 @@ std::vector<Flip> FindFlips(const Evidence& evidence, const DecideOptions& optio
 WinnerMap MapWinners(const Evidence& evidence, const DecideOptions& options);
 
 // The cheaper arm of a pair over the same volumes, floors and limits aside.
-WinnerMap MapCheaper(const BreakEven& pair, const Evidence& evidence, const DecideOptions& options);
-
-// Every RAG arm against every adapter that answers without an index. Arms whose costs were not measured are left out.
-std::vector<BreakEven> FindBreakEven(const Results& results, const Evidence& evidence, const DecideOptions& options);
+PairMap MapCheaper(const BreakEven& pair, const Evidence& evidence, const DecideOptions& options);
 
 }  // namespace qad

@@ -3,9 +3,8 @@
 #include <algorithm>
 
 #include "base/units.h"
-#include "report/charts.h"
+#include "report/memo_sensitivity.h"
 #include "report/pages.h"
-#include "report/svg.h"
 
 namespace qad {
 namespace {
@@ -40,7 +39,20 @@ Text WinnerText(const TopicAnswer& topic) {
          (apart ? ", the interval leaves zero out." : ", the interval includes zero.");
 }
 
-void SayTopics(const Decision& decision, Document& page) {
+// What was asked before the run, of a topic's slice or one that it is a part of.
+void SayDeclared(const Pack& pack, const TopicAnswer& topic, Document& page) {
+  for (const Comparison& pair : pack.results.comparisons) {
+    const bool is_topics = pair.slice == topic.slice || topic.slice.starts_with(pair.slice + "/");
+    if (!pair.declared || !is_topics || (pair.better == topic.winner && pair.than == topic.opponent)) continue;
+    page.Say(fmt::format("Asked before the run: {} less {} on {} ({}), {} points ({} to {}), n = {}: ", pair.better,
+                         pair.than, pair.slice, pair.metric, FormatPoints(pair.difference), FormatPoints(pair.low),
+                         FormatPoints(pair.high), pair.n) +
+             VerdictText(pair.verdict) + ".");
+  }
+}
+
+void SayTopics(const Pack& pack, Document& page) {
+  const Decision& decision = *pack.decision;
   page.Section("Prompt, PEFT or RAG?");
   for (const TopicAnswer& topic : decision.topics) {
     if (topic.slice.empty()) continue;
@@ -48,6 +60,7 @@ void SayTopics(const Decision& decision, Document& page) {
     if (topic.baseline_value)
       text += fmt::format(" Without a language model, {} has {}.", topic.baseline, FormatShare(*topic.baseline_value));
     page.Say(text);
+    SayDeclared(pack, topic, page);
   }
   if (const std::string topics = decision.TopicsNotEvaluated(); !topics.empty())
     page.Say("Not evaluated here: " + topics + ".");
@@ -185,143 +198,6 @@ void SayOthers(const Decision& decision, Document& page) {
         "alone.");
 }
 
-Table FlipTable(const Decision& decision) {
-  Table table{{{"constraint"},
-               {"now", Align::kRight},
-               {"answer flips at", Align::kRight},
-               {"new winner"},
-               {"distance", Align::kRight}},
-              {},
-              "",
-              {}};
-  for (const Flip& flip : decision.flips) {
-    const auto in = [&](double value) { return FormatIn(flip.unit, value); };
-    if (flip.at)
-      table.rows.push_back({flip.constraint, in(flip.now), in(*flip.at), flip.winner.empty() ? "no arm" : flip.winner,
-                            fmt::format("{:.0f}%", 100 * flip.distance)});
-    else
-      table.rows.push_back({flip.constraint, in(flip.now),
-                            Muted(fmt::format("not from {} to {}", in(flip.searched_low), in(flip.searched_high))),
-                            Missing(), Missing()});
-  }
-  std::stable_sort(table.rows.begin(), table.rows.end(), [](const auto& a, const auto& b) {
-    return a[2].spans[0].style == Style::kPlain && b[2].spans[0].style != Style::kPlain;
-  });
-  return table;
-}
-
-// The arms of a map in order of first appearance, with a letter each.
-std::vector<std::string> NamesOf(const WinnerMap& map) {
-  std::vector<std::string> names;
-  for (const auto& row : map.winners)
-    for (const std::string& winner : row)
-      if (std::find(names.begin(), names.end(), winner) == names.end()) names.push_back(winner);
-  return names;
-}
-
-std::string NameOf(const std::string& winner) { return winner.empty() ? "no arm" : winner; }
-
-Table MapTable(const Decision& decision, const WinnerMap& map) {
-  Table table{{{"changes per month", Align::kRight}}, {}, "", {}};
-  for (const double queries : map.queries_per_month)
-    table.columns.push_back(
-        {FormatNumber(queries) + (queries == decision.queries_per_month ? " queries (now)" : " queries"),
-         Align::kCenter});
-  for (size_t r = map.winners.size(); r-- > 0;) {
-    const double changes = map.changes_per_month[r];
-    std::vector<Text> cells = {FormatNumber(changes) + (changes == decision.changes_per_month ? " (now)" : "")};
-    for (const std::string& winner : map.winners[r]) cells.push_back(NameOf(winner));
-    table.rows.push_back(std::move(cells));
-  }
-  return table;
-}
-
-Picture MapPicture(const Pack& pack, const WinnerMap& map, const std::string& title, const std::string& caption) {
-  ChartMap chart;
-  const std::vector<std::string> names = NamesOf(map);
-  for (const std::string& name : names) {
-    chart.names.push_back(NameOf(name));
-    // The arm's colour, or the next that no other arm of the map has: there are fewer colours than arms.
-    size_t colour = (name.empty() ? kColours - 1 : ColourOf(pack.results, name)) % kColours;
-    while (chart.colours.size() < kColours && std::ranges::find(chart.colours, colour) != chart.colours.end())
-      colour = (colour + 1) % kColours;
-    chart.colours.push_back(colour);
-  }
-  for (const double queries : map.queries_per_month) chart.columns.push_back(FormatNumber(queries));
-  for (const double changes : map.changes_per_month) chart.rows.push_back(FormatNumber(changes));
-  for (const auto& row : map.winners) {
-    std::vector<size_t>& cells = chart.cells.emplace_back();
-    for (const std::string& winner : row)
-      cells.push_back(static_cast<size_t>(std::find(names.begin(), names.end(), winner) - names.begin()));
-  }
-  const auto index = [](const std::vector<double>& axis, double now) {
-    return static_cast<size_t>(std::find(axis.begin(), axis.end(), now) - axis.begin());
-  };
-  chart.now_row = index(map.changes_per_month, pack.decision->changes_per_month);
-  chart.now_column = index(map.queries_per_month, pack.decision->queries_per_month);
-  return {MapChart(title, "queries per month", "changes per month", chart), caption};
-}
-
-void SayMap(const Pack& pack, const WinnerMap& map, const std::string& what, Document& page) {
-  if (map.winners.empty()) return;
-  const std::vector<std::string> names = NamesOf(map);
-  if (names.size() == 1) {
-    page.Say(fmt::format("{}: {} at every one of {} to {} queries and {} to {} changes per month.", what,
-                         NameOf(names[0]), FormatNumber(map.queries_per_month.front()),
-                         FormatNumber(map.queries_per_month.back()), FormatNumber(map.changes_per_month.front()),
-                         FormatNumber(map.changes_per_month.back())));
-    return;
-  }
-  page.Say(what + ":");
-  page.Add(MapTable(*pack.decision, map));
-  page.Add(MapPicture(pack, map, what, what + ", over queries and changes per month."));
-}
-
-Text BreakEvenCell(const BreakEven& even) {
-  if (even.answer != "from") return even.answer;
-  return fmt::format("from {} changes per month ({} to {})", FormatNumber(*even.changes), FormatNumber(*even.low),
-                     FormatNumber(*even.high));
-}
-
-void SayBreakEven(const Decision& decision, Document& page) {
-  if (decision.break_even.empty()) {
-    page.Say(
-        "The break-even of RAG against retraining needs the latency and the time to update of an arm of each kind; "
-        "they were not "
-        "measured.");
-    return;
-  }
-  Table table{{{"RAG"},
-               {"adapter"},
-               {"RAG costs less"},
-               {"RAG − adapter per 1,000 queries", Align::kRight},
-               {"retrain − re-index per change", Align::kRight}},
-              {},
-              "",
-              {}};
-  for (const BreakEven& even : decision.break_even)
-    table.rows.push_back({even.rag, even.lora, BreakEvenCell(even), FormatMoney(1000 * even.query_difference),
-                          FormatMoney(even.update_difference)});
-  page.Say(
-      fmt::format("Break-even at {} queries per month, by cost (with people's hours and answers that are not right, "
-                  "where these have "
-                  "a price); in brackets the spread over the rounds of speed measurement:",
-                  FormatNumber(decision.queries_per_month)));
-  page.Add(std::move(table));
-}
-
-void SayFlips(const Pack& pack, Document& page) {
-  const Decision& decision = *pack.decision;
-  page.Section("What would change this answer");
-  page.Say("Each constraint moved alone, the rest as it is; the flip is searched on the rule itself.");
-  page.Add(FlipTable(decision));
-  SayMap(pack, decision.map, "The winner by all rules", page);
-  SayBreakEven(decision, page);
-  if (!decision.break_even.empty())
-    SayMap(pack, decision.cheaper,
-           fmt::format("The cheaper of {} and {}", decision.break_even[0].rag, decision.break_even[0].lora), page);
-}
-
 void SayPattern(const Decision& decision, Document& page) {
   page.Section("The expected pattern, checked");
   Table table{{{"statement"}, {"here"}, {"figure"}}, {}, "", {}};
@@ -342,10 +218,15 @@ void SayCommands(const Pack& pack, Document& page) {
   std::string config = ManifestText(pack.results, "config", "path");
   if (config.empty()) config = "config.yaml";
   CodeBlock code;
-  const ArmInfo* arm = pack.results.Arm(pack.decision->recommended);
-  if (arm) {
+  const Decision& decision = *pack.decision;
+  const bool recommended = !decision.recommended.empty();
+  const std::string& name = recommended ? decision.recommended : decision.closest;
+  if (!recommended && !name.empty())
+    code.lines.push_back("# no arm is recommended; " + name + " is the closest to passing");
+  if (const ArmInfo* arm = pack.results.Arm(name)) {
     code.lines.push_back("# answer a question with " + arm->name);
-    code.lines.push_back(arm->command.empty() ? "qad ask --config " + config : arm->command);
+    code.lines.push_back(arm->command.empty() ? fmt::format("qad ask --config {} --arm '{}'", config, name)
+                                              : arm->command);
     if (arm->prompting == "rag") {
       code.lines.push_back("# after a change of the documents");
       code.lines.push_back("qad index --config " + config);
@@ -374,12 +255,12 @@ Document MemoPage(const Pack& pack) {
     return page;
   }
   SayRecommendation(*pack.decision, page);
-  SayTopics(*pack.decision, page);
+  SayTopics(pack, page);
   SayFreshness(*pack.decision, page);
   SayQuantization(pack, page);
   SayQlora(*pack.decision, page);
   SayOthers(*pack.decision, page);
-  SayFlips(pack, page);
+  SaySensitivity(pack, page);
   SayPattern(*pack.decision, page);
   SayUnknowns(*pack.decision, page);
   SayCommands(pack, page);

@@ -104,8 +104,8 @@ void CompareYesNo(const Pairs& pairs, std::vector<Cluster> clusters, const Boots
   for (const Cluster& cluster : clusters) totals.push_back(std::llround(cluster.sum));
   out.p_value = ClusteredMcNemarExact(totals);
   const auto equal = std::count(pairs.differences.begin(), pairs.differences.end(), 0.0);
-  out.detectable =
-      MinimumDetectableDifference(out.clusters, 1 - static_cast<double>(equal) / static_cast<double>(out.n));
+  out.discordance = 1 - static_cast<double>(equal) / static_cast<double>(out.n);
+  out.detectable = MinimumDetectableDifference(out.clusters, *out.discordance);
   clusters.push_back({.sum = 1, .count = 1});
   clusters.push_back({.sum = -1, .count = 1});
   const BootstrapMean adjusted = BootstrapClusters(clusters, options);

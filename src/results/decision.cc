@@ -72,13 +72,36 @@ void Fields(Visitor& visit, WinnerMap& map) {
 }
 
 template <typename Visitor>
+void Fields(Visitor& visit, PairMap& pair) {
+  visit("rag", pair.rag);
+  visit("lora", pair.lora);
+  visit("map", pair.map);
+}
+
+template <typename Visitor>
+void Fields(Visitor& visit, Threshold& threshold) {
+  visit("answer", threshold.answer);
+  visit("at", threshold.at);
+}
+
+template <typename Visitor>
+void Fields(Visitor& visit, PayBack& pay_back) {
+  visit("arm", pay_back.arm);
+  visit("than", pay_back.than);
+  visit("middle", pay_back.middle);
+  visit("best", pay_back.best);
+  visit("worst", pay_back.worst);
+  visit("fixed_difference", pay_back.fixed_difference);
+  visit("saving", pay_back.saving);
+}
+
+template <typename Visitor>
 void Fields(Visitor& visit, BreakEven& even) {
   visit("rag", even.rag);
   visit("lora", even.lora);
-  visit("answer", even.answer);
-  visit("changes", even.changes);
-  visit("low", even.low);
-  visit("high", even.high);
+  visit("middle", even.middle);
+  visit("best", even.best);
+  visit("worst", even.worst);
   visit("query_difference", even.query_difference);
   visit("update_difference", even.update_difference);
 }
@@ -150,6 +173,7 @@ template <typename Visitor>
 void Fields(Visitor& visit, Decision& decision) {
   visit("partial", decision.partial);
   visit("recommended", decision.recommended);
+  visit("closest", decision.closest);
   visit("runner_up", decision.runner_up);
   visit("undecided", decision.undecided);
   visit("headline", decision.headline);
@@ -161,6 +185,7 @@ void Fields(Visitor& visit, Decision& decision) {
   visit("map", decision.map);
   visit("cheaper", decision.cheaper);
   visit("break_even", decision.break_even);
+  visit("pay_back", decision.pay_back);
   visit("topics", decision.topics);
   visit("quantization", decision.quantization);
   visit("freshness", decision.freshness);

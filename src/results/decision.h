@@ -73,13 +73,33 @@ struct WinnerMap {
   std::vector<std::vector<std::string>> winners;
 };
 
-// Changes per month from which `rag` costs less than `lora`: queries × (RAG − LoRA per query) ÷ (retrain − re-index).
+// For which numbers something holds: "from" `at` on, "up to" it, "always", "never".
+struct Threshold {
+  std::string answer;
+  double at = 0;
+};
+
+// Changes per month for which `rag` costs less than `lora`: queries × (RAG − LoRA per query) ÷ (retrain − re-index).
 struct BreakEven {
   std::string rag, lora;
-  std::string answer;                        // "from" (see changes), "always", "never"; where rag is the cheaper one
-  std::optional<double> changes, low, high;  // spread from the rounds of speed measurement
-  double query_difference = 0;               // RAG − LoRA per query
-  double update_difference = 0;              // retrain − re-index
+  Threshold middle, best, worst;  // for rag, over the spread of the rounds of speed measurement
+  double query_difference = 0;    // RAG − LoRA per query
+  double update_difference = 0;   // retrain − re-index
+};
+
+// Queries in all, over the horizon, for which `arm` costs less than `than`: what more it takes before and beside the
+// queries ÷ what less each costs.
+struct PayBack {
+  std::string arm, than;
+  Threshold middle, best, worst;  // for arm, likewise
+  double fixed_difference = 0;    // training, set-up and updates: arm − than
+  double saving = 0;              // per query: than − arm
+};
+
+// Which of two arms costs less.
+struct PairMap {
+  std::string rag, lora;
+  WinnerMap map;
 };
 
 // The winner on one kind of task, and how it compares with the best arm of another kind.
@@ -128,6 +148,7 @@ struct PatternStatement {
 struct Decision {
   bool partial = false;               // made from a partial run: an exercise of the rules, not a decision
   std::string recommended;            // empty: none
+  std::string closest;                // to passing, where none is recommended; empty where none was measured
   std::string runner_up;              // the other arm most often chosen in resamples; "nothing" for none
   bool undecided = false;             // the recommended one was chosen in fewer than 80% of resamples
   std::vector<std::string> headline;  // three lines: what, at what cost, how sure
@@ -136,9 +157,10 @@ struct Decision {
   int64_t resamples = 0;          // 0: not computed
   std::optional<double> nothing;  // share of resamples in which no arm passes
   std::vector<Flip> flips;
-  WinnerMap map;      // by the whole rule
-  WinnerMap cheaper;  // by cost alone, of the first pair of break_even; empty without one
+  WinnerMap map;                 // by the whole rule
+  std::vector<PairMap> cheaper;  // by cost alone, of some pairs of break_even
   std::vector<BreakEven> break_even;
+  std::vector<PayBack> pay_back;
   std::vector<TopicAnswer> topics;
   std::vector<QuantizationAnswer> quantization;  // smallest artefact first
   std::vector<FreshnessAnswer> freshness;        // empty: no slice of changing facts

@@ -117,20 +117,22 @@ Front ReadFront(const JsonObject& json) {
 }
 
 Json ToJson(const Comparison& c) {
-  return {{"better", c.better},
-          {"than", c.than},
-          {"slice", c.slice},
-          {"metric", c.metric},
-          {"declared", c.declared},
-          {"n", c.n},
-          {"clusters", c.clusters},
-          {"difference", c.difference},
-          {"low", c.low},
-          {"high", c.high},
-          {"p_value", c.p_value},
-          {"p_adjusted", c.p_adjusted},
-          {"detectable", c.detectable},
-          {"verdict", c.verdict}};
+  Json json = {{"better", c.better},
+               {"than", c.than},
+               {"slice", c.slice},
+               {"metric", c.metric},
+               {"declared", c.declared},
+               {"n", c.n},
+               {"clusters", c.clusters},
+               {"difference", c.difference},
+               {"low", c.low},
+               {"high", c.high},
+               {"p_value", c.p_value},
+               {"p_adjusted", c.p_adjusted},
+               {"detectable", c.detectable},
+               {"verdict", c.verdict}};
+  if (c.discordance) json["discordance"] = *c.discordance;
+  return json;
 }
 
 Comparison ReadComparison(const JsonObject& json) {
@@ -147,6 +149,7 @@ Comparison ReadComparison(const JsonObject& json) {
           .p_value = json.Number("p_value", 0, 1),
           .p_adjusted = json.Number("p_adjusted", 0, 1),
           .detectable = Number(json, "detectable"),
+          .discordance = json.Has("discordance") ? std::optional(Number(json, "discordance")) : std::nullopt,
           .verdict = json.String("verdict")};
 }
 

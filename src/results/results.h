@@ -89,6 +89,7 @@ struct Comparison {
   double difference = 0, low = 0, high = 0;
   double p_value = 1, p_adjusted = 1;  // exact McNemar for yes/no metrics, else the bootstrap's
   double detectable = 0;               // minimum detectable difference at 80% power, α = .05
+  std::optional<double> discordance;   // share of the items that differ; of yes/no metrics
   std::string verdict;                 // "better", "worse", "equivalent", "cannot tell"; exploratory: ""
 };
 

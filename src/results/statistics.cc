@@ -98,6 +98,22 @@ double MinimumDetectableDifference(int64_t n, double discordance, double power, 
   return high;
 }
 
+std::optional<int64_t> PairsToDetect(double difference, double discordance, double power, double alpha) {
+  constexpr int64_t kMost = 10000;
+  const auto enough = [&](int64_t n) {
+    return McNemarPower(n, std::max(discordance, difference), difference, alpha) >= power;
+  };
+  int64_t high = 8;
+  while (high < kMost && !enough(high)) high = std::min(2 * high, kMost);
+  if (!enough(high)) return std::nullopt;
+  int64_t low = high / 2;
+  while (high - low > 1) {
+    const int64_t middle = (low + high) / 2;
+    (enough(middle) ? high : low) = middle;
+  }
+  return high;
+}
+
 std::vector<Cluster> GroupByCluster(std::span<const double> values, std::span<const std::string> names) {
   QAD_CHECK(values.size() == names.size());
   std::vector<Cluster> clusters;

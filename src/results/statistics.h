@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,6 +40,10 @@ double McNemarPower(int64_t n, double discordance, double difference, double alp
 // The least difference that the exact McNemar test finds with this power, if `discordance` of the pairs differ (or all
 // of the difference one way, where that is more). 1 where even n one-way flips would not be significant (n < 6).
 double MinimumDetectableDifference(int64_t n, double discordance, double power = 0.8, double alpha = 0.05);
+
+// The least number of pairs with which that test finds `difference` > 0, of `discordance` (or all of the difference one
+// way, where that is more); nothing beyond 10,000.
+std::optional<int64_t> PairsToDetect(double difference, double discordance, double power = 0.8, double alpha = 0.05);
 
 // Values that belong together (items about one fact), as their sum.
 struct Cluster {
