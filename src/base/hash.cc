@@ -19,15 +19,25 @@ class Digest {
     QAD_CHECK(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) == 1);
   }
   std::string Hex() {
-    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-    unsigned size = 0;
-    QAD_CHECK(EVP_DigestFinal_ex(context_.get(), digest.data(), &size) == 1);
     std::string hex;
-    for (unsigned i = 0; i < size; ++i) hex += fmt::format("{:02x}", digest[i]);
+    for (const unsigned char byte : Finish()) hex += fmt::format("{:02x}", byte);
     return hex;
+  }
+  std::string Base64() {
+    const Bytes bytes = Finish();
+    std::string base64(44, '\0');  // and the NUL behind it, which OpenSSL writes too
+    QAD_CHECK(EVP_EncodeBlock(reinterpret_cast<unsigned char*>(base64.data()), bytes.data(), bytes.size()) == 44);
+    return base64;
   }
 
  private:
+  using Bytes = std::array<unsigned char, 32>;
+  Bytes Finish() {
+    Bytes bytes{};
+    QAD_CHECK(EVP_DigestFinal_ex(context_.get(), bytes.data(), nullptr) == 1);
+    return bytes;
+  }
+
   std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_{EVP_MD_CTX_new(), EVP_MD_CTX_free};
 };
 
@@ -40,6 +50,12 @@ std::string Sha256(std::span<const std::byte> bytes) {
 }
 
 std::string Sha256(std::string_view text) { return Sha256(std::as_bytes(std::span(text.data(), text.size()))); }
+
+std::string Sha256Base64(std::string_view text) {
+  Digest digest;
+  digest.Add(std::as_bytes(std::span(text.data(), text.size())));
+  return digest.Base64();
+}
 
 std::string Sha256File(const std::filesystem::path& path) { return Sha256File(MappedFile(path)); }
 

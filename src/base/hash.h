@@ -14,6 +14,8 @@ class MappedFile;
 // 64 lower-case hexadecimal digits.
 std::string Sha256(std::span<const std::byte> bytes);
 std::string Sha256(std::string_view text);
+// The digest in base64, as content security policies name what they allow: 'sha256-…'.
+std::string Sha256Base64(std::string_view text);
 // Never in memory whole. Errors: as MappedFile.
 std::string Sha256File(const std::filesystem::path& path);
 std::string Sha256File(const MappedFile& file);

@@ -14,6 +14,11 @@ TEST(Sha256, KnownAnswers) {
   EXPECT_EQ(Sha256(std::string(1000000, 'a')), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
+TEST(Sha256, KnownAnswersInBase64) {
+  EXPECT_EQ(Sha256Base64(""), "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
+  EXPECT_EQ(Sha256Base64("abc"), "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=");
+}
+
 TEST(Sha256, OfAFileIsThatOfItsBytes) {
   const TempFolder folder;
   EXPECT_EQ(Sha256File(folder.Write("a", "abc")), Sha256("abc"));

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "evaluate/schema.h"
 #include "evaluate/words.h"
+#include "retrieve/splitting.h"
 #include "text/pattern.h"
 #include "text/unicode.h"
 
@@ -117,12 +118,20 @@ double Contains(const Answer& answer) {
 double Stale(const Answer& answer) { return HasRejected(NormalizeAnswer(answer.output), answer.item) ? 1 : 0; }
 
 double Exact(const Answer& answer) {
-  if (!answer.item.schema.empty()) return AllFieldsRight(answer.item, answer.output) ? 1 : 0;
+  const Item& item = answer.item;
+  if (!item.schema.empty()) return AllFieldsRight(item, answer.output) ? 1 : 0;
+  const auto equal = [&](std::string_view reference) { return Trim(reference) == Trim(answer.output); };
+  return equal(item.completion) || std::any_of(item.accept.begin(), item.accept.end(), equal) ? 1 : 0;
+}
+
+double Normalized(const Answer& answer) {
   const std::string normal = NormalizeAnswer(answer.output);
   const std::vector<std::string> accepted = Accepted(answer.item);
   return std::any_of(accepted.begin(), accepted.end(), [&](const auto& a) { return NormalizeAnswer(a) == normal; }) ? 1
                                                                                                                     : 0;
 }
+
+double JsonValid(const Answer& answer) { return IsJson(answer.output) ? 1 : 0; }
 
 double SchemaValid(const Answer& answer) { return FitsSchema(answer.item, answer.output) ? 1 : 0; }
 
@@ -164,9 +173,11 @@ bool HasReference(const Item& item) { return HasSchema(item) || IsAnswerable(ite
 bool HasPattern(const Item& item) { return !item.plain_text && !item.pattern.empty(); }
 bool ListsRejected(const Item& item) { return IsQuestion(item) && !item.reject.empty(); }
 
-constexpr std::array<Metric, 11> kMetrics = {{{"contains", IsAnswerable, Contains},
+constexpr std::array<Metric, 13> kMetrics = {{{"contains", IsAnswerable, Contains},
                                               {"stale", ListsRejected, Stale},
                                               {"exact", HasReference, Exact},
+                                              {"normalized", IsAnswerable, Normalized},
+                                              {"json_valid", HasSchema, JsonValid},
                                               {"schema_valid", HasSchema, SchemaValid},
                                               {"token_f1", IsAnswerable, BestTokenF1},
                                               {"rouge_l", IsAnswerable, BestRougeL},

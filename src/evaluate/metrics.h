@@ -29,21 +29,25 @@ struct Metric {
   double (*score)(const Answer& answer);
 };
 
-// contains         has an accepted answer and no rejected one, as whole words of the normalized text ("30 days" is not
-// in
-//                  "130 days"). A rejected answer inside a longer accepted one does not count. Where the item lists no
-//                  accepted answers, its completion is the one. Answerable items without a schema.
-// stale            has a rejected answer. Items that list some.
-// exact            schema items: every field right and no other field; else: equals an accepted answer after
-// normalizing. schema_valid     one JSON object, white space around it at most (a ``` fence is not valid), with exactly
-// the schema's
-//                  fields, each of the reference's type and among its allowed values (any value where none are listed).
-// token_f1         F1 over normalized words, the best of the accepted answers and the completion (SQuAD).
-// rouge_l          F of the longest common subsequence of normalized words, the best of the same (Lin 2004).
-// refused          says that it cannot answer. Items without a schema; correct_refusal: the unanswerable ones (and no
-//                  rejected answer given all the same); false_refusal: the answerable ones (and no accepted answer).
-// matches          the item's pattern, a regular expression, anywhere. Items that have one.
-// truncated        stopped by the token limit. All items.
+// Where an item lists no accepted answers, its completion is the one.
+// - contains: has an accepted answer and no rejected one, as whole words of the normalized text ("30 days" is not in
+//   "130 days"). A rejected answer inside a longer accepted one does not count. Answerable items without a schema.
+// - stale: has a rejected answer. Items that list some.
+// - exact: of schema items, every field right and no other; of answerable items without a schema, the completion or an
+//   accepted answer byte for byte, white space at the ends aside.
+// - normalized: equals an accepted answer after normalizing. Answerable items without a schema.
+// - json_valid: one JSON object or array, white space around it at most (a ``` fence is not valid), with no key twice
+//   in an object and at most kMaxJsonDepth levels. Schema items.
+// - schema_valid: such JSON, an object with exactly the schema's fields, each of the reference's type and among its
+//   allowed values (any value where none are listed). Schema items.
+// - token_f1: F1 over normalized words, the best of the accepted answers and the completion (SQuAD).
+// - rouge_l: F of the longest common subsequence of normalized words, the best of the same (Lin 2004).
+// - refused: says that it cannot answer. Items without a schema.
+// - correct_refusal: refuses, and gives no rejected answer all the same. Unanswerable items.
+// - false_refusal: refuses, and gives no accepted answer all the same. Answerable items without a schema.
+// - matches: the item's pattern, a regular expression, anywhere. Items that have one.
+// - truncated: stopped by the token limit. All items.
+//
 // Besides the table, schema items get field:<name>, for each field: parsed, and equal to the reference.
 std::span<const Metric> Metrics();
 

@@ -96,17 +96,28 @@ TEST(Contains, TheCompletionWhereNothingIsListed) {
 
 TEST(Contains, AnAnswerOfPunctuationNeverMatches) { EXPECT_EQ(Score(Fact({"..."}), "What...", "contains"), 0); }
 
-TEST(Exact, NormalizedEquality) {
+TEST(Exact, ByteForByte) {
+  Item item = Fact({"30 days", "thirty days"});
+  item.completion = "It is 30 days.";
+  for (const char* output : {"30 days", "thirty days", "It is 30 days.", " \t30 days\r\n"})
+    EXPECT_EQ(Score(item, output, "exact"), 1) << output;
+  for (const char* output : {"", "30 days.", "30  days", "Thirty days", "The 30 days", "It is 30 days"})
+    EXPECT_EQ(Score(item, output, "exact"), 0) << output;
+  EXPECT_EQ(Score(Fact({" x\n"}), "x", "exact"), 1);
+}
+
+TEST(Normalized, EqualityAfterNormalizing) {
   const Item item = Fact({"30 days", "thirty days"});
-  EXPECT_EQ(Score(item, "The 30 days.", "exact"), 1);
-  EXPECT_EQ(Score(item, "Thirty days", "exact"), 1);
-  EXPECT_EQ(Score(item, "It is 30 days", "exact"), 0);
+  EXPECT_EQ(Score(item, "30 days", "normalized"), 1);
+  EXPECT_EQ(Score(item, "The 30 days.", "normalized"), 1);
+  EXPECT_EQ(Score(item, "Thirty days", "normalized"), 1);
+  EXPECT_EQ(Score(item, "It is 30 days", "normalized"), 0);
 }
 
 TEST(Schema, RightAnswer) {
   const std::string right = R"( {"priority":"high", "category":"delivery"}
  )";
-  for (const char* metric : {"schema_valid", "exact", "field:category", "field:priority"})
+  for (const char* metric : {"json_valid", "schema_valid", "exact", "field:category", "field:priority"})
     EXPECT_EQ(Score(Ticket(), right, metric), 1) << metric;
   EXPECT_EQ(Score(Ticket(), right, "contains"), -1);
   EXPECT_EQ(Score(Ticket(), right, "refused"), -1);
@@ -136,6 +147,19 @@ TEST(Schema, WhatIsNotValid) {
     EXPECT_EQ(Score(Ticket(), output, "schema_valid"), 0) << output;
     EXPECT_EQ(Score(Ticket(), output, "exact"), 0) << output;
   }
+}
+
+TEST(Schema, JsonIsValidWhateverItsFields) {
+  for (const char* output : {"{}", "[]", " \n{\"note\": \"x\"}\t", R"([{"category": "delivery"}, 1])"}) {
+    EXPECT_EQ(Score(Ticket(), output, "json_valid"), 1) << output;
+    EXPECT_EQ(Score(Ticket(), output, "schema_valid"), 0) << output;
+  }
+  for (const char* output :
+       {"", "null", "3", "\"delivery\"", "delivery", "```json\n{}\n```", "```\n[]\n```", "Here: {}", "{} Done.", "{}{}",
+        "[1,]", "{\"category\": \"delivery\"", "{'a': 1}", "{\"a\": NaN}", "{\"a\": 1, \"a\": 2}", "{\"a\": \"\xFF\"}"})
+    EXPECT_EQ(Score(Ticket(), output, "json_valid"), 0) << output;
+  EXPECT_EQ(Score(Ticket(), std::string("{}\0", 3), "json_valid"), 0) << "a NUL behind it";
+  EXPECT_EQ(Score(Fact({"{}"}), "{}", "json_valid"), -1) << "no schema";
 }
 
 TEST(Schema, FieldsCountWhereTheRestIsWrong) {
@@ -224,9 +248,10 @@ std::set<std::string> NamesFor(const Item& item) {
 
 TEST(Metrics, FollowFromTheItemsFields) {
   using Names = std::set<std::string>;
-  EXPECT_EQ(NamesFor(Fact({"x"}, {"y"})),
-            (Names{"contains", "stale", "exact", "token_f1", "rouge_l", "refused", "false_refusal", "truncated"}));
-  EXPECT_EQ(NamesFor(Ticket()), (Names{"schema_valid", "exact", "field:category", "field:priority", "truncated"}));
+  EXPECT_EQ(NamesFor(Fact({"x"}, {"y"})), (Names{"contains", "stale", "exact", "normalized", "token_f1", "rouge_l",
+                                                 "refused", "false_refusal", "truncated"}));
+  EXPECT_EQ(NamesFor(Ticket()),
+            (Names{"json_valid", "schema_valid", "exact", "field:category", "field:priority", "truncated"}));
   EXPECT_EQ(NamesFor(Unanswerable()), (Names{"refused", "correct_refusal", "truncated"}));
   Item text;
   text.plain_text = true;

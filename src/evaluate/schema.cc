@@ -7,12 +7,12 @@
 namespace qad {
 namespace {
 
-// The output as one JSON object, white space around it at most; null where it is anything else. The parser is the one
-// for files, so that duplicate keys and deep nesting are refused here too.
+// The output as one JSON object or array, white space around it at most; null where it is anything else. The parser is
+// the one for files, so that duplicate keys and deep nesting are refused here too.
 Json ParseOutput(std::string_view output) {
   try {
     const Json json = ParseJson(output, "output");
-    return json.is_object() ? json : Json();
+    return json.is_structured() ? json : Json();
   } catch (const Error&) {
     return {};
   }
@@ -39,6 +39,8 @@ Json SchemaReference(const Item& item) {
               item.completion);
   return json;
 }
+
+bool IsJson(std::string_view output) { return ParseOutput(output).is_structured(); }
 
 bool FitsSchema(const Item& item, std::string_view output) {
   const Json json = ParseOutput(output);

@@ -13,6 +13,8 @@ namespace qad {
 // item was made wrong, and no answer could be scored against it.
 Json SchemaReference(const Item& item);
 
+// One JSON object or array, white space around it at most.
+bool IsJson(std::string_view output);
 // Exactly the schema's fields, each of the reference's type and among the allowed values.
 bool FitsSchema(const Item& item, std::string_view output);
 // Parsed, and this field equals the reference's; other fields may be missing or superfluous.

@@ -104,7 +104,8 @@ std::string RenderMarkdown(const Document& document);
 // One page with all documents after each other: no scripts, no network, well-formed XML.
 std::string RenderHtml(const std::string& title, const std::vector<Document>& documents);
 
-// &, <, >, quotes; characters that XML cannot hold become U+FFFD.
+// &, <, >, quotes; characters that XML cannot hold become U+FFFD, and those that would turn the direction of what
+// stands around them (Bidi_Control of UAX #9) visible: \u202E.
 std::string EscapeHtml(std::string_view text);
 
 }  // namespace qad

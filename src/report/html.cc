@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
+#include "base/hash.h"
 #include "report/document.h"
 #include "report/style.h"
 
@@ -21,6 +23,31 @@ const char* ClassOf(Style style) {
     default:
       return "";
   }
+}
+
+struct Control {
+  std::string_view utf8, shown;
+};
+
+// All of Unicode's property Bidi_Control.
+constexpr std::array<Control, 12> kBidiControls = {{{"\u061C", "\\u061C"},
+                                                    {"\u200E", "\\u200E"},
+                                                    {"\u200F", "\\u200F"},
+                                                    {"\u202A", "\\u202A"},
+                                                    {"\u202B", "\\u202B"},
+                                                    {"\u202C", "\\u202C"},
+                                                    {"\u202D", "\\u202D"},
+                                                    {"\u202E", "\\u202E"},
+                                                    {"\u2066", "\\u2066"},
+                                                    {"\u2067", "\\u2067"},
+                                                    {"\u2068", "\\u2068"},
+                                                    {"\u2069", "\\u2069"}}};
+
+// The one that `text` begins with; none: null.
+const Control* BidiControl(std::string_view text) {
+  const auto found = std::find_if(kBidiControls.begin(), kBidiControls.end(),
+                                  [&](const Control& control) { return text.starts_with(control.utf8); });
+  return found == kBidiControls.end() ? nullptr : &*found;
 }
 
 std::string Inline(const Text& text) {
@@ -95,7 +122,13 @@ std::string Render(const Fold& fold) {
 
 std::string EscapeHtml(std::string_view text) {
   std::string out;
-  for (const char c : text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (const Control* control = BidiControl(text.substr(i))) {
+      out += control->shown;
+      i += control->utf8.size() - 1;
+      continue;
+    }
+    const char c = text[i];
     const auto code = static_cast<unsigned char>(c);
     if (c == '&')
       out += "&amp;";
@@ -118,11 +151,12 @@ std::string EscapeHtml(std::string_view text) {
 std::string RenderHtml(const std::string& title, const std::vector<Document>& documents) {
   std::string out = fmt::format(
       "<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n<meta charset=\"utf-8\"/>\n"
-      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n"
+      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-{}'; "
+      "base-uri 'none'; form-action 'none'\"/>\n"
       "<meta name=\"viewport\" content=\"width=device-width, "
       "initial-scale=1\"/>\n<title>{}</title>\n<style>{}</style>\n"
       "</head>\n<body>\n<nav>",
-      EscapeHtml(title), kStyleSheet);
+      Sha256Base64(kStyleSheet), EscapeHtml(title), kStyleSheet);
   for (const Document& document : documents)
     out += fmt::format("<a href=\"#{}\">{}</a> ", document.anchor, EscapeHtml(document.title));
   out += "</nav>\n";

@@ -1,5 +1,6 @@
 #include "report/report.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include "base/files.h"
+#include "base/hash.h"
 #include "base/test_files.h"
 #include "report/charts.h"
 #include "results/testing.h"
@@ -91,6 +93,43 @@ TEST(Report, EscapesWhatModelsSay) {
   EXPECT_EQ(html.find("<script"), std::string::npos);
   EXPECT_NE(html.find("&lt;script&gt;alert(&#39;&amp;&#39;)"), std::string::npos);
   EXPECT_EQ(html.find('\x01'), std::string::npos);
+}
+
+// The policy allows one style sheet, by its hash, and nothing else; so nothing else may be there.
+TEST(Report, AllowsItsOwnStyleSheetAlone) {
+  const TempFolder folder;
+  WritePack(MakePack(), folder.path());
+  const std::string html = ReadTextFile(folder / "report.html");
+  const std::string begin = "<meta http-equiv=\"Content-Security-Policy\" content=\"";
+  const size_t policy = html.find(begin), style = html.find("<style>"), end = html.find("</style>");
+  ASSERT_NE(policy, std::string::npos);
+  ASSERT_LT(policy, style) << "a policy speaks of what follows it";
+  ASSERT_LT(style, end);
+  const size_t from = policy + begin.size();
+  EXPECT_EQ(html.substr(from, html.find('"', from) - from),
+            fmt::format("default-src 'none'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
+                        Sha256Base64(html.substr(style + 7, end - style - 7))));
+  EXPECT_EQ(html.find("<style", style + 1), std::string::npos);
+  for (const char* forbidden : {" style=\"", "<script", "<base", "<form", "<link", " onload"})
+    EXPECT_EQ(html.find(forbidden), std::string::npos) << forbidden;
+}
+
+TEST(Report, ShowsWhatWouldTurnTheDirectionOfText) {
+  EXPECT_EQ(EscapeHtml("a\u202Eb\u2066"), "a\\u202Eb\\u2066");
+  for (const char* control : {"\u061C", "\u200E", "\u200F", "\u202A", "\u202B", "\u202C", "\u202D", "\u202E", "\u2066",
+                              "\u2067", "\u2068", "\u2069"}) {
+    const std::string escaped = EscapeHtml(control);
+    EXPECT_EQ(escaped.size(), 6u) << escaped;
+    EXPECT_TRUE(escaped.starts_with("\\u")) << escaped;
+  }
+  for (const char* other :
+       {"\u200D", "\u2010", "\u2029", "\u202F", "\u2065", "\u206A", "\u05D0", "\xE2\x80", "\xE2", "…"})
+    EXPECT_EQ(EscapeHtml(other), other);
+  Pack pack = MakePack();
+  for (Sample& sample : pack.samples) sample.output = "right\u202Egnorw";
+  const std::string html = RenderHtml("x", {SamplesPage(pack)});
+  EXPECT_EQ(html.find("\u202E"), std::string::npos);
+  EXPECT_NE(html.find("right\\u202Egnorw"), std::string::npos);
 }
 
 TEST(Report, LivesWithNothingMeasured) {
