@@ -9,8 +9,10 @@
 #include "decide/answers.h"
 #include "decide/evidence.h"
 #include "decide/freshness.h"
+#include "decide/headline.h"
 #include "decide/rules.h"
 #include "decide/sensitivity.h"
+#include "results/statistics.h"
 #include "results/testing.h"
 
 namespace qad {
@@ -123,7 +125,23 @@ TEST(Flips, AreFoundWhereTheRuleTurns) {
   const Flip& floor = FlipOf(flips, "floor of behaviour");
   ASSERT_TRUE(floor.at);
   EXPECT_NEAR(*floor.at, Rate(0.9, 120).low, 1e-4);
+  EXPECT_EQ(std::ranges::count(flips, "all floors, as a share of what they are", &Flip::constraint), 0);  // one floor
   EXPECT_FALSE(FlipOf(flips, "queries per month").at);  // only queries cost anything: their number turns nothing
+}
+
+// Where several floors fail, no one of them moved alone lets an arm pass.
+TEST(Flips, MoveAllFloorsTogether) {
+  ArmEvidence arm = PlainArm("only", 1);
+  arm.quality = {Rate(0.5, 120), Rate(0.5, 120)};
+  Evidence evidence = Plain({arm});
+  evidence.required = {{"behaviour", "exact", 0.8}, {"facts", "contains", 0.6}};
+  const std::vector<Flip> flips = FindFlips(evidence, Options());
+  EXPECT_FALSE(FlipOf(flips, "floor of behaviour").at);
+  EXPECT_FALSE(FlipOf(flips, "floor of facts").at);
+  const Flip& all = FlipOf(flips, "all floors, as a share of what they are");
+  ASSERT_TRUE(all.at);
+  EXPECT_EQ(all.winner, "only");
+  EXPECT_NEAR(*all.at, Rate(0.5, 120).low / 0.8, 1e-4);  // where the higher floor is the interval's lower end
 }
 
 // Halving relative to the value would never end where the choice turns at, or just above, nothing.
@@ -136,49 +154,6 @@ TEST(Flips, EndWhereTheValueIsNothing) {
   const Flip& floor = FlipOf(flips, "floor of behaviour");
   ASSERT_TRUE(floor.at);
   EXPECT_LT(*floor.at, 1e-3);
-}
-
-// RAG dearer by 1 s per query, LoRA dearer by 1,000 s per change.
-Evidence RagAndLora() {
-  ArmEvidence rag = PlainArm("rag", 2), lora = PlainArm("lora", 1);
-  rag.updated = lora.updated = lora.trained = true;
-  rag.update_seconds = 0;
-  lora.update_seconds = 1000;
-  lora.training_seconds = 0;
-  return Plain({rag, lora});
-}
-
-Results RagAndLoraResults() {
-  Results results;
-  results.arms.resize(2);
-  results.arms[0].prompting = "rag";
-  results.arms[1].adapter = "lora";
-  return results;
-}
-
-TEST(BreakEven, IsWhereBothCostTheSame) {
-  DecideOptions options = Options();
-  options.utilization = 1;
-  options.queries_per_month = 30000;
-  const std::vector<BreakEven> even = FindBreakEven(RagAndLoraResults(), RagAndLora(), options);
-  ASSERT_EQ(even.size(), 1u);
-  EXPECT_EQ(even[0].answer, "from");
-  EXPECT_NEAR(*even[0].changes, 30, 1e-9);
-  options.changes_per_month = 34;  // beyond the 10% within which the simpler one wins: both have one part
-  EXPECT_EQ(Winner(RagAndLora(), options), "rag");
-  options.changes_per_month = 26;
-  EXPECT_EQ(Winner(RagAndLora(), options), "lora");
-}
-
-TEST(BreakEven, SaysAlwaysAndNever) {
-  Evidence evidence = RagAndLora();
-  evidence.arms[0].query_seconds = Estimate{0.5, 0.5, 0.5, 5};
-  EXPECT_EQ(FindBreakEven(RagAndLoraResults(), evidence, Options())[0].answer, "always");
-  evidence = RagAndLora();
-  evidence.arms[0].update_seconds = 2000;
-  EXPECT_EQ(FindBreakEven(RagAndLoraResults(), evidence, Options())[0].answer, "never");
-  evidence.arms[0].update_seconds.reset();
-  EXPECT_TRUE(FindBreakEven(RagAndLoraResults(), evidence, Options()).empty());
 }
 
 TEST(RequiredSlices, StandForTheirParts) {
@@ -214,6 +189,9 @@ TEST(Decide, RecommendsNothingWhereAllFail) {
   EXPECT_EQ(decision.headline[0], "Recommendation: none of the arms.");
   EXPECT_NE(decision.headline[1].find("facts/changed"), std::string::npos) << decision.headline[1];
   EXPECT_NEAR(*decision.nothing, 1, 1e-9);
+  EXPECT_EQ(decision.closest, Closest(decision)->arm);
+  EXPECT_TRUE(decision.headline[1].starts_with("Closest is " + decision.closest + ": ")) << decision.headline[1];
+  EXPECT_EQ(Decide(pack.results, pack.samples, Options(), 0).closest, "");
 }
 
 // Each item once, however many places it stands in.
@@ -312,6 +290,58 @@ TEST(Decide, ChecksThePattern) {
   for (const PatternStatement& statement : decision.pattern) EXPECT_EQ(statement.verdict, "shown") << statement.figure;
   ASSERT_EQ(decision.quantization.size(), 1u);
   EXPECT_EQ(decision.quantization[0].verdict, "equivalent");
+}
+
+// RAG that beats an adapter on facts that never changed, too, does not win by their change.
+TEST(Decide, AnAdapterThatKnowsNothingProvesNothingAboutChange) {
+  SyntheticPack pack = MakeSyntheticPack();
+  for (Sample& sample : pack.samples)
+    if (sample.arm == "lora" && sample.slice == "facts/stable") sample.scores["contains"] = 0;
+  const PatternStatement rag = Decide(pack.results, pack.samples, Options(), 0).pattern[4];
+  EXPECT_EQ(rag.verdict, "cannot tell here");
+  EXPECT_NE(rag.figure.find("the adapter knows too few of either"), std::string::npos) << rag.figure;
+}
+
+TEST(Decide, SaysHowManyItemsWouldShowADifference) {
+  SyntheticPack pack = MakeSyntheticPack();
+  Comparison& pair = pack.results.comparisons.front();
+  pair.declared = true;
+  pair.verdict = "cannot tell";
+  pair.n = pair.clusters = 40;
+  pair.difference = -0.1;
+  pair.discordance = 0.2;
+  const auto told = [&] {
+    std::string all;
+    for (const std::string& unknown : Decide(pack.results, {}, Options(), 0).unknowns) all += unknown + "\n";
+    return all;
+  };
+  const std::string pairs = std::to_string(*PairsToDetect(0.1, 0.2));
+  EXPECT_NE(told().find("which would take " + pairs + " items"), std::string::npos) << told();
+  pair.n = 80;  // two of each cluster
+  EXPECT_NE(told().find("which would take " + std::to_string(2 * *PairsToDetect(0.1, 0.2)) + " items"),
+            std::string::npos)
+      << told();
+}
+
+TEST(Decide, TellsOfTrainingThatWasStillImproving) {
+  SyntheticPack pack = MakeSyntheticPack();
+  pack.results.curves = {{.arm = "lora",
+                          .steps = {},
+                          .losses = {},
+                          .validation_steps = {},
+                          .validation_losses = {},
+                          .validation_scores = {0.1, 0.3, 0.4}},
+                         {.arm = "other",
+                          .steps = {},
+                          .losses = {},
+                          .validation_steps = {},
+                          .validation_losses = {},
+                          .validation_scores = {0.1, 0.4, 0.3}}};
+  const Decision decision = Decide(pack.results, {}, Options(), 0);
+  EXPECT_EQ(std::ranges::count(decision.unknowns,
+                               "Trained until the last step, which was the best on dev: lora. What longer training "
+                               "would bring is not known."),
+            1);
 }
 
 TEST(Decide, SaysWhatBecomesOfArmsWhenFactsChange) {

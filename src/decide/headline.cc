@@ -48,18 +48,22 @@ const ArmDecision* Closest(const Decision& decision) {
 
 namespace {
 
+// Whether the closest arm fails outright, or is only not proven, and what is best on slices that no arm passes.
 std::string WhyNone(const Decision& decision) {
-  std::string reasons;
-  for (const RequiredSlice& slice : decision.required)
-    if (const ArmDecision* best = BestWhereAllFail(decision, slice.slice))
-      reasons += fmt::format("{}{}: best is {} with {}", reasons.empty() ? "" : "; ", slice.slice, best->arm,
-                             DescribeCheck(*FindCheck(*best, slice.slice)));
-  if (!reasons.empty()) return "No arm passes on " + reasons + ".";
   const ArmDecision* closest = Closest(decision);
   if (!closest) return "No arm was measured.";
   const RuleCheck* check = FindCheck(*closest, closest->first_failed);
   if (!check) return "No arm was held against a rule.";
-  return fmt::format("Closest is {}: {} {}.", closest->arm, check->rule, DescribeCheck(*check));
+  std::string why = fmt::format("Closest is {}: {} {}, {}.", closest->arm, check->rule,
+                                check->verdict == "fail" ? "fails" : "is unproven", DescribeCheck(*check));
+  std::string reasons;
+  for (const RequiredSlice& slice : decision.required)
+    if (const ArmDecision* best = BestWhereAllFail(decision, slice.slice)) {
+      const RuleCheck& of = *FindCheck(*best, slice.slice);
+      reasons += fmt::format("{}{} {} with {}", reasons.empty() ? "" : "; ", slice.slice, best->arm, DescribeCheck(of));
+    }
+  if (!reasons.empty()) why += " Best where no arm passes: " + reasons + ".";
+  return why;
 }
 
 std::string ItemsWord(const RuleCheck& check) {
@@ -78,7 +82,9 @@ std::string ItemsNeededOf(const ArmDecision& arm) {
 std::vector<std::string> HeadlineOfNone(const Decision& decision) {
   std::vector<std::string> lines = {"Recommendation: none of the arms.", WhyNone(decision)};
   const ArmDecision* closest = Closest(decision);
-  const std::string needed = closest ? ItemsNeededOf(*closest) : "";
+  const bool fails =
+      closest != nullptr && std::ranges::any_of(closest->checks, [](const auto& c) { return c.verdict == "fail"; });
+  const std::string needed = closest == nullptr || fails ? "" : ItemsNeededOf(*closest);
   std::string sure = decision.nothing
                          ? fmt::format("In {} of {} resamples no arm passes", FormatShare(*decision.nothing),
                                        FormatCount(static_cast<double>(decision.resamples)))
@@ -121,6 +127,8 @@ std::string SureLine(const Decision& decision, const ArmDecision& arm) {
 std::string UnprovenLine(const ArmDecision& arm, const RuleCheck& check) {
   std::string line = fmt::format("{} on {}: {} is unproven", arm.arm, check.rule, DescribeCheck(check));
   if (check.items_needed) line += "; it " + ItemsWord(check);
+  if (!check.items_needed && check.unit == "share" && *check.value == check.limit)
+    line += ": the rate is the floor itself, which no number of items tells apart";
   return line + ".";
 }
 
@@ -144,19 +152,19 @@ std::string ItemsForDifference(const Comparison& comparison) {
   if (!comparison.discordance || comparison.difference == 0) return "";
   const double per_cluster = static_cast<double>(comparison.n) / static_cast<double>(comparison.clusters);
   const std::optional<int64_t> pairs = PairsToDetect(std::fabs(comparison.difference), *comparison.discordance);
-  return pairs ? fmt::format(", which {} items would show in four of five runs",
+  return pairs ? fmt::format(", which would take {} items",
                              FormatCount(std::ceil(static_cast<double>(*pairs) * per_cluster)))
-               : ", which no number of items that can be had would show";
+               : ", which takes more items than can be had";
 }
 
 void AddPower(const Results& results, std::vector<std::string>& unknowns) {
   for (const Comparison& comparison : results.comparisons)
     if (comparison.declared && comparison.verdict == "cannot tell")
-      unknowns.push_back(
-          fmt::format("{} against {} on {} ({}): {} items show differences from {} points; the one seen is {}{}.",
-                      comparison.better, comparison.than, comparison.slice, comparison.metric, comparison.n,
-                      FormatPoints(comparison.detectable).substr(1), FormatPoints(comparison.difference),
-                      ItemsForDifference(comparison)));
+      unknowns.push_back(fmt::format(
+          "{} against {} on {} ({}): {} items show differences from {} points in four of five runs; {} was seen{}.",
+          comparison.better, comparison.than, comparison.slice, comparison.metric, comparison.n,
+          FormatPoints(comparison.detectable).substr(1), FormatPoints(comparison.difference),
+          ItemsForDifference(comparison)));
 }
 
 }  // namespace
@@ -193,6 +201,19 @@ void AddLeaks(const Results& results, std::vector<std::string>& unknowns) {
       "{} of the evaluation items stand, word for word or nearly, in training data, calibration texts or documents "
       "(results.json lists the pairs): scores on them may show memory, not skill.",
       items.size()));
+}
+
+// Adapters whose last validation was their best.
+void AddTraining(const Results& results, std::vector<std::string>& unknowns) {
+  std::string names;
+  for (const Curve& curve : results.curves) {
+    const auto& scores = curve.validation_scores;
+    if (scores.size() < 2 || scores.back() < *std::ranges::max_element(scores)) continue;
+    names += (names.empty() ? "" : ", ") + curve.arm;
+  }
+  if (!names.empty())
+    unknowns.push_back("Trained until the last step, which was the best on dev: " + names +
+                       ". What longer training would bring is not known.");
 }
 
 void AddPrices(const DecideOptions& options, std::vector<std::string>& unknowns) {
@@ -251,6 +272,7 @@ std::vector<std::string> Unknowns(const Decision& decision, const Results& resul
       std::any_of(results.arms.begin(), results.arms.end(), [](const auto& a) { return !a.adapter.empty(); });
   if (trained)
     unknowns.push_back("One training seed: how much another seed would move the adapters' scores is in no interval.");
+  AddTraining(results, unknowns);
   if (options.memory_budget == 0) unknowns.push_back("No memory budget was given: memory limits nothing here.");
   if (decision.resamples == 0) unknowns.push_back("No samples were given: how firm the choice is was not computed.");
   for (const std::string& arm : fixed)

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/units.h"
 #include "report/memo_sensitivity.h"
@@ -40,27 +41,43 @@ Text WinnerText(const TopicAnswer& topic) {
 }
 
 // What was asked before the run, of a topic's slice or one that it is a part of.
-void SayDeclared(const Pack& pack, const TopicAnswer& topic, Document& page) {
+void SayDeclared(const Pack& pack, const TopicAnswer& topic, std::set<const Comparison*>& said, Document& page) {
   for (const Comparison& pair : pack.results.comparisons) {
     const bool is_topics = pair.slice == topic.slice || topic.slice.starts_with(pair.slice + "/");
-    if (!pair.declared || !is_topics || (pair.better == topic.winner && pair.than == topic.opponent)) continue;
-    page.Say(fmt::format("Asked before the run: {} less {} on {} ({}), {} points ({} to {}), n = {}: ", pair.better,
-                         pair.than, pair.slice, pair.metric, FormatPoints(pair.difference), FormatPoints(pair.low),
-                         FormatPoints(pair.high), pair.n) +
-             VerdictText(pair.verdict) + ".");
+    if (!pair.declared || !is_topics || (topic.declared && pair.slice == topic.slice && pair.better == topic.winner))
+      continue;
+    if (said.insert(&pair).second)
+      page.Say(fmt::format("Asked before the run: {} less {} on {} ({}), {} points ({} to {}), n = {}: ", pair.better,
+                           pair.than, pair.slice, pair.metric, FormatPoints(pair.difference), FormatPoints(pair.low),
+                           FormatPoints(pair.high), pair.n) +
+               VerdictText(pair.verdict) + ".");
   }
+}
+
+// What the winner's refusals cost: answerable questions that it refuses, too.
+std::string FalseRefusals(const Results& results, const TopicAnswer& topic) {
+  std::string all;
+  if (topic.metric != "correct_refusal") return all;
+  for (const std::string& slice : LeafSlices(results)) {
+    const Row* row = results.Find(topic.winner, slice, "false_refusal");
+    if (row == nullptr || row->value == 0) continue;
+    all += fmt::format("{}{} of {}", all.empty() ? "" : ", ", FormatShare(row->value, row->low, row->high), slice);
+  }
+  return all.empty() ? all : fmt::format(" It refuses answerable questions, too: {}.", all);
 }
 
 void SayTopics(const Pack& pack, Document& page) {
   const Decision& decision = *pack.decision;
   page.Section("Prompt, PEFT or RAG?");
+  std::set<const Comparison*> said;
   for (const TopicAnswer& topic : decision.topics) {
     if (topic.slice.empty()) continue;
     Text text = WinnerText(topic);
     if (topic.baseline_value)
       text += fmt::format(" Without a language model, {} has {}.", topic.baseline, FormatShare(*topic.baseline_value));
+    text += FalseRefusals(pack.results, topic);
     page.Say(text);
-    SayDeclared(pack, topic, page);
+    SayDeclared(pack, topic, said, page);
   }
   if (const std::string topics = decision.TopicsNotEvaluated(); !topics.empty())
     page.Say("Not evaluated here: " + topics + ".");
@@ -75,18 +92,19 @@ void SayFreshness(const Decision& decision, Document& page) {
   if (decision.freshness.empty()) {
     page.Say("No slice of facts that changed was evaluated.");
   } else {
-    Table table{{{"arm"},
-                 {"has the facts in"},
-                 {"facts that stayed", Align::kRight},
-                 {"facts that changed", Align::kRight},
-                 {"old value given", Align::kRight},
-                 {"one update takes", Align::kRight},
-                 {"and costs", Align::kRight}},
-                {},
-                "Right answers and, of the facts that changed, old values given for them; an adapter that was trained "
-                "before the "
-                "change had these right then. An update is the index made again, or the training and its evaluation.",
-                {}};
+    Table table{
+        {{"arm"},
+         {"has the facts in"},
+         {"facts that stayed", Align::kRight},
+         {"facts that changed", Align::kRight},
+         {"old value given", Align::kRight},
+         {"one update takes", Align::kRight},
+         {"and costs", Align::kRight}},
+        {},
+        "Shares answered right; the last share: changed facts answered with the old value. Where an adapter was "
+        "trained before the change, that value was right at the time. An update is the index made again, or "
+        "the training and its evaluation.",
+        {}};
     for (const FreshnessAnswer& answer : decision.freshness)
       table.rows.push_back({answer.arm, answer.holds, ShareCell(answer.stable), ShareCell(answer.changed),
                             ShareCell(answer.stale),
@@ -170,7 +188,7 @@ void SayOthers(const Decision& decision, Document& page) {
                {"first rule it does not pass"},
                {"figures"},
                {"chosen in", Align::kRight},
-               {"total cost", Align::kRight}},
+               {fmt::format("cost of {} months", FormatNumber(decision.horizon_months)), Align::kRight}},
               {},
               "",
               {}};

@@ -27,7 +27,7 @@ Table FlipTable(const Decision& decision) {
                             fmt::format("{:.0f}%", 100 * flip.distance)});
     else
       table.rows.push_back({flip.constraint, in(flip.now),
-                            Muted(fmt::format("not from {} to {}", in(flip.searched_low), in(flip.searched_high))),
+                            Muted(fmt::format("not between {} and {}", in(flip.searched_low), in(flip.searched_high))),
                             Missing(), Missing()});
   }
   std::stable_sort(table.rows.begin(), table.rows.end(), [](const auto& a, const auto& b) {
@@ -92,10 +92,10 @@ void SayMap(const Pack& pack, const WinnerMap& map, const std::string& what, Doc
   if (map.winners.empty()) return;
   const std::vector<std::string> names = NamesOf(map);
   if (names.size() == 1) {
-    page.Say(fmt::format("{}: {} at every one of {} to {} queries and {} to {} changes per month.", what,
-                         NameOf(names[0]), FormatNumber(map.queries_per_month.front()),
-                         FormatNumber(map.queries_per_month.back()), FormatNumber(map.changes_per_month.front()),
-                         FormatNumber(map.changes_per_month.back())));
+    page.Say(fmt::format("{}: {} between {} and {} queries and {} and {} changes per month.", what,
+                         names[0].empty() ? "no arm passes anywhere" : names[0] + " everywhere",
+                         FormatNumber(map.queries_per_month.front()), FormatNumber(map.queries_per_month.back()),
+                         FormatNumber(map.changes_per_month.front()), FormatNumber(map.changes_per_month.back())));
     return;
   }
   page.Say(what + ":");
@@ -110,6 +110,11 @@ std::string ThresholdWords(const Threshold& threshold) {
   return has_number ? threshold.answer + " " + NumberOf(threshold) : threshold.answer;
 }
 
+bool Holds(const Threshold& threshold, double at) {
+  if (threshold.answer == "from") return at >= threshold.at;
+  return threshold.answer == "up to" ? at <= threshold.at : threshold.answer == "always";
+}
+
 // "from 94 (87 to 100)"; where the spread reaches another answer: "from 5.8 (always … from 13)".
 std::string SpreadWords(const Threshold& middle, const Threshold& best, const Threshold& worst) {
   const std::string words = ThresholdWords(middle), least = ThresholdWords(best), most = ThresholdWords(worst);
@@ -117,6 +122,13 @@ std::string SpreadWords(const Threshold& middle, const Threshold& best, const Th
   if (best.answer == middle.answer && worst.answer == middle.answer)
     return fmt::format("{} ({} to {})", words, NumberOf(best), NumberOf(worst));
   return fmt::format("{} ({} … {})", words, least, most);
+}
+
+// With what that says of today's changes.
+std::string ChangesWords(const BreakEven& even, double now) {
+  const bool undecided = Holds(even.best, now) != Holds(even.worst, now);
+  return SpreadWords(even.middle, even.best, even.worst) +
+         (undecided ? fmt::format("; at today's {} undecided", FormatNumber(now)) : "");
 }
 
 void SayBreakEven(const Decision& decision, Document& page) {
@@ -135,7 +147,7 @@ void SayBreakEven(const Decision& decision, Document& page) {
               "",
               {}};
   for (const BreakEven& even : decision.break_even)
-    table.rows.push_back({even.rag, even.lora, SpreadWords(even.middle, even.best, even.worst),
+    table.rows.push_back({even.rag, even.lora, ChangesWords(even, decision.changes_per_month),
                           FormatMoney(1000 * even.query_difference), FormatMoney(even.update_difference)});
   page.Say(
       fmt::format("Break-even of changes at {} queries per month, by cost alone (with people's hours and answers that "

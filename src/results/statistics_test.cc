@@ -118,6 +118,17 @@ TEST(MinimumDetectableDifference, HasItsPower) {
     }
 }
 
+TEST(PairsToDetect, IsTheLeastNumberWithItsPower) {
+  for (const auto& [difference, discordance] : {std::pair(0.1, 0.2), {0.15, 0.4}, {0.5, 0.3}}) {
+    const int64_t pairs = *PairsToDetect(difference, discordance);
+    const auto power = [&](int64_t n) { return McNemarPower(n, std::max(discordance, difference), difference, 0.05); };
+    EXPECT_GE(power(pairs), 0.8) << difference;
+    EXPECT_LT(power(pairs - 1), 0.8) << difference;
+    EXPECT_LE(MinimumDetectableDifference(pairs, discordance), difference + 1e-3);
+  }
+  EXPECT_FALSE(PairsToDetect(0.001, 0.4));
+}
+
 TEST(Bootstrap, AsNumpyWithinMonteCarloError) {
   for (const Json& row : Goldens()["bootstrap"]) {
     const auto values = row["values"].get<std::vector<double>>();

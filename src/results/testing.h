@@ -187,7 +187,6 @@ class SyntheticMaker {
         {"config", {{"path", "examples/helpdesk/config.yaml"}}},
         {"date", "2026-01-05T10:00:00Z"},
         {"seed", 0},
-        {"seeds", 1},
         {"rounds", 5},
         {"model",
          {{"name", "SmolLM2-135M-Instruct"},
