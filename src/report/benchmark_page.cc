@@ -236,6 +236,7 @@ Document BenchmarkPage(const Pack& pack) {
   SaySection(page, "Costs", "Over the horizon, in the currency of hardware.price_per_hour.", CostTable(pack),
              "Costs are computed with the decision; none was made on these results.");
   SaySnapshot(pack.results, page);
+  SayLeaks(pack.results, page);
   page.Section("How it was measured");
   page.Add(ManifestTable(pack.results.manifest));
   return page;

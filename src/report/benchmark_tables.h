@@ -20,6 +20,8 @@ Table BaselineTable(const Pack& pack);  // the primary metric of every slice
 Table TokensTable(const Pack& pack);
 Table CostTable(const Pack& pack);
 Table ManifestTable(const Json& manifest);
+// Evaluation items that stand elsewhere too, where the manifest lists some ("leaks").
+void SayLeaks(const Results& results, Document& page);
 // The assignment's own figures beside ours, where the manifest holds them ("assignment_snapshot").
 void SaySnapshot(const Results& results, Document& page);
 

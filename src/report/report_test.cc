@@ -1,5 +1,6 @@
 #include "report/report.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -207,6 +208,25 @@ TEST(Report, PutsTheSnapshotBesideOurs) {
   const size_t row = text.find("| local int8");
   ASSERT_NE(row, std::string::npos);
   EXPECT_NE(text.substr(row, 200).find("| int8"), std::string::npos) << text.substr(row, 200);
+}
+
+TEST(Report, ListsTheFirstLeaks) {
+  Pack pack = MakePack();
+  const auto text = [&] { return RenderMarkdown(BenchmarkPage(pack)); };
+  Json& leaks = pack.results.manifest["leaks"] = Json::array();
+  EXPECT_EQ(text().find("## Leaks"), std::string::npos);
+  EXPECT_NE(text().find("| `leaks`"), std::string::npos);  // that there are none
+  for (int i = 1; i <= 20; ++i)
+    leaks.push_back({{"item", fmt::format("item-{}", i)},
+                     {"corpus", "train of lora"},
+                     {"other", fmt::format("twin-{}", i)},
+                     {"kind", "near"},
+                     {"similarity", 0.875}});
+  EXPECT_NE(text().find("| item-20 | train of lora | twin-20 | near |       0.88 |"), std::string::npos);
+  EXPECT_EQ(text().find("more, in results.json"), std::string::npos);
+  leaks.insert(leaks.end(), 2, {{"item", "another"}});
+  EXPECT_NE(text().find("And 2 more, in results.json."), std::string::npos);
+  EXPECT_EQ(text().find("another"), std::string::npos);
 }
 
 TEST(Markdown, AlignsAndEscapes) {
