@@ -26,6 +26,13 @@ Text MetricCell(const Results& results, const Row* row) {
   return SpreadCell(row, FormatNumber);
 }
 
+// The same, with the items behind it where they are not the `n` of its line of the table.
+Text CountedCell(const Results& results, const Row* row, int64_t n) {
+  Text cell = MetricCell(results, row);
+  if (row && row->n != n) cell += fmt::format(", n = {}", FormatCount(static_cast<double>(row->n)));
+  return cell;
+}
+
 // Keeps the row only where something in it was measured.
 void AddIfMeasured(Table& table, std::vector<Text> cells) {
   for (size_t i = 1; i < cells.size(); ++i)
@@ -65,14 +72,13 @@ Table SliceTable(const Pack& pack, const std::string& slice) {
   for (const std::string& metric : metrics) table.columns.push_back({metric, Align::kRight});
   table.columns.push_back({"n", Align::kRight});
   for (const ArmInfo& arm : pack.results.arms) {
-    std::vector<Text> cells = {arm.name};
+    const auto row = [&](const std::string& metric) { return pack.results.Find(arm.name, slice, metric); };
     int64_t n = 0;
-    for (const std::string& metric : metrics) {
-      const Row* row = pack.results.Find(arm.name, slice, metric);
-      cells.push_back(MetricCell(pack.results, row));
-      if (row) n = std::max(n, row->n);
-    }
+    for (const std::string& metric : metrics)
+      if (row(metric)) n = std::max(n, row(metric)->n);
     if (n == 0) continue;
+    std::vector<Text> cells = {arm.name};
+    for (const std::string& metric : metrics) cells.push_back(CountedCell(pack.results, row(metric), n));
     cells.push_back(FormatCount(static_cast<double>(n)));
     if (IsRecommended(pack, arm.name)) table.chosen = table.rows.size();
     table.rows.push_back(std::move(cells));

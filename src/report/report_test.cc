@@ -9,6 +9,7 @@
 
 #include "base/files.h"
 #include "base/test_files.h"
+#include "report/benchmark_tables.h"
 #include "report/charts.h"
 #include "results/testing.h"
 
@@ -208,6 +209,20 @@ TEST(Report, PutsTheSnapshotBesideOurs) {
   const size_t row = text.find("| local int8");
   ASSERT_NE(row, std::string::npos);
   EXPECT_NE(text.substr(row, 200).find("| int8"), std::string::npos) << text.substr(row, 200);
+}
+
+TEST(Report, SaysWhichFiguresRestOnFewerItems) {
+  Pack pack = MakePack();
+  const auto text = [&] {
+    Document page{"x", "x", {}};
+    page.Add(SliceTable(pack, "facts/stable"));
+    return RenderMarkdown(page);
+  };
+  EXPECT_EQ(text().find("n ="), std::string::npos);
+  pack.results.rows.push_back({"base + rag", "facts/stable", "citation", 0.765, 0.527, 0.904, 17});
+  pack.results.rows.push_back({"lora + rag", "facts/stable", "citation", 0.8, 0.7, 0.9, 40});
+  EXPECT_NE(text().find("76.5% (52.7–90.4), n = 17 |"), std::string::npos);
+  EXPECT_NE(text().find("80.0% (70.0–90.0) |"), std::string::npos);
 }
 
 TEST(Report, ListsTheFirstLeaks) {
