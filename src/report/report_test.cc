@@ -270,6 +270,25 @@ TEST(Report, DrawsOnceWhatIsTheSameForAllArms) {
   EXPECT_EQ(count(">lora + rag<"), 2);  // right, and cited
 }
 
+TEST(Report, SplitsRightAnswersByOverlap) {
+  Pack pack = RetrievalPack({{"recall_at_1", 0.5, 30}, {"recall_at_3", 0.75, 30}});
+  for (int i = 0; i < 30; ++i) {
+    Sample& sample = pack.samples.emplace_back();
+    sample.arm = "base + rag";
+    sample.slice = i % 2 ? "facts/stable" : "facts/changed";
+    sample.cluster = fmt::format("fact {}", i);
+    sample.scores = {{"contains", i % 4 == 0}};
+  }
+  EXPECT_EQ(RenderMarkdown(BenchmarkPage(pack)).find("lexical overlap"), std::string::npos);
+  for (int i = 0; i < 24; ++i) pack.samples[i].overlap = i < 16 ? "high" : "low";
+  const std::string text = RenderMarkdown(BenchmarkPage(pack)), table = text.substr(text.find("By lexical overlap"));
+  const size_t low = table.find(" low |"), high = table.find(" high |");
+  EXPECT_LT(low, high);
+  ASSERT_NE(high, std::string::npos);
+  EXPECT_NE(table.find("| base + rag | facts | 25.0% (7.1–59.1), n = 8 | 25.0% (10.2–49.5), n = 16 |"),
+            std::string::npos);
+}
+
 TEST(Report, SaysWhichFiguresRestOnFewerItems) {
   Pack pack = MakePack();
   std::erase_if(pack.results.rows, [](const Row& row) { return row.metric == "citation"; });

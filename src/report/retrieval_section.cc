@@ -8,6 +8,7 @@
 #include "base/units.h"
 #include "report/benchmark_tables.h"
 #include "report/charts.h"
+#include "results/statistics.h"
 
 namespace qad {
 namespace {
@@ -232,6 +233,59 @@ Table QualityTable(const Pack& pack) {
   return table;
 }
 
+// Low, middle, high, then what else the data calls its strata.
+int RankOf(const std::string& stratum) {
+  if (stratum == "low") return 0;
+  if (stratum == "middle" || stratum == "medium") return 1;
+  return stratum == "high" ? 2 : 3;
+}
+
+void AddOnce(std::vector<std::string>& list, const std::string& text) {
+  if (std::ranges::find(list, text) == list.end()) list.push_back(text);
+}
+
+Text CountedShare(const Row* row) {
+  if (row == nullptr) return Missing();
+  return ShareCell(row) + fmt::format(", n = {}", FormatCount(static_cast<double>(row->n)));
+}
+
+// Right answers of arms that look passages up, by topmost slice ("facts") and stratum of overlap.
+Table OverlapTable(const Pack& pack) {
+  const auto key = [](const std::string& slice, const std::string& stratum) { return slice + " by " + stratum; };
+  std::vector<std::string> arms, slices, strata;
+  std::vector<Sample> samples;
+  for (const Sample& sample : pack.samples) {
+    const ArmInfo* arm = pack.results.Arm(sample.arm);
+    const auto contains = sample.scores.find("contains");
+    if (!arm || arm->prompting != "rag" || sample.overlap.empty() || contains == sample.scores.end()) continue;
+    const std::string slice = sample.slice.substr(0, sample.slice.find('/'));
+    AddOnce(arms, sample.arm);
+    AddOnce(slices, slice);
+    AddOnce(strata, sample.overlap);
+    Sample& kept = samples.emplace_back();
+    kept.arm = sample.arm;
+    kept.slice = key(slice, sample.overlap);
+    kept.cluster = sample.cluster;
+    kept.scores = {*contains};
+  }
+  std::ranges::stable_sort(strata, {}, RankOf);
+  Results results;
+  results.rows = SummarizeSamples(samples, ConfidenceOf(pack.results), 2000, 0);
+  Table table{{{"arm"}, {"slice"}}, {}, "", {}};
+  for (const std::string& stratum : strata) table.columns.push_back({stratum, Align::kRight});
+  for (const std::string& arm : arms)
+    for (const std::string& slice : slices) {
+      std::vector<Text> cells = {arm, slice};
+      for (const std::string& stratum : strata)
+        cells.push_back(CountedShare(results.Find(arm, key(slice, stratum), "contains")));
+      table.rows.push_back(std::move(cells));
+    }
+  table.caption =
+      "Share of right answers (contains) by how much of its wording a question shares with the passage that holds its "
+      "answer, as the data says.";
+  return table;
+}
+
 }  // namespace
 
 void SayRetrieval(const Pack& pack, Document& page) {
@@ -245,6 +299,10 @@ void SayRetrieval(const Pack& pack, Document& page) {
   if (!funnels.empty()) SayFunnel(pack, funnels, page);
   page.Subsection("Retrieval quality");
   page.Add(std::move(quality));
+  Table overlap = OverlapTable(pack);
+  if (overlap.rows.empty()) return;
+  page.Subsection("By lexical overlap");
+  page.Add(std::move(overlap));
 }
 
 }  // namespace qad

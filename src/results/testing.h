@@ -109,6 +109,7 @@ class SyntheticMaker {
       sample.output = right               ? sample.expected
                       : metric == "exact" ? R"({"category": "billing", "priority": "low"})"
                                           : "The <b>warranty</b> is 12 months | ask `support`.";
+      if (metric == "contains") sample.overlap = i % 3 == 0 ? "low" : "high";
       sample.prompt_tokens = arm.prompting == "rag" ? 480 : arm.prompting == "few-shot" ? 501 : 96;
       sample.output_tokens = 14;
       sample.truncated = i % 37 == 5;
