@@ -224,8 +224,7 @@ Document BenchmarkPage(const Pack& pack) {
              "Speed was not measured in this run.");
   SaySection(page, "Deployment parity", "Every form of the model on the same held-out text, against the base.",
              TextTable(pack.results), "No arm was scored on held-out text in this run.");
-  SaySection(page, "Retrieval funnel", "From the right passage being found to the right answer being given.",
-             RetrievalTable(pack), "Retrieval was not scored in this run.");
+  SayRetrieval(pack, page);
   SayQuantizing(pack, page);
   SayTraining(pack, page);
   SaySection(page, "Bringing changed facts into the answer", "", UpdateTable(pack.results),
@@ -236,6 +235,7 @@ Document BenchmarkPage(const Pack& pack) {
   SaySection(page, "Costs", "Over the horizon, in the currency of hardware.price_per_hour.", CostTable(pack),
              "Costs are computed with the decision; none was made on these results.");
   SaySnapshot(pack.results, page);
+  SayLeaks(pack.results, page);
   page.Section("How it was measured");
   page.Add(ManifestTable(pack.results.manifest));
   return page;

@@ -11,7 +11,20 @@
 namespace qad {
 namespace {
 
-// Metrics of a slice in order of first appearance.
+// With the items behind it, where they are not the `n` of its line of the table.
+Text CountedCell(const Results& results, const Row* row, int64_t n) {
+  Text cell = MetricCell(results, row);
+  if (row && row->n != n) cell += fmt::format(", n = {}", FormatCount(static_cast<double>(row->n)));
+  return cell;
+}
+
+Text KeptCell(const Row* best, const Row* all) {
+  if (best == nullptr || all == nullptr) return Missing();
+  return Text(fmt::format("step {} of {}", FormatCount(best->value), FormatCount(all->value)));
+}
+
+}  // namespace
+
 std::vector<std::string> MetricsOf(const Results& results, std::string_view slice) {
   std::vector<std::string> metrics;
   for (const Row& row : results.rows)
@@ -26,7 +39,6 @@ Text MetricCell(const Results& results, const Row* row) {
   return SpreadCell(row, FormatNumber);
 }
 
-// Keeps the row only where something in it was measured.
 void AddIfMeasured(Table& table, std::vector<Text> cells) {
   for (size_t i = 1; i < cells.size(); ++i)
     if (!cells[i].spans.empty() && cells[i].spans[0].style != Style::kMuted) {
@@ -34,22 +46,6 @@ void AddIfMeasured(Table& table, std::vector<Text> cells) {
       return;
     }
 }
-
-// What a metric of retrieval is called in the funnel.
-std::string FunnelTitle(const std::string& metric) {
-  if (metric == "right_given_passage") return "right, given the passage";
-  if (metric == "stale_given_passage") return "stale, despite it";
-  if (metric == "dev_refusal_auc") return "AUC of refusal, dev";
-  if (metric == "refusal_threshold") return "refuses below a score of";
-  return metric;
-}
-
-Text KeptCell(const Row* best, const Row* all) {
-  if (best == nullptr || all == nullptr) return Missing();
-  return Text(fmt::format("step {} of {}", FormatCount(best->value), FormatCount(all->value)));
-}
-
-}  // namespace
 
 bool IsShareMetric(const Results& results, const std::string& metric) {
   for (const char* word :
@@ -65,14 +61,13 @@ Table SliceTable(const Pack& pack, const std::string& slice) {
   for (const std::string& metric : metrics) table.columns.push_back({metric, Align::kRight});
   table.columns.push_back({"n", Align::kRight});
   for (const ArmInfo& arm : pack.results.arms) {
-    std::vector<Text> cells = {arm.name};
+    const auto row = [&](const std::string& metric) { return pack.results.Find(arm.name, slice, metric); };
     int64_t n = 0;
-    for (const std::string& metric : metrics) {
-      const Row* row = pack.results.Find(arm.name, slice, metric);
-      cells.push_back(MetricCell(pack.results, row));
-      if (row) n = std::max(n, row->n);
-    }
+    for (const std::string& metric : metrics)
+      if (row(metric)) n = std::max(n, row(metric)->n);
     if (n == 0) continue;
+    std::vector<Text> cells = {arm.name};
+    for (const std::string& metric : metrics) cells.push_back(CountedCell(pack.results, row(metric), n));
     cells.push_back(FormatCount(static_cast<double>(n)));
     if (IsRecommended(pack, arm.name)) table.chosen = table.rows.size();
     table.rows.push_back(std::move(cells));
@@ -154,32 +149,6 @@ Table TextTable(const Results& results) {
     table.rows.push_back({arm, info ? Text(info->weights) : Missing(), SpreadCell(row("perplexity"), FormatNumber),
                           SpreadCell(row("kl_divergence"), FormatNumber), ShareCell(row("same_top1"))});
   }
-  return table;
-}
-
-Table RetrievalTable(const Pack& pack) {
-  const Results& results = pack.results;
-  std::vector<std::string> metrics = MetricsOf(results, kRetrievalSlice);
-  std::erase_if(metrics, [&](const std::string& metric) {  // those of the index itself belong to no arm
-    return std::none_of(results.arms.begin(), results.arms.end(),
-                        [&](const ArmInfo& arm) { return results.Find(arm.name, kRetrievalSlice, metric); });
-  });
-  Table table{{{"arm"}}, {}, "", {}};
-  for (const std::string& metric : metrics) table.columns.push_back({FunnelTitle(metric), Align::kRight});
-  std::vector<std::string> slices = LeafSlices(results);
-  std::erase_if(slices, [&](const std::string& slice) { return PrimaryMetric(pack.results, slice) != "contains"; });
-  for (const std::string& slice : slices) table.columns.push_back({"right answer, " + slice, Align::kRight});
-  if (metrics.empty()) return table;
-  for (const ArmInfo& arm : results.arms) {
-    if (arm.prompting != "rag") continue;
-    std::vector<Text> cells = {arm.name};
-    for (const std::string& metric : metrics)
-      cells.push_back(MetricCell(results, results.Find(arm.name, kRetrievalSlice, metric)));
-    for (const std::string& slice : slices) cells.push_back(ShareCell(results.Find(arm.name, slice, "contains")));
-    AddIfMeasured(table, std::move(cells));
-  }
-  if (std::find(metrics.begin(), metrics.end(), "right_given_passage") != metrics.end())
-    table.caption = "“Given the passage” and “despite it”: of the items whose right passage was among those retrieved.";
   return table;
 }
 

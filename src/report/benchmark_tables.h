@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "report/pages.h"
 
@@ -11,7 +12,6 @@ Table SliceTable(const Pack& pack, const std::string& slice);  // every metric o
 Table ComparisonTable(const Results& results, bool declared);
 Table SpeedTable(const Results& results);
 Table TextTable(const Results& results);
-Table RetrievalTable(const Pack& pack);
 // Of weights that were made: what making them took, and what came of it.
 Table QuantizeTable(const Results& results);
 Table TrainingTable(const Results& results);
@@ -20,9 +20,19 @@ Table BaselineTable(const Pack& pack);  // the primary metric of every slice
 Table TokensTable(const Pack& pack);
 Table CostTable(const Pack& pack);
 Table ManifestTable(const Json& manifest);
+// At which stage questions that an index can answer are lost, and how well it finds and refuses.
+void SayRetrieval(const Pack& pack, Document& page);
+// Evaluation items that stand elsewhere too, where the manifest lists some ("leaks").
+void SayLeaks(const Results& results, Document& page);
 // The assignment's own figures beside ours, where the manifest holds them ("assignment_snapshot").
 void SaySnapshot(const Results& results, Document& page);
 
+// --- What these tables share ---
+
+std::vector<std::string> MetricsOf(const Results& results, std::string_view slice);  // in order of first appearance
+Text MetricCell(const Results& results, const Row* row);
+// Keeps the row only where something in it was measured.
+void AddIfMeasured(Table& table, std::vector<Text> cells);
 // A share printed as percent; other metrics (likelihoods, counts) as numbers.
 bool IsShareMetric(const Results& results, const std::string& metric);
 

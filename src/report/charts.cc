@@ -190,6 +190,28 @@ std::string LineChart(const std::string& title, const std::string& x_title, cons
   return svg.Finish();
 }
 
+std::string FunnelChart(const std::string& title, const std::vector<FunnelStage>& stages) {
+  if (stages.empty()) return "";
+  constexpr double kLeft = 200, kRight = kWidth - 110, kTitle = 24, kRow = 22;
+  double height = 8;
+  for (const FunnelStage& stage : stages) height += kTitle + kRow * static_cast<double>(stage.bars.size());
+  Svg svg(kWidth, height, title);
+  double top = 0;
+  for (const FunnelStage& stage : stages) {
+    top += kTitle;
+    svg.Label(kLeft, top - 6, stage.name, Anchor::kStart, "name");
+    for (const FunnelBar& bar : stage.bars) {
+      const double width = (kRight - kLeft) * std::clamp(bar.share, 0.0, 1.0);
+      svg.Label(kLeft - 12, top + 13, bar.name, Anchor::kEnd);
+      svg.Rectangle(kLeft, top, width, kRow - 4, "cell " + (bar.colour ? ColourClass(*bar.colour) : "none"));
+      if (!bar.colour) svg.Rectangle(kLeft, top, width, kRow - 4, "ring");
+      svg.Label(kLeft + width + 8, top + 13, bar.label, Anchor::kStart);
+      top += kRow;
+    }
+  }
+  return svg.Finish();
+}
+
 std::string MapChart(const std::string& title, const std::string& x_title, const std::string& y_title,
                      const ChartMap& map) {
   if (map.columns.empty() || map.rows.empty()) return "";

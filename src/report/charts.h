@@ -39,6 +39,19 @@ struct ChartLine {
 std::string LineChart(const std::string& title, const std::string& x_title, const std::string& y_title,
                       const std::vector<ChartLine>& lines, const TickFormat& x_format, const TickFormat& y_format);
 
+struct FunnelBar {
+  std::string name;
+  std::optional<size_t> colour;  // none: of no arm
+  double share = 0;              // of those who entered
+  std::string label;
+};
+struct FunnelStage {
+  std::string name;
+  std::vector<FunnelBar> bars;
+};
+// What is left at each stage, from top to bottom.
+std::string FunnelChart(const std::string& title, const std::vector<FunnelStage>& stages);
+
 struct ChartMap {
   std::vector<std::string> columns, rows;  // labels; rows from bottom to top
   std::vector<std::vector<size_t>> cells;  // [row][column]: index into names

@@ -1,5 +1,7 @@
-// How the run was made, and the assignment's own figures, both from the manifest.
+// How the run was made, its leaks, and the assignment's own figures, all from the manifest.
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "base/units.h"
 #include "report/benchmark_tables.h"
@@ -7,7 +9,8 @@
 namespace qad {
 namespace {
 
-constexpr const char* kSnapshot = "assignment_snapshot";
+constexpr const char *kSnapshot = "assignment_snapshot", *kLeaks = "leaks";
+constexpr size_t kMostLeaks = 20;  // shown of those found
 
 std::string ValueText(const std::string& key, const Json& value) {
   if (value.is_string()) return value.get<std::string>();
@@ -28,6 +31,13 @@ void Flatten(const std::string& path, const Json& value, Table& table) {
     return;
   }
   table.rows.push_back({CodeText(path), ValueText(path, value)});
+}
+
+// A list of objects, and not an empty one.
+bool HasEntries(const Json& manifest, const char* key) {
+  const auto found = manifest.find(key);
+  return found != manifest.end() && found->is_array() && !found->empty() &&
+         std::ranges::all_of(*found, [](const Json& entry) { return entry.is_object(); });
 }
 
 std::string StringOf(const Json& entry, const char* key) {
@@ -65,8 +75,25 @@ Table ManifestTable(const Json& manifest) {
   Table table{{{"what"}, {"value"}}, {}, "", {}};
   Json shown = manifest;
   if (shown.is_object()) shown.erase(kSnapshot);
+  if (HasEntries(shown, kLeaks)) shown.erase(kLeaks);  // they have a section of their own
   Flatten("", shown, table);
   return table;
+}
+
+void SayLeaks(const Results& results, Document& page) {
+  if (!HasEntries(results.manifest, kLeaks)) return;
+  const Json& leaks = results.manifest[kLeaks];
+  page.Section("Leaks");
+  page.Say(
+      "Evaluation items whose question also stands in training data, calibration texts or documents. Exact: the same "
+      "bytes; normalized: the same words; near: similar words (similarity 1 is the same).");
+  Table table{{{"item"}, {"is in"}, {"as"}, {"kind"}, {"similarity", Align::kRight}}, {}, "", {}};
+  for (size_t i = 0; i < std::min(leaks.size(), kMostLeaks); ++i)
+    table.rows.push_back({StringOf(leaks[i], "item"), StringOf(leaks[i], "corpus"), StringOf(leaks[i], "other"),
+                          StringOf(leaks[i], "kind"), NumberOf(leaks[i], "similarity", "{:.2f}")});
+  page.Add(std::move(table));
+  if (leaks.size() > kMostLeaks)
+    page.Say(fmt::format("And {} more, in results.json.", leaks.size() - kMostLeaks), Tone::kNote);
 }
 
 void SaySnapshot(const Results& results, Document& page) {

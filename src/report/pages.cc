@@ -36,13 +36,14 @@ std::vector<std::string> LeafSlices(const Results& results) {
   return leaves;
 }
 
-std::string ConfidenceText(const Results& results) {
-  double confidence = 0.95;
+double ConfidenceOf(const Results& results) {
   if (const auto eval = results.settings.find("eval"); eval != results.settings.end() && eval->is_object())
     if (const auto given = eval->find("confidence"); given != eval->end() && given->is_number())
-      confidence = given->get<double>();
-  return fmt::format("{:.4g}%", 100 * confidence);
+      return given->get<double>();
+  return 0.95;
 }
+
+std::string ConfidenceText(const Results& results) { return fmt::format("{:.4g}%", 100 * ConfidenceOf(results)); }
 
 std::optional<double> FloorOf(const Pack& pack, const std::string& slice) {
   if (pack.decision)

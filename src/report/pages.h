@@ -34,7 +34,8 @@ std::string ManifestText(const Results& results, const char* object, const char*
 std::vector<std::string> ArmsWithRows(const Results& results, std::string_view slice);
 // Slices that are no union of others, in order of the results.
 std::vector<std::string> LeafSlices(const Results& results);
-// "95%": the confidence of the intervals of quality and of comparisons, from the settings.
+// The confidence of the intervals of quality and of comparisons, from the settings; as text "95%".
+double ConfidenceOf(const Results& results);
 std::string ConfidenceText(const Results& results);
 std::optional<double> FloorOf(const Pack& pack, const std::string& slice);
 // Index into the arms: the colour of an arm in every chart.

@@ -3,13 +3,16 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <tuple>
 #include <vector>
 
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/test_files.h"
+#include "report/benchmark_tables.h"
 #include "report/charts.h"
 #include "results/testing.h"
 
@@ -225,6 +228,7 @@ TEST(Report, SaysWhereNoFloorIsSet) {
 TEST(Report, ShowsAnswersGivenTheRightPassage) {
   Pack pack = MakePack();
   const std::string slice(kRetrievalSlice);
+  std::erase_if(pack.results.rows, [](const Row& row) { return row.metric == "right_given_passage"; });
   pack.results.rows.push_back({"base + rag", slice, "right_given_passage", 0.8, 0.7, 0.9, 68});
   pack.results.rows.push_back({"base + rag", slice, "stale_given_passage", 0.05, 0.02, 0.12, 68});
   const std::string text = RenderMarkdown(BenchmarkPage(pack));
@@ -248,6 +252,115 @@ TEST(Report, PutsTheSnapshotBesideOurs) {
   EXPECT_NE(text.substr(row, 200).find("| int8"), std::string::npos) << text.substr(row, 200);
 }
 
+// A pack of one arm that looks passages up, with these rows of retrieval.
+Pack RetrievalPack(const std::vector<std::tuple<const char*, double, int64_t>>& rows) {
+  Pack pack;
+  ArmInfo& arm = pack.results.arms.emplace_back();
+  arm.name = "base + rag";
+  arm.prompting = "rag";
+  for (const auto& [metric, value, n] : rows)
+    pack.results.rows.push_back({arm.name, std::string(kRetrievalSlice), metric, value, {}, {}, n});
+  return pack;
+}
+
+TEST(Report, SaysAtWhichStageQuestionsAreLost) {
+  Pack pack = RetrievalPack({{"recall_at_1", 0.725, 80},
+                             {"recall_at_3", 0.8875, 80},
+                             {"mrr", 0.798, 80},
+                             {"refusal_threshold", 0.37, 55},
+                             {"right_given_passage", 26.0 / 61, 61}});
+  for (int i = 0; i < 30; ++i) {
+    Sample& sample = pack.samples.emplace_back();
+    sample.arm = "base + rag";
+    sample.scores = {{"citation", i % 2}, {"contains", i < 20}};
+  }
+  const std::string text = RenderMarkdown(BenchmarkPage(pack));
+  EXPECT_NE(text.find("With base + rag, retrieval loses 9 of 80 questions, the threshold 10, the model 35 and the "
+                      "citation 16; most are lost by the model."),
+            std::string::npos);
+  EXPECT_NE(text.find("| right passage among 3 | not refused by the threshold | answered right | right and cited |"),
+            std::string::npos);
+  EXPECT_NE(text.find(" 80 (100%) |"), std::string::npos);
+  for (const char* cell : {"71 (88.8%)", "61 (76.2%)", "26 (32.5%)", "10 (12.5%)"})
+    EXPECT_NE(text.find(cell), std::string::npos) << cell;
+  EXPECT_NE(text.find("recall@1 | recall@3 |"), std::string::npos);
+}
+
+TEST(Report, LeavesOutStagesThatWereNotMeasured) {
+  const Pack pack = RetrievalPack({{"recall_at_1", 0.5, 80}, {"recall_at_5", 0.75, 80}});
+  const std::string text = RenderMarkdown(BenchmarkPage(pack));
+  EXPECT_NE(text.find("With base + rag, retrieval loses 20 of 80 questions."), std::string::npos);
+  for (const char* stage : {"answered right", "not refused", "most lost by", "cited"})
+    EXPECT_EQ(text.find(stage), std::string::npos) << stage;
+}
+
+TEST(Report, DrawsOnceWhatIsTheSameForAllArms) {
+  const std::string html = RenderHtml("x", {BenchmarkPage(MakePack())});
+  const size_t funnel = html.find("<title>Retrieval funnel</title>");
+  ASSERT_NE(funnel, std::string::npos);
+  const std::string svg = html.substr(funnel, html.find("</svg>", funnel) - funnel);
+  const auto count = [&](const std::string& what) {
+    int found = 0;
+    for (size_t at = svg.find(what); at != std::string::npos; at = svg.find(what, at + 1)) ++found;
+    return found;
+  };
+  EXPECT_EQ(count("every arm"), 2);     // asked, and found
+  EXPECT_EQ(count(">lora + rag<"), 2);  // right, and cited
+}
+
+TEST(Report, SplitsRightAnswersByOverlap) {
+  Pack pack = RetrievalPack({{"recall_at_1", 0.5, 30}, {"recall_at_3", 0.75, 30}});
+  for (int i = 0; i < 30; ++i) {
+    Sample& sample = pack.samples.emplace_back();
+    sample.arm = "base + rag";
+    sample.slice = i % 2 ? "facts/stable" : "facts/changed";
+    sample.cluster = fmt::format("fact {}", i);
+    sample.scores = {{"contains", i % 4 == 0}};
+  }
+  EXPECT_EQ(RenderMarkdown(BenchmarkPage(pack)).find("lexical overlap"), std::string::npos);
+  for (int i = 0; i < 24; ++i) pack.samples[i].overlap = i < 16 ? "high" : "low";
+  const std::string text = RenderMarkdown(BenchmarkPage(pack)), table = text.substr(text.find("By lexical overlap"));
+  const size_t low = table.find(" low |"), high = table.find(" high |");
+  EXPECT_LT(low, high);
+  ASSERT_NE(high, std::string::npos);
+  EXPECT_NE(table.find("| base + rag | facts | 25.0% (7.1–59.1), n = 8 | 25.0% (10.2–49.5), n = 16 |"),
+            std::string::npos);
+}
+
+TEST(Report, SaysWhichFiguresRestOnFewerItems) {
+  Pack pack = MakePack();
+  std::erase_if(pack.results.rows, [](const Row& row) { return row.metric == "citation"; });
+  const auto text = [&] {
+    Document page{"x", "x", {}};
+    page.Add(SliceTable(pack, "facts/stable"));
+    return RenderMarkdown(page);
+  };
+  EXPECT_EQ(text().find("n ="), std::string::npos);
+  pack.results.rows.push_back({"base + rag", "facts/stable", "citation", 0.765, 0.527, 0.904, 17});
+  pack.results.rows.push_back({"lora + rag", "facts/stable", "citation", 0.8, 0.7, 0.9, 40});
+  EXPECT_NE(text().find("76.5% (52.7–90.4), n = 17 |"), std::string::npos);
+  EXPECT_NE(text().find("80.0% (70.0–90.0) |"), std::string::npos);
+}
+
+TEST(Report, ListsTheFirstLeaks) {
+  Pack pack = MakePack();
+  const auto text = [&] { return RenderMarkdown(BenchmarkPage(pack)); };
+  Json& leaks = pack.results.manifest["leaks"] = Json::array();
+  EXPECT_EQ(text().find("## Leaks"), std::string::npos);
+  EXPECT_NE(text().find("| `leaks`"), std::string::npos);  // that there are none
+  for (int i = 1; i <= 20; ++i)
+    leaks.push_back({{"item", fmt::format("item-{}", i)},
+                     {"corpus", "train of lora"},
+                     {"other", fmt::format("twin-{}", i)},
+                     {"kind", "near"},
+                     {"similarity", 0.875}});
+  EXPECT_NE(text().find("| item-20 | train of lora | twin-20 | near |       0.88 |"), std::string::npos);
+  EXPECT_EQ(text().find("more, in results.json"), std::string::npos);
+  leaks.insert(leaks.end(), 2, {{"item", "another"}});
+  EXPECT_NE(text().find("And 2 more, in results.json."), std::string::npos);
+  EXPECT_EQ(text().find("another"), std::string::npos);
+}
+
 TEST(Markdown, AlignsAndEscapes) {
   Document page{"Title", "t", {}};
   page.Add(Table{{{"a"}, {"b", Align::kRight}}, {{"x | y", "1"}, {CodeText("p|q"), "−22.5"}}, "", {}});
@@ -266,6 +379,7 @@ TEST(Charts, AreWellFormedWhateverTheirData) {
   points[1].x = points[1].low = points[1].value = points[1].high = 0.5;
   EXPECT_TRUE(WellFormed(ParetoChart("<t>", "x", "y", points, plain, 0.6)));
   EXPECT_TRUE(WellFormed(IntervalChart("t", points, {})));
+  EXPECT_TRUE(WellFormed(FunnelChart("<t>", {{"a & b", {{"<arm>", {}, 1, "1"}, {"arm", 2, NAN, "<"}}}})));
   EXPECT_TRUE(WellFormed(LineChart("t", "x", "y", {{"one", 0, {{1, 1}}, false, true}}, plain, plain)));
   EXPECT_TRUE(WellFormed(MapChart("t", "x", "y", {{"1"}, {"2"}, {{0}}, {"arm"}, {0}, 0, 0})));
   EXPECT_EQ(LineChart("t", "x", "y", {}, plain, plain), "");
