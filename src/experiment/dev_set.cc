@@ -18,14 +18,10 @@ constexpr size_t kSequencesAtOnce = 8;  // their cache comes on top of a trainin
 }  // namespace
 
 std::vector<Item> WithPassages(Workspace& workspace, std::vector<Item> items) {
-  const Config& config = workspace.config;
-  const fs::path path = workspace.root / "cache" / "validation-index.db";
-  WriteIndex(path, ChunkDocuments(config.data.documents, config.rag.chunk_tokens, CountWords),
-             workspace.DocumentEmbedder());
-  const Index index(path, workspace.DocumentRetriever(), workspace.DocumentEmbedder());
+  const std::unique_ptr<Index> index = OpenEarlierIndex(workspace);
   for (Item& item : items)
     if (item.passages.empty() && item.retrieve && !item.plain_text)
-      item.passages = ToPassages(index.Search(QuestionOf(item), config.rag.top_k));
+      item.passages = ToPassages(index->Search(QuestionOf(item), workspace.config.rag.top_k));
   return items;
 }
 

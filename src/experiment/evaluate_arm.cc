@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/random.h"
+#include "evaluate/before_update.h"
 #include "evaluate/citation.h"
 #include "evaluate/metrics.h"
 #include "experiment/batch_store.h"
@@ -263,17 +264,48 @@ void AddRetrievalRows(const ArmRun& run, const Index& index, const RefusalRule& 
   AddGivenPassage(run, "stale_given_passage", "stale", results);
 }
 
-}  // namespace
-
-Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const fs::path& samples_file, const Json& inputs) {
-  const auto start = std::chrono::steady_clock::now();
+ArmRun StartRun(Workspace& workspace, const ArmConfig& arm) {
   const fs::path adapter = arm.adapter.empty() ? fs::path() : workspace.AdapterFolder(arm.adapter);
   if (!adapter.empty() && !fs::exists(adapter / "adapter_model.safetensors"))
     FailInput("{}: no adapter there; run `qad train --config {}` first", adapter.string(),
               workspace.config.file.string());
-  ArmRun run{workspace, arm, ModelOf(workspace, arm), Refusals(workspace)};
-  std::unique_ptr<Endpoint> endpoint;
-  if (arm.endpoint) endpoint = std::make_unique<Endpoint>(arm.endpoint->options);
+  return {workspace, arm, ModelOf(workspace, arm), Refusals(workspace)};
+}
+
+std::unique_ptr<Endpoint> EndpointOf(const ArmConfig& arm) {
+  return arm.endpoint ? std::make_unique<Endpoint>(arm.endpoint->options) : nullptr;
+}
+
+}  // namespace
+
+Results EvaluateBefore(Workspace& workspace, const ArmConfig& arm) {
+  ArmRun run = StartRun(workspace, arm);
+  const std::unique_ptr<Endpoint> endpoint = EndpointOf(arm);
+  const std::unique_ptr<Index> index = OpenEarlierIndex(workspace);
+  const PromptMaker maker(workspace, index.get());
+  const std::vector<Item> items = BeforeUpdate(workspace.eval);
+  Progress progress("before the update, " + arm.name, static_cast<double>(items.size()), "items", workspace.quiet);
+  for (size_t done = 0; done < items.size();) {
+    const std::span<const Item> rest = std::span(items).subspan(done),
+                                now = rest.first(std::min(rest.size(), kItemsAtOnce));
+    endpoint != nullptr ? AskItems(run, maker, *endpoint, now) : RunItems(run, maker, now);
+    done += now.size();
+    progress.Advance(static_cast<double>(now.size()));
+  }
+  Results results;
+  for (Row& row : SummarizeSamples(run.samples, workspace.config.eval.confidence, workspace.config.eval.bootstrap,
+                                   workspace.config.seed)) {
+    if (row.metric != "contains") continue;
+    row.metric = kBeforeMetric;
+    results.rows.push_back(std::move(row));
+  }
+  return results;
+}
+
+Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const fs::path& samples_file, const Json& inputs) {
+  const auto start = std::chrono::steady_clock::now();
+  ArmRun run = StartRun(workspace, arm);
+  const std::unique_ptr<Endpoint> endpoint = EndpointOf(arm);
   std::unique_ptr<Index> index;
   if (arm.prompting == Prompting::kRag) index = OpenIndex(workspace, false, nullptr);
   const PromptMaker maker(workspace, index.get());

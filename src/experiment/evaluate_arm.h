@@ -15,4 +15,8 @@ namespace qad {
 Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const std::filesystem::path& samples_file,
                     const Json& inputs);
 
+// What an arm that looks things up was worth before the documents' update: the items of BeforeUpdate on the documents
+// of then, their share of right answers as kBeforeMetric of each slice.
+Results EvaluateBefore(Workspace& workspace, const ArmConfig& arm);
+
 }  // namespace qad

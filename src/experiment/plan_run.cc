@@ -160,6 +160,9 @@ Json PlanRun(Workspace& workspace) {
     add(stage,
         2 * prompts / rates.prefill + items * workspace.config.eval.max_new_tokens / 2 / (rates.decode * kBatchGain));
   }
+  for (const Stage& stage : BeforeStages(workspace))
+    add(stage,
+        items * (2 * 300 / rates.prefill + workspace.config.eval.max_new_tokens / 2 / (rates.decode * kBatchGain)));
   add(BaselineStage(workspace), 1);
   for (const Stage& stage : TextStages(workspace)) add(stage, 2 * 4096 / rates.prefill + 2);
   const double latency = 3 * (200 / rates.prefill + 32 / rates.decode) + 2 * (512 / rates.prefill + 64 / rates.decode);

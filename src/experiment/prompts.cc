@@ -59,13 +59,27 @@ std::string RefusalOf(const Workspace& workspace) {
 
 std::filesystem::path IndexPath(const Config& config) { return config.output / "index.db"; }
 
+namespace {
+
+// Whether it was made, or made again. Length is counted in words: an index must not depend on which model will read it.
+bool MakeIndex(Workspace& workspace, const std::filesystem::path& path,
+               const std::vector<std::filesystem::path>& documents, bool rebuild) {
+  return WriteIndex(path, ChunkDocuments(documents, workspace.config.rag.chunk_tokens, CountWords),
+                    workspace.DocumentEmbedder(), rebuild);
+}
+
+}  // namespace
+
+std::unique_ptr<Index> OpenEarlierIndex(Workspace& workspace) {
+  const std::filesystem::path path = workspace.root / "cache" / "earlier-index.db";
+  MakeIndex(workspace, path, workspace.config.data.documents, false);
+  return std::make_unique<Index>(path, workspace.DocumentRetriever(), workspace.DocumentEmbedder());
+}
+
 std::unique_ptr<Index> OpenIndex(Workspace& workspace, bool rebuild, IndexReport* report) {
   const auto start = std::chrono::steady_clock::now();
   const std::filesystem::path path = IndexPath(workspace.config);
-  // Length is counted in words: the index must not depend on which model will read it.
-  const bool written =
-      WriteIndex(path, ChunkDocuments(workspace.CurrentDocuments(), workspace.config.rag.chunk_tokens, CountWords),
-                 workspace.DocumentEmbedder(), rebuild);
+  const bool written = MakeIndex(workspace, path, workspace.CurrentDocuments(), rebuild);
   auto index = std::make_unique<Index>(path, workspace.DocumentRetriever(), workspace.DocumentEmbedder());
   if (report != nullptr)
     *report = {std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),

@@ -49,5 +49,7 @@ struct IndexReport {
 // IndexPath over the current documents, made where it is missing or its documents have changed; `rebuild`: made
 // again in any case, to time it.
 std::unique_ptr<Index> OpenIndex(Workspace& workspace, bool rebuild, IndexReport* report);
+// Of the documents that an update may have replaced since.
+std::unique_ptr<Index> OpenEarlierIndex(Workspace& workspace);
 
 }  // namespace qad

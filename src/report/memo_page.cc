@@ -95,19 +95,22 @@ void SayFreshness(const Decision& decision, Document& page) {
     Table table{
         {{"arm"},
          {"has the facts in"},
-         {"facts that stayed", Align::kRight},
-         {"facts that changed", Align::kRight},
+         {"before: stay", Align::kRight},
+         {"before: will change", Align::kRight},
+         {"now: stayed", Align::kRight},
+         {"now: changed", Align::kRight},
          {"old value given", Align::kRight},
          {"one update takes", Align::kRight},
          {"and costs", Align::kRight}},
         {},
-        "Shares answered right; the last share: changed facts answered with the old value. Where an adapter was "
-        "trained before the change, that value was right at the time. An update is the index made again, or "
-        "the training and its evaluation.",
+        "Shares answered right before the change and now, on the facts that stayed and on those that changed, and "
+        "of the latter the share answered with the old value now. Before, passages came from the documents of "
+        "then; an adapter that was trained before the change, or none, answers as it did. An update is the "
+        "index made again, or the training and its evaluation.",
         {}};
     for (const FreshnessAnswer& answer : decision.freshness)
-      table.rows.push_back({answer.arm, answer.holds, ShareCell(answer.stable), ShareCell(answer.changed),
-                            ShareCell(answer.stale),
+      table.rows.push_back({answer.arm, answer.holds, ShareCell(answer.stable_before), ShareCell(answer.changed_before),
+                            ShareCell(answer.stable), ShareCell(answer.changed), ShareCell(answer.stale),
                             answer.update_seconds ? Text(FormatSeconds(*answer.update_seconds)) : Missing(),
                             answer.update_price ? Text(FormatMoney(*answer.update_price)) : Missing()});
     page.Add(std::move(table));

@@ -154,6 +154,8 @@ void Fields(Visitor& visit, FreshnessAnswer& answer) {
   visit("arm", answer.arm);
   visit("holds", answer.holds);
   visit("trained_before", answer.trained_before);
+  visit("stable_before", answer.stable_before);
+  visit("changed_before", answer.changed_before);
   visit("stable", answer.stable);
   visit("changed", answer.changed);
   visit("stale", answer.stale);

@@ -132,8 +132,11 @@ struct ShareAnswer {
 
 // One arm when facts change.
 struct FreshnessAnswer {
-  std::string arm, holds;              // what it has the facts in
-  bool trained_before = false;         // in an adapter that has not seen what changed
+  std::string arm, holds;       // what it has the facts in
+  bool trained_before = false;  // in an adapter that has not seen what changed
+  // Right before the update, on facts that were to stay and on those that were to change; nothing for what was made
+  // after it.
+  ShareAnswer stable_before, changed_before;
   ShareAnswer stable, changed, stale;  // right on facts that stayed, on those that changed; the old value given there
   std::optional<double> update_seconds, update_price;  // of one change; nothing: it holds no facts, or not measured
   std::string update_source;

@@ -82,6 +82,9 @@ struct Front {
 };
 
 // A comparison declared before the run, or an exploratory one. Difference = better − than, paired by item.
+// Share of the questions of a slice that was right before the documents' update, of arms that look them up.
+inline constexpr const char* kBeforeMetric = "contains_before";
+
 struct Comparison {
   std::string better, than, slice, metric;
   bool declared = false;  // declared ones are corrected together (Holm)

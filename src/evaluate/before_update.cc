@@ -1,0 +1,34 @@
+#include "evaluate/before_update.h"
+
+#include <set>
+#include <utility>
+
+namespace qad {
+namespace {
+
+bool IsLookedUp(const Item& item) {
+  return !item.plain_text && item.schema.empty() && item.answerable && item.retrieve && item.passages.empty();
+}
+
+std::string TopOf(const Item& item) { return item.slice.substr(0, item.slice.find('/')); }
+
+}  // namespace
+
+std::vector<Item> BeforeUpdate(std::span<const Item> items) {
+  std::set<std::string> changing;
+  for (const Item& item : items)
+    if (IsLookedUp(item) && !item.reject.empty()) changing.insert(TopOf(item));
+  std::vector<Item> before;
+  for (const Item& item : items) {
+    if (!IsLookedUp(item) || !changing.contains(TopOf(item))) continue;
+    before.push_back(item);
+    if (item.reject.empty()) continue;
+    Item& turned = before.back();
+    std::swap(turned.accept, turned.reject);
+    if (turned.reject.empty()) turned.reject = {item.completion};  // what is right now where nothing is listed
+    turned.completion = turned.accept.front();
+  }
+  return before;
+}
+
+}  // namespace qad
