@@ -33,7 +33,7 @@ struct ArmRun {
   int64_t skipped = 0, doubtful = 0;  // as BatchStore::Done has them
 };
 
-// The sentences that the data itself refuses with.
+// How the data words a refusal: the answers of unanswerable items, of training and of evaluation.
 std::vector<std::string> Refusals(const Workspace& workspace) {
   std::vector<std::string> sentences = RefusalSentences(workspace.train);
   for (std::string& sentence : RefusalSentences(workspace.eval))
@@ -165,18 +165,12 @@ void RunItems(ArmRun& run, const PromptMaker& maker, std::span<const Item> items
   }
 }
 
-// By what the endpoint counts, or where it does not, or that cannot be true, by the base's tokenizer.
-void CountTokens(ArmRun& run, const Prompt& prompt, const EndpointAnswer& answer, Sample& sample) {
-  size_t bytes = 0;
-  for (const Message& message : prompt.messages) bytes += message.content.size();
-  if (IsPlausible(answer, bytes, prompt.messages.size(), run.workspace.config.eval.max_new_tokens)) {
-    sample.prompt_tokens = *answer.prompt_tokens;
-    sample.output_tokens = *answer.output_tokens;
-    return;
-  }
-  sample.prompt_tokens = static_cast<int64_t>(prompt.tokens.size());
-  sample.output_tokens = static_cast<int64_t>(run.model.tokenizer.Encode(answer.text).size());
-  if (answer.prompt_tokens || answer.output_tokens) ++run.doubtful;
+void CountTokensOf(ArmRun& run, const Prompt& prompt, const EndpointAnswer& answer, Sample& sample) {
+  const TokenCounts counts = CountTokens(answer, prompt.messages, run.workspace.config.eval.max_new_tokens,
+                                         prompt.tokens.size(), run.model.tokenizer);
+  sample.prompt_tokens = counts.prompt;
+  sample.output_tokens = counts.output;
+  if (counts.usage == Usage::kDoubtful) ++run.doubtful;
 }
 
 // One after the other, so that what is timed is not what waits. Plain texts have nothing to be asked.
@@ -197,7 +191,7 @@ void AskItems(ArmRun& run, const PromptMaker& maker, Endpoint& endpoint, std::sp
       sample.seconds = answer.seconds;
       sample.scores =
           ScoreAnswer({.item = item, .output = sample.output, .truncated = sample.truncated, .refusals = run.refusals});
-      CountTokens(run, prompt, answer, sample);
+      CountTokensOf(run, prompt, answer, sample);
       Cite(run, item, prompt, sample);
     }
     run.samples.push_back(std::move(sample));
