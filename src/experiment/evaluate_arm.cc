@@ -30,7 +30,7 @@ struct ArmRun {
   Model& model;
   std::vector<std::string> refusals;
   std::vector<Sample> samples = {};
-  int64_t skipped = 0, doubtful = 0;  // as BatchStore::Done has them
+  int64_t skipped = 0, doubtful = 0, missing_usage = 0;  // as BatchStore::Done has them
 };
 
 // How the data words a refusal: the answers of unanswerable items, of training and of evaluation.
@@ -171,6 +171,7 @@ void CountTokensOf(ArmRun& run, const Prompt& prompt, const EndpointAnswer& answ
   sample.prompt_tokens = counts.prompt;
   sample.output_tokens = counts.output;
   if (counts.usage == Usage::kDoubtful) ++run.doubtful;
+  if (counts.usage == Usage::kMissing) ++run.missing_usage;
 }
 
 // One after the other, so that what is timed is not what waits. Plain texts have nothing to be asked.
@@ -212,6 +213,7 @@ void AddTokenRows(const ArmRun& run, Results& results) {
   add("output_tokens", output / static_cast<double>(n), n);
   add("skipped_items", static_cast<double>(run.skipped), n + run.skipped);
   if (run.doubtful > 0) add("doubtful_usage", static_cast<double>(run.doubtful), n);
+  if (run.missing_usage > 0) add("missing_usage", static_cast<double>(run.missing_usage), n);
 }
 
 // The share of `metric` among samples whose right passage was in the prompt.
@@ -277,6 +279,7 @@ Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const fs::path& 
   run.samples = store.TakeSamples();
   run.skipped = before.skipped;
   run.doubtful = before.doubtful;
+  run.missing_usage = before.missing_usage;
   progress.Advance(static_cast<double>(before.items));
   const auto seconds = [&] {
     return before.seconds + std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -289,7 +292,11 @@ Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const fs::path& 
     endpoint != nullptr ? AskItems(run, maker, *endpoint, now) : RunItems(run, maker, now);
     done += now.size();
     store.Add({run.samples.begin() + static_cast<std::ptrdiff_t>(first), run.samples.end()},
-              {.items = done, .skipped = run.skipped, .doubtful = run.doubtful, .seconds = seconds()});
+              {.items = done,
+               .skipped = run.skipped,
+               .doubtful = run.doubtful,
+               .missing_usage = run.missing_usage,
+               .seconds = seconds()});
     progress.Advance(static_cast<double>(now.size()));
   }
   if (run.samples.empty())
