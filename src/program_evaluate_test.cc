@@ -36,7 +36,7 @@ TEST_F(Program, AnEndpointIsAnArm) {
     EXPECT_NEAR(served["speed query_price"], (12 * 10 + 2 * 100) / 1e6, 1e-15);
     EXPECT_GT(served["speed latency_p95"], 0);
     EXPECT_FALSE(served.contains("memory peak_rss_bytes"));
-    EXPECT_FALSE(served.contains("tokens doubtful_usage"));
+    EXPECT_FALSE(served.contains("tokens doubtful_usage") || served.contains("tokens missing_usage"));
     EXPECT_FALSE(served.contains("facts answer_log_likelihood"));
     EXPECT_EQ(results["arms"][1]["remote"], true);
   }
@@ -52,6 +52,58 @@ TEST_F(Program, AnEndpointIsAnArm) {
   }
   folder_.Write("eval.jsonl", Items(5, "matter"));
   ExpectFailure({"eval"}, 1, {"127.0.0.1:" + port, "is the endpoint up?"});
+}
+
+// What the base's tokenizer counted in its place is said.
+TEST_F(Program, AnEndpointWithoutUsageIsCountedAndSaid) {
+  const std::string answer = Event("It is 11") + Event(".", "stop");
+  const std::string doubtful =
+      "data: {\"choices\": [], \"usage\": {\"prompt_tokens\": 0, \"completion_tokens\": 0}}\n\n";
+  std::vector<std::string> replies(40, Reply(200, answer));
+  replies[2] = Reply(200, answer + doubtful);  // the first is RequireThere's
+  const EndpointServer server(replies);
+  folder_.Write("config.yaml", std::string(kMinimal) + "arms: [base, {name: served, endpoint: \"http://127.0.0.1:" +
+                                   std::to_string(server.port()) + "/v1\", model: any}]\n");
+  const Ended ended = Run({"eval"});
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  const Results results = ReadResults(folder_ / "outputs" / "results.json");
+  const auto value = [&](const char* arm, const char* metric) { return results.Value(arm, kTokensSlice, metric); };
+  EXPECT_EQ(value("served", "missing_usage"), 3);
+  EXPECT_EQ(value("served", "doubtful_usage"), 1);
+  EXPECT_FALSE(value("base", "missing_usage"));
+  EXPECT_EQ(value("served", "prompt_tokens"), value("base", "prompt_tokens"));
+}
+
+// What it says of tokens and times is shown; without usage the base's tokenizer counts. A conversation shows the pieces
+// as they come, those of an answer that breaks off too.
+TEST_F(Program, AnEndpointIsAskedAndTalkedWith) {
+  const std::string answer = Event("It is 11") + Event(".", "stop");
+  const EndpointServer server({Reply(200, answer + kUsageEvent), Reply(200, answer + "data: [DONE]\n\n"),
+                               Reply(200, answer + kUsageEvent), Reply(200, Event("It is")), Reply(200, answer)});
+  folder_.Write("config.yaml", std::string(kMinimal) + "arms: [base, {name: served, endpoint: \"http://127.0.0.1:" +
+                                   std::to_string(server.port()) + "/v1\", model: any}]\n");
+  const auto ask = [&](const char* arm) {
+    const Ended ended = Run({"ask", "What is matter 1?", "--arm", arm, "--json"});
+    EXPECT_EQ(ended.code, 0) << ended.err;
+    return ParseJson(ended.out, "ask");
+  };
+  const Json given = ask("served"), counted = ask("served"), base = ask("base");
+  EXPECT_EQ(given["prompt_tokens"], 12);
+  EXPECT_EQ(given["output_tokens"], 2);
+  EXPECT_EQ(counted["prompt_tokens"], base["prompt_tokens"]);
+  EXPECT_GT(counted["output_tokens"], 2);
+  for (const Json& asked : {given, counted}) {
+    EXPECT_EQ(asked["answer"], "It is 11.");
+    EXPECT_GT(asked["time_to_first_token"], 0);
+    EXPECT_LE(asked["time_to_first_token"], asked["seconds"]);
+  }
+  const Ended plain = Run({"ask", "What is matter 1?", "--arm", "served"});
+  EXPECT_EQ(plain.err.find("first token after 0 "), std::string::npos) << plain.err;
+  folder_.Write("lines.txt", "What is matter 1?\n");
+  const std::string command = std::string(QAD_PROGRAM) + " chat --threads 1 --arm served --config " +
+                              Path("config.yaml") + " < " + Path("lines.txt") + " > " + Path("said.txt");
+  EXPECT_EQ(std::system(command.c_str()), 0);
+  EXPECT_EQ(FileBytes(Path("said.txt")), "It is\nIt is 11.\n");
 }
 
 // Of one prompt's two choices exactly one is the likelier, and it is the one whose reference says so.

@@ -8,6 +8,7 @@
 #include "evaluate/citation.h"
 #include "evaluate/metrics.h"
 #include "experiment/stages.h"
+#include "model/generation.h"
 #include "results/decision.h"
 #include "text/text_stream.h"
 
@@ -88,21 +89,32 @@ Reply Answerer::Ask(const std::vector<Message>& messages, const std::function<vo
   item.messages = messages;
   const Prompt prompt = maker_.Make(model_, arm_, item);
   if (prompt.nothing_found) {
-    Reply answer{.text = RefusalOf(workspace_), .passages = {}, .nothing_found = true, .generated = {}};
+    Reply answer{.text = RefusalOf(workspace_), .passages = {}, .nothing_found = true};
     if (shown) shown(answer.text);
     return answer;
   }
-  if (endpoint_ != nullptr) {
-    EndpointAnswer said = endpoint_->Ask(prompt.messages, workspace_.config.eval.max_new_tokens,
-                                         workspace_.config.eval.temperature, workspace_.config.seed);
-    if (shown) shown(said.text);
-    Reply answer{.text = std::move(said.text), .passages = prompt.passages, .generated = {}};
-    answer.prompt_tokens = static_cast<size_t>(std::max<int64_t>(said.prompt_tokens.value_or(0), 0));
-    answer.generated.truncated = said.truncated;
-    answer.generated.seconds = said.seconds;
-    Cite(item, refusals_, answer);
-    return answer;
-  }
+  Reply answer = endpoint_ != nullptr ? AskEndpoint(prompt, shown) : AskModel(prompt, shown);
+  answer.passages = prompt.passages;
+  Cite(item, refusals_, answer);
+  return answer;
+}
+
+Reply Answerer::AskEndpoint(const Prompt& prompt, const std::function<void(std::string_view)>& shown) {
+  const EvalOptions& eval = workspace_.config.eval;
+  EndpointAnswer said =
+      endpoint_->Ask(prompt.messages, eval.max_new_tokens, eval.temperature, workspace_.config.seed, shown);
+  const TokenCounts counts =
+      CountTokens(said, prompt.messages, eval.max_new_tokens, prompt.tokens.size(), model_.tokenizer);
+  return {.text = std::move(said.text),
+          .passages = {},
+          .prompt_tokens = counts.prompt,
+          .output_tokens = counts.output,
+          .truncated = said.truncated,
+          .first_token_seconds = said.first_token_seconds,
+          .seconds = said.seconds};
+}
+
+Reply Answerer::AskModel(const Prompt& prompt, const std::function<void(std::string_view)>& shown) {
   GenerateOptions generate;
   generate.max_new_tokens = workspace_.config.eval.max_new_tokens;
   generate.temperature = workspace_.config.eval.temperature;
@@ -110,12 +122,16 @@ Reply Answerer::Ask(const std::vector<Message>& messages, const std::function<vo
   TextStream stream(model_.tokenizer, shown);
   if (shown) generate.on_token = [&](size_t, TokenId token) { stream.Add(token); };
   const std::vector<std::vector<TokenId>> prompts{prompt.tokens};
-  Reply answer{.text = "", .passages = prompt.passages, .prompt_tokens = prompt.tokens.size(), .generated = {}};
-  answer.generated = Generate(workspace_.context, model_.transformer, model_.tokenizer, prompts, generate).front();
+  const Generated generated =
+      Generate(workspace_.context, model_.transformer, model_.tokenizer, prompts, generate).front();
   if (shown) stream.End();
-  answer.text = model_.tokenizer.Decode(answer.generated.tokens);
-  Cite(item, refusals_, answer);
-  return answer;
+  return {.text = model_.tokenizer.Decode(generated.tokens),
+          .passages = {},
+          .prompt_tokens = static_cast<int64_t>(prompt.tokens.size()),
+          .output_tokens = static_cast<int64_t>(generated.tokens.size()),
+          .truncated = generated.truncated,
+          .first_token_seconds = generated.first_token_seconds,
+          .seconds = generated.seconds};
 }
 
 }  // namespace qad

@@ -1,6 +1,7 @@
 // One arm of a configuration that answers questions: what ask and chat share.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -9,7 +10,6 @@
 #include <vector>
 
 #include "experiment/prompts.h"
-#include "model/generation.h"
 
 namespace qad {
 
@@ -22,8 +22,9 @@ struct Reply {
   std::vector<Passage> passages;
   std::string citation = {};   // id of the passage that the answer rests on; empty where none holds half of it
   bool nothing_found = false;  // the text is the refusal, and the model did not run
-  size_t prompt_tokens = 0;
-  Generated generated;
+  int64_t prompt_tokens = 0, output_tokens = 0;
+  bool truncated = false;                       // stopped by max_new_tokens
+  double first_token_seconds = 0, seconds = 0;  // from the start of prefill, or of the request
 };
 
 std::vector<std::string> IdsOf(const std::vector<Passage>& passages);
@@ -37,10 +38,13 @@ class Answerer {
   // Whether the model can see them all, with passages and room for an answer; what an endpoint sees is not known.
   bool Fits(const std::vector<Message>& messages) const;
   // To the last of `messages`, a user's; passages are looked up for that one alone. `shown` gets the text as it comes;
-  // may be empty. Errors (kInput): as Generate.
+  // may be empty. Errors: as Generate, Endpoint::Ask.
   Reply Ask(const std::vector<Message>& messages, const std::function<void(std::string_view)>& shown = {});
 
  private:
+  Reply AskEndpoint(const Prompt& prompt, const std::function<void(std::string_view)>& shown);
+  Reply AskModel(const Prompt& prompt, const std::function<void(std::string_view)>& shown);
+
   Workspace workspace_;
   ArmConfig arm_;
   Model& model_;

@@ -22,10 +22,10 @@ Json AnswerJson(const std::string& arm, const Reply& answer) {
           {"passages", IdsOf(answer.passages)},
           {"citation", answer.citation.empty() ? Json() : Json(answer.citation)},
           {"prompt_tokens", answer.prompt_tokens},
-          {"output_tokens", answer.generated.tokens.size()},
-          {"truncated", answer.generated.truncated},
-          {"time_to_first_token", answer.generated.first_token_seconds},
-          {"seconds", answer.generated.seconds}};
+          {"output_tokens", answer.output_tokens},
+          {"truncated", answer.truncated},
+          {"time_to_first_token", answer.first_token_seconds},
+          {"seconds", answer.seconds}};
 }
 
 void PrintAnswer(const std::string& arm, const Reply& answer) {
@@ -38,8 +38,8 @@ void PrintAnswer(const std::string& arm, const Reply& answer) {
     fmt::print(stderr, "{}, refused without running the model\n", arm);
     return;
   }
-  fmt::print(stderr, "{}, first token after {}, all after {}\n", arm,
-             FormatSeconds(answer.generated.first_token_seconds), FormatSeconds(answer.generated.seconds));
+  fmt::print(stderr, "{}, first token after {}, all after {}\n", arm, FormatSeconds(answer.first_token_seconds),
+             FormatSeconds(answer.seconds));
 }
 
 void AskCommand(const Options& options, const GlobalFlags& flags) {

@@ -151,6 +151,18 @@ void JudgeQuantized(const Results& results, QuantizationAnswer& answer) {
   answer.basis += ", but weights may lie on the grid of the source, where nothing is lost";
 }
 
+// Those of the run, as its own comparisons were made. Errors (kInput): they are out of range.
+CompareOptions OptionsOf(const Results& results) {
+  CompareOptions options;
+  options.seed = static_cast<uint64_t>(JsonObject(results.manifest, "manifest").IntOr("seed", 0, INT64_MAX, 0));
+  const JsonObject settings(results.settings, "settings");
+  if (!settings.Has("eval")) return options;
+  const JsonObject eval = settings.Object("eval");
+  options.confidence = eval.NumberOr("confidence", 0.5, 0.9999, options.confidence);
+  options.bootstrap = static_cast<int>(eval.IntOr("bootstrap", 1, 1 << 20, options.bootstrap));
+  return options;
+}
+
 }  // namespace
 
 Comparison Turned(Comparison comparison) {
@@ -185,7 +197,7 @@ Comparison FindOrMake(const Results& results, const std::vector<Sample>& samples
     if (sample.arm == better) ours.push_back(sample);
     if (sample.arm == than) theirs.push_back(sample);
   }
-  Comparison made = ComparePaired(ours, theirs, slice, metric, {});
+  Comparison made = ComparePaired(ours, theirs, slice, metric, OptionsOf(results));
   made.better = better;  // where there are no samples it has no names
   made.than = than;
   return made;

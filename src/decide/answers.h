@@ -32,7 +32,8 @@ inline constexpr double kEquivalentKl = 0.02;
 std::vector<PatternStatement> CheckPattern(const Results& results, const std::vector<Sample>& samples,
                                            const std::vector<QuantizationAnswer>& quantization);
 
-// better − than on a slice: the declared comparison in either direction, else one made from samples, else n = 0.
+// better − than on a slice: the declared comparison in either direction, else one made from samples with the run's
+// confidence, bootstrap and seed, else n = 0. Errors (kInput): the run's settings are out of range.
 Comparison FindOrMake(const Results& results, const std::vector<Sample>& samples, const std::string& better,
                       const std::string& than, const std::string& slice, const std::string& metric);
 

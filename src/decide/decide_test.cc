@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 
+#include "base/error.h"
 #include "base/files.h"
 #include "decide/answers.h"
 #include "decide/evidence.h"
@@ -25,8 +28,8 @@ DecideOptions Options() {
   return options;
 }
 
-Estimate Rate(double value, int64_t n) {
-  const Interval interval = WilsonInterval(value, static_cast<double>(n), 0.95);
+Estimate Rate(double value, int64_t n, double confidence = 0.95) {
+  const Interval interval = WilsonInterval(value, static_cast<double>(n), confidence);
   return {value, interval.low, interval.high, n};
 }
 
@@ -63,10 +66,23 @@ TEST(Judge, FortyOfFortyProvesNinetyOnePercent) {
 }
 
 TEST(ItemsNeeded, IsTheSizeAtWhichTheIntervalClearsTheLimit) {
-  const int64_t n = *ItemsNeeded(0.7, 0.6);
-  EXPECT_EQ(Judge(Rate(0.7, n), 0.6, Side::kAtLeast), Verdict::kPass);
-  EXPECT_EQ(Judge(Rate(0.7, n - 1), 0.6, Side::kAtLeast), Verdict::kUnproven);
-  EXPECT_FALSE(ItemsNeeded(0.6, 0.6));
+  for (const double confidence : {0.95, 0.9}) {
+    const int64_t n = *ItemsNeeded(0.7, 0.6, confidence);
+    EXPECT_EQ(Judge(Rate(0.7, n, confidence), 0.6, Side::kAtLeast), Verdict::kPass);
+    EXPECT_EQ(Judge(Rate(0.7, n - 1, confidence), 0.6, Side::kAtLeast), Verdict::kUnproven);
+  }
+  EXPECT_FALSE(ItemsNeeded(0.6, 0.6, 0.95));
+}
+
+TEST(ItemsNeeded, AreThoseOfTheConfidenceAskedFor) {
+  DecideOptions options = Options();
+  options.confidence = 0.9;
+  ArmEvidence arm = PlainArm("arm", 1);
+  arm.quality = {Rate(0.65, 40, options.confidence)};
+  const ArmDecision decision = JudgeArm(arm, {{"behaviour", "exact", 0.6}}, options);
+  const auto check = std::ranges::find(decision.checks, "behaviour", &RuleCheck::rule);
+  ASSERT_NE(check, decision.checks.end());
+  EXPECT_EQ(check->items_needed, ItemsNeeded(0.65, 0.6, 0.9));
 }
 
 TEST(Choose, TakesTheCheapest) {
@@ -253,6 +269,25 @@ SyntheticPack OneSlice() {
       pack.results.rows.push_back({name, std::string(kSpeedSlice), metric, seconds, 0.8, 1.5, 5});
   }
   return pack;
+}
+
+TEST(FindOrMake, ComparesWithTheOptionsOfTheRun) {
+  SyntheticPack pack = MakeSyntheticPack();
+  pack.results.comparisons.clear();
+  pack.results.settings["eval"] = {{"confidence", 0.9}, {"bootstrap", 300}};
+  pack.results.manifest["seed"] = 5;
+  std::map<std::string, std::vector<Sample>> of;
+  for (const Sample& sample : pack.samples) of[sample.arm].push_back(sample);
+  const auto compare = [&](const CompareOptions& options) {
+    return ComparePaired(of["base + rag"], of["base"], "facts/stable", "contains", options);
+  };
+  const Comparison made = FindOrMake(pack.results, pack.samples, "base + rag", "base", "facts/stable", "contains");
+  const Comparison wanted = compare({.confidence = 0.9, .bootstrap = 300, .seed = 5}), plain = compare({});
+  EXPECT_EQ(made.low, wanted.low);
+  EXPECT_EQ(made.high, wanted.high);
+  EXPECT_LT(made.high - made.low, plain.high - plain.low);
+  pack.results.settings["eval"]["confidence"] = 9;
+  EXPECT_THROW(FindOrMake(pack.results, pack.samples, "base + rag", "base", "facts/stable", "contains"), Error);
 }
 
 TEST(Topics, TakeASliceOfNoKnownTopicUnderItsOwnName) {

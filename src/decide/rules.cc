@@ -60,10 +60,12 @@ RuleCheck CheckOf(const std::string& rule, const std::string& metric, const std:
   return check;
 }
 
-RuleCheck SliceCheck(const std::optional<Estimate>& quality, const RequiredSlice& slice, Verdict verdict) {
+RuleCheck SliceCheck(const std::optional<Estimate>& quality, const RequiredSlice& slice, Verdict verdict,
+                     double confidence) {
   RuleCheck check = CheckOf(slice.slice, slice.metric, "share", slice.floor);
   Put(quality, check);
-  if (quality && verdict == Verdict::kUnproven) check.items_needed = ItemsNeeded(quality->value, slice.floor);
+  if (quality && verdict == Verdict::kUnproven)
+    check.items_needed = ItemsNeeded(quality->value, slice.floor, confidence);
   return check;
 }
 
@@ -84,7 +86,7 @@ RuleCheck MakeCheck(const Rule& rule, const ArmEvidence& arm, const std::vector<
       check.value = arm.update_seconds;
       break;
     case Rule::Kind::kSlice:
-      check = SliceCheck(arm.quality[rule.slice], required[rule.slice], rule.verdict);
+      check = SliceCheck(arm.quality[rule.slice], required[rule.slice], rule.verdict, options.confidence);
       break;
     case Rule::Kind::kCost:
       check = CheckOf("cost", "query_seconds", "seconds", 0);
@@ -154,10 +156,10 @@ std::optional<size_t> Choose(const Evidence& evidence, const DecideOptions& opti
   return best->first;
 }
 
-std::optional<int64_t> ItemsNeeded(double value, double limit) {
+std::optional<int64_t> ItemsNeeded(double value, double limit, double confidence) {
   const double distance = value - limit;
   if (distance == 0) return std::nullopt;
-  const double z = NormalQuantile(0.975);
+  const double z = NormalQuantile((1 + confidence) / 2);
   return static_cast<int64_t>(std::ceil(z * z * limit * (1 - limit) / (distance * distance)));
 }
 

@@ -129,6 +129,8 @@ struct Endpoint::Connection {
   std::string body;  // of an answer that is none
   std::unique_ptr<EventReader> events;
   std::optional<double> first;
+  std::function<void(std::string_view)> shown;  // may be empty
+  size_t shown_bytes = 0;                       // of this attempt's text
   std::exception_ptr thrown;
 
   Connection() {
@@ -149,8 +151,9 @@ struct Endpoint::Connection {
       curl_easy_getinfo(connection.handle, CURLINFO_RESPONSE_CODE, &status);
       if (status != 200) {
         if (connection.body.size() < kMostBytes) connection.body += text;
-      } else if (connection.events->Read(text) && !connection.first) {
-        connection.first = SecondsSince(connection.start);
+      } else if (connection.events->Read(text)) {
+        if (!connection.first) connection.first = SecondsSince(connection.start);
+        connection.Show();
       }
       return text.size();
     } catch (...) {
@@ -160,12 +163,21 @@ struct Endpoint::Connection {
   }
   static int OnProgress(void*, curl_off_t, curl_off_t, curl_off_t, curl_off_t) { return Interrupted() ? 1 : 0; }
 
+  void Show() {
+    if (!shown) return;
+    const std::string_view all = events->answer().text;
+    shown(all.substr(shown_bytes));
+    shown_bytes = all.size();
+  }
+
   EndpointAnswer Post(const std::string& request, double timeout);
 };
 
 EndpointAnswer Endpoint::Connection::Post(const std::string& request, double timeout) {
   body.clear();
   first.reset();
+  if (shown_bytes > 0) shown("\n");  // an attempt that broke off
+  shown_bytes = 0;
   thrown = nullptr;
   events = std::make_unique<EventReader>(host);
   curl_easy_setopt(handle, CURLOPT_POSTFIELDS, request.c_str());
@@ -228,7 +240,8 @@ Endpoint::Endpoint(EndpointOptions options) : options_(std::move(options)) {
 
 Endpoint::~Endpoint() = default;
 
-EndpointAnswer Endpoint::Ask(std::span<const Message> messages, int max_tokens, double temperature, uint64_t seed) {
+EndpointAnswer Endpoint::Ask(std::span<const Message> messages, int max_tokens, double temperature, uint64_t seed,
+                             const std::function<void(std::string_view)>& shown) {
   Json turns = Json::array();
   for (const Message& message : messages)
     turns.push_back({{"role", message.role}, {"content", ReplaceInvalidUtf8(message.content)}});
@@ -241,6 +254,8 @@ EndpointAnswer Endpoint::Ask(std::span<const Message> messages, int max_tokens, 
                         {"stream", true},
                         {"stream_options", {{"include_usage", true}}}};
   const std::string body = DumpJson(request, -1);
+  connection_->shown = shown;
+  connection_->shown_bytes = 0;
   for (int attempt = 1;; ++attempt) {
     try {
       return connection_->Post(body, options_.timeout);
@@ -270,6 +285,17 @@ bool IsPlausible(const EndpointAnswer& answer, size_t prompt_bytes, size_t messa
   // A token may show nothing, but no token shows more than a hundred bytes or so.
   constexpr size_t kMostOfToken = 256;
   return answer.text.size() <= kMostOfToken * static_cast<size_t>(output);
+}
+
+TokenCounts CountTokens(const EndpointAnswer& answer, std::span<const Message> messages, int max_tokens,
+                        size_t prompt_tokens, const Tokenizer& tokenizer) {
+  size_t bytes = 0;
+  for (const Message& message : messages) bytes += message.content.size();
+  if (IsPlausible(answer, bytes, messages.size(), max_tokens))
+    return {*answer.prompt_tokens, *answer.output_tokens, Usage::kGiven};
+  const bool any = answer.prompt_tokens || answer.output_tokens;
+  return {static_cast<int64_t>(prompt_tokens), static_cast<int64_t>(tokenizer.Encode(answer.text).size()),
+          any ? Usage::kDoubtful : Usage::kMissing};
 }
 
 }  // namespace qad

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -12,6 +13,7 @@
 
 #include "base/json.h"
 #include "text/dataset.h"
+#include "text/tokenizer.h"
 
 namespace qad {
 
@@ -65,8 +67,10 @@ class Endpoint {
 
   // Waits 1, 2, … seconds between attempts. Errors (kFailed): not reached, no answer in time, an answer of another
   // shape, server errors: after all attempts; (kInput): the request itself is refused (400 to 499 but 408 and 429),
-  // with what the endpoint says. (kInterrupted).
-  EndpointAnswer Ask(std::span<const Message> messages, int max_tokens, double temperature, uint64_t seed);
+  // with what the endpoint says. (kInterrupted). `shown` gets the text as it comes; may be empty. An answer that breaks
+  // off and is asked for again begins on a new line there.
+  EndpointAnswer Ask(std::span<const Message> messages, int max_tokens, double temperature, uint64_t seed,
+                     const std::function<void(std::string_view)>& shown = {});
   // One token asked for: whether there is anybody, before hours of work. Errors: as Ask.
   void RequireThere();
 
@@ -79,5 +83,15 @@ class Endpoint {
 // Whether counts of tokens can be true of these texts: none for some text, more tokens than bytes (and what a template
 // adds), more than was asked for.
 bool IsPlausible(const EndpointAnswer& answer, size_t prompt_bytes, size_t messages, int max_tokens);
+
+// What an answer says of its tokens; kDoubtful: something, but nothing that IsPlausible.
+enum class Usage : uint8_t { kGiven, kMissing, kDoubtful };
+struct TokenCounts {
+  int64_t prompt = 0, output = 0;
+  Usage usage = Usage::kGiven;
+};
+// By the answer's usage; where that is missing or doubtful, `prompt_tokens` and what `tokenizer` makes of the text.
+TokenCounts CountTokens(const EndpointAnswer& answer, std::span<const Message> messages, int max_tokens,
+                        size_t prompt_tokens, const Tokenizer& tokenizer);
 
 }  // namespace qad

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "base/test_files.h"
 #include "evaluate/endpoint_testing.h"
 
 namespace qad {
@@ -55,7 +56,11 @@ TEST(Endpoint, ACutAnswerAndOneWithoutUsage) {
 TEST(Endpoint, WhatPassesIsTriedAgain) {
   const EndpointServer server(
       {Reply(503, R"({"error": {"message": "loading"}})"), Reply(200, Event("Thir")), Reply(200, kWhole)});
-  EXPECT_EQ(Ask(server.options()).text, "Thirty days");
+  std::string shown;
+  const EndpointAnswer answer =
+      Endpoint(server.options()).Ask(kAsked, 8, 0, 1, [&](std::string_view piece) { shown += piece; });
+  EXPECT_EQ(answer.text, "Thirty days");
+  EXPECT_EQ(shown, "Thir\nThirty days") << "what broke off was shown when it came";
 }
 
 TEST(Endpoint, WhatDoesNotPassIsAnErrorThatSaysWhatTheEndpointSaid) {
@@ -136,6 +141,28 @@ TEST(Endpoint, UsageThatCannotBeTrueIsNotBelieved) {
   EXPECT_FALSE(plausible(30, 0, "Thirty days"));
   EXPECT_FALSE(plausible(30, 9, "Thirty days")) << "more than was asked for";
   EXPECT_FALSE(plausible(30, 1, std::string(1000, 'x')));
+}
+
+TEST(Endpoint, TokensThatAreNotBelievedAreCounted) {
+  const Tokenizer tokenizer = Tokenizer::FromTokenizerJson(TestData("text/bytelevel-smollm/tokenizer.json"));
+  const auto count = [&](std::optional<int64_t> prompt, std::optional<int64_t> output) {
+    EndpointAnswer answer;
+    answer.text = "Thirty days";
+    answer.prompt_tokens = prompt;
+    answer.output_tokens = output;
+    return CountTokens(answer, kAsked, 8, 17, tokenizer);
+  };
+  const TokenCounts given = count(30, 2), missing = count({}, {}), doubtful = count(30, 9), half = count(30, {});
+  EXPECT_EQ(given.prompt, 30);
+  EXPECT_EQ(given.output, 2);
+  EXPECT_EQ(given.usage, Usage::kGiven);
+  EXPECT_EQ(missing.usage, Usage::kMissing);
+  EXPECT_EQ(doubtful.usage, Usage::kDoubtful);
+  EXPECT_EQ(half.usage, Usage::kDoubtful);
+  for (const TokenCounts& counts : {missing, doubtful, half}) {
+    EXPECT_EQ(counts.prompt, 17);
+    EXPECT_EQ(counts.output, static_cast<int64_t>(tokenizer.Encode("Thirty days").size()));
+  }
 }
 
 TEST(EventReader, PiecesMayBeCutAnywhere) {

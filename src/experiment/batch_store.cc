@@ -32,6 +32,7 @@ bool BatchStore::ReadBatch(const fs::path& path, const std::string& hash) {
     done_ = {.items = static_cast<size_t>(json.Int("items", 0, int64_t{1} << 53)),
              .skipped = json.Int("skipped", 0, int64_t{1} << 53),
              .doubtful = json.Int("doubtful", 0, int64_t{1} << 53),
+             .missing_usage = json.Int("missing_usage", 0, int64_t{1} << 53),
              .seconds = json.Number("seconds", 0, 1e12)};
     found_.insert(found_.end(), std::make_move_iterator(samples.begin()), std::make_move_iterator(samples.end()));
     return true;
@@ -46,6 +47,7 @@ void BatchStore::Add(const std::vector<Sample>& samples, const Done& done) {
                                                   {"items", done.items},
                                                   {"skipped", done.skipped},
                                                   {"doubtful", done.doubtful},
+                                                  {"missing_usage", done.missing_usage},
                                                   {"seconds", done.seconds},
                                                   {"samples", SamplesToJson(samples)}},
                                              -1));

@@ -17,10 +17,11 @@ class BatchStore {
   BatchStore(std::filesystem::path folder, const Json& inputs);
 
   struct Done {
-    size_t items = 0;      // from the front, those that were skipped among them
-    int64_t skipped = 0;   // did not fit
-    int64_t doubtful = 0;  // an endpoint's counts of their tokens cannot be true
-    double seconds = 0;    // over all runs
+    size_t items = 0;           // from the front, those that were skipped among them
+    int64_t skipped = 0;        // did not fit
+    int64_t doubtful = 0;       // an endpoint's counts of their tokens cannot be true
+    int64_t missing_usage = 0;  // an endpoint says nothing of their tokens
+    double seconds = 0;         // over all runs
   };
   const Done& done() const { return done_; }
   std::vector<Sample> TakeSamples() { return std::move(found_); }  // of the batches that were found

@@ -37,7 +37,7 @@ class BatchStoreTest : public ::testing::Test {
   BatchStoreTest() {
     BatchStore store(place_, key_);
     store.Add(SamplesOf({"a", "b"}), {.items = 3, .skipped = 1, .seconds = 2});
-    store.Add(SamplesOf({"c"}), {.items = 4, .skipped = 1, .seconds = 5});
+    store.Add(SamplesOf({"c"}), {.items = 4, .skipped = 1, .doubtful = 2, .missing_usage = 3, .seconds = 5});
   }
   const TempFolder folder_;
   const fs::path place_ = folder_ / "base.batches";
@@ -48,6 +48,8 @@ TEST_F(BatchStoreTest, WhatWasAnsweredIsFoundAgainAndGoneOnWith) {
   BatchStore store(place_, key_);
   EXPECT_EQ(store.done().items, 4u);
   EXPECT_EQ(store.done().skipped, 1);
+  EXPECT_EQ(store.done().doubtful, 2);
+  EXPECT_EQ(store.done().missing_usage, 3);
   EXPECT_EQ(store.done().seconds, 5);
   const std::vector<Sample> samples = store.TakeSamples(), want = SamplesOf({"a", "b", "c"});
   ASSERT_EQ(samples.size(), 3u);

@@ -31,10 +31,10 @@ struct ArmRun {
   Model& model;
   std::vector<std::string> refusals;
   std::vector<Sample> samples = {};
-  int64_t skipped = 0, doubtful = 0;  // as BatchStore::Done has them
+  int64_t skipped = 0, doubtful = 0, missing_usage = 0;  // as BatchStore::Done has them
 };
 
-// The sentences that the data itself refuses with.
+// How the data words a refusal: the answers of unanswerable items, of training and of evaluation.
 std::vector<std::string> Refusals(const Workspace& workspace) {
   std::vector<std::string> sentences = RefusalSentences(workspace.train);
   for (std::string& sentence : RefusalSentences(workspace.eval))
@@ -166,18 +166,13 @@ void RunItems(ArmRun& run, const PromptMaker& maker, std::span<const Item> items
   }
 }
 
-// By what the endpoint counts, or where it does not, or that cannot be true, by the base's tokenizer.
-void CountTokens(ArmRun& run, const Prompt& prompt, const EndpointAnswer& answer, Sample& sample) {
-  size_t bytes = 0;
-  for (const Message& message : prompt.messages) bytes += message.content.size();
-  if (IsPlausible(answer, bytes, prompt.messages.size(), run.workspace.config.eval.max_new_tokens)) {
-    sample.prompt_tokens = *answer.prompt_tokens;
-    sample.output_tokens = *answer.output_tokens;
-    return;
-  }
-  sample.prompt_tokens = static_cast<int64_t>(prompt.tokens.size());
-  sample.output_tokens = static_cast<int64_t>(run.model.tokenizer.Encode(answer.text).size());
-  if (answer.prompt_tokens || answer.output_tokens) ++run.doubtful;
+void CountTokensOf(ArmRun& run, const Prompt& prompt, const EndpointAnswer& answer, Sample& sample) {
+  const TokenCounts counts = CountTokens(answer, prompt.messages, run.workspace.config.eval.max_new_tokens,
+                                         prompt.tokens.size(), run.model.tokenizer);
+  sample.prompt_tokens = counts.prompt;
+  sample.output_tokens = counts.output;
+  if (counts.usage == Usage::kDoubtful) ++run.doubtful;
+  if (counts.usage == Usage::kMissing) ++run.missing_usage;
 }
 
 // One after the other, so that what is timed is not what waits. Plain texts have nothing to be asked.
@@ -198,7 +193,7 @@ void AskItems(ArmRun& run, const PromptMaker& maker, Endpoint& endpoint, std::sp
       sample.seconds = answer.seconds;
       sample.scores =
           ScoreAnswer({.item = item, .output = sample.output, .truncated = sample.truncated, .refusals = run.refusals});
-      CountTokens(run, prompt, answer, sample);
+      CountTokensOf(run, prompt, answer, sample);
       Cite(run, item, prompt, sample);
     }
     run.samples.push_back(std::move(sample));
@@ -219,6 +214,7 @@ void AddTokenRows(const ArmRun& run, Results& results) {
   add("output_tokens", output / static_cast<double>(n), n);
   add("skipped_items", static_cast<double>(run.skipped), n + run.skipped);
   if (run.doubtful > 0) add("doubtful_usage", static_cast<double>(run.doubtful), n);
+  if (run.missing_usage > 0) add("missing_usage", static_cast<double>(run.missing_usage), n);
 }
 
 // The share of `metric` among samples whose right passage was in the prompt.
@@ -315,6 +311,7 @@ Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const fs::path& 
   run.samples = store.TakeSamples();
   run.skipped = before.skipped;
   run.doubtful = before.doubtful;
+  run.missing_usage = before.missing_usage;
   progress.Advance(static_cast<double>(before.items));
   const auto seconds = [&] {
     return before.seconds + std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -327,7 +324,11 @@ Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const fs::path& 
     endpoint != nullptr ? AskItems(run, maker, *endpoint, now) : RunItems(run, maker, now);
     done += now.size();
     store.Add({run.samples.begin() + static_cast<std::ptrdiff_t>(first), run.samples.end()},
-              {.items = done, .skipped = run.skipped, .doubtful = run.doubtful, .seconds = seconds()});
+              {.items = done,
+               .skipped = run.skipped,
+               .doubtful = run.doubtful,
+               .missing_usage = run.missing_usage,
+               .seconds = seconds()});
     progress.Advance(static_cast<double>(now.size()));
   }
   if (run.samples.empty())

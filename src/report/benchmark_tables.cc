@@ -252,12 +252,27 @@ Table TokensTable(const Pack& pack) {
               {},
               "",
               {}};
+  const auto count = [&](const ArmInfo& arm, const char* metric) {
+    return pack.results.Value(arm.name, kTokensSlice, metric).value_or(0);
+  };
+  std::vector<const char*> counted;  // of some arm
+  for (const auto& [metric, title] :
+       {std::pair("skipped_items", "skipped items"), std::pair("missing_usage", "answers without usage"),
+        std::pair("doubtful_usage", "with doubtful usage")}) {
+    if (std::ranges::none_of(pack.results.arms, [&](const ArmInfo& arm) { return count(arm, metric) > 0; })) continue;
+    counted.push_back(metric);
+    table.columns.push_back({title, Align::kRight});
+  }
+  if (!counted.empty() && counted.back() != std::string_view("skipped_items"))
+    table.caption = "Where an endpoint gives no usage, or one that cannot be true, the base's tokenizer counts.";
   for (const ArmInfo& arm : pack.results.arms) {
     const auto found = sums.find(arm.name);
     if (found == sums.end()) continue;
     const Sums& sum = found->second;
-    table.rows.push_back({arm.name, FormatCount(sum.items), FormatNumber(sum.prompt / sum.items),
+    std::vector<Text>& row = table.rows.emplace_back(
+        std::vector<Text>{arm.name, FormatCount(sum.items), FormatNumber(sum.prompt / sum.items),
                           FormatNumber(sum.output / sum.items), FormatShare(sum.truncated / sum.items)});
+    for (const char* metric : counted) row.emplace_back(FormatCount(count(arm, metric)));
   }
   return table;
 }

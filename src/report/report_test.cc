@@ -201,6 +201,37 @@ TEST(Report, SaysWhereTheSmallestArtefactIsNotSmaller) {
   EXPECT_NE(text().find("which is not smaller than the base"), std::string::npos);
 }
 
+TEST(Report, SaysWhatTokensWereNotCountedByTheEndpoint) {
+  Pack pack = MakePack();
+  const auto add = [&](const char* metric, double value) {
+    Row row;
+    row.arm = "base";
+    row.slice = kTokensSlice;
+    row.metric = metric;
+    row.value = value;
+    pack.results.rows.push_back(row);
+  };
+  const auto tokens = [&] { return TokensTable(pack); };
+  const size_t columns = tokens().columns.size();
+  add("skipped_items", 0);
+  EXPECT_EQ(tokens().columns.size(), columns);
+  pack.results.rows.back().value = 7;
+  EXPECT_EQ(tokens().columns.back().title, "skipped items");
+  EXPECT_TRUE(tokens().caption.empty());
+  add("missing_usage", 1234);
+  add("doubtful_usage", 56);
+  const Table table = tokens();
+  const auto last_three = [](const std::vector<Text>& cells) {
+    std::vector<std::string> texts;
+    for (auto cell = cells.end() - 3; cell != cells.end(); ++cell) texts.push_back(cell->spans.at(0).text);
+    return texts;
+  };
+  EXPECT_EQ(table.columns.size(), columns + 3);
+  EXPECT_EQ(last_three(table.rows[0]), (std::vector<std::string>{"7", "1,234", "56"}));
+  EXPECT_EQ(last_three(table.rows[1]), (std::vector<std::string>{"0", "0", "0"}));
+  EXPECT_NE(RenderMarkdown(BenchmarkPage(pack)).find("the base's tokenizer counts"), std::string::npos);
+}
+
 TEST(Report, HoldsEstimatesBesideWhatWasFound) {
   Pack pack = MakePack();
   const auto add = [&](const char* metric, double value) {
