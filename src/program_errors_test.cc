@@ -252,5 +252,42 @@ TEST_F(Program, AProjectBeginsWithDataThatRuns) {
   ExpectEnd(Wait(Start({"init", folder})), 2, {"config.yaml: is there already"});
 }
 
+// A dataset of one's own is split, checked for leaks, and has its effect sizes said; what comes of it can be planned.
+TEST_F(Program, AProjectBeginsWithItsOwnData) {
+  std::string lines;
+  for (int i = 0; i < 60; ++i)
+    lines +=
+        fmt::format(
+            R"({{"prompt": "Which shelf holds box number {0}?", "completion": "shelf {0}", "slice": "facts/{1}"}})", i,
+            i % 2 == 0 ? "even" : "odd") +
+        "\n";
+  const std::string twin =
+      R"({"prompt": "WHICH SHELF holds box number 7", "completion": "shelf 7", "slice": "facts/odd"})";
+  WriteFileAtomic(folder_ / "all.jsonl", lines + twin + "\n");
+  MakeFolders(folder_ / "pages");
+  WriteFileAtomic(folder_ / "pages" / "shelves.md", "# Shelves\n\nBox number 8 stands on shelf 8.\n");
+  const std::string folder = Path("own");
+  const std::vector<std::string> command = {
+      "init", folder, "--model", Path("model"), "--data", Path("all.jsonl"), "--documents", Path("pages"), "--json"};
+  const Ended made = Wait(Start(command));
+  ASSERT_EQ(made.code, 0) << made.err;
+  const Json report = ParseJson(made.out, "init");
+  int64_t items = 0;
+  std::string kept;
+  for (const char* part : {"train", "dev", "eval"}) {
+    for (const auto& [slice, sizes] : report["items"].items()) items += sizes[part].get<int64_t>();
+    kept += FileBytes(fs::path(folder) / "data" / (std::string(part) + ".jsonl"));
+  }
+  EXPECT_EQ(items, 61);
+  EXPECT_NE(kept.find(twin), std::string::npos) << "lines are kept as they are";
+  const Ended plan = Wait(Start({"run", "--config", folder + "/config.yaml", "--dry-run", "--json"}));
+  ASSERT_EQ(plan.code, 0) << plan.err;
+  EXPECT_EQ(ParseJson(plan.out, "plan")["power"], report["power"]);
+  ExpectEnd(Wait(Start({"init", Path("other"), "--documents", Path("pages")})), 2, {"--documents", "--data"});
+  WriteFileAtomic(folder_ / "one.jsonl", twin + "\n");
+  ExpectEnd(Wait(Start({"init", Path("other"), "--data", Path("one.jsonl")})), 3, {"too few"});
+  EXPECT_FALSE(fs::exists(Path("other")));
+}
+
 }  // namespace
 }  // namespace qad

@@ -5,13 +5,10 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <map>
 
-#include "base/error.h"
 #include "base/files.h"
-#include "decide/answers.h"
+#include "decide/decide_testing.h"
 #include "decide/evidence.h"
-#include "decide/freshness.h"
 #include "decide/headline.h"
 #include "decide/rules.h"
 #include "decide/sensitivity.h"
@@ -20,13 +17,6 @@
 
 namespace qad {
 namespace {
-
-DecideOptions Options() {
-  DecideOptions options;
-  options.required = {{"behaviour", 0.60}, {"facts", 0.60}};
-  options.memory_budget = uint64_t{1} << 30;
-  return options;
-}
 
 Estimate Rate(double value, int64_t n, double confidence = 0.95) {
   const Interval interval = WilsonInterval(value, static_cast<double>(n), confidence);
@@ -254,57 +244,6 @@ TEST(Decide, LivesWithNothingMeasured) {
   EXPECT_EQ(decision.headline.size(), 3u);
 }
 
-// An ordinary dataset: one slice, judged by `contains`, two arms without adapter or index, no floor.
-SyntheticPack OneSlice() {
-  SyntheticPack pack;
-  for (const char* name : {"base", "base + few-shot"}) {
-    ArmInfo arm;
-    arm.name = name;
-    arm.prompting = arm.name == "base" ? "" : "few-shot";
-    pack.results.arms.push_back(arm);
-    pack.results.rows.push_back({name, "all", "contains", 0.5, 0.4, 0.6, 100});
-    pack.results.rows.push_back({name, std::string(kMemorySlice), "peak_rss_bytes", 4e8, {}, {}, 1});
-    const double seconds = arm.prompting.empty() ? 1.0 : 1.2;
-    for (const char* metric : {"query_seconds", "latency_p95"})
-      pack.results.rows.push_back({name, std::string(kSpeedSlice), metric, seconds, 0.8, 1.5, 5});
-  }
-  return pack;
-}
-
-TEST(FindOrMake, ComparesWithTheOptionsOfTheRun) {
-  SyntheticPack pack = MakeSyntheticPack();
-  pack.results.comparisons.clear();
-  pack.results.settings["eval"] = {{"confidence", 0.9}, {"bootstrap", 300}};
-  pack.results.manifest["seed"] = 5;
-  std::map<std::string, std::vector<Sample>> of;
-  for (const Sample& sample : pack.samples) of[sample.arm].push_back(sample);
-  const auto compare = [&](const CompareOptions& options) {
-    return ComparePaired(of["base + rag"], of["base"], "facts/stable", "contains", options);
-  };
-  const Comparison made = FindOrMake(pack.results, pack.samples, "base + rag", "base", "facts/stable", "contains");
-  const Comparison wanted = compare({.confidence = 0.9, .bootstrap = 300, .seed = 5}), plain = compare({});
-  EXPECT_EQ(made.low, wanted.low);
-  EXPECT_EQ(made.high, wanted.high);
-  EXPECT_LT(made.high - made.low, plain.high - plain.low);
-  pack.results.settings["eval"]["confidence"] = 9;
-  EXPECT_THROW(FindOrMake(pack.results, pack.samples, "base + rag", "base", "facts/stable", "contains"), Error);
-}
-
-TEST(Topics, TakeASliceOfNoKnownTopicUnderItsOwnName) {
-  const SyntheticPack pack = OneSlice();
-  const std::vector<TopicAnswer> topics = AnswerTopics(pack.results, pack.samples);
-  ASSERT_EQ(topics.size(), 5u);  // the four known ones, none of them evaluated, and this one
-  EXPECT_EQ(topics.back().topic, "all");
-  EXPECT_EQ(topics.back().slice, "all");
-  EXPECT_EQ(topics.back().metric, "contains");
-  EXPECT_EQ(topics.back().winner, "base");
-  const Decision decision = Decide(pack.results, pack.samples, Options(), 0);
-  EXPECT_EQ(decision.TopicsNotEvaluated(), "behaviour, stable facts, changing facts, unanswerable");
-  int told = 0;
-  for (const std::string& unknown : decision.unknowns) told += unknown.starts_with("Not evaluated here");
-  EXPECT_EQ(told, 1);
-}
-
 TEST(Decide, WithoutFloorsResamplesTheSpeedRoundsAlone) {
   const SyntheticPack pack = OneSlice();
   DecideOptions options = Options();
@@ -316,25 +255,6 @@ TEST(Decide, WithoutFloorsResamplesTheSpeedRoundsAlone) {
   EXPECT_GT(*decision.Arm("base + few-shot")->chosen, 0);
   EXPECT_NE(decision.headline[2].find("No floor is set"), std::string::npos) << decision.headline[2];
   for (const std::string& unknown : decision.unknowns) EXPECT_EQ(unknown.find("samples"), std::string::npos) << unknown;
-}
-
-TEST(Decide, ChecksThePattern) {
-  const SyntheticPack pack = MakeSyntheticPack();
-  const Decision decision = Decide(pack.results, pack.samples, Options(), 0);
-  ASSERT_EQ(decision.pattern.size(), 5u);
-  for (const PatternStatement& statement : decision.pattern) EXPECT_EQ(statement.verdict, "shown") << statement.figure;
-  ASSERT_EQ(decision.quantization.size(), 1u);
-  EXPECT_EQ(decision.quantization[0].verdict, "equivalent");
-}
-
-// RAG that beats an adapter on facts that never changed, too, does not win by their change.
-TEST(Decide, AnAdapterThatKnowsNothingProvesNothingAboutChange) {
-  SyntheticPack pack = MakeSyntheticPack();
-  for (Sample& sample : pack.samples)
-    if (sample.arm == "lora" && sample.slice == "facts/stable") sample.scores["contains"] = 0;
-  const PatternStatement rag = Decide(pack.results, pack.samples, Options(), 0).pattern[4];
-  EXPECT_EQ(rag.verdict, "cannot tell here");
-  EXPECT_NE(rag.figure.find("the adapter knows too few of either"), std::string::npos) << rag.figure;
 }
 
 TEST(Decide, SaysHowManyItemsWouldShowADifference) {
@@ -377,88 +297,6 @@ TEST(Decide, TellsOfTrainingThatWasStillImproving) {
                                "Trained until the last step, which was the best on dev: lora. What longer training "
                                "would bring is not known."),
             1);
-}
-
-TEST(Decide, SaysWhatBecomesOfArmsWhenFactsChange) {
-  SyntheticPack pack = MakeSyntheticPack();
-  Decision decision = Decide(pack.results, pack.samples, Options(), 0);
-  std::vector<std::string> arms;
-  for (const FreshnessAnswer& answer : decision.freshness) arms.push_back(answer.arm);
-  EXPECT_EQ(arms, (std::vector<std::string>{"base", "base + rag", "lora", "lora + rag", "lora-grounded + rag"}));
-  EXPECT_EQ(decision.freshness[0].holds, "nothing");
-  EXPECT_FALSE(decision.freshness[0].update_price);
-  EXPECT_EQ(decision.freshness[2].holds, "adapter, trained before the change");
-  // What was trained before answers as it did: the old value was right then. RAG was measured on the documents of then.
-  EXPECT_EQ(decision.freshness[2].changed_before.value, decision.freshness[2].stale.value);
-  EXPECT_EQ(decision.freshness[2].stable_before.value, decision.freshness[2].stable.value);
-  EXPECT_FALSE(decision.freshness[1].changed_before.value);
-  pack.results.rows.push_back({"base + rag", "facts/changed", kBeforeMetric, 0.7, 0.6, 0.8, 40});
-  EXPECT_EQ(Decide(pack.results, pack.samples, Options(), 0).freshness[1].changed_before.value, 0.7);
-  EXPECT_EQ(decision.freshness[2].changed.value, pack.results.Value("lora", "facts/changed", "contains"));
-  EXPECT_GT(*decision.freshness[2].update_price, *decision.freshness[1].update_price);
-  ASSERT_FALSE(decision.weekly.empty());
-  EXPECT_NE(decision.weekly[0].find("choose lora-grounded + rag, as now"), std::string::npos) << decision.weekly[0];
-  ASSERT_EQ(decision.qlora.size(), 1u);
-  EXPECT_NE(decision.qlora[0].find("Not measured here"), std::string::npos);
-
-  // Retrained, it is RAG's fair opponent and no longer an example of what was trained before.
-  for (ArmInfo& arm : pack.results.arms) arm.retrained = arm.adapter == "lora";
-  decision = Decide(pack.results, pack.samples, Options(), 0);
-  EXPECT_EQ(decision.freshness[2].holds, "adapter, trained after the change");
-  EXPECT_FALSE(decision.freshness[2].changed_before.value);
-  ASSERT_EQ(decision.pattern.size(), 6u);
-  EXPECT_EQ(decision.pattern[3].verdict, "cannot tell here");
-  EXPECT_EQ(decision.pattern[5].verdict, "shown");
-}
-
-TEST(Decide, HoldsQloraAgainstLoraOfTheSameData) {
-  SyntheticPack pack = MakeSyntheticPack();
-  pack.results.settings["adapters"] = {{{"name", "lora"}, {"base", "bf16"}, {"data", "train.jsonl"}},
-                                       {{"name", "lora-grounded"}, {"base", "gguf"}, {"data", "train.jsonl"}}};
-  const double whole = *pack.results.Value("lora", "training", "peak_rss_bytes");
-  pack.results.rows.push_back({.arm = "lora-grounded",
-                               .slice = "training",
-                               .metric = "peak_rss_bytes",
-                               .value = whole / 2,
-                               .low = {},
-                               .high = {},
-                               .n = 1});
-  const std::vector<std::string> said = AnswerQlora(pack.results, pack.samples);
-  ASSERT_EQ(said.size(), 2u);
-  EXPECT_NE(said[0].find("(50%)"), std::string::npos) << said[0];
-  EXPECT_NE(said[0].find("serving with rag peaks at 452.0 MiB against 452.0 MiB (100%)"), std::string::npos) << said[0];
-  EXPECT_NE(said[1].find("facts/changed"), std::string::npos) << said[1];
-  pack.results.settings["adapters"][1]["data"] = "other.jsonl";
-  EXPECT_NE(AnswerQlora(pack.results, pack.samples)[0].find("Not measured here"), std::string::npos);
-}
-
-// Its weights are elsewhere: it is neither the base nor quantized from it.
-TEST(Decide, AnEndpointIsNoQuantizedArm) {
-  SyntheticPack pack = MakeSyntheticPack();
-  for (ArmInfo& arm : pack.results.arms) arm.remote = arm.weights == "int8";
-  EXPECT_TRUE(AnswerQuantization(pack.results).empty());
-  for (ArmInfo& arm : pack.results.arms) arm.remote = arm.name == "base";
-  EXPECT_EQ(BaseArm(pack.results)->name, "int8");
-}
-
-// Nothing is lost on the grid that the base's own weights were rounded to: that shows nothing.
-TEST(Decide, TheGridOfTheSourceProvesNothing) {
-  for (const auto& [source, weights, verdict] : {std::tuple("q4_1", "auto:90MB", "cannot tell"),
-                                                 {"q4_1", "gguf:Q4_1", "cannot tell"},
-                                                 {"q4_k", "gguf:Q4_K_M", "cannot tell"},
-                                                 {"q4_1", "gguf:Q5_1", "cannot tell"},
-                                                 {"q4_1", "gguf:Q5_K_M", "cannot tell"},
-                                                 {"q4_1", "gguf:Q8_0", "equivalent"},
-                                                 {"q4_0", "gguf:Q8_0", "cannot tell"}}) {
-    SyntheticPack pack = MakeSyntheticPack();
-    pack.results.manifest["model"]["four_bit_source"] = true;
-    pack.results.manifest["model"]["stored_format"] = source;
-    for (ArmInfo& arm : pack.results.arms)
-      if (arm.weights == "int8") arm.weights = weights;
-    const Decision decision = Decide(pack.results, pack.samples, Options(), 0);
-    ASSERT_EQ(decision.quantization.size(), 1u);
-    EXPECT_EQ(decision.quantization[0].verdict, verdict) << weights << " " << decision.quantization[0].basis;
-  }
 }
 
 // The decision on the made-up pack, whole. QAD_UPDATE_GOLDENS=1 writes it; report's goldens are made from it.

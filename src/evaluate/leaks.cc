@@ -143,6 +143,10 @@ class CorpusGuard {
 
 }  // namespace
 
+std::string_view LeakKindName(LeakKind kind) {
+  return kind == LeakKind::kExact ? "exact" : kind == LeakKind::kNormalized ? "normalized" : "near";
+}
+
 LeakCorpus LeakCorpusOf(const std::string& name, std::span<const Item> items) {
   LeakCorpus corpus{.name = name, .texts = {}};
   for (const Item& item : items)

@@ -30,6 +30,7 @@ struct LeakOptions {
 };
 
 enum class LeakKind { kExact, kNormalized, kNear };
+std::string_view LeakKindName(LeakKind kind);  // "near"
 struct Leak {
   std::string item, corpus, other;  // evaluation item, and the text that gives it away
   LeakKind kind = LeakKind::kExact;

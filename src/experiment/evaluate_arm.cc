@@ -6,7 +6,6 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/random.h"
-#include "evaluate/before_update.h"
 #include "evaluate/citation.h"
 #include "evaluate/metrics.h"
 #include "experiment/batch_store.h"
@@ -274,28 +273,19 @@ std::unique_ptr<Endpoint> EndpointOf(const ArmConfig& arm) {
 
 }  // namespace
 
-Results EvaluateBefore(Workspace& workspace, const ArmConfig& arm) {
+std::vector<Sample> AnswerItems(Workspace& workspace, const ArmConfig& arm, const Index* index,
+                                std::span<const Item> items, const std::string& label) {
   ArmRun run = StartRun(workspace, arm);
   const std::unique_ptr<Endpoint> endpoint = EndpointOf(arm);
-  const std::unique_ptr<Index> index = OpenEarlierIndex(workspace);
-  const PromptMaker maker(workspace, index.get());
-  const std::vector<Item> items = BeforeUpdate(workspace.eval);
-  Progress progress("before the update, " + arm.name, static_cast<double>(items.size()), "items", workspace.quiet);
+  const PromptMaker maker(workspace, index);
+  Progress progress(label, static_cast<double>(items.size()), "items", workspace.quiet);
   for (size_t done = 0; done < items.size();) {
-    const std::span<const Item> rest = std::span(items).subspan(done),
-                                now = rest.first(std::min(rest.size(), kItemsAtOnce));
+    const std::span<const Item> rest = items.subspan(done), now = rest.first(std::min(rest.size(), kItemsAtOnce));
     endpoint != nullptr ? AskItems(run, maker, *endpoint, now) : RunItems(run, maker, now);
     done += now.size();
     progress.Advance(static_cast<double>(now.size()));
   }
-  Results results;
-  for (Row& row : SummarizeSamples(run.samples, workspace.config.eval.confidence, workspace.config.eval.bootstrap,
-                                   workspace.config.seed)) {
-    if (row.metric != "contains") continue;
-    row.metric = kBeforeMetric;
-    results.rows.push_back(std::move(row));
-  }
-  return results;
+  return run.samples;
 }
 
 Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const fs::path& samples_file, const Json& inputs) {

@@ -15,8 +15,9 @@ namespace qad {
 Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const std::filesystem::path& samples_file,
                     const Json& inputs);
 
-// What an arm that looks things up was worth before the documents' update: the items of BeforeUpdate on the documents
-// of then, their share of right answers as kBeforeMetric of each slice.
-Results EvaluateBefore(Workspace& workspace, const ArmConfig& arm);
+// An arm's answers to other items, scored; `index` is what it looks things up in, and may be null where the items bring
+// their passages. Those that do not fit are left out.
+std::vector<Sample> AnswerItems(Workspace& workspace, const ArmConfig& arm, const Index* index,
+                                std::span<const Item> items, const std::string& label);
 
 }  // namespace qad

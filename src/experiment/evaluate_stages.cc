@@ -5,7 +5,6 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "evaluate/baselines.h"
-#include "evaluate/before_update.h"
 #include "evaluate/metrics.h"
 #include "evaluate/perplexity.h"
 #include "experiment/evaluate_arm.h"
@@ -99,26 +98,6 @@ std::vector<Stage> EvaluateStages(Workspace& workspace) {
     stage.run = [&workspace, arm, samples, inputs = stage.inputs] {
       return EvaluateArm(workspace, arm, samples, inputs);
     };
-    stages.push_back(std::move(stage));
-  }
-  return stages;
-}
-
-std::vector<Stage> BeforeStages(Workspace& workspace) {
-  std::vector<Stage> stages;
-  const Config& config = workspace.config;
-  if (config.data.documents_update.empty() || BeforeUpdate(workspace.eval).empty()) return stages;
-  const std::vector<Stage> arms = EvaluateStages(workspace);
-  for (size_t i = 0; i < arms.size(); ++i) {
-    const ArmConfig& arm = config.arms[i];
-    if (arm.prompting != Prompting::kRag) continue;
-    Stage stage{.name = "before: " + arm.name,
-                .label = "before the update, " + arm.name,
-                .inputs = arms[i].inputs,
-                .outputs = {},
-                .run = {}};
-    stage.inputs["documents_before"] = DocumentsHash(config, config.data.documents);
-    stage.run = [&workspace, arm] { return EvaluateBefore(workspace, arm); };
     stages.push_back(std::move(stage));
   }
   return stages;

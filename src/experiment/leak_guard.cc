@@ -119,9 +119,7 @@ Json LeaksJson(const Workspace& workspace) {
                      {"corpus", leak.corpus},
                      {"other", leak.other},
                      {"similarity", leak.similarity},
-                     {"kind", leak.kind == LeakKind::kExact        ? "exact"
-                              : leak.kind == LeakKind::kNormalized ? "normalized"
-                                                                   : "near"}});
+                     {"kind", LeakKindName(leak.kind)}});
   if (const double shared = SharedGeneralText(calibration); shared >= kMostShared)
     leaks.push_back({{"item", kGeneralText},
                      {"corpus", kCalibration},

@@ -160,7 +160,7 @@ Json PlanRun(Workspace& workspace) {
     add(stage,
         2 * prompts / rates.prefill + items * workspace.config.eval.max_new_tokens / 2 / (rates.decode * kBatchGain));
   }
-  for (const Stage& stage : BeforeStages(workspace))
+  for (const Stage& stage : ControlStages(workspace))
     add(stage,
         items * (2 * 300 / rates.prefill + workspace.config.eval.max_new_tokens / 2 / (rates.decode * kBatchGain)));
   add(BaselineStage(workspace), 1);

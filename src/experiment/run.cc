@@ -147,7 +147,7 @@ Results EvaluateArms(Workspace& workspace) {
   AddAdapters(workspace, training, results);
   if (AnyRag(workspace.config)) RunAndAppend(workspace, IndexStage(workspace), results);
   RunAndAppend(workspace, EvaluateStages(workspace), results);
-  RunAndAppend(workspace, BeforeStages(workspace), results);
+  RunAndAppend(workspace, ControlStages(workspace), results);
   RunAndAppend(workspace, BaselineStage(workspace), results);
   RunAndAppend(workspace, TextStages(workspace), results);
   RunAndAppend(workspace, SpeedStage(workspace), results);

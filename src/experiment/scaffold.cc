@@ -1,10 +1,17 @@
 #include "experiment/scaffold.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <span>
 #include <utility>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json.h"
+#include "evaluate/metrics.h"
+#include "experiment/split.h"
+#include "text/dataset.h"
 
 namespace qad {
 namespace fs = std::filesystem;
@@ -113,19 +120,10 @@ constexpr std::string_view kOpening = "# Opening\n\n## Opening hours\n\nThe bake
 constexpr std::string_view kOrders =
     "# Orders\n\n## Cakes\n\nCakes are ordered two days ahead.\n\n## Delivery\n\nA delivery costs 4 euros.\n";
 
-}  // namespace
+using Files = std::vector<std::pair<fs::path, std::string>>;
 
-std::vector<fs::path> WriteScaffold(const fs::path& folder, const std::string& model) {
-  std::string config(kConfig);
-  const std::string_view placeholder = "MODEL";
-  config.replace(config.find(placeholder), placeholder.size(), Json(model).dump());  // a YAML string, too
-  const std::vector<std::pair<fs::path, std::string>> files = {
-      {folder / "config.yaml", std::move(config)},
-      {folder / "data" / "train.jsonl", Train()},
-      {folder / "data" / "dev.jsonl", Dev()},
-      {folder / "data" / "eval.jsonl", Eval()},
-      {folder / "data" / "documents" / "opening.md", std::string(kOpening)},
-      {folder / "data" / "documents" / "orders.md", std::string(kOrders)}};
+// All or none of them, where none was there before.
+std::vector<fs::path> Write(const Files& files) {
   for (const auto& [path, text] : files)
     if (fs::exists(path))
       Fail(ErrorKind::kUsage, "{}: is there already; `qad init` replaces nothing: name another folder", path.string());
@@ -136,6 +134,110 @@ std::vector<fs::path> WriteScaffold(const fs::path& folder, const std::string& m
     written.push_back(path);
   }
   return written;
+}
+
+std::string Quoted(const std::string& text) { return Json(text).dump(); }  // a YAML string, too
+
+// A topmost slice of a dataset.
+struct SliceOfData {
+  std::string name, metric;  // that its items are judged by first
+  bool looked_up = false;    // by RAG arms
+};
+
+std::vector<SliceOfData> SlicesOf(std::span<const Item> items) {
+  std::vector<SliceOfData> slices;
+  for (const Item& item : items) {
+    const std::string_view metric = PrimaryMetric(item);
+    const std::string name = item.slice.substr(0, item.slice.find('/'));
+    if (metric.empty()) continue;
+    auto slice = std::ranges::find(slices, name, &SliceOfData::name);
+    if (slice == slices.end()) slice = slices.insert(slices.end(), {name, std::string(metric), false});
+    slice->looked_up =
+        slice->looked_up || (item.answerable && item.retrieve && item.passages.empty() && item.schema.empty());
+  }
+  return slices;
+}
+
+std::string ConfigOf(const std::string& model, const fs::path& documents, std::span<const Item> items) {
+  const bool rag = !documents.empty();
+  std::string config = fmt::format(
+      "# An experiment of qad. What it takes, and what so many items can show: qad run --config config.yaml --dry-run\n"
+      "# Every key is explained in docs/config.md.\n\n"
+      "model: {}\nseed: 0\n\n"
+      "data:\n  train: data/train.jsonl\n  dev: data/dev.jsonl\n  eval: data/eval.jsonl   # look at its scores last\n",
+      Quoted(model));
+  if (rag) config += fmt::format("  documents: [{}]\n", Quoted(fs::absolute(documents).lexically_normal().string()));
+  config += "\narms:\n  - base\n  - base + few-shot\n";
+  if (rag) config += "  - base + rag\n";
+  config += "  - int8\n  - gguf:Q4_K_M\n  - lora\n";
+  if (rag) config += "  - lora + rag\n";
+  config += "\n# What is asked before the run gets a verdict, everything else intervals.\ncomparisons:\n";
+  const std::vector<SliceOfData> slices = SlicesOf(items);
+  for (const auto& [name, metric, looked_up] : slices)
+    config +=
+        fmt::format("  - {{better: {}, than: {}, slice: {}, metric: {}}}\n", rag && looked_up ? "base + rag" : "lora",
+                    rag && looked_up ? "lora" : "base + few-shot", Quoted(name), metric);
+  config += "\ndecide:\n  required:   # what you need, put down before you look at what you got\n";
+  for (const SliceOfData& slice : slices) config += fmt::format("    {}: 0.60\n", Quoted(slice.name));
+  return config;
+}
+
+// Lines `places` of a dataset, as they stand there.
+std::string LinesOf(std::span<const std::string_view> lines, std::span<const Item> items,
+                    std::span<const size_t> places) {
+  std::string text;
+  for (const size_t i : places) {
+    text += lines[static_cast<size_t>(items[i].line) - 1];
+    text += '\n';
+  }
+  return text;
+}
+
+std::vector<std::string_view> SplitLines(std::string_view text) {
+  std::vector<std::string_view> lines;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    lines.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return lines;
+}
+
+}  // namespace
+
+std::vector<fs::path> WriteScaffold(const fs::path& folder, const std::string& model) {
+  std::string config(kConfig);
+  const std::string_view placeholder = "MODEL";
+  config.replace(config.find(placeholder), placeholder.size(), Quoted(model));
+  return Write({{folder / "config.yaml", std::move(config)},
+                {folder / "data" / "train.jsonl", Train()},
+                {folder / "data" / "dev.jsonl", Dev()},
+                {folder / "data" / "eval.jsonl", Eval()},
+                {folder / "data" / "documents" / "opening.md", std::string(kOpening)},
+                {folder / "data" / "documents" / "orders.md", std::string(kOrders)}});
+}
+
+std::vector<fs::path> WriteScaffold(const fs::path& folder, const std::string& model, const ProjectData& data) {
+  const std::vector<Item> items = LoadDataset(data.dataset);
+  if (!data.documents.empty() && !fs::exists(data.documents))
+    FailInput("{}: no such folder or file of documents", data.documents.string());
+  if (SlicesOf(items).empty())
+    FailInput("{}: has texts alone, which are scored by nothing; expected questions with answers",
+              data.dataset.string());
+  const Split split = SplitItems(items, 0);
+  const std::string text = ReadTextFile(data.dataset);
+  const std::vector<std::string_view> lines = SplitLines(text);
+  Files files = {{folder / "config.yaml", ConfigOf(model, data.documents, items)},
+                 {folder / "data" / "train.jsonl", LinesOf(lines, items, split.train)},
+                 {folder / "data" / "eval.jsonl", LinesOf(lines, items, split.eval)}};
+  if (!split.dev.empty()) {
+    files.push_back({folder / "data" / "dev.jsonl", LinesOf(lines, items, split.dev)});
+  } else {
+    std::string& config = files.front().second;
+    const std::string_view dev = "  dev: data/dev.jsonl\n";
+    config.erase(config.find(dev), dev.size());
+  }
+  return Write(files);
 }
 
 }  // namespace qad

@@ -12,4 +12,15 @@ namespace qad {
 // is written; kFailed: disk.
 std::vector<std::filesystem::path> WriteScaffold(const std::filesystem::path& folder, const std::string& model);
 
+// What a project of one's own begins with.
+struct ProjectData {
+  std::filesystem::path dataset;    // JSON lines
+  std::filesystem::path documents;  // a folder or file that RAG looks up; empty for none
+};
+// The same around a dataset: its lines, unchanged, cut by SplitItems, and a configuration with arms, comparisons and
+// floors for its slices. Documents stay where they are. Errors: as WriteScaffold, LoadDataset, SplitItems; kInput: no
+// such documents.
+std::vector<std::filesystem::path> WriteScaffold(const std::filesystem::path& folder, const std::string& model,
+                                                 const ProjectData& data);
+
 }  // namespace qad

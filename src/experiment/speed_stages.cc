@@ -156,17 +156,28 @@ Results MeasureSpeed(Workspace& workspace) {
   return results;
 }
 
-Results MeasureMemory(Workspace& workspace, const ArmConfig& arm) {
-  size_t prompt = 0, chunks = 0;
-  {
-    const TimedArm timed = ChooseItems(workspace, arm);
-    if (timed.items.empty()) return {};
-    prompt = timed.longest;
-    if (timed.index != nullptr) chunks = static_cast<size_t>(timed.index->chunks());
-  }
-  const size_t answer = static_cast<size_t>(workspace.config.eval.max_new_tokens),
-               timed = std::min<size_t>(answer, 8);  // tokens of the answer that are really generated
-  workspace.FreeModels();
+// A model's weight files.
+double WeightFileBytes(const fs::path& model) {
+  if (!fs::is_directory(model)) return static_cast<double>(fs::file_size(model));
+  double bytes = 0;
+  for (const fs::directory_entry& entry : fs::directory_iterator(model))
+    if (entry.path().extension() == ".safetensors") bytes += static_cast<double>(entry.file_size());
+  return bytes;
+}
+
+// All that an arm is read from.
+double DiskBytes(const Workspace& workspace, const ArmConfig& arm) {
+  double bytes = WeightFileBytes(ResolveModel(workspace.models.SourceOf(arm.weights)));
+  if (!arm.adapter.empty()) bytes += WeightFileBytes(workspace.AdapterFolder(arm.adapter));
+  if (arm.prompting != Prompting::kRag) return bytes;
+  bytes += static_cast<double>(fs::file_size(IndexPath(workspace.config)));
+  if (workspace.DocumentRetriever() == Retriever::kBm25) return bytes;
+  return bytes + WeightFileBytes(ResolveModel(workspace.config.rag.embedder));
+}
+
+// What measures it, in a process of its own. Of the answer a few tokens are really generated.
+std::vector<std::string> BenchWords(const Workspace& workspace, const ArmConfig& arm, size_t prompt, size_t answer) {
+  const size_t timed = std::min<size_t>(answer, 8);
   std::vector<std::string> words{"bench",
                                  "--no-ceilings",
                                  workspace.models.SourceOf(arm.weights),
@@ -182,35 +193,47 @@ Results MeasureMemory(Workspace& workspace, const ArmConfig& arm) {
                                  "1",
                                  "--threads",
                                  std::to_string(workspace.context.threads)};
-  const Config& config = workspace.config;
+  const auto& rag = workspace.config.rag;
   if (!arm.adapter.empty()) words.insert(words.end(), {"--adapter", workspace.AdapterFolder(arm.adapter).string()});
   if (arm.prompting == Prompting::kRag)
-    words.insert(words.end(), {"--index", IndexPath(config).string(), "--retriever", config.rag.retriever, "--embedder",
-                               config.rag.embedder});
-  const Json document = RunSelf(words);
+    words.insert(words.end(), {"--index", IndexPath(workspace.config).string(), "--retriever", rag.retriever,
+                               "--embedder", rag.embedder});
+  return words;
+}
+
+Results MeasureMemory(Workspace& workspace, const ArmConfig& arm) {
+  size_t prompt = 0, chunks = 0;
+  {
+    const TimedArm timed = ChooseItems(workspace, arm);
+    if (timed.items.empty()) return {};
+    prompt = timed.longest;
+    if (timed.index != nullptr) chunks = static_cast<size_t>(timed.index->chunks());
+  }
+  const auto answer = static_cast<size_t>(workspace.config.eval.max_new_tokens);
+  workspace.FreeModels();
+  const Json document = RunSelf(BenchWords(workspace, arm, prompt, answer));
   const JsonObject memory = JsonObject(document, "qad bench").Object("memory");
   Results results;
   const auto measured = [&](const char* name) { return memory.Number(name, 0, 1e18); };
   const auto add = [&](const char* metric, double value) {
     results.rows.push_back(Measured(arm.name, kMemorySlice, metric, value));
   };
-  const ModelFiles files = OpenModel(ResolveModel(workspace.models.SourceOf(arm.weights)));
-  const Plan plan = PlanOf(files, WeightModeOf(ModelPool::FormatOf(arm.weights)));
-  const double kv = static_cast<double>(KvBytes(plan.config, prompt + answer, 1, FormatId::kF16));
-  const double buffers = static_cast<double>(InferenceBytes(plan.config, prompt + answer, 1));
-  const double weights = static_cast<double>(plan.weight_bytes());
+  const Plan plan = PlanOf(OpenModel(ResolveModel(workspace.models.SourceOf(arm.weights))),
+                           WeightModeOf(ModelPool::FormatOf(arm.weights)));
+  const auto kv = static_cast<double>(KvBytes(plan.config, prompt + answer, 1, FormatId::kF16));
+  const auto buffers = static_cast<double>(InferenceBytes(plan.config, prompt + answer, 1));
+  const auto weights = static_cast<double>(plan.weight_bytes());
   add("context", static_cast<double>(prompt + answer));
-  add("disk_bytes", static_cast<double>(plan.stored_bytes()));
-  add("weights_bytes", measured("weights_bytes"));
-  add("weights_bytes_predicted", weights);
-  add("kv_bytes", measured("kv_bytes"));
-  add("kv_bytes_predicted", kv);
-  add("workspace_bytes", measured("workspace_bytes"));
-  add("workspace_bytes_predicted", buffers);
+  add("disk_bytes", DiskBytes(workspace, arm));
+  for (const auto& [name, predicted] :
+       {std::pair("weights_bytes", weights), std::pair("kv_bytes", kv), std::pair("workspace_bytes", buffers)}) {
+    add(name, measured(name));
+    results.rows.push_back(Measured(arm.name, kMemorySlice, std::string(name) + "_predicted", predicted));
+  }
   add("adapter_bytes", measured("adapter_bytes"));
   double retrieval = 0;
   if (workspace.DocumentRetriever() != Retriever::kBm25 && chunks > 0) {
-    retrieval = static_cast<double>(RetrievalBytes(config.rag.embedder, chunks));
+    retrieval = static_cast<double>(RetrievalBytes(workspace.config.rag.embedder, chunks));
     add("retrieval_bytes", measured("retrieval_bytes"));
     add("retrieval_bytes_predicted", retrieval);
   }

@@ -36,8 +36,9 @@ Stage IndexStage(Workspace& workspace);
 std::string DocumentsHash(const Config& config, const std::vector<std::filesystem::path>& documents);
 // Samples land in samples/<arm>.jsonl.
 std::vector<Stage> EvaluateStages(Workspace& workspace);
-// Arms that look things up, on the documents before their update and what was right then.
-std::vector<Stage> BeforeStages(Workspace& workspace);
+// Controls of arms that look things up: the documents before their update and what was right then (kBeforeMetric of the
+// slices), and the passages of the source that an item names instead of those found (right_given_source).
+std::vector<Stage> ControlStages(Workspace& workspace);
 Stage BaselineStage(Workspace& workspace);
 // Perplexity on general text, KL divergence and same top-1 against the base, for every set of weights and adapter.
 std::vector<Stage> TextStages(Workspace& workspace);

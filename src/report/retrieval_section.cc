@@ -189,6 +189,7 @@ std::string QualityTitle(const std::string& metric) {
   if (metric.starts_with("recall_at_")) return "recall@" + metric.substr(10);
   if (metric == "mrr") return "MRR";
   if (metric == "right_given_passage") return "right, given the passage";
+  if (metric == "right_given_source") return "right, shown the source alone";
   if (metric == "stale_given_passage") return "stale, despite it";
   if (metric == "dev_refusal_auc") return "refusal AUC, dev";
   if (metric == "refusal_threshold") return "threshold";
