@@ -59,8 +59,10 @@ std::vector<Comparison> Compare(const Config& config, const Results& results, co
   std::set<std::string> metrics;
   for (const Sample& sample : better)
     for (const auto& [metric, score] : sample.scores) metrics.insert(metric);
-  const CompareOptions compare{
-      .confidence = config.eval.confidence, .bootstrap = config.eval.bootstrap, .seed = config.seed};
+  const CompareOptions compare{.confidence = config.eval.confidence,
+                               .bootstrap = config.eval.bootstrap,
+                               .seed = config.seed,
+                               .margin = config.eval.margin};
   std::vector<Comparison> pairs;
   for (const std::string& slice : results.Slices()) {
     if (!options.slice.empty() && !SliceMatches(slice, options.slice)) continue;

@@ -159,6 +159,7 @@ CompareOptions OptionsOf(const Results& results) {
   if (!settings.Has("eval")) return options;
   const JsonObject eval = settings.Object("eval");
   options.confidence = eval.NumberOr("confidence", 0.5, 0.9999, options.confidence);
+  options.margin = eval.NumberOr("margin", 0, 1, options.margin);
   options.bootstrap = static_cast<int>(eval.IntOr("bootstrap", 1, 1 << 20, options.bootstrap));
   return options;
 }

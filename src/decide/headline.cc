@@ -203,6 +203,21 @@ void AddLeaks(const Results& results, std::vector<std::string>& unknowns) {
       items.size()));
 }
 
+// What was moved after there were answers to look at.
+void AddMoves(const Results& results, const DecideOptions& options, std::vector<std::string>& unknowns) {
+  if (const auto withdrawn = results.manifest.find("withdrawn"); withdrawn != results.manifest.end())
+    for (const Json& comparison : *withdrawn)
+      unknowns.push_back(
+          "Declared before the run, and taken out when it had been answered: " + comparison.get<std::string>() + ".");
+  const auto floors = results.manifest.find("floors");
+  if (floors == results.manifest.end() || *floors == Json(options.required)) return;
+  std::string then;
+  for (const auto& [slice, floor] : floors->items())
+    then += fmt::format("{}{} {}", then.empty() ? "" : ", ", slice, FormatShare(floor.get<double>()));
+  unknowns.push_back("The floors are others than when the first answers came: " + (then.empty() ? "none" : then) +
+                     " then.");
+}
+
 // Adapters whose last validation was their best.
 void AddTraining(const Results& results, std::vector<std::string>& unknowns) {
   std::string names;
@@ -262,6 +277,7 @@ std::vector<std::string> Unknowns(const Decision& decision, const Results& resul
   std::vector<std::string> unknowns;
   if (decision.partial)
     unknowns.push_back("This is a partial run: it shows that the parts work; a few items decide nothing.");
+  AddMoves(results, options, unknowns);
   AddLeaks(results, unknowns);
   AddMeasuring(decision, unknowns);
   AddPower(results, unknowns);

@@ -160,6 +160,15 @@ LeakCorpus LeakCorpusOf(const std::string& name, std::span<const Chunk> chunks) 
   return corpus;
 }
 
+LeakCorpus RestOf(const std::string& name, std::span<const Item> items) {
+  LeakCorpus corpus{.name = name, .texts = {}, .documents = true};
+  for (const Item& item : items) {
+    if (!item.plain_text) corpus.texts.push_back({item.id, item.completion, ""});
+    for (const Passage& passage : item.passages) corpus.texts.push_back({item.id, passage.text, ""});
+  }
+  return corpus;
+}
+
 std::vector<Leak> FindLeaks(std::span<const Item> eval, std::span<const LeakCorpus> corpora,
                             const LeakOptions& options) {
   std::vector<Prepared> asked;

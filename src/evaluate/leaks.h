@@ -23,6 +23,8 @@ struct LeakCorpus {
 };
 LeakCorpus LeakCorpusOf(const std::string& name, std::span<const Item> items);  // what the items ask
 LeakCorpus LeakCorpusOf(const std::string& name, std::span<const Chunk> chunks);
+// What stands in the items beside their questions: answers and passages, each looked into as a document is.
+LeakCorpus RestOf(const std::string& name, std::span<const Item> items);
 
 struct LeakOptions {
   double ngram_similarity = 0.5;  // Jaccard similarity of the sets of 8 words in a row

@@ -69,6 +69,23 @@ TEST(Leaks, AQuestionInsideADocument) {
   EXPECT_TRUE(find("How long may I keep a borrowed bike?").empty());
 }
 
+// Answers and passages of training items are read by the model, too.
+TEST(Leaks, AQuestionInsideWhatTrainingItemsHoldBesideTheirs) {
+  Item answer = Ask("t1", "Write me a riddle."), passage = Ask("t2", "And what is that?");
+  answer.completion = "Here is one: how long may I return a bike? Think.";
+  passage.passages = {{.id = "page", .text = "People ask where they can have a wheel trued. In the workshop."}};
+  const std::vector<LeakCorpus> corpora = {RestOf("train", std::vector<Item>{answer, passage})};
+  const std::vector<Item> eval = {Ask("e1", "How long may I return a bike?"),
+                                  Ask("e2", "Where can they have a wheel trued?"),
+                                  Ask("e3", "Where they can have a wheel trued")};
+  const auto leaks = FindLeaks(eval, corpora);
+  ASSERT_EQ(leaks.size(), 2u);
+  EXPECT_EQ(leaks[0].item, "e1");
+  EXPECT_EQ(leaks[0].other, "t1");
+  EXPECT_EQ(leaks[1].item, "e3");
+  EXPECT_EQ(leaks[1].other, "t2");
+}
+
 TEST(Leaks, ThePromptsFormDoesNotCount) {
   // One long instruction before many short tickets: only the tickets tell items apart.
   const std::string form =

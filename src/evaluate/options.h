@@ -9,6 +9,7 @@ struct EvalOptions {
   int repetitions = 3;     // rounds of speed measurement
   double confidence = 0.95;
   int bootstrap = 2000;  // resamples
+  double margin = 0.05;  // differences within it do not matter
 };
 
 }  // namespace qad

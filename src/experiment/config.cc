@@ -218,6 +218,7 @@ void ReadEval(YamlMap& map, EvalOptions& eval) {
   map.Int("repetitions", 1, 1000, eval.repetitions);
   map.Number("confidence", 0.5, 0.9999, eval.confidence);
   map.Int("bootstrap", 100, 1 << 20, eval.bootstrap);
+  map.Number("margin", 0, 1, eval.margin);
 }
 
 // Weights alone. int8 is shown beside one scale for a whole matrix where nothing is said.

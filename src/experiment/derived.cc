@@ -1,6 +1,9 @@
 #include "experiment/derived.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cstdio>
 
 #include "experiment/stages.h"
 #include "results/statistics.h"
@@ -16,15 +19,18 @@ std::vector<Sample> SamplesOfArm(const fs::path& root, const std::string& arm) {
 
 // Declared comparisons are corrected together. Beside them every arm is compared with the base on the primary metric of
 // each slice: exploratory.
-void Compare(const Workspace& workspace, Results& results) {
+void Compare(const Workspace& workspace, const std::vector<bool>& beforehand, Results& results) {
   const EvalOptions& eval = workspace.config.eval;
   const CompareOptions options{
-      .confidence = eval.confidence, .bootstrap = eval.bootstrap, .seed = workspace.config.seed};
-  for (const ComparisonConfig& declared : workspace.config.comparisons) {
-    Comparison comparison =
-        ComparePaired(SamplesOfArm(workspace.root, declared.better), SamplesOfArm(workspace.root, declared.than),
-                      declared.slice, declared.metric, options);
-    comparison.declared = true;
+      .confidence = eval.confidence, .bootstrap = eval.bootstrap, .seed = workspace.config.seed, .margin = eval.margin};
+  for (size_t i = 0; i < beforehand.size(); ++i) {
+    const ComparisonConfig& asked = workspace.config.comparisons[i];
+    Comparison comparison = ComparePaired(SamplesOfArm(workspace.root, asked.better),
+                                          SamplesOfArm(workspace.root, asked.than), asked.slice, asked.metric, options);
+    comparison.declared = beforehand[i];
+    if (!beforehand[i] && !workspace.quiet)
+      fmt::print(stderr, "! {} less {} on {} ({}) was added when both had answered: exploratory, without a verdict\n",
+                 asked.better, asked.than, asked.slice, asked.metric);
     results.comparisons.push_back(std::move(comparison));
   }
   const std::string& base = workspace.config.arms.front().name;
@@ -35,10 +41,10 @@ void Compare(const Workspace& workspace, Results& results) {
     for (const std::string& slice : results.Slices()) {
       const std::string metric = PrimaryMetric(results, slice);
       if (results.Find(arm.name, slice, metric) == nullptr) continue;
-      const bool is_declared = std::ranges::any_of(results.comparisons, [&](const Comparison& c) {
-        return c.declared && c.better == arm.name && c.than == base && c.slice == slice && c.metric == metric;
+      const bool is_there = std::ranges::any_of(results.comparisons, [&](const Comparison& c) {
+        return c.better == arm.name && c.than == base && c.slice == slice && c.metric == metric;
       });
-      if (!is_declared) results.comparisons.push_back(ComparePaired(samples, base_samples, slice, metric, options));
+      if (!is_there) results.comparisons.push_back(ComparePaired(samples, base_samples, slice, metric, options));
     }
   }
   CorrectDeclared(results.comparisons, options);
@@ -96,10 +102,10 @@ void AddQuerySeconds(const Workspace& workspace, Results& results) {
 
 }  // namespace
 
-void AddDerived(const Workspace& workspace, Results& results) {
+void AddDerived(const Workspace& workspace, const std::vector<bool>& beforehand, Results& results) {
   AddUpdateRows(workspace, results);
   AddQuerySeconds(workspace, results);
-  Compare(workspace, results);
+  Compare(workspace, beforehand, results);
 }
 
 }  // namespace qad

@@ -102,9 +102,13 @@ void RequireCleanCalibration(const Workspace& workspace) {
 Json LeaksJson(const Workspace& workspace) {
   const DataConfig& data = workspace.config.data;
   std::vector<LeakCorpus> corpora{LeakCorpusOf("train", workspace.train), LeakCorpusOf("dev", workspace.dev)};
+  corpora.push_back(RestOf("answers and passages of train", workspace.train));
   for (const AdapterConfig& adapter : workspace.config.adapters)
-    if (adapter.data != data.train)
-      corpora.push_back(LeakCorpusOf("train of " + adapter.name, LoadDataset(adapter.data)));
+    if (adapter.data != data.train) {
+      const std::vector<Item> own = LoadDataset(adapter.data);
+      corpora.push_back(LeakCorpusOf("train of " + adapter.name, own));
+      corpora.push_back(RestOf("answers and passages of train of " + adapter.name, own));
+    }
   for (const auto* documents : {&data.documents, &data.documents_update})
     if (!documents->empty())
       corpora.push_back(

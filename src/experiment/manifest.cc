@@ -165,7 +165,8 @@ Json SettingsJson(const Config& config) {
             {"text_only", text_only},
             {"repetitions", config.eval.repetitions},
             {"confidence", config.eval.confidence},
-            {"bootstrap", config.eval.bootstrap}}},
+            {"bootstrap", config.eval.bootstrap},
+            {"margin", config.eval.margin}}},
           {"quantize", QuantizeSettings(config.quantize)},
           {"max_length", config.data.max_length}};
 }

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/interrupt.h"
 #include "base/progress.h"
+#include "experiment/declared.h"
 #include "experiment/derived.h"
 #include "experiment/leak_guard.h"
 #include "experiment/manifest.h"
@@ -138,6 +139,9 @@ Results EvaluateArms(Workspace& workspace) {
   results.manifest = MakeManifest(workspace);
   results.manifest["leaks"] = LeaksJson(workspace);
   results.settings = SettingsJson(workspace.config);
+  const Declared declared = DeclareBeforehand(workspace.root, workspace.config);
+  results.manifest["floors"] = declared.floors;
+  results.manifest["withdrawn"] = declared.withdrawn;
   if (workspace.root.filename() == kOtherAdapterFolder)
     results.manifest["other_adapter"] = workspace.scope.adapter_path.string();
   for (const ArmConfig& arm : workspace.config.arms) results.arms.push_back(Describe(workspace, arm));
@@ -152,7 +156,7 @@ Results EvaluateArms(Workspace& workspace) {
   RunAndAppend(workspace, TextStages(workspace), results);
   RunAndAppend(workspace, SpeedStage(workspace), results);
   RunAndAppend(workspace, MemoryStages(workspace), results);
-  AddDerived(workspace, results);
+  AddDerived(workspace, declared.beforehand, results);
   for (const ArmInfo& arm : results.arms) {
     const std::string name = SamplesFileName(arm.name);
     if (const fs::path path = workspace.root / "samples" / name; fs::exists(path))

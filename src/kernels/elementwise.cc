@@ -1,5 +1,6 @@
 #include "kernels/elementwise.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <numeric>
@@ -249,13 +250,26 @@ size_t ArgMax(const float* x, size_t n) {
   return FirstWhere(x, n, [top](auto tag, auto v) HWY_ATTR { return hn::Eq(v, hn::Set(tag, top)); });
 }
 
+// What remains of a vector goes as a whole one: powers cost so much that one by one they would be half of all in a row
+// of attention.
 float ExpMinus(const float* x, float scale, float shift, float* out, size_t n) {
-  return SumOf(n, [&](auto d, size_t i) HWY_ATTR {
-    const auto shifted = hn::MulSub(hn::LoadU(d, x + i), hn::Set(d, scale), hn::Set(d, shift));
-    const auto power = ExpKeepingNan(d, shifted);
-    hn::StoreU(power, d, out + i);
-    return power;
+  const Wide wide;
+  const auto power = [&](const float* from) HWY_ATTR {
+    return ExpKeepingNan(wide, hn::MulSub(hn::LoadU(wide, from), hn::Set(wide, scale), hn::Set(wide, shift)));
+  };
+  const size_t whole = n / hn::Lanes(wide) * hn::Lanes(wide), left = n - whole;
+  float sum = SumOf(whole, [&](auto, size_t i) HWY_ATTR {
+    const auto powers = power(x + i);
+    hn::StoreU(powers, wide, out + i);
+    return powers;
   });
+  if (left == 0) return sum;
+  HWY_ALIGN float rest[hn::MaxLanes(wide)] = {};
+  std::copy_n(x + whole, left, rest);
+  const auto powers = hn::IfThenElseZero(hn::FirstN(wide, left), power(rest));
+  hn::Store(powers, wide, rest);
+  std::copy_n(rest, left, out + whole);
+  return sum + hn::GetLane(hn::SumOfLanes(wide, powers));
 }
 
 float Softmax(const float* x, float scale, float* out, size_t n) {

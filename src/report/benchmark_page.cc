@@ -220,8 +220,11 @@ Document BenchmarkPage(const Pack& pack) {
   AddPareto(pack, page);
   SaySlices(pack, page);
   SayComparisons(pack, page);
-  SaySection(page, "Speed", "Median over the rounds (least–largest); one query at a time.", SpeedTable(pack.results),
-             "Speed was not measured in this run.");
+  SaySection(
+      page, "Speed",
+      "Median over the rounds (least–largest); one query at a time, every answer of 32 tokens whatever it says. What a "
+      "query costs is reckoned for the length that an arm's answers really have.",
+      SpeedTable(pack.results), "Speed was not measured in this run.");
   SaySection(page, "Deployment parity", "Every form of the model on the same held-out text, against the base.",
              TextTable(pack.results), "No arm was scored on held-out text in this run.");
   SayRetrieval(pack, page);

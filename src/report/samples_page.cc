@@ -11,7 +11,7 @@
 namespace qad {
 namespace {
 
-constexpr size_t kItemsPerSlice = 6;
+constexpr size_t kItemsPerSlice = 20;
 constexpr size_t kLongest = 600;  // bytes of an output that are shown
 
 struct Item {
@@ -86,7 +86,7 @@ Document SamplesPage(const Pack& pack) {
     return page;
   }
   page.Say(
-      fmt::format("Of every slice the {} items on which the arms differ most. All samples are in samples/, one a line.",
+      fmt::format("Of every slice the {} items on which the arms differ most. All samples are in samples/ of the output folder, one a line.",
                   kItemsPerSlice));
   for (const std::string& slice : LeafSlices(pack.results)) {
     const std::string metric = PrimaryMetric(pack.results, slice);

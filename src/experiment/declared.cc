@@ -1,0 +1,99 @@
+#include "experiment/declared.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/files.h"
+#include "base/json.h"
+#include "results/json_fields.h"
+#include "results/results.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Record {
+  std::string better, than, slice, metric;
+  bool beforehand = false;
+};
+
+struct File {
+  std::vector<Record> comparisons;
+  std::map<std::string, double> floors;
+};
+
+template <typename Visitor>
+void Fields(Visitor& visit, Record& record) {
+  visit("better", record.better);
+  visit("than", record.than);
+  visit("slice", record.slice);
+  visit("metric", record.metric);
+  visit("beforehand", record.beforehand);
+}
+
+template <typename Visitor>
+void Fields(Visitor& visit, File& file) {
+  visit("comparisons", file.comparisons);
+  visit("floors", file.floors);
+}
+
+bool IsSame(const Record& record, const ComparisonConfig& comparison) {
+  return record.better == comparison.better && record.than == comparison.than && record.slice == comparison.slice &&
+         record.metric == comparison.metric;
+}
+
+bool HasSamples(const fs::path& root, const std::string& arm) {
+  return fs::exists(root / "samples" / SamplesFileName(arm));
+}
+
+bool AreAnswered(const fs::path& root, const Record& record) {
+  return HasSamples(root, record.better) && HasSamples(root, record.than);
+}
+
+File Read(const fs::path& path) {
+  File file;
+  FieldReader::Read(ReadJsonFile(path), path.string(), file);
+  return file;
+}
+
+// Of results that were made before there was such a file.
+File Import(const fs::path& results, const Config& config) {
+  File file{.comparisons = {}, .floors = config.decide.required};
+  for (const Comparison& c : ReadResults(results).comparisons)
+    if (c.declared) file.comparisons.push_back({c.better, c.than, c.slice, c.metric, true});
+  return file;
+}
+
+}  // namespace
+
+Declared DeclareBeforehand(const fs::path& root, const Config& config) {
+  const fs::path path = root / "declared.json", results = root / "results.json";
+  File file = fs::exists(path) ? Read(path) : fs::exists(results) ? Import(results, config) : File();
+  const bool answered =
+      std::ranges::any_of(config.arms, [&](const ArmConfig& arm) { return HasSamples(root, arm.name); });
+  if (!answered) file.floors = config.decide.required;
+  Declared declared;
+  for (const ComparisonConfig& c : config.comparisons) {
+    auto record = std::ranges::find_if(file.comparisons, [&](const Record& r) { return IsSame(r, c); });
+    if (record == file.comparisons.end()) {
+      Record added{c.better, c.than, c.slice, c.metric, false};
+      added.beforehand = !AreAnswered(root, added);
+      record = file.comparisons.insert(record, std::move(added));
+    }
+    declared.beforehand.push_back(record->beforehand);
+  }
+  for (const Record& record : file.comparisons) {
+    const bool kept =
+        std::ranges::any_of(config.comparisons, [&](const ComparisonConfig& c) { return IsSame(record, c); });
+    if (record.beforehand && !kept && AreAnswered(root, record))
+      declared.withdrawn.push_back(
+          fmt::format("{} less {} on {} ({})", record.better, record.than, record.slice, record.metric));
+  }
+  declared.floors = file.floors;
+  WriteFileAtomic(path, DumpJson(FieldWriter::Value(file), 1));
+  return declared;
+}
+
+}  // namespace qad

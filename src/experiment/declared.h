@@ -1,0 +1,25 @@
+// What was put down before any answer was there: comparisons, and the floors of the decision. Kept beside the results,
+// so that what is added, taken out or moved after a look at them is told from what was not.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "experiment/config.h"
+
+namespace qad {
+
+struct Declared {
+  std::vector<bool> beforehand;          // of each of the configuration's comparisons, in its order
+  std::vector<std::string> withdrawn;    // comparisons that were declared, answered, and taken out: "a less b on s (m)"
+  std::map<std::string, double> floors;  // as they were when the first answers came; by slice
+};
+
+// Reads root/declared.json, adds what is new, and writes it. A comparison is declared beforehand where not both of its
+// arms had samples under `root` when it first appeared. Floors may move until there are samples of any arm. Where there
+// are results without such a file, what they call declared is. Errors (kInput): the file is malformed; kFailed: disk.
+Declared DeclareBeforehand(const std::filesystem::path& root, const Config& config);
+
+}  // namespace qad
