@@ -86,7 +86,8 @@ Document SamplesPage(const Pack& pack) {
     return page;
   }
   page.Say(
-      fmt::format("Of every slice the {} items on which the arms differ most. All samples are in samples/ of the output folder, one a line.",
+      fmt::format("Of every slice the {} items on which the arms differ most. All samples are in samples/ of the "
+                  "output folder, one a line.",
                   kItemsPerSlice));
   for (const std::string& slice : LeafSlices(pack.results)) {
     const std::string metric = PrimaryMetric(pack.results, slice);
