@@ -200,6 +200,30 @@ TEST(Decide, RecommendsNothingWhereAllFail) {
   EXPECT_EQ(Decide(pack.results, pack.samples, Options(), 0).closest, "");
 }
 
+// Of arms that fail as many rules, the one whose worst floor is nearest.
+TEST(Closest, IsTheArmThatMissesLeast) {
+  Decision decision;
+  const auto add = [&](const std::string& arm, double low) {
+    RuleCheck fails, unproven;
+    fails.unit = unproven.unit = "share";
+    fails.limit = unproven.limit = 0.6;
+    fails.verdict = "fail";
+    fails.low = low;
+    unproven.verdict = "unproven";
+    unproven.low = 0.5;
+    ArmDecision& added = decision.arms.emplace_back();
+    added.arm = arm;
+    added.checks = {fails, unproven};
+  };
+  EXPECT_EQ(Closest(decision), nullptr);
+  add("far", 0.1);
+  add("near", 0.4);
+  add("as near", 0.4);
+  EXPECT_EQ(Closest(decision)->arm, "near");
+  decision.arms[0].checks.pop_back();  // one rule fewer is not proven
+  EXPECT_EQ(Closest(decision)->arm, "far");
+}
+
 // Each item once, however many places it stands in.
 TEST(Decide, TellsOfLeaks) {
   SyntheticPack pack = MakeSyntheticPack();

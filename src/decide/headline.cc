@@ -39,7 +39,10 @@ const ArmDecision* Closest(const Decision& decision) {
     const auto count = [&](const char* verdict) {
       return std::count_if(arm.checks.begin(), arm.checks.end(), [&](const auto& c) { return c.verdict == verdict; });
     };
-    return std::pair(count("fail"), count("unproven"));
+    double reached = 1;  // of the floor that is missed by most
+    for (const RuleCheck& check : arm.checks)
+      if (check.unit == "share" && check.limit > 0) reached = std::min(reached, check.low.value_or(0) / check.limit);
+    return std::tuple(count("fail"), count("unproven"), -reached);
   };
   for (const ArmDecision& arm : decision.arms)
     if (arm.candidate && (!closest || distance(arm) < distance(*closest))) closest = &arm;

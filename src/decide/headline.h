@@ -11,7 +11,8 @@
 namespace qad {
 
 // What, at what cost, how sure. Where no arm passes: that none does, on which rule, and how many items would settle it.
-// The arm nearest to passing: fewest failed rules, then fewest unproven ones, then the earliest. Null without arms.
+// The arm nearest to passing: fewest failed rules, then fewest unproven ones, then the least part of a floor that is
+// missed, then the earliest. Null without arms.
 const ArmDecision* Closest(const Decision& decision);
 
 std::vector<std::string> Headline(const Decision& decision);
