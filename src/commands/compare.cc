@@ -10,7 +10,6 @@
 #include "base/units.h"
 #include "commands/command.h"
 #include "commands/experiment_options.h"
-#include "decide/answers.h"
 #include "experiment/pack.h"
 #include "results/statistics.h"
 #include "text/dataset.h"

@@ -166,17 +166,6 @@ CompareOptions OptionsOf(const Results& results) {
 
 }  // namespace
 
-Comparison Turned(Comparison comparison) {
-  std::swap(comparison.better, comparison.than);
-  comparison.difference = -comparison.difference;
-  comparison.low = -std::exchange(comparison.high, -comparison.low);
-  if (comparison.verdict == "better")
-    comparison.verdict = "worse";
-  else if (comparison.verdict == "worse")
-    comparison.verdict = "better";
-  return comparison;
-}
-
 const ArmInfo* BaseArm(const Results& results) {
   const ArmInfo* base = nullptr;
   for (const ArmInfo& arm : results.arms)

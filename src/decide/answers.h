@@ -37,9 +37,6 @@ std::vector<PatternStatement> CheckPattern(const Results& results, const std::ve
 Comparison FindOrMake(const Results& results, const std::vector<Sample>& samples, const std::string& better,
                       const std::string& than, const std::string& slice, const std::string& metric);
 
-// The same comparison, seen from the other arm.
-Comparison Turned(Comparison comparison);
-
 // The arm without anything added: the fewest moving parts among those without adapter and prompting; null where none.
 const ArmInfo* BaseArm(const Results& results);
 

@@ -6,6 +6,7 @@
 #include "base/units.h"
 #include "decide/answers.h"
 #include "decide/evidence.h"
+#include "results/statistics.h"
 
 namespace qad {
 namespace {

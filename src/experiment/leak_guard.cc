@@ -133,8 +133,7 @@ Json LeaksJson(const Workspace& workspace) {
   if (!leaks.empty() && !workspace.quiet)
     fmt::print(stderr,
                "! {} pairs of an evaluation item and training data, calibration texts or documents are (nearly) the "
-               "same, e.g. {} and {} of "
-               "{}; results.json of an evaluation lists them\n",
+               "same, e.g. {} and {} of {}; results.json of an evaluation lists them\n",
                leaks.size(), leaks[0]["item"].get<std::string>(), leaks[0]["other"].get<std::string>(),
                leaks[0]["corpus"].get<std::string>());
   return leaks;

@@ -113,68 +113,106 @@ void CheckBeforehand(Workspace& workspace) {
     SelectSites(model.transformer, adapter.lora.target_modules);
 }
 
+// What the stages of a run would take.
+class RunPlan {
+ public:
+  explicit RunPlan(Workspace& workspace)
+      : workspace_(workspace),
+        rates_(MeasureRates(workspace)),
+        model_(workspace.models.Get("bf16")),
+        items_(static_cast<double>(workspace.eval.size())) {
+    Train();
+    Quantize();
+    if (!workspace.CurrentDocuments().empty()) Add(IndexStage(workspace), IndexSeconds(workspace));
+    Evaluate();
+    Add(BaselineStage(workspace), 1);
+    for (const Stage& stage : TextStages(workspace)) Add(stage, 2 * 4096 / rates_.prefill + 2);
+    const double latency =
+        3 * (200 / rates_.prefill + 32 / rates_.decode) + 2 * (512 / rates_.prefill + 64 / rates_.decode);
+    const double rounds = workspace.scope.partial() ? 1 : workspace.config.eval.repetitions;
+    Add(SpeedStage(workspace), arms() * rounds * latency);
+    for (const Stage& stage : MemoryStages(workspace)) Add(stage, 3);
+  }
+
+  const Json& stages() const { return stages_; }
+  double seconds() const { return seconds_; }
+  double memory_bytes() const { return 3 * weights() + static_cast<double>(CurrentRssBytes()); }
+  double disk_bytes() const {
+    constexpr double kPackBytes = 4e6;  // samples, adapters and pages, some of which grow with the arms
+    return artefacts_ + kPackBytes * arms();
+  }
+
+ private:
+  double arms() const { return static_cast<double>(workspace_.config.arms.size()); }
+  double weights() const { return static_cast<double>(model_.weights().allocated_bytes()); }
+
+  void Add(const Stage& stage, double seconds) {
+    const bool done = FindStage(workspace_, stage).has_value();
+    if (!done) seconds_ += seconds;
+    stages_.push_back({{"stage", stage.label}, {"seconds", done ? 0 : seconds}, {"done", done}});
+  }
+
+  // Answers to so many items, which are half as long as they may be.
+  double Answers(double items) const {
+    return items * workspace_.config.eval.max_new_tokens / 2 / (rates_.decode * kBatchGain);
+  }
+
+  void Train() {
+    size_t adapter = 0;
+    for (const Stage& stage : TrainStages(workspace_)) {  // one for each adapter
+      const AdapterConfig& config = workspace_.config.adapters[adapter++];
+      const std::vector<Item> items = config.data == workspace_.config.data.train
+                                          ? workspace_.train
+                                          : TakeInTurn(LoadDataset(config.data), workspace_.scope.max_train_samples);
+      const double dev = static_cast<double>(workspace_.dev.empty() ? items.size() : workspace_.dev.size()) *
+                         (workspace_.dev.empty() ? config.train.dev_fraction : 1);
+      Add(stage, TokensOf(model_, items) * config.train.epochs / (rates_.prefill * kTrainingShare) +
+                     config.train.epochs * Answers(dev));
+    }
+  }
+
+  void Quantize() {
+    const auto parameters = static_cast<double>(model_.weights().plan().parameters());
+    size_t made = 0;
+    const std::vector<WeightsRecipe> recipes = MadeWeights(workspace_.config);
+    for (const Stage& stage : QuantizeStages(workspace_)) {  // one for each recipe
+      const WeightsRecipe& recipe = recipes[made++];
+      Add(stage, recipe.calibrated() ? CalibratedSeconds(workspace_, recipe, model_, rates_.prefill) : weights() / 1e8);
+      artefacts_ += ArtefactBytes(recipe, parameters);
+    }
+  }
+
+  void Evaluate() {
+    const double asked = TokensOf(model_, workspace_.eval);
+    size_t arm = 0;
+    for (Stage& stage : EvaluateStages(workspace_)) {  // one for each arm, prompts twice: to answer and to score
+      const ArmConfig& config = workspace_.config.arms[arm++];
+      const double prompts = asked + items_ * AddedTokens(workspace_, model_, config);
+      if (config.endpoint) stage.label += " (as fast as here, if it is)";
+      Add(stage, 2 * prompts / rates_.prefill + Answers(items_));
+    }
+    constexpr double kPrompt = 300;  // tokens of a question with passages
+    for (const Stage& stage : ControlStages(workspace_))
+      Add(stage, items_ * 2 * kPrompt / rates_.prefill + Answers(items_));
+  }
+
+  Workspace& workspace_;
+  Rates rates_;
+  const Model& model_;
+  double items_, seconds_ = 0, artefacts_ = 0;
+  Json stages_ = Json::array();
+};
+
 }  // namespace
 
 Json PlanRun(Workspace& workspace) {
   CheckBeforehand(workspace);
   const Json leaks = LeaksJson(workspace);
-  const Rates rates = MeasureRates(workspace);
-  const Model& model = workspace.models.Get("bf16");
-  const double eval_tokens = TokensOf(model, workspace.eval);
-  const double arms = static_cast<double>(workspace.config.arms.size());
-  Json stages = Json::array();
-  double total = 0;
-  const auto add = [&](const Stage& stage, double seconds) {
-    const bool done = FindStage(workspace, stage).has_value();
-    if (!done) total += seconds;
-    stages.push_back({{"stage", stage.label}, {"seconds", done ? 0 : seconds}, {"done", done}});
-  };
-  const double weights = static_cast<double>(model.weights().allocated_bytes());
-  size_t adapter = 0;
-  for (const Stage& stage : TrainStages(workspace)) {
-    const AdapterConfig& config = workspace.config.adapters[adapter++];
-    const std::vector<Item> items = config.data == workspace.config.data.train
-                                        ? workspace.train
-                                        : TakeInTurn(LoadDataset(config.data), workspace.scope.max_train_samples);
-    const double dev = static_cast<double>(workspace.dev.empty() ? items.size() : workspace.dev.size()) *
-                       (workspace.dev.empty() ? config.train.dev_fraction : 1);
-    add(stage, TokensOf(model, items) * config.train.epochs / (rates.prefill * kTrainingShare) +
-                   config.train.epochs * dev * workspace.config.eval.max_new_tokens / 2 / (rates.decode * kBatchGain));
-  }
-  const auto parameters = static_cast<double>(model.weights().plan().parameters());
-  double artefacts = 0;
-  size_t made = 0;
-  const std::vector<WeightsRecipe> recipes = MadeWeights(workspace.config);
-  for (const Stage& stage : QuantizeStages(workspace)) {  // one for each recipe
-    const WeightsRecipe& recipe = recipes[made++];
-    add(stage, recipe.calibrated() ? CalibratedSeconds(workspace, recipe, model, rates.prefill) : weights / 1e8);
-    artefacts += ArtefactBytes(recipe, parameters);
-  }
-  if (!workspace.CurrentDocuments().empty()) add(IndexStage(workspace), IndexSeconds(workspace));
-  const auto items = static_cast<double>(workspace.eval.size());
-  size_t arm = 0;
-  for (Stage& stage : EvaluateStages(workspace)) {  // one for each arm, prompts twice: to answer and to score
-    const ArmConfig& config = workspace.config.arms[arm++];
-    const double prompts = eval_tokens + items * AddedTokens(workspace, model, config);
-    if (config.endpoint) stage.label += " (as fast as here, if it is)";
-    add(stage,
-        2 * prompts / rates.prefill + items * workspace.config.eval.max_new_tokens / 2 / (rates.decode * kBatchGain));
-  }
-  for (const Stage& stage : ControlStages(workspace))
-    add(stage,
-        items * (2 * 300 / rates.prefill + workspace.config.eval.max_new_tokens / 2 / (rates.decode * kBatchGain)));
-  add(BaselineStage(workspace), 1);
-  for (const Stage& stage : TextStages(workspace)) add(stage, 2 * 4096 / rates.prefill + 2);
-  const double latency = 3 * (200 / rates.prefill + 32 / rates.decode) + 2 * (512 / rates.prefill + 64 / rates.decode);
-  const double rounds = workspace.scope.partial() ? 1 : workspace.config.eval.repetitions;
-  add(SpeedStage(workspace), arms * rounds * latency);
-  for (const Stage& stage : MemoryStages(workspace)) add(stage, 3);
-  // Samples, adapters and pages, some of which grow with the arms.
-  constexpr double kPackBytes = 4e6;
-  return {{"stages", stages},
-          {"seconds", total},
-          {"memory_bytes", 3 * weights + static_cast<double>(CurrentRssBytes())},
-          {"disk_bytes", artefacts + kPackBytes * arms},
+  const RunPlan plan(workspace);
+  return {{"stages", plan.stages()},
+          {"seconds", plan.seconds()},
+          {"memory_bytes", plan.memory_bytes()},
+          {"disk_bytes", plan.disk_bytes()},
           {"leaks", leaks},
           {"power", PowerStatement(workspace.config, workspace.eval)},
           {"output", workspace.root.string()}};

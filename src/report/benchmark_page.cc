@@ -132,8 +132,7 @@ void SayComparisons(const Pack& pack, Document& page) {
   } else {
     page.Say(
         "Declared before the run, paired by item, corrected together (Holm). “Detectable” is the least difference that "
-        "so many "
-        "items show with 80% power.");
+        "so many items show with 80% power.");
     page.Add(std::move(declared));
   }
   if (exploratory.rows.empty()) return;
@@ -190,8 +189,7 @@ void SayTraining(const Pack& pack, Document& page) {
   page.Add(Picture{
       LineChart("Learning curves", "optimizer step", "loss, nats per token", lines, {FormatCount}, {FormatNumber}),
       "Mean loss over supervised tokens. The adapter kept is that of the epoch whose answers to the validation items "
-      "score "
-      "best (the table's “kept”), which need not be the one of the lowest loss."});
+      "score best (the table's “kept”), which need not be the one of the lowest loss."});
 }
 
 // A section with a table, or the plain word that there is nothing.

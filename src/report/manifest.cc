@@ -122,8 +122,8 @@ void SaySnapshot(const Results& results, Document& page) {
       "The snapshot calls its sizes GB; they are bytes divided by 2³⁰, which is GiB, and so are ours here. Its rows "
       "count parameters × bytes and mix precisions (2 bytes per weight in the fp16 row, 4 in the row of LoRA). Ours "
       "are bytes as laid out in memory in this run: norms and biases in f32, int8 in tiles of 16 rows of 32 with one "
-      "f32 scale "
-      "each, every group of tensors padded to 64 bytes, an adapter in f32 on top. Its speeds come from another machine "
+      "f32 scale each, every group of tensors padded to 64 bytes, an adapter in f32 on top. Its speeds come from "
+      "another machine "
       "and another engine: no ratio of the two speeds means anything.");
   if (!notes.items.empty()) page.Add(std::move(notes));
 }

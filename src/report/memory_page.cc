@@ -198,10 +198,8 @@ void SayChecks(const MemoryMath& math, Document& page) {
   page.Say(
       "Weights and KV cache are what is planned and allocated: equal, or a bug. Workspace as predicted is the "
       "activations of a step; the scratch of single operations comes on top in a run. Peak RSS as predicted is their "
-      "sum "
-      "upon what the process took before it loaded anything, which is measured; the tokenizer and the allocator's "
-      "slack "
-      "come on top.");
+      "sum upon what the process took before it loaded anything, which is measured; the tokenizer and the allocator's "
+      "slack come on top.");
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <map>
+#include <utility>
 
 #include "results/statistics.h"
 
@@ -181,6 +182,17 @@ Comparison ComparePaired(const std::vector<Sample>& better, const std::vector<Sa
   out.p_adjusted = out.p_value;
   out.verdict = Verdict(out, options);
   return out;
+}
+
+Comparison Turned(Comparison comparison) {
+  std::swap(comparison.better, comparison.than);
+  comparison.difference = -comparison.difference;
+  comparison.low = -std::exchange(comparison.high, -comparison.low);
+  if (comparison.verdict == "better")
+    comparison.verdict = "worse";
+  else if (comparison.verdict == "worse")
+    comparison.verdict = "better";
+  return comparison;
 }
 
 void CorrectDeclared(std::vector<Comparison>& comparisons, const CompareOptions& options) {

@@ -96,6 +96,9 @@ struct CompareOptions {
 Comparison ComparePaired(const std::vector<Sample>& better, const std::vector<Sample>& than, const std::string& slice,
                          const std::string& metric, const CompareOptions& options);
 
+// The same comparison, seen from the other arm.
+Comparison Turned(Comparison comparison);
+
 // Holm over the declared comparisons, and their verdicts by the adjusted p-values. Exploratory ones lose their verdict.
 void CorrectDeclared(std::vector<Comparison>& comparisons, const CompareOptions& options);
 
