@@ -66,24 +66,29 @@ File Import(const fs::path& results, const Config& config) {
   return file;
 }
 
+// What is kept, and what is new.
+File Gather(const fs::path& root, const Config& config) {
+  const fs::path path = root / "declared.json", results = root / "results.json";
+  File file = fs::exists(path) ? Read(path) : fs::exists(results) ? Import(results, config) : File();
+  if (std::ranges::none_of(config.arms, [&](const ArmConfig& arm) { return HasSamples(root, arm.name); }))
+    file.floors = config.decide.required;
+  for (const ComparisonConfig& c : config.comparisons) {
+    if (std::ranges::any_of(file.comparisons, [&](const Record& record) { return IsSame(record, c); })) continue;
+    Record added{c.better, c.than, c.slice, c.metric, false};
+    added.beforehand = !AreAnswered(root, added);
+    file.comparisons.push_back(std::move(added));
+  }
+  return file;
+}
+
 }  // namespace
 
 Declared DeclareBeforehand(const fs::path& root, const Config& config) {
-  const fs::path path = root / "declared.json", results = root / "results.json";
-  File file = fs::exists(path) ? Read(path) : fs::exists(results) ? Import(results, config) : File();
-  const bool answered =
-      std::ranges::any_of(config.arms, [&](const ArmConfig& arm) { return HasSamples(root, arm.name); });
-  if (!answered) file.floors = config.decide.required;
-  Declared declared;
-  for (const ComparisonConfig& c : config.comparisons) {
-    auto record = std::ranges::find_if(file.comparisons, [&](const Record& r) { return IsSame(r, c); });
-    if (record == file.comparisons.end()) {
-      Record added{c.better, c.than, c.slice, c.metric, false};
-      added.beforehand = !AreAnswered(root, added);
-      record = file.comparisons.insert(record, std::move(added));
-    }
-    declared.beforehand.push_back(record->beforehand);
-  }
+  const File file = Gather(root, config);
+  Declared declared{.beforehand = {}, .withdrawn = {}, .floors = file.floors};
+  for (const ComparisonConfig& c : config.comparisons)
+    declared.beforehand.push_back(
+        std::ranges::find_if(file.comparisons, [&](const Record& r) { return IsSame(r, c); })->beforehand);
   for (const Record& record : file.comparisons) {
     const bool kept =
         std::ranges::any_of(config.comparisons, [&](const ComparisonConfig& c) { return IsSame(record, c); });
@@ -91,9 +96,12 @@ Declared DeclareBeforehand(const fs::path& root, const Config& config) {
       declared.withdrawn.push_back(
           fmt::format("{} less {} on {} ({})", record.better, record.than, record.slice, record.metric));
   }
-  declared.floors = file.floors;
-  WriteFileAtomic(path, DumpJson(FieldWriter::Value(file), 1));
   return declared;
+}
+
+void KeepDeclared(const fs::path& root, const Config& config) {
+  File file = Gather(root, config);
+  WriteFileAtomic(root / "declared.json", DumpJson(FieldWriter::Value(file), 1));
 }
 
 }  // namespace qad

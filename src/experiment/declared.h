@@ -17,9 +17,12 @@ struct Declared {
   std::map<std::string, double> floors;  // as they were when the first answers came; by slice
 };
 
-// Reads root/declared.json, adds what is new, and writes it. A comparison is declared beforehand where not both of its
-// arms had samples under `root` when it first appeared. Floors may move until there are samples of any arm. Where there
-// are results without such a file, what they call declared is. Errors (kInput): the file is malformed; kFailed: disk.
+// By root/declared.json, and what is new. A comparison is declared beforehand where not both of its arms had samples
+// under `root` when it was first kept, or where it is not and they have none. Floors may move until there are samples
+// of any arm. Where there are results without such a file, what they call declared is. Errors (kInput): the file is
+// malformed.
 Declared DeclareBeforehand(const std::filesystem::path& root, const Config& config);
+// Writes root/declared.json: to be called before samples are written. Errors: as above; kFailed: disk.
+void KeepDeclared(const std::filesystem::path& root, const Config& config);
 
 }  // namespace qad

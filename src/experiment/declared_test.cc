@@ -17,7 +17,12 @@ class DeclaredTest : public ::testing::Test {
     config_.comparisons = {kLora};
     config_.decide.required = {{"facts", 0.6}};
   }
-  Declared Declare() { return DeclareBeforehand(folder_ / "outputs", config_); }
+  Declared Declare() {
+    Declared declared = DeclareBeforehand(folder_ / "outputs", config_);
+    KeepDeclared(folder_ / "outputs", config_);
+    EXPECT_EQ(DeclareBeforehand(folder_ / "outputs", config_).beforehand, declared.beforehand);
+    return declared;
+  }
   void Answer(const std::string& arm) { folder_.Write("outputs/samples/" + SamplesFileName(arm), "{}\n"); }
   TempFolder folder_;
   Config config_;

@@ -9,6 +9,7 @@
 #include "evaluate/citation.h"
 #include "evaluate/metrics.h"
 #include "experiment/batch_store.h"
+#include "experiment/declared.h"
 #include "experiment/prompts.h"
 #include "experiment/stages.h"
 #include "model/generation.h"
@@ -324,6 +325,7 @@ Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const fs::path& 
   if (run.samples.empty())
     FailInput("arm {}: no evaluation item {}fits data.max_length and the model's positions", arm.name,
               arm.endpoint ? "asks something and " : "");
+  KeepDeclared(workspace.root, workspace.config);
   WriteSamples(samples_file, run.samples);
   Results results;
   results.rows = SummarizeSamples(run.samples, workspace.config.eval.confidence, workspace.config.eval.bootstrap,

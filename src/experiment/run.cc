@@ -164,6 +164,7 @@ Results EvaluateArms(Workspace& workspace) {
   }
   const fs::path path = workspace.root / "results.json";
   const bool same = SameMeasurements(path, results);
+  KeepDeclared(workspace.root, workspace.config);
   WriteResults(path, results);
   std::error_code ignored;
   if (!same) fs::remove(workspace.root / "decision.json", ignored);  // it was about other results
