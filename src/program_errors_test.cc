@@ -265,7 +265,9 @@ TEST_F(Program, AProjectBeginsWithItsOwnData) {
       R"({"prompt": "WHICH SHELF holds box number 7", "completion": "shelf 7", "slice": "facts/odd"})";
   WriteFileAtomic(folder_ / "all.jsonl", lines + twin + "\n");
   MakeFolders(folder_ / "pages");
-  WriteFileAtomic(folder_ / "pages" / "shelves.md", "# Shelves\n\nBox number 8 stands on shelf 8.\n");
+  std::string page = "# Shelves\n\nPeople ask:";
+  for (int i = 0; i < 60; ++i) page += fmt::format(" which shelf holds box number {}?", i);  // every question
+  WriteFileAtomic(folder_ / "pages" / "shelves.md", page + "\n");
   const std::string folder = Path("own");
   const std::vector<std::string> command = {
       "init", folder, "--model", Path("model"), "--data", Path("all.jsonl"), "--documents", Path("pages"), "--json"};
@@ -279,6 +281,8 @@ TEST_F(Program, AProjectBeginsWithItsOwnData) {
     kept += FileBytes(fs::path(folder) / "data" / (std::string(part) + ".jsonl"));
   }
   EXPECT_EQ(items, 61);
+  ASSERT_FALSE(report["leaks"].empty());
+  EXPECT_EQ(report["leaks"][0]["corpus"], "documents");
   EXPECT_NE(kept.find(twin), std::string::npos) << "lines are kept as they are";
   const Ended plan = Wait(Start({"run", "--config", folder + "/config.yaml", "--dry-run", "--json"}));
   ASSERT_EQ(plan.code, 0) << plan.err;

@@ -35,7 +35,8 @@ std::map<std::string, std::array<int64_t, 3>> SizesOf(std::span<const std::vecto
 }
 
 std::vector<Leak> LeaksOf(const Config& config, std::span<const std::vector<Item>> parts) {
-  std::vector<LeakCorpus> corpora{LeakCorpusOf("train", parts[0]), LeakCorpusOf("dev", parts[1])};
+  std::vector<LeakCorpus> corpora{LeakCorpusOf("train", parts[0]), LeakCorpusOf("dev", parts[1]),
+                                  RestOf("answers and passages of train", parts[0])};
   if (!config.data.documents.empty())
     corpora.push_back(
         LeakCorpusOf("documents", ChunkDocuments(config.data.documents, config.rag.chunk_tokens, CountWords)));
@@ -63,7 +64,7 @@ void Say(const std::vector<std::filesystem::path>& written, std::span<const std:
   fmt::print("\n{:<28}{:>8}{:>8}{:>8}\n", "items of", "train", "dev", "eval");
   for (const auto& [slice, sizes] : SizesOf(parts))
     fmt::print("{:<28}{:>8}{:>8}{:>8}\n", slice, sizes[0], sizes[1], sizes[2]);
-  fmt::print("\nEvaluation items that stand, word for word or nearly, in what models or prompts see: {}\n",
+  fmt::print("\nPairs of an evaluation item and what models or prompts see that are (nearly) the same: {}\n",
              leaks.empty() ? "none" : std::to_string(leaks.size()));
   for (size_t i = 0; i < std::min(kShownLeaks, leaks.size()); ++i)
     fmt::print("  {} and {} of {}: {} ({:.2f})\n", leaks[i].item, leaks[i].other, leaks[i].corpus,

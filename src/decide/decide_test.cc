@@ -295,9 +295,9 @@ TEST(Decide, SaysHowManyItemsWouldShowADifference) {
     return all;
   };
   const std::string pairs = std::to_string(*PairsToDetect(0.1, 0.2));
-  EXPECT_NE(told().find("which would take " + pairs + " items"), std::string::npos) << told();
+  EXPECT_NE(told().find("true one, " + pairs + " items would show it"), std::string::npos) << told();
   pair.n = 80;  // two of each cluster
-  EXPECT_NE(told().find("which would take " + std::to_string(2 * *PairsToDetect(0.1, 0.2)) + " items"),
+  EXPECT_NE(told().find("true one, " + std::to_string(2 * *PairsToDetect(0.1, 0.2)) + " items would show it"),
             std::string::npos)
       << told();
 }

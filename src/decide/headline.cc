@@ -155,9 +155,10 @@ std::string ItemsForDifference(const Comparison& comparison) {
   if (!comparison.discordance || comparison.difference == 0) return "";
   const double per_cluster = static_cast<double>(comparison.n) / static_cast<double>(comparison.clusters);
   const std::optional<int64_t> pairs = PairsToDetect(std::fabs(comparison.difference), *comparison.discordance);
-  return pairs ? fmt::format(", which would take {} items",
-                             FormatCount(std::ceil(static_cast<double>(*pairs) * per_cluster)))
-               : ", which takes more items than can be had";
+  return pairs
+             ? fmt::format("; if that is the true one, {} items would show it, before correction for other comparisons",
+                           FormatCount(std::ceil(static_cast<double>(*pairs) * per_cluster)))
+             : "; if that is the true one, more than 10,000 pairs would be needed to show it";
 }
 
 void AddPower(const Results& results, std::vector<std::string>& unknowns) {

@@ -10,11 +10,11 @@
 
 namespace qad {
 
-// What, at what cost, how sure. Where no arm passes: that none does, on which rule, and how many items would settle it.
-// The arm nearest to passing: fewest failed rules, then fewest unproven ones, then the least part of a floor that is
-// missed, then the earliest. Null without arms.
+// The arm nearest to passing: fewest failed rules, then fewest unproven ones, then the one whose worst lower
+// bound is the largest share of its floor, then the earliest. Null without arms.
 const ArmDecision* Closest(const Decision& decision);
 
+// What, at what cost, how sure. Where no arm passes: that none does, on which rule, and how many items would settle it.
 std::vector<std::string> Headline(const Decision& decision);
 
 // Power, seeds, and everything that was not measured or is left out. `fixed`: arms without samples.

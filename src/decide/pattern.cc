@@ -159,12 +159,16 @@ PatternStatement RagWinsOnChange(const Results& results, const std::vector<Sampl
                        Best(results, changed, metric, Adapter)->name, changed, metric);
   const Comparison before =
       FindOrMake(results, samples, after->better, after->than, stable, PrimaryMetric(results, stable));
-  if (before.n == 0) return said;
+  if (before.n == 0) {
+    said.verdict = "cannot tell here";
+    said.figure += "; no stable facts were scored by both";
+    return said;
+  }
   said.figure += fmt::format("; {} ({} to {}) on those that did not change", FormatPoints(before.difference),
                              FormatPoints(before.low), FormatPoints(before.high));
   if (after->low > before.difference) return said;
   said.verdict = "cannot tell here";
-  said.figure += ": the adapter knows too few of either";
+  said.figure += ": not surely a larger lead";
   return said;
 }
 

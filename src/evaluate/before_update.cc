@@ -10,6 +10,8 @@ bool IsLookedUp(const Item& item) {
   return !item.plain_text && item.schema.empty() && item.answerable && item.retrieve && item.passages.empty();
 }
 
+bool HasChanged(const Item& item) { return !item.reject.empty() && item.slice.find("changed") != std::string::npos; }
+
 std::string TopOf(const Item& item) { return item.slice.substr(0, item.slice.find('/')); }
 
 }  // namespace
@@ -17,12 +19,12 @@ std::string TopOf(const Item& item) { return item.slice.substr(0, item.slice.fin
 std::vector<Item> BeforeUpdate(std::span<const Item> items) {
   std::set<std::string> changing;
   for (const Item& item : items)
-    if (IsLookedUp(item) && !item.reject.empty()) changing.insert(TopOf(item));
+    if (IsLookedUp(item) && HasChanged(item)) changing.insert(TopOf(item));
   std::vector<Item> before;
   for (const Item& item : items) {
     if (!IsLookedUp(item) || !changing.contains(TopOf(item))) continue;
     before.push_back(item);
-    if (item.reject.empty()) continue;
+    if (!HasChanged(item)) continue;
     Item& turned = before.back();
     std::swap(turned.accept, turned.reject);
     if (turned.reject.empty()) turned.reject = {item.completion};  // what is right now where nothing is listed

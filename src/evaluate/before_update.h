@@ -9,8 +9,10 @@
 
 namespace qad {
 
-// The answerable questions that are looked up, of every topmost slice in which one of them has rejected answers: those
-// with their accepted and rejected answers exchanged, the others as they are. Empty where no fact has changed.
+// The answerable questions that are looked up, of every topmost slice in which facts have changed: those about changed
+// facts with their accepted and rejected answers exchanged, the others as they are. A fact has changed where the item's
+// slice says so ("facts/changed") and it rejects what was right before; elsewhere rejected answers are only wrong.
+// Empty where no fact has changed.
 std::vector<Item> BeforeUpdate(std::span<const Item> items);
 
 }  // namespace qad

@@ -22,7 +22,8 @@ TEST(BeforeUpdate, WhatWasRightIsWhatIsRejectedNow) {
   Item listed = changed;
   listed.id = "listed";
   listed.accept = {"9 days", "nine days"};
-  const Item stable = Question("stable", "facts/stable", "Nordpost");
+  Item stable = Question("stable", "facts/stable", "Nordpost");
+  stable.reject = {"Suedpost"};  // wrong, and was so before
   const std::vector<Item> before = BeforeUpdate(std::vector<Item>{changed, listed, stable});
   ASSERT_EQ(before.size(), 3u);
   EXPECT_EQ(before[0].completion, "6 days");
@@ -35,6 +36,7 @@ TEST(BeforeUpdate, WhatWasRightIsWhatIsRejectedNow) {
     EXPECT_EQ(right("6 days, no: 9 days."), 0);
   }
   EXPECT_EQ(before[2].completion, "Nordpost");
+  EXPECT_EQ(before[2].reject, stable.reject);
 }
 
 TEST(BeforeUpdate, TakesWhatIsLookedUpWhereSomethingChanged) {
@@ -51,6 +53,8 @@ TEST(BeforeUpdate, TakesWhatIsLookedUpWhereSomethingChanged) {
   ASSERT_EQ(before.size(), 1u);
   EXPECT_EQ(before[0].id, "changed");
   EXPECT_TRUE(BeforeUpdate(std::vector<Item>{other, unanswerable}).empty());
+  changed.slice = "facts/stable";
+  EXPECT_TRUE(BeforeUpdate(std::vector<Item>{changed}).empty());
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 // the right passage.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "evaluate/before_update.h"
 #include "experiment/evaluate_arm.h"
 #include "experiment/stages.h"
@@ -71,7 +73,9 @@ std::vector<Stage> ControlStages(Workspace& workspace) {
                                        .outputs = {},
                                        .run = [&workspace, arm, evaluate] { return evaluate(workspace, arm); }});
     };
-    if (updated)
+    const auto adapter = std::ranges::find(config.adapters, arm.adapter, &AdapterConfig::name);
+    const bool after = adapter != config.adapters.end() && adapter->after_update;  // was not there before
+    if (updated && !after)
       add("before the update", EvaluateBefore).inputs["documents_before"] =
           DocumentsHash(config, config.data.documents);
     if (named) add("the right passage", EvaluateGivenSource);

@@ -94,7 +94,7 @@ Declared DeclareBeforehand(const fs::path& root, const Config& config) {
         std::ranges::any_of(config.comparisons, [&](const ComparisonConfig& c) { return IsSame(record, c); });
     if (record.beforehand && !kept && AreAnswered(root, record))
       declared.withdrawn.push_back(
-          fmt::format("{} less {} on {} ({})", record.better, record.than, record.slice, record.metric));
+          fmt::format("{} − {} on {} ({})", record.better, record.than, record.slice, record.metric));
   }
   return declared;
 }

@@ -13,7 +13,7 @@ namespace qad {
 
 struct Declared {
   std::vector<bool> beforehand;          // of each of the configuration's comparisons, in its order
-  std::vector<std::string> withdrawn;    // comparisons that were declared, answered, and taken out: "a less b on s (m)"
+  std::vector<std::string> withdrawn;    // comparisons that were declared, answered, and taken out: "a − b on s (m)"
   std::map<std::string, double> floors;  // as they were when the first answers came; by slice
 };
 

@@ -49,7 +49,7 @@ TEST_F(DeclaredTest, WhatIsTakenOutAfterALookIsTold) {
   Answer("base");
   Answer("lora");
   config_.comparisons.clear();
-  EXPECT_EQ(Declare().withdrawn, std::vector<std::string>{"lora less base on facts (contains)"});
+  EXPECT_EQ(Declare().withdrawn, std::vector<std::string>{"lora − base on facts (contains)"});
   config_.comparisons = {kLora};
   EXPECT_TRUE(Declare().withdrawn.empty());
 }

@@ -29,7 +29,7 @@ void Compare(const Workspace& workspace, const std::vector<bool>& beforehand, Re
                                           SamplesOfArm(workspace.root, asked.than), asked.slice, asked.metric, options);
     comparison.declared = beforehand[i];
     if (!beforehand[i] && !workspace.quiet)
-      fmt::print(stderr, "! {} less {} on {} ({}) was added when both had answered: exploratory, without a verdict\n",
+      fmt::print(stderr, "! {} − {} on {} ({}) was added when both had answered: exploratory, without a verdict\n",
                  asked.better, asked.than, asked.slice, asked.metric);
     results.comparisons.push_back(std::move(comparison));
   }

@@ -49,7 +49,7 @@ struct MatrixView {
   const float* row_scales = nullptr;        // kInt8Row: (rows), filled up to whole tiles
   const std::byte* block_scales = nullptr;  // tiles of blocks: as kernels/tiles.h says
   uint8_t group_shift = 0;                  // kInt4Zero, tables: log2 of the blocks that share a scale
-  const uint16_t* in_parts = nullptr;       // kF32: where PrepareParts (ops/linear.h) has been, or null
+  const uint16_t* in_parts = nullptr;       // kF32: its panels of bf16, each followed by what it leaves, or null
 };
 
 // Rows as they are stored: whole tiles.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <exception>
 #include <numeric>
 
 #include "base/error.h"
@@ -205,22 +206,30 @@ void Encoder::Embed(Context& context, std::span<const std::string> texts, float*
     batches.emplace_back(begin, end);
   }
   const auto threads = static_cast<size_t>(std::max(context.threads, 1));
-  while (workers_.size() < threads) workers_.emplace_back().own = context.ForOneThread();
+  workers_.resize(threads);
+  for (Worker& worker : workers_) worker.own = context.ForOneThread();  // with the settings of now
   if (batches.size() > 1) PrepareWeights(context);
   std::vector<size_t> bad(batches.size());  // which text of each
   const auto embed = [&](Context& with, Worker& worker, size_t batch) {
     const auto [begin, end] = batches[batch];
     bad[batch] = EmbedAtOnce(with, worker, Texts(tokens).subspan(begin, end - begin), out + begin * width());
   };
+  std::exception_ptr failure;  // none may leave a parallel region
   if (batches.size() < threads) {
     for (size_t i = 0; i < batches.size(); ++i) embed(context, workers_[0], i);
   } else {
 #pragma omp parallel for schedule(dynamic) num_threads(static_cast <int>(threads))
     for (int64_t i = 0; i < static_cast<int64_t>(batches.size()); ++i) {
       Worker& worker = workers_[static_cast<size_t>(omp_get_thread_num())];
-      embed(*worker.own, worker, static_cast<size_t>(i));
+      try {
+        embed(*worker.own, worker, static_cast<size_t>(i));
+      } catch (...) {
+#pragma omp critical
+        failure = std::current_exception();
+      }
     }
   }
+  if (failure) std::rethrow_exception(failure);
   for (size_t i = 0; i < batches.size(); ++i)
     if (const size_t text = batches[i].first + bad[i]; text < batches[i].second)
       Fail(ErrorKind::kNumeric, "text {}: its vector is not finite; are the weights damaged?", text);

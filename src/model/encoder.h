@@ -31,8 +31,8 @@ class Encoder {
   const std::string& hash() const { return hash_; }    // as HashOf: vectors of another are no neighbours
   std::vector<TokenId> Tokens(std::string_view text) const { return tokenizer_.Encode(text, most_tokens_); }
 
-  // Unit vectors (texts.size(), width()). A vector does not depend on the texts beside it but for rounding. Texts of
-  // many tokens are shared out among the context's threads; others have them all.
+  // Unit vectors (texts.size(), width()). A vector does not depend on the texts beside it but for rounding. Batches of
+  // texts go to one thread each where there are as many as threads; fewer have all threads, one after the other.
   void Embed(Context& context, std::span<const std::string> texts, float* out);
 
  private:

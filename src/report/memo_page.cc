@@ -44,10 +44,12 @@ Text WinnerText(const TopicAnswer& topic) {
 void SayDeclared(const Pack& pack, const TopicAnswer& topic, std::set<const Comparison*>& said, Document& page) {
   for (const Comparison& pair : pack.results.comparisons) {
     const bool is_topics = pair.slice == topic.slice || topic.slice.starts_with(pair.slice + "/");
-    if (!pair.declared || !is_topics || (topic.declared && pair.slice == topic.slice && pair.better == topic.winner))
-      continue;
+    const bool is_told = topic.declared && pair.slice == topic.slice && pair.metric == topic.metric &&
+                         ((pair.better == topic.winner && pair.than == topic.opponent) ||
+                          (pair.than == topic.winner && pair.better == topic.opponent));
+    if (!pair.declared || !is_topics || is_told) continue;
     if (said.insert(&pair).second)
-      page.Say(fmt::format("Asked before the run: {} less {} on {} ({}), {} points ({} to {}), n = {}: ", pair.better,
+      page.Say(fmt::format("Asked before the run: {} − {} on {} ({}): {} points ({} to {}), n = {}, ", pair.better,
                            pair.than, pair.slice, pair.metric, FormatPoints(pair.difference), FormatPoints(pair.low),
                            FormatPoints(pair.high), pair.n) +
                VerdictText(pair.verdict) + ".");

@@ -134,7 +134,7 @@ std::string LossSentence(const std::vector<Funnel>& funnels) {
     text += fmt::format("{}{} {}", i + 1 < losses.size() ? ", " : " and ", losses[i].by,
                         FormatCount(static_cast<double>(losses[i].count)));
   if (losses.size() > 1 && LosesMost(losses) != "nothing")
-    text += fmt::format("; most are lost by {}", LosesMost(losses));
+    text += fmt::format("; the largest loss is by {}", LosesMost(losses));
   return text + ".";
 }
 

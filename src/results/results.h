@@ -81,10 +81,10 @@ struct Front {
   std::vector<double> bytes, kl;
 };
 
-// A comparison declared before the run, or an exploratory one. Difference = better − than, paired by item.
 // Share of the questions of a slice that was right before the documents' update, of arms that look them up.
 inline constexpr const char* kBeforeMetric = "contains_before";
 
+// A comparison declared before the run, or an exploratory one. Difference = better − than, paired by item.
 struct Comparison {
   std::string better, than, slice, metric;
   bool declared = false;  // declared ones are corrected together (Holm)
