@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
@@ -220,6 +221,16 @@ void RequireCreatable(const std::filesystem::path& folder) {
   if (::access(nearest.c_str(), W_OK | X_OK) != 0)
     Fail(ErrorKind::kFailed, "{}: nothing can be written in {}: {}", folder.string(), nearest.string(),
          std::generic_category().message(errno));
+}
+
+std::vector<std::string_view> SplitLines(std::string_view text) {
+  std::vector<std::string_view> lines;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    lines.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return lines;
 }
 
 }  // namespace qad

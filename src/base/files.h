@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace qad {
 
@@ -91,5 +92,9 @@ void RequireWritable(const std::filesystem::path& folder);
 // Makes nothing: only that whatever exists of `folder`, or holds its place, is a folder that may be written to.
 // Errors: kFailed.
 void RequireCreatable(const std::filesystem::path& folder);
+
+// Lines without their line feeds; what stands behind the last one is a line where it is not empty. They refer to
+// `text`.
+std::vector<std::string_view> SplitLines(std::string_view text);
 
 }  // namespace qad

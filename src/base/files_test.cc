@@ -197,5 +197,13 @@ TEST(Files, AFolderThatCouldBeMadeIsNotMade) {
   EXPECT_THROW(RequireCreatable(folder / "file"), Error);
 }
 
+TEST(SplitLines, KeepsEmptyLinesButTheLast) {
+  using Lines = std::vector<std::string_view>;
+  EXPECT_EQ(SplitLines(""), Lines{});
+  EXPECT_EQ(SplitLines("\n"), Lines{""});
+  EXPECT_EQ(SplitLines("a\n\nb"), (Lines{"a", "", "b"}));
+  EXPECT_EQ(SplitLines("a\r\nb\n"), (Lines{"a\r", "b"}));
+}
+
 }  // namespace
 }  // namespace qad

@@ -6,10 +6,9 @@
 
 #include "base/error.h"
 #include "commands/command.h"
-#include "evaluate/leaks.h"
+#include "experiment/leak_guard.h"
 #include "experiment/power.h"
 #include "experiment/scaffold.h"
-#include "retrieve/chunker.h"
 
 namespace qad {
 namespace {
@@ -34,27 +33,13 @@ std::map<std::string, std::array<int64_t, 3>> SizesOf(std::span<const std::vecto
   return sizes;
 }
 
-std::vector<Leak> LeaksOf(const Config& config, std::span<const std::vector<Item>> parts) {
-  std::vector<LeakCorpus> corpora{LeakCorpusOf("train", parts[0]), LeakCorpusOf("dev", parts[1]),
-                                  RestOf("answers and passages of train", parts[0])};
-  if (!config.data.documents.empty())
-    corpora.push_back(
-        LeakCorpusOf("documents", ChunkDocuments(config.data.documents, config.rag.chunk_tokens, CountWords)));
-  return FindLeaks(parts[2], corpora);
-}
-
 Json ToJson(const std::vector<std::filesystem::path>& written, std::span<const std::vector<Item>> parts,
             const std::vector<Leak>& leaks, const std::vector<std::string>& power) {
   Json json = {{"written", Json::array()}, {"items", Json::object()}, {"leaks", Json::array()}, {"power", power}};
   for (const std::filesystem::path& path : written) json["written"].push_back(path.string());
   for (const auto& [slice, sizes] : SizesOf(parts))
     json["items"][slice] = {{"train", sizes[0]}, {"dev", sizes[1]}, {"eval", sizes[2]}};
-  for (const Leak& leak : leaks)
-    json["leaks"].push_back({{"item", leak.item},
-                             {"corpus", leak.corpus},
-                             {"other", leak.other},
-                             {"kind", LeakKindName(leak.kind)},
-                             {"similarity", leak.similarity}});
+  for (const Leak& leak : leaks) json["leaks"].push_back(LeakToJson(leak));
   return json;
 }
 
@@ -86,7 +71,7 @@ void InitCommand(const Options& options, const GlobalFlags& flags) {
   const Config config = LoadConfig(options.folder / "config.yaml");
   const std::vector<std::vector<Item>> parts = {Items(config.data.train), Items(config.data.dev),
                                                 Items(config.data.eval)};
-  const std::vector<Leak> leaks = LeaksOf(config, parts);
+  const std::vector<Leak> leaks = LeaksOf(config, parts[0], parts[1], parts[2]);
   const std::vector<std::string> power = PowerStatement(config, parts[2]);
   if (flags.json) return PrintJson(ToJson(written, parts, leaks, power));
   Say(written, parts, leaks, power);

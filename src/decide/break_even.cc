@@ -100,7 +100,8 @@ std::vector<BreakEven> PairsToShow(const Results& results, const Decision& decis
       const bool is_theirs = (comparison.better == pair.rag && comparison.than == pair.lora) ||
                              (comparison.better == pair.lora && comparison.than == pair.rag);
       if (!comparison.declared || !is_theirs) continue;
-      if (declared == nullptr || results.Arm(pair.lora)->retrained) declared = &pair;
+      const auto is_fair = [&](const BreakEven& of) { return results.Arm(of.lora)->retrained; };
+      if (declared == nullptr || (is_fair(pair) && !is_fair(*declared))) declared = &pair;
     }
   add(declared);
   const TopicAnswer* changed = FindTopic(decision.topics, "changing facts");

@@ -46,13 +46,8 @@ std::vector<FreshnessAnswer> CheckFreshness(const Results& results, const Eviden
     if (stable != nullptr) answer.stable = ShareOf(results, info.name, stable->slice, stable->metric);
     answer.changed = ShareOf(results, info.name, changed->slice, changed->metric);
     answer.stale = ShareOf(results, info.name, changed->slice, "stale");
-    if (info.prompting == "rag") {
-      if (stable != nullptr) answer.stable_before = ShareOf(results, info.name, stable->slice, kBeforeMetric);
-      answer.changed_before = ShareOf(results, info.name, changed->slice, kBeforeMetric);
-    } else if (!info.retrained) {  // it is the same as it was: the old value was right then
-      answer.stable_before = answer.stable;
-      answer.changed_before = answer.stale;
-    }
+    if (stable != nullptr) answer.stable_before = ShareOf(results, info.name, stable->slice, kBeforeMetric);
+    answer.changed_before = ShareOf(results, info.name, changed->slice, kBeforeMetric);
     answer.update_seconds = arm.update_seconds;
     answer.update_source = arm.update_source;
     if (arm.updated && arm.update_seconds) answer.update_price = UpdatePrice(arm, options);

@@ -209,15 +209,24 @@ void AddLeaks(const Results& results, std::vector<std::string>& unknowns) {
 
 // What was moved after there were answers to look at.
 void AddMoves(const Results& results, const DecideOptions& options, std::vector<std::string>& unknowns) {
-  if (const auto withdrawn = results.manifest.find("withdrawn"); withdrawn != results.manifest.end())
-    for (const Json& comparison : *withdrawn)
-      unknowns.push_back(
-          "Declared before the run, and taken out when it had been answered: " + comparison.get<std::string>() + ".");
-  const auto floors = results.manifest.find("floors");
-  if (floors == results.manifest.end() || *floors == Json(options.required)) return;
+  const JsonObject manifest(results.manifest, "manifest");
+  if (manifest.Has("withdrawn"))
+    for (const Json& comparison : manifest.At("withdrawn"))
+      if (comparison.is_string())
+        unknowns.push_back(
+            "Declared before the run, and taken out when it had been answered: " + comparison.get<std::string>() + ".");
+  if (manifest.Has("margin") && results.settings.contains("eval")) {
+    const double then = manifest.Number("margin", 0, 1),
+                 now = JsonObject(results.settings, "settings").Object("eval").NumberOr("margin", 0, 1, then);
+    if (now != then)
+      unknowns.push_back(fmt::format("The margin of equivalence is {} now; it was {} when the first answers came.",
+                                     FormatNumber(now), FormatNumber(then)));
+  }
+  if (!manifest.Has("floors") || manifest.At("floors") == Json(options.required)) return;
+  const JsonObject floors = manifest.Object("floors");
   std::string then;
-  for (const auto& [slice, floor] : floors->items())
-    then += fmt::format("{}{} {}", then.empty() ? "" : ", ", slice, FormatShare(floor.get<double>()));
+  for (const auto& [slice, floor] : floors.json().items())
+    then += fmt::format("{}{} {}", then.empty() ? "" : ", ", slice, FormatShare(floors.Number(slice, 0, 1)));
   unknowns.push_back("The floors are others than when the first answers came: " + (then.empty() ? "none" : then) +
                      " then.");
 }

@@ -12,17 +12,15 @@ bool IsLookedUp(const Item& item) {
 
 bool HasChanged(const Item& item) { return !item.reject.empty() && item.slice.find("changed") != std::string::npos; }
 
-std::string TopOf(const Item& item) { return item.slice.substr(0, item.slice.find('/')); }
-
 }  // namespace
 
 std::vector<Item> BeforeUpdate(std::span<const Item> items) {
   std::set<std::string> changing;
   for (const Item& item : items)
-    if (IsLookedUp(item) && HasChanged(item)) changing.insert(TopOf(item));
+    if (IsLookedUp(item) && HasChanged(item)) changing.insert(TopSlice(item.slice));
   std::vector<Item> before;
   for (const Item& item : items) {
-    if (!IsLookedUp(item) || !changing.contains(TopOf(item))) continue;
+    if (!IsLookedUp(item) || !changing.contains(TopSlice(item.slice))) continue;
     before.push_back(item);
     if (!HasChanged(item)) continue;
     Item& turned = before.back();

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "evaluate/before_update.h"
+#include "evaluate/metrics.h"
 #include "experiment/evaluate_arm.h"
 #include "experiment/stages.h"
 #include "results/statistics.h"
@@ -12,23 +13,25 @@
 namespace qad {
 namespace {
 
-// The rows of one metric, under another name.
-Results RowsOf(const Workspace& workspace, const std::vector<Sample>& samples, const char* metric, const char* name) {
-  Results results;
+// The rows of `contains`, under another name.
+std::vector<Row> RowsOf(const Workspace& workspace, const std::vector<Sample>& samples, const char* name) {
+  std::vector<Row> rows;
   for (Row& row : SummarizeSamples(samples, workspace.config.eval.confidence, workspace.config.eval.bootstrap,
                                    workspace.config.seed)) {
-    if (row.metric != metric) continue;
+    if (row.metric != "contains") continue;
     row.metric = name;
-    results.rows.push_back(std::move(row));
+    rows.push_back(std::move(row));
   }
-  return results;
+  return rows;
 }
 
 Results EvaluateBefore(Workspace& workspace, const ArmConfig& arm) {
   const std::unique_ptr<Index> index = OpenEarlierIndex(workspace);
   const std::vector<Item> items = BeforeUpdate(workspace.eval);
   const std::vector<Sample> samples = AnswerItems(workspace, arm, index.get(), items, "before the update, " + arm.name);
-  return RowsOf(workspace, samples, "contains", kBeforeMetric);
+  Results results;
+  results.rows = RowsOf(workspace, samples, kBeforeMetric);
+  return results;
 }
 
 // Questions that name their source, each with the chunks of it.
@@ -52,14 +55,44 @@ Results EvaluateGivenSource(Workspace& workspace, const ArmConfig& arm) {
   std::vector<Sample> samples =
       AnswerItems(workspace, arm, nullptr, WithTheirSource(workspace), "the right passage, " + arm.name);
   for (Sample& sample : samples) sample.slice = kRetrievalSlice;
-  return RowsOf(workspace, samples, "contains", "right_given_source");
+  Results results;
+  results.rows = RowsOf(workspace, samples, "right_given_source");
+  return results;
+}
+
+// Whether its adapter was trained when the documents had been updated: it was not there before.
+bool IsOfAfter(const Config& config, const ArmConfig& arm) {
+  const auto adapter = std::ranges::find(config.adapters, arm.adapter, &AdapterConfig::name);
+  return adapter != config.adapters.end() && adapter->after_update;
+}
+
+std::vector<Item> ItemsBefore(const Workspace& workspace) {
+  return workspace.config.data.documents_update.empty() ? std::vector<Item>() : BeforeUpdate(workspace.eval);
 }
 
 }  // namespace
 
+std::vector<Row> RowsBeforeUpdate(const Workspace& workspace) {
+  std::vector<Row> rows;
+  const std::vector<Item> items = ItemsBefore(workspace);
+  if (items.empty()) return rows;
+  for (const ArmConfig& arm : workspace.config.arms) {
+    if (arm.prompting == Prompting::kRag || IsOfAfter(workspace.config, arm)) continue;
+    std::vector<Sample> then;
+    for (Sample& sample : ReadSamples(workspace.root / "samples" / SamplesFileName(arm.name))) {
+      const auto item = std::ranges::find(items, sample.item, &Item::id);
+      if (item == items.end()) continue;
+      sample.scores = ScoreAnswer({.item = *item, .output = sample.output, .refusals = {}});
+      then.push_back(std::move(sample));
+    }
+    for (Row& row : RowsOf(workspace, then, kBeforeMetric)) rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
 std::vector<Stage> ControlStages(Workspace& workspace) {
   const Config& config = workspace.config;
-  const bool updated = !config.data.documents_update.empty() && !BeforeUpdate(workspace.eval).empty();
+  const bool updated = !ItemsBefore(workspace).empty();
   const bool named = !workspace.CurrentDocuments().empty() && !WithTheirSource(workspace).empty();
   std::vector<Stage> stages;
   const std::vector<Stage> evaluations = EvaluateStages(workspace);  // one for each arm
@@ -73,9 +106,7 @@ std::vector<Stage> ControlStages(Workspace& workspace) {
                                        .outputs = {},
                                        .run = [&workspace, arm, evaluate] { return evaluate(workspace, arm); }});
     };
-    const auto adapter = std::ranges::find(config.adapters, arm.adapter, &AdapterConfig::name);
-    const bool after = adapter != config.adapters.end() && adapter->after_update;  // was not there before
-    if (updated && !after)
+    if (updated && !IsOfAfter(config, arm))
       add("before the update", EvaluateBefore).inputs["documents_before"] =
           DocumentsHash(config, config.data.documents);
     if (named) add("the right passage", EvaluateGivenSource);

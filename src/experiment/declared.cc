@@ -22,6 +22,7 @@ struct Record {
 struct File {
   std::vector<Record> comparisons;
   std::map<std::string, double> floors;
+  double margin = 0;
 };
 
 template <typename Visitor>
@@ -37,6 +38,7 @@ template <typename Visitor>
 void Fields(Visitor& visit, File& file) {
   visit("comparisons", file.comparisons);
   visit("floors", file.floors);
+  visit("margin", file.margin);
 }
 
 bool IsSame(const Record& record, const ComparisonConfig& comparison) {
@@ -60,7 +62,7 @@ File Read(const fs::path& path) {
 
 // Of results that were made before there was such a file.
 File Import(const fs::path& results, const Config& config) {
-  File file{.comparisons = {}, .floors = config.decide.required};
+  File file{.comparisons = {}, .floors = config.decide.required, .margin = config.eval.margin};
   for (const Comparison& c : ReadResults(results).comparisons)
     if (c.declared) file.comparisons.push_back({c.better, c.than, c.slice, c.metric, true});
   return file;
@@ -70,8 +72,10 @@ File Import(const fs::path& results, const Config& config) {
 File Gather(const fs::path& root, const Config& config) {
   const fs::path path = root / "declared.json", results = root / "results.json";
   File file = fs::exists(path) ? Read(path) : fs::exists(results) ? Import(results, config) : File();
-  if (std::ranges::none_of(config.arms, [&](const ArmConfig& arm) { return HasSamples(root, arm.name); }))
+  if (std::ranges::none_of(config.arms, [&](const ArmConfig& arm) { return HasSamples(root, arm.name); })) {
     file.floors = config.decide.required;
+    file.margin = config.eval.margin;
+  }
   for (const ComparisonConfig& c : config.comparisons) {
     if (std::ranges::any_of(file.comparisons, [&](const Record& record) { return IsSame(record, c); })) continue;
     Record added{c.better, c.than, c.slice, c.metric, false};
@@ -85,7 +89,7 @@ File Gather(const fs::path& root, const Config& config) {
 
 Declared DeclareBeforehand(const fs::path& root, const Config& config) {
   const File file = Gather(root, config);
-  Declared declared{.beforehand = {}, .withdrawn = {}, .floors = file.floors};
+  Declared declared{.beforehand = {}, .withdrawn = {}, .floors = file.floors, .margin = file.margin};
   for (const ComparisonConfig& c : config.comparisons)
     declared.beforehand.push_back(
         std::ranges::find_if(file.comparisons, [&](const Record& r) { return IsSame(r, c); })->beforehand);

@@ -58,10 +58,13 @@ TEST_F(DeclaredTest, FloorsMoveUntilThereAreAnswers) {
   MakeFolders(folder_ / "outputs");
   Declare();
   config_.decide.required = {{"facts", 0.5}};
+  config_.eval.margin = 0.02;
   EXPECT_EQ(Declare().floors.at("facts"), 0.5);
   Answer("lora");
   config_.decide.required = {{"facts", 0.1}};
+  config_.eval.margin = 0.5;
   EXPECT_EQ(Declare().floors.at("facts"), 0.5);
+  EXPECT_EQ(Declare().margin, 0.02);
 }
 
 TEST_F(DeclaredTest, OlderResultsKeepTheirDeclarations) {

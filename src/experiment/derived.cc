@@ -42,7 +42,8 @@ void Compare(const Workspace& workspace, const std::vector<bool>& beforehand, Re
       const std::string metric = PrimaryMetric(results, slice);
       if (results.Find(arm.name, slice, metric) == nullptr) continue;
       const bool is_there = std::ranges::any_of(results.comparisons, [&](const Comparison& c) {
-        return c.better == arm.name && c.than == base && c.slice == slice && c.metric == metric;
+        const bool is_pair = (c.better == arm.name && c.than == base) || (c.better == base && c.than == arm.name);
+        return is_pair && c.slice == slice && c.metric == metric;
       });
       if (!is_there) results.comparisons.push_back(ComparePaired(samples, base_samples, slice, metric, options));
     }
@@ -105,6 +106,7 @@ void AddQuerySeconds(const Workspace& workspace, Results& results) {
 void AddDerived(const Workspace& workspace, const std::vector<bool>& beforehand, Results& results) {
   AddUpdateRows(workspace, results);
   AddQuerySeconds(workspace, results);
+  for (Row& row : RowsBeforeUpdate(workspace)) results.rows.push_back(std::move(row));
   Compare(workspace, beforehand, results);
 }
 

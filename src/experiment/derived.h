@@ -8,9 +8,9 @@
 
 namespace qad {
 
-// Adds each arm's seconds to bring its facts up to date and seconds of one query, and compares arms: the declared
-// comparisons (`beforehand`: DeclareBeforehand), and every arm with the first on the primary metric of each slice.
-// Samples are read from workspace.root.
+// Adds each arm's seconds to bring its facts up to date and seconds of one query, RowsBeforeUpdate, and compares arms:
+// the declared comparisons (`beforehand`: DeclareBeforehand), and every arm with the first on the primary metric of
+// each slice. Samples are read from workspace.root.
 void AddDerived(const Workspace& workspace, const std::vector<bool>& beforehand, Results& results);
 
 }  // namespace qad

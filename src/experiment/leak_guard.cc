@@ -99,11 +99,12 @@ void RequireCleanCalibration(const Workspace& workspace) {
         workspace.scope.allow_leak);
 }
 
-Json LeaksJson(const Workspace& workspace) {
-  const DataConfig& data = workspace.config.data;
-  std::vector<LeakCorpus> corpora{LeakCorpusOf("train", workspace.train), LeakCorpusOf("dev", workspace.dev)};
-  corpora.push_back(RestOf("answers and passages of train", workspace.train));
-  for (const AdapterConfig& adapter : workspace.config.adapters)
+std::vector<Leak> LeaksOf(const Config& config, std::span<const Item> train, std::span<const Item> dev,
+                          std::span<const Item> eval) {
+  const DataConfig& data = config.data;
+  std::vector<LeakCorpus> corpora{LeakCorpusOf("train", train), LeakCorpusOf("dev", dev),
+                                  RestOf("answers and passages of train", train)};
+  for (const AdapterConfig& adapter : config.adapters)
     if (adapter.data != data.train) {
       const std::vector<Item> own = LoadDataset(adapter.data);
       corpora.push_back(LeakCorpusOf("train of " + adapter.name, own));
@@ -111,23 +112,31 @@ Json LeaksJson(const Workspace& workspace) {
     }
   for (const auto* documents : {&data.documents, &data.documents_update})
     if (!documents->empty())
-      corpora.push_back(
-          LeakCorpusOf("documents", ChunkDocuments(*documents, workspace.config.rag.chunk_tokens, CountWords)));
-  std::vector<LeakCorpus> calibration;
-  if (CalibratesOnTexts(workspace.config)) calibration = CorporaOf(workspace.config.quantize.calibration);
-  if (workspace.config.quantize.calibration != data.train)
-    corpora.insert(corpora.end(), calibration.begin(), calibration.end());
+      corpora.push_back(LeakCorpusOf("documents", ChunkDocuments(*documents, config.rag.chunk_tokens, CountWords)));
+  if (CalibratesOnTexts(config) && config.quantize.calibration != data.train)
+    for (LeakCorpus& calibration : CorporaOf(config.quantize.calibration)) corpora.push_back(std::move(calibration));
+  return FindLeaks(eval, corpora);
+}
+
+Json LeakToJson(const Leak& leak) {
+  return {{"item", leak.item},
+          {"corpus", leak.corpus},
+          {"other", leak.other},
+          {"similarity", leak.similarity},
+          {"kind", LeakKindName(leak.kind)}};
+}
+
+Json LeaksJson(const Workspace& workspace) {
+  const Config& config = workspace.config;
   Json leaks = Json::array();
-  for (const Leak& leak : FindLeaks(workspace.eval, corpora))
-    leaks.push_back({{"item", leak.item},
-                     {"corpus", leak.corpus},
-                     {"other", leak.other},
-                     {"similarity", leak.similarity},
-                     {"kind", LeakKindName(leak.kind)}});
+  for (const Leak& leak : LeaksOf(config, workspace.train, workspace.dev, workspace.eval))
+    leaks.push_back(LeakToJson(leak));
+  std::vector<LeakCorpus> calibration;
+  if (CalibratesOnTexts(config)) calibration = CorporaOf(config.quantize.calibration);
   if (const double shared = SharedGeneralText(calibration); shared >= kMostShared)
     leaks.push_back({{"item", kGeneralText},
                      {"corpus", kCalibration},
-                     {"other", workspace.config.quantize.calibration.filename().string()},
+                     {"other", config.quantize.calibration.filename().string()},
                      {"similarity", shared},
                      {"kind", "normalized"}});
   if (!leaks.empty() && !workspace.quiet)

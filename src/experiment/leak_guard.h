@@ -5,9 +5,16 @@
 #include <vector>
 
 #include "base/json.h"
+#include "evaluate/leaks.h"
 #include "experiment/workspace.h"
 
 namespace qad {
+
+// The pairs found in train, dev, adapters' own data and documents, also within answers and passages of training items,
+// and in calibration texts.
+std::vector<Leak> LeaksOf(const Config& config, std::span<const Item> train, std::span<const Item> dev,
+                          std::span<const Item> eval);
+Json LeakToJson(const Leak& leak);
 
 // The pairs found in train, dev, adapters' own data and documents, with how alike they are; warned of on stderr.
 // They are reported, not removed: the reader of the pack must know, and whether a pair is a leak is for a person to

@@ -83,6 +83,11 @@ void RequireTrained(Workspace& workspace, const std::vector<Stage>& stages) {
   }
 }
 
+bool IsSameQuestion(const Comparison& a, const Comparison& b) {
+  return a.better == b.better && a.than == b.than && a.slice == b.slice && a.metric == b.metric &&
+         a.declared == b.declared;
+}
+
 // Whether `path` holds what was just found again, so that a decision on it still stands.
 bool SameMeasurements(const fs::path& path, const Results& results) {
   if (!fs::exists(path)) return false;
@@ -90,9 +95,11 @@ bool SameMeasurements(const fs::path& path, const Results& results) {
     const Results before = ReadResults(path);
     return RowsToJson(before.rows) == RowsToJson(results.rows) && before.settings == results.settings &&
            before.arms.size() == results.arms.size() &&
-           std::ranges::all_of(std::array{"samples", "leaks", "adapters"}, [&](const char* part) {
-             return before.manifest.value(part, Json()) == results.manifest.value(part, Json());
-           });
+           std::ranges::equal(before.comparisons, results.comparisons, IsSameQuestion) &&
+           std::ranges::all_of(std::array{"samples", "leaks", "adapters", "floors", "margin", "withdrawn"},
+                               [&](const char* part) {
+                                 return before.manifest.value(part, Json()) == results.manifest.value(part, Json());
+                               });
   } catch (const Error&) {
     return false;  // damaged, or of another version: it is written anew
   }
@@ -141,6 +148,7 @@ Results EvaluateArms(Workspace& workspace) {
   results.settings = SettingsJson(workspace.config);
   const Declared declared = DeclareBeforehand(workspace.root, workspace.config);
   results.manifest["floors"] = declared.floors;
+  results.manifest["margin"] = declared.margin;
   results.manifest["withdrawn"] = declared.withdrawn;
   if (workspace.root.filename() == kOtherAdapterFolder)
     results.manifest["other_adapter"] = workspace.scope.adapter_path.string();

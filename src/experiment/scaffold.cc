@@ -148,7 +148,7 @@ std::vector<SliceOfData> SlicesOf(std::span<const Item> items) {
   std::vector<SliceOfData> slices;
   for (const Item& item : items) {
     const std::string_view metric = PrimaryMetric(item);
-    const std::string name = item.slice.substr(0, item.slice.find('/'));
+    const std::string name = TopSlice(item.slice);
     if (metric.empty()) continue;
     auto slice = std::ranges::find(slices, name, &SliceOfData::name);
     if (slice == slices.end()) slice = slices.insert(slices.end(), {name, std::string(metric), false});
@@ -191,16 +191,6 @@ std::string LinesOf(std::span<const std::string_view> lines, std::span<const Ite
     text += '\n';
   }
   return text;
-}
-
-std::vector<std::string_view> SplitLines(std::string_view text) {
-  std::vector<std::string_view> lines;
-  for (size_t at = 0; at < text.size();) {
-    const size_t end = std::min(text.find('\n', at), text.size());
-    lines.push_back(text.substr(at, end - at));
-    at = end + 1;
-  }
-  return lines;
 }
 
 }  // namespace

@@ -39,6 +39,9 @@ std::vector<Stage> EvaluateStages(Workspace& workspace);
 // Controls of arms that look things up: the documents before their update and what was right then (kBeforeMetric of the
 // slices), and the passages of the source that an item names instead of those found (right_given_source).
 std::vector<Stage> ControlStages(Workspace& workspace);
+// The same of all other arms but those trained after the update: nothing is asked again, because they answer as they
+// did then; their samples are scored by what was right.
+std::vector<Row> RowsBeforeUpdate(const Workspace& workspace);
 Stage BaselineStage(Workspace& workspace);
 // Perplexity on general text, KL divergence and same top-1 against the base, for every set of weights and adapter.
 std::vector<Stage> TextStages(Workspace& workspace);

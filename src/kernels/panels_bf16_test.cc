@@ -275,6 +275,61 @@ std::vector<float> ExpectProducts() {
   return all;
 }
 
+// Of rows that fill no block, words that fill no tile, and outputs that fill no panel, into rows with a stride of their
+// own: x₁ w₁ + x₂ w₁ + x₁ w₂, but for the rounding of sums.
+TEST_F(Panels, ProductsInPartsEqualTheReference) {
+  if (!HasBF16Tiles()) GTEST_SKIP() << "this CPU or build has no AMX";
+  for (const size_t words : {1, 15, 16, 17, 32, 48})
+    for (const size_t outputs : {1, 15, 16, 17, 31, 32, 33, 64})
+      for (const size_t count : {1, 15, 16, 17, 31, 32, 33}) {
+        const size_t cols = 2 * words, ldx = 2 * cols + 4, ldy = outputs + 3;
+        const RandomMatrix w(Layout::kF32, outputs, cols);
+        std::vector<uint16_t> panels, x(count * ldx);
+        for (size_t r = 0; r < outputs; r += kTileRows)
+          for (const auto decode :
+               {+[](const MatrixView&m, size_t row, uint16_t*to) { DecodeBF16Panel(m, row, to); }, DecodeBF16Rest}) {
+            panels.resize(panels.size() + PanelValues(cols));
+            decode(w.view(), r, panels.data() + panels.size() - PanelValues(cols));
+          }
+        const std::vector<float> in = Normals(count * cols, 5);
+        for (size_t m = 0; m < count; ++m)
+          SplitToBF16(in.data() + m * cols, x.data() + m * ldx, x.data() + m * ldx + cols, cols);
+        for (const bool accumulate : {false, true}) {
+          std::vector<float> y(count * ldy, 9);
+          MultiplyPanels(BF16Product{.x = x.data(),
+                                     .count = count,
+                                     .ldx = ldx,
+                                     .words = words,
+                                     .panels = panels.data(),
+                                     .outputs = outputs,
+                                     .y = y.data(),
+                                     .ldy = ldy,
+                                     .accumulate = accumulate,
+                                     .in_parts = true});
+          for (size_t m = 0; m < count; ++m)
+            for (size_t r = 0; r < ldy; ++r) {
+              if (r >= outputs) {
+                ASSERT_EQ(y[m * ldy + r], 9) << "beyond the row";
+                continue;
+              }
+              double dot = accumulate ? 9 : 0, size = dot;
+              for (size_t i = 0; i < cols; ++i) {
+                const double x1 = static_cast<double>(BF16ToFloat(x[m * ldx + i])),
+                             x2 = static_cast<double>(BF16ToFloat(x[m * ldx + cols + i])),
+                             w1 = static_cast<double>(BF16ToFloat(FloatToBF16(w.At(r, i)))),
+                             w2 = static_cast<double>(
+                                 BF16ToFloat(FloatToBF16(w.At(r, i) - BF16ToFloat(FloatToBF16(w.At(r, i))))));
+                dot += x1 * w1 + x2 * w1 + x1 * w2;
+                size += std::fabs(x1 * w1) + std::fabs(x2 * w1) + std::fabs(x1 * w2);
+              }
+              const double tolerance = 0x1p-24 * size * 4 * std::sqrt(static_cast<double>(3 * cols));
+              ASSERT_TRUE(std::fabs(static_cast<double>(y[m * ldy + r]) - dot) <= tolerance)
+                  << words << " words, " << outputs << " outputs, " << count << " rows, at " << m << " " << r;
+            }
+        }
+      }
+}
+
 // In tiles and in vectors, whose sums are taken in different orders: equal ones would be of the same kernel.
 TEST_F(Panels, ProductsEqualTheReference) {
   std::vector<std::vector<float>> products;

@@ -10,6 +10,7 @@
 #include "kernels/elementwise.h"
 #include "ops/attention_tiles.h"
 #include "ops/gemm.h"
+#include "ops/parallel.h"
 
 namespace qad {
 namespace {
@@ -139,7 +140,7 @@ void AttentionForward(Context& context, const AttentionShape& shape, std::span<c
   const size_t of_tile = longest == 0 ? 0 : bf16 ? AttentionTileBF16Floats(shape) : TileBuffers::Floats(shape, longest);
   // A thread's buffers, whole cache lines of them, and behind those of all threads what tasks of few rows leave behind.
   const size_t floats = (std::max(all.results > 0 ? AttentionFewRowsFloats(shape) : 0, of_tile) + 15) / 16 * 16;
-  const size_t of_threads = floats * static_cast<size_t>(omp_get_max_threads());
+  const size_t of_threads = floats * RegionThreads();
   float* scratch = context.Scratch(Context::Slot::kResults, of_threads + all.results);
   float* results = scratch + of_threads;
   const auto count = static_cast<int64_t>(all.tasks.size());
@@ -259,7 +260,7 @@ void AttentionBackward(Context& context, const AttentionShape& shape, std::span<
   }
   const size_t longest = LongestContext(items);
   const size_t floats = BackwardBuffers::Floats(shape, longest);
-  float* scratch = context.Scratch(Context::Slot::kResults, floats * static_cast<size_t>(omp_get_max_threads()));
+  float* scratch = context.Scratch(Context::Slot::kResults, floats * RegionThreads());
   // One task per family and kv head: sums do not depend on threads.
   const auto tasks = static_cast<int64_t>(families.size() * shape.kv_heads);
 #pragma omp parallel for schedule(dynamic) if (WorkOf(shape, items) >= kMinAttentionWork)

@@ -8,6 +8,7 @@
 
 #include "kernels/dropout.h"
 #include "ops/gemm.h"
+#include "ops/parallel.h"
 
 namespace qad {
 namespace {
@@ -39,8 +40,7 @@ struct ThreadScratch {
   float* base;
   size_t floats;
   ThreadScratch(Context& context, size_t each)
-      : base(context.Scratch(Context::Slot::kActivations, each * static_cast<size_t>(omp_get_max_threads()))),
-        floats(each) {}
+      : base(context.Scratch(Context::Slot::kActivations, each * RegionThreads())), floats(each) {}
   float* mine() const { return base + floats * static_cast<size_t>(omp_get_thread_num()); }
 };
 

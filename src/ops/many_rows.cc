@@ -84,7 +84,7 @@ void MultiplyDense(Context& context, const MatrixView& w, const Rows& x, float* 
 void MultiplyInPanels(Context& context, const MatrixView& w, const BF16Product& activations) {
   const size_t values = PanelValues(w.cols);
   const size_t floats = w.layout == Layout::kBF16Tile ? 0 : values * (kTaskRows / kTileRows) / 2;
-  float* scratch = context.Scratch(Context::Slot::kPanel, floats * static_cast<size_t>(omp_get_max_threads()));
+  float* scratch = context.Scratch(Context::Slot::kPanel, floats * RegionThreads());
   const auto tasks = static_cast<int64_t>((w.rows + kTaskRows - 1) / kTaskRows);
 #pragma omp parallel for schedule(static) if (Pays(w.rows, w.cols, activations.count))
   for (int64_t task = 0; task < tasks; ++task) {
@@ -114,7 +114,7 @@ void DecodePanels(const MatrixView& w, size_t begin, size_t end, uint16_t* panel
 // what both leave is below what the others are rounded by.
 void MultiplyInParts(Context& context, const MatrixView& w, const BF16Product& activations) {
   const size_t floats = w.in_parts != nullptr ? 0 : PanelValues(w.cols) * (kPartsTaskRows / kTileRows);
-  float* scratch = context.Scratch(Context::Slot::kPanel, floats * static_cast<size_t>(omp_get_max_threads()));
+  float* scratch = context.Scratch(Context::Slot::kPanel, floats * RegionThreads());
   const auto tasks = static_cast<int64_t>((w.rows + kPartsTaskRows - 1) / kPartsTaskRows);
 #pragma omp parallel for schedule(static) if (Pays(w.rows, w.cols, 3 * activations.count))
   for (int64_t task = 0; task < tasks; ++task) {
@@ -195,7 +195,7 @@ void MultiplyInColumnPanels(Context& context, const MatrixView& w, const Rows& d
   const size_t stretch = std::min(w.rows, kBackwardRows), stride = 2 * InputPairs(w.rows);
   const size_t values = PanelValues(stretch), floats = values * (kTaskRows / kTileRows) / 2;
   const uint16_t* x = ToBF16(context, dy, w.rows, stride);
-  float* scratch = context.Scratch(Context::Slot::kPanel, floats * static_cast<size_t>(omp_get_max_threads()));
+  float* scratch = context.Scratch(Context::Slot::kPanel, floats * RegionThreads());
   const auto tasks = static_cast<int64_t>((w.cols + kTaskRows - 1) / kTaskRows);
 #pragma omp parallel for schedule(static) if (Pays(w.cols, w.rows, dy.count))
   for (int64_t task = 0; task < tasks; ++task) {

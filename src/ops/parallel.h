@@ -1,6 +1,8 @@
 // When and how operations run in parallel. For operations only.
 #pragma once
 
+#include <omp.h>
+
 #include <cstddef>
 #include <cstdint>
 
@@ -16,6 +18,9 @@ inline constexpr size_t kMinParallelWork = 1 << 18;
 inline bool Pays(size_t outputs, size_t inputs, size_t count) {
   return outputs * (inputs > 4 ? inputs : 4) * count >= kMinParallelWork;
 }
+
+// Of a parallel region that begins here: one within another, as of a Context::ForOneThread.
+inline size_t RegionThreads() { return omp_in_parallel() ? 1 : static_cast<size_t>(omp_get_max_threads()); }
 
 // Calls work(r) for each of `rows` rows of `width` values. Rows must not depend on each other.
 template <typename Work>

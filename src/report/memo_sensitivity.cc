@@ -150,7 +150,8 @@ void SayBreakEven(const Decision& decision, Document& page) {
     table.rows.push_back({even.rag, even.lora, ChangesWords(even, decision.changes_per_month),
                           FormatMoney(1000 * even.query_difference), FormatMoney(even.update_difference)});
   page.Say(
-      fmt::format("Break-even of changes at {} queries per month, by cost alone (with people's hours and answers that "
+      fmt::format("Break-even of changes at {} queries per month, by running costs alone (without training and set-up; "
+                  "with people's hours and answers that "
                   "are not right, where these have a price); in brackets the spread over the rounds of speed "
                   "measurement:",
                   FormatNumber(decision.queries_per_month)));

@@ -288,12 +288,10 @@ std::vector<Sample> ReadSamples(const std::filesystem::path& path) {
   const std::string text = ReadTextFile(path);
   std::vector<Sample> samples;
   int line = 0;
-  for (size_t at = 0; at < text.size();) {
-    const size_t end = std::min(text.find('\n', at), text.size());
+  for (const std::string_view sample : SplitLines(text)) {
     const std::string where = fmt::format("{}:{}", path.string(), ++line);
-    const Json root = ParseJson(std::string_view(text).substr(at, end - at), where);
+    const Json root = ParseJson(sample, where);
     samples.push_back(ReadSample(JsonObject(root, where)));
-    at = end + 1;
   }
   return samples;
 }

@@ -81,7 +81,7 @@ struct Front {
   std::vector<double> bytes, kl;
 };
 
-// Share of the questions of a slice that was right before the documents' update, of arms that look them up.
+// Share of the questions of a slice that was right before the documents' update, of arms that were there then.
 inline constexpr const char* kBeforeMetric = "contains_before";
 
 // A comparison declared before the run, or an exploratory one. Difference = better − than, paired by item.

@@ -148,10 +148,7 @@ std::vector<Item> LoadDataset(const std::filesystem::path& path) {
   std::vector<Item> items;
   std::set<std::string> ids;
   int number = 0;
-  for (size_t at = 0; at < text.size();) {
-    const size_t end = std::min(text.find('\n', at), text.size());
-    std::string_view line(text.data() + at, end - at);
-    at = end + 1;
+  for (std::string_view line : SplitLines(text)) {
     ++number;
     if (line.ends_with('\r')) line.remove_suffix(1);
     if (number == 1 && line.starts_with("\xEF\xBB\xBF")) line.remove_prefix(3);

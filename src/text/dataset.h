@@ -46,5 +46,7 @@ bool IsDataset(const std::filesystem::path& path);
 
 // Whether `slice` is `pattern` or lies below it: "facts" matches "facts" and "facts/stable".
 bool SliceMatches(const std::string& slice, const std::string& pattern);
+// "facts" of "facts/stable".
+inline std::string TopSlice(const std::string& slice) { return slice.substr(0, slice.find('/')); }
 
 }  // namespace qad

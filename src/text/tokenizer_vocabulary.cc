@@ -83,10 +83,7 @@ Tokenizer Tokenizer::FromTiktoken(const std::filesystem::path& path) {
   impl->where = path.string();
   const std::string text = ReadTextFile(path, uint64_t{64} << 20);
   int line = 0;
-  for (size_t at = 0; at < text.size();) {
-    const size_t end = std::min(text.find('\n', at), text.size());
-    const std::string_view row(text.data() + at, end - at);
-    at = end + 1;
+  for (const std::string_view row : SplitLines(text)) {
     ++line;
     if (row.empty()) continue;
     const std::string where = fmt::format("{}:{}", impl->where, line);
