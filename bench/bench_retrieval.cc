@@ -21,6 +21,7 @@
 #include "base/random.h"
 #include "evaluate/speed.h"
 #include "evaluate/text_embedder.h"
+#include "results/statistics.h"
 #include "retrieve/index.h"
 
 namespace qad {

@@ -1,7 +1,9 @@
 // `qad eval` as a program: endpoints, choices, citations.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <map>
+#include <thread>
 
 #include "base/files.h"
 #include "base/json.h"
@@ -52,6 +54,72 @@ TEST_F(Program, AnEndpointIsAnArm) {
   }
   folder_.Write("eval.jsonl", Items(5, "matter"));
   ExpectFailure({"eval"}, 1, {"127.0.0.1:" + port, "is the endpoint up?"});
+}
+
+// One that goes away in the middle: what it answered is kept, batch by batch, and not asked again.
+TEST_F(Program, AnEndpointThatGoesAwayLosesOneBatchAtMost) {
+  folder_.Write("eval.jsonl", Items(20, "matter"));
+  const std::string answer = Reply(200, Event("It is 11") + Event(".", "stop") + kUsageEvent);
+  uint16_t port = 0;
+  {
+    EndpointServer server(std::vector<std::string>(1 + 8 + 3, answer));  // the first is RequireThere's
+    port = server.port();
+    folder_.Write("config.yaml", std::string(kMinimal) + "arms: [base, {name: served, endpoint: \"http://127.0.0.1:" +
+                                     std::to_string(port) + "/v1\", model: any}]\n");
+    const pid_t child = Start({"eval", "--config", Path("config.yaml")});
+    while (server.requests().size() < 12) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    server.Stop();
+    ExpectEnd(Wait(child), 1, {"is the endpoint up?"});
+  }
+  EXPECT_FALSE(fs::exists(folder_ / "outputs/samples/served.jsonl"));
+  const EndpointServer server(std::vector<std::string>(60, answer), 0, port);
+  const Ended ended = Run({"eval"});
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  EXPECT_EQ(server.requests().size(), 1 + 12 + 10u) << "8 of 20 were answered; speed asks 10 again";
+  EXPECT_EQ(ReadSamples(folder_ / "outputs" / "samples" / "served.jsonl").size(), 20u);
+}
+
+// An endpoint that always names the old value of the fact that changed and the right one of the other.
+TEST_F(Program, WhatWasRightBeforeAnUpdateIsMeasured) {
+  const std::string answer = Event("It is 10, or 22") + Event(".", "stop") + kUsageEvent;
+  const EndpointServer server(std::vector<std::string>(200, Reply(200, answer)));
+  folder_.Write("old/a.md", "# Matters\n\nMatter 1 is 10.\n\n# Things\n\nThing 2 is 22.\n");
+  folder_.Write(
+      "eval.jsonl",
+      "{\"id\": \"c\", \"slice\": \"facts/changed\", \"prompt\": \"What is matter 1?\", \"completion\": \"11\", "
+      "\"reject\": [\"10\"], \"source\": \"a.md#Matters\"}\n"
+      "{\"id\": \"s\", \"slice\": \"facts/stable\", \"prompt\": \"What is thing 2?\", \"completion\": \"22\", "
+      "\"source\": \"a.md#Things\"}\n");
+  std::string config = kMinimal;
+  config.replace(config.find("max_length"), 0, "documents: [old], documents_update: [pages], ");
+  const std::string url = "http://127.0.0.1:" + std::to_string(server.port()) + "/v1";
+  folder_.Write("config.yaml", config + "arms: [base, {name: plain, endpoint: \"" + url +
+                                   "\", model: any}, {name: looks, prompting: rag, endpoint: \"" + url +
+                                   "\", model: any}]\n");
+  const Ended ended = Run({"eval"});
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  const Results results = ReadResults(folder_ / "outputs" / "results.json");
+  for (const char* arm : {"plain", "looks"}) {
+    EXPECT_EQ(results.Value(arm, "facts/changed", "contains"), 0) << arm;
+    EXPECT_EQ(results.Value(arm, "facts/changed", "stale"), 1) << arm;
+    EXPECT_EQ(results.Value(arm, "facts/changed", kBeforeMetric), 1) << arm;
+    EXPECT_EQ(results.Value(arm, "facts/stable", kBeforeMetric), 1) << arm;
+  }
+  EXPECT_EQ(results.Value("looks", kRetrievalSlice, "right_given_source"), 0.5);
+  EXPECT_EQ(results.Value("looks", kRetrievalSlice, "right_given_passage"), 0.5);
+  EXPECT_EQ(results.Value("looks", kRetrievalSlice, "stale_given_passage"), 1);
+  EXPECT_FALSE(results.Value("plain", kRetrievalSlice, "right_given_source"));
+  size_t of_old = 0, of_new = 0, of_both = 0;
+  for (const std::string& request : server.requests()) {
+    const bool is_old = request.find("Matter 1 is 10.") != std::string::npos,
+               is_new = request.find("Matter 1 is 11.") != std::string::npos;
+    of_old += is_old ? 1 : 0;
+    of_new += is_new ? 1 : 0;
+    of_both += is_old && is_new ? 1 : 0;
+  }
+  EXPECT_EQ(of_both, 0u);
+  EXPECT_GE(of_old, 1u) << "the control reads the documents of then";
+  EXPECT_GE(of_new, 2u);
 }
 
 // What the base's tokenizer counted in its place is said.

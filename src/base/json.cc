@@ -1,7 +1,7 @@
 #include "base/json.h"
 
 #include <cmath>
-#include <set>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -39,7 +39,7 @@ class Guard {
 
  private:
   const std::string& where_;
-  std::vector<std::set<std::string>> keys_;
+  std::vector<std::unordered_set<std::string>> keys_;
 };
 
 template <typename AnyJson>

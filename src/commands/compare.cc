@@ -11,6 +11,7 @@
 #include "commands/command.h"
 #include "commands/experiment_options.h"
 #include "experiment/pack.h"
+#include "results/slices.h"
 #include "results/statistics.h"
 #include "text/dataset.h"
 

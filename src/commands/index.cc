@@ -27,6 +27,8 @@ void IndexCommand(const Options& options, const GlobalFlags& flags) {
   const std::string path = IndexPath(workspace.config).string();
   const int k = workspace.config.rag.top_k;
   const RetrievalQuality dev = MeasureRetrieval(*index, workspace.dev, k);
+  // What leaving function words out of questions is worth.
+  const RetrievalQuality every = MeasureRetrieval(*index, workspace.dev, k, QueryWords::kEvery);
   const RefusalRule refusal = CalibrateRefusal(*index, workspace.dev);
   if (flags.json)
     return PrintJson(Json{{"index", path},
@@ -41,6 +43,8 @@ void IndexCommand(const Options& options, const GlobalFlags& flags) {
                             {"recall_at_k", dev.recall_at_k},
                             {"k", k},
                             {"mrr", dev.mean_reciprocal_rank},
+                            {"recall_at_1_every_word", every.recall_at_1},
+                            {"recall_at_k_every_word", every.recall_at_k},
                             {"answerable", refusal.answerable},
                             {"unanswerable", refusal.unanswerable},
                             {"refusal_auc", refusal.auc},
@@ -50,6 +54,9 @@ void IndexCommand(const Options& options, const GlobalFlags& flags) {
   if (dev.n > 0)
     fmt::print("{}, {} questions of dev: recall@1 {:.3f}, recall@{} {:.3f}, MRR {:.3f}\n",
                workspace.config.rag.retriever, dev.n, dev.recall_at_1, k, dev.recall_at_k, dev.mean_reciprocal_rank);
+  if (dev.n > 0 && workspace.DocumentRetriever() != Retriever::kDense)
+    fmt::print("with the questions' function words (\"how\", \"the\") as well: recall@1 {:.3f}, recall@{} {:.3f}\n",
+               every.recall_at_1, k, every.recall_at_k);
   if (refusal.answerable > 0 && refusal.unanswerable > 0)
     fmt::print("the best passage's score tells {} answerable from {} unanswerable ones with an AUC of {:.2f}: {}\n",
                refusal.answerable, refusal.unanswerable, refusal.auc,

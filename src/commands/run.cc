@@ -38,19 +38,18 @@ void RunCommand(const Options& options, const GlobalFlags& flags) {
     if (flags.json) return PrintJson(plan);
     return PrintPlan(plan);
   }
-  const Decision decision = RunAll(workspace);
-  const std::vector<fs::path> pack = RenderPack(workspace.root);
+  const Pack pack = RunAll(workspace);
+  const std::vector<fs::path> pages = RenderPack(pack, workspace.root);
   if (flags.json) {
-    const Results results = ReadResults(workspace.root / "results.json");
     return PrintJson(Json{{"results", (workspace.root / "results.json").string()},
-                          {"rows", RowsToJson(results.rows)},
-                          {"recommended", decision.recommended},
-                          {"pack", PathsJson(pack)}});
+                          {"rows", RowsToJson(pack.results.rows)},
+                          {"recommended", pack.decision->recommended},
+                          {"pack", PathsJson(pages)}});
   }
   fmt::print("\n");
-  for (const std::string& line : decision.headline) fmt::print("{}\n", line);
+  for (const std::string& line : pack.decision->headline) fmt::print("{}\n", line);
   fmt::print("\n");
-  for (const fs::path& path : pack) fmt::print("{}\n", path.string());
+  for (const fs::path& path : pages) fmt::print("{}\n", path.string());
 }
 
 }  // namespace

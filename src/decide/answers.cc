@@ -10,12 +10,11 @@
 
 #include "base/units.h"
 #include "decide/evidence.h"
+#include "results/slices.h"
 #include "results/statistics.h"
 
 namespace qad {
 namespace {
-
-bool Contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 constexpr std::string_view kTopics[] = {"behaviour", "stable facts", "changing facts", "unanswerable"};
 
@@ -23,8 +22,8 @@ constexpr std::string_view kTopics[] = {"behaviour", "stable facts", "changing f
 std::string TopicOf(const std::string& slice, const std::string& metric) {
   if (slice.starts_with("unanswerable") || metric == "correct_refusal") return "unanswerable";
   if (slice.starts_with("behavio") || metric == "exact") return "behaviour";
-  if (Contains(slice, "changed")) return "changing facts";
-  if (slice.starts_with("facts") || Contains(slice, "stable")) return "stable facts";
+  if (HasWord(slice, "changed")) return "changing facts";
+  if (slice.starts_with("facts") || HasWord(slice, "stable")) return "stable facts";
   return slice;
 }
 
@@ -121,10 +120,13 @@ bool MayLieOnSourceGrid(const Results& results, const std::string& name) {
 // Sets verdict and basis, whatever grid the weights lie on.
 void JudgeDistance(const Results& results, QuantizationAnswer& answer) {
   if (const Row* kl = results.Find(answer.arm, kTextSlice, "kl_divergence")) {
-    const double low = kl->low.value_or(kl->value), high = kl->high.value_or(kl->value);
-    answer.verdict = high <= kEquivalentKl ? "equivalent" : low > kEquivalentKl ? "worse" : "cannot tell";
+    answer.verdict = "cannot tell";  // as from one window of text
+    if (kl->low && *kl->high <= kEquivalentKl) answer.verdict = "equivalent";
+    if (kl->low && *kl->low > kEquivalentKl) answer.verdict = "worse";
     answer.basis =
-        fmt::format("KL divergence {} nats per token, margin {}", FormatNumber(kl->value), FormatNumber(kEquivalentKl));
+        fmt::format("KL divergence {}{} nats per token of general text, margin {}", FormatNumber(kl->value),
+                    kl->low ? fmt::format(" ({} to {})", FormatNumber(*kl->low), FormatNumber(*kl->high)) : "",
+                    FormatNumber(kEquivalentKl));
     return;
   }
   answer.verdict = "cannot tell";
@@ -194,12 +196,11 @@ Comparison FindOrMake(const Results& results, const std::vector<Sample>& samples
 }
 
 std::vector<TopicAnswer> AnswerTopics(const Results& results, const std::vector<Sample>& samples) {
-  const std::vector<std::string> slices = results.Slices();
   std::vector<std::string> topics(std::begin(kTopics), std::end(kTopics));
   std::map<std::string, std::vector<std::string>> slices_of;
-  for (const std::string& slice : slices) {
+  for (const std::string& slice : results.LeafSlices()) {
     const std::string metric = PrimaryMetric(results, slice);
-    if (IsUnion(slices, slice) || !SaysWhatIsRight(metric)) continue;
+    if (!SaysWhatIsRight(metric)) continue;
     const std::string topic = TopicOf(slice, metric);
     slices_of[topic].push_back(slice);
     if (std::find(topics.begin(), topics.end(), topic) == topics.end()) topics.push_back(topic);

@@ -1,5 +1,6 @@
 #include "decide/decide.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -10,8 +11,10 @@
 #include "decide/decide_testing.h"
 #include "decide/evidence.h"
 #include "decide/headline.h"
+#include "decide/robustness.h"
 #include "decide/rules.h"
 #include "decide/sensitivity.h"
+#include "results/binomial.h"
 #include "results/statistics.h"
 #include "results/testing.h"
 
@@ -55,13 +58,39 @@ TEST(Judge, FortyOfFortyProvesNinetyOnePercent) {
   EXPECT_EQ(Judge(Rate(1, 40), 0.92, Side::kAtLeast), Verdict::kUnproven);
 }
 
-TEST(ItemsNeeded, IsTheSizeAtWhichTheIntervalClearsTheLimit) {
-  for (const double confidence : {0.95, 0.9}) {
-    const int64_t n = *ItemsNeeded(0.7, 0.6, confidence);
-    EXPECT_EQ(Judge(Rate(0.7, n, confidence), 0.6, Side::kAtLeast), Verdict::kPass);
-    EXPECT_EQ(Judge(Rate(0.7, n - 1, confidence), 0.6, Side::kAtLeast), Verdict::kUnproven);
-  }
+// Chance that n items whose true share is `share` settle the floor 0.6.
+double Settled(double share, int64_t n, double confidence) {
+  double settled = 0;
+  for (int64_t right = 0; right <= n; ++right)
+    if (Judge(Rate(static_cast<double>(right) / static_cast<double>(n), n, confidence), 0.6, Side::kAtLeast) !=
+        Verdict::kUnproven)
+      settled += BinomialMass(n, right, share);
+  return settled;
+}
+
+TEST(ItemsNeeded, AreThoseThatSettleTheFloorInFourOfFiveRuns) {
+  for (const double confidence : {0.95, 0.9})
+    for (const double share : {0.7, 0.52, 0.75}) {
+      const int64_t n = *ItemsNeeded(share, 0.6, confidence);
+      EXPECT_NEAR(Settled(share, n, confidence), 0.8, 0.07) << share << " " << n;
+    }
   EXPECT_FALSE(ItemsNeeded(0.6, 0.6, 0.95));
+}
+
+TEST(JudgeArm, APeakNeedsItsMarginBelowTheBudget) {
+  DecideOptions options = Options();
+  ArmEvidence arm = PlainArm("arm", 1);
+  const auto verdict = [&](double peak) {
+    arm.memory = Estimate{peak, peak, peak, 1};
+    const ArmDecision decision = JudgeArm(arm, {}, options);
+    return std::ranges::find(decision.checks, "memory", &RuleCheck::rule)->verdict;
+  };
+  const auto budget = static_cast<double>(options.memory_budget);
+  EXPECT_EQ(verdict(budget / 1.06), "pass");
+  EXPECT_EQ(verdict(budget / 1.04), "unproven");
+  EXPECT_EQ(verdict(budget * 1.01), "fail");
+  options.memory_margin = 0;
+  EXPECT_EQ(verdict(budget), "pass");
 }
 
 TEST(ItemsNeeded, AreThoseOfTheConfidenceAskedFor) {
@@ -98,6 +127,7 @@ TEST(Choose, NeverTakesABaselineOrAnArmThatFailsOneRule) {
 
 TEST(Choose, TreatsWhatWasNotMeasuredAsUnproven) {
   for (const int missing : {0, 1, 2, 3}) {
+    const bool is_quality = missing == 3;
     ArmEvidence arm = PlainArm("arm", 1);
     if (missing == 0) arm.memory.reset();
     if (missing == 1) arm.latency_p95.reset();
@@ -106,7 +136,8 @@ TEST(Choose, TreatsWhatWasNotMeasuredAsUnproven) {
     EXPECT_EQ(Winner(Plain({arm}), Options()), "none") << missing;
     const ArmDecision decision = JudgeArm(arm, {{"behaviour", "exact", 0.6}}, Options());
     EXPECT_FALSE(decision.first_failed.empty());
-    EXPECT_TRUE(decision.eligible == "unproven" || decision.adequate == "unproven");
+    EXPECT_EQ(decision.eligible, is_quality ? "pass" : "unproven") << missing;
+    EXPECT_EQ(decision.adequate, is_quality ? "unproven" : "pass") << missing;
   }
 }
 
@@ -123,7 +154,7 @@ TEST(Flips, AreFoundWhereTheRuleTurns) {
   const Flip& memory = FlipOf(flips, "memory budget");
   ASSERT_TRUE(memory.at);
   EXPECT_EQ(memory.winner, "small");
-  EXPECT_NEAR(*memory.at, 4e8, 4e8 * 2e-4);  // halving stops at 1e-4 of the value
+  EXPECT_NEAR(*memory.at, 1.05 * 4e8, 1.05 * 4e8 * 2e-4);  // with its margin; halving stops at 1e-4 of the value
   const Flip& latency = FlipOf(flips, "latency p95");
   ASSERT_TRUE(latency.at);
   EXPECT_EQ(latency.winner, "");  // below 2 s neither arm is left
@@ -294,12 +325,30 @@ TEST(Decide, SaysHowManyItemsWouldShowADifference) {
     for (const std::string& unknown : Decide(pack.results, {}, Options(), 0).unknowns) all += unknown + "\n";
     return all;
   };
-  const std::string pairs = std::to_string(*PairsToDetect(0.1, 0.2));
-  EXPECT_NE(told().find("true one, " + pairs + " items would show it"), std::string::npos) << told();
+  const auto declared = std::ranges::count_if(pack.results.comparisons, &Comparison::declared);
+  ASSERT_GT(declared, 1);
+  const int64_t pairs = *PairsToDetect(0.1, 0.2, kPower, 0.05 / static_cast<double>(declared));
+  EXPECT_NE(told().find(fmt::format("true one, {} items would show it", pairs)), std::string::npos) << told();
   pair.n = 80;  // two of each cluster
-  EXPECT_NE(told().find("true one, " + std::to_string(2 * *PairsToDetect(0.1, 0.2)) + " items would show it"),
-            std::string::npos)
-      << told();
+  EXPECT_NE(told().find(fmt::format("true one, {} items would show it", 2 * pairs)), std::string::npos) << told();
+}
+
+// Arms with the same answers pass and fail on the same draws: the dearer one is never chosen.
+TEST(Resample, DrawsTheSameItemsForEveryArm) {
+  const Evidence evidence = Plain({PlainArm("cheap", 1), PlainArm("dear", 2)});
+  std::vector<Sample> samples;
+  for (const char* arm : {"cheap", "dear"})
+    for (int i = 0; i < 80; ++i) {
+      Sample& sample = samples.emplace_back();
+      sample.arm = arm;
+      sample.item = std::to_string(i);
+      sample.slice = evidence.required[0].slice;
+      sample.scores[evidence.required[0].metric] = i < 57 ? 1 : 0;  // 71%, floor 60%
+    }
+  const Robustness robustness = Resample(evidence, samples, Options(), 300, 3);
+  EXPECT_GT(robustness.chosen[0], 0.2);
+  EXPECT_LT(robustness.chosen[0], 0.9);
+  EXPECT_EQ(robustness.chosen[1], 0);
 }
 
 TEST(Decide, TellsOfTrainingThatWasStillImproving) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "results/slices.h"
 #include "results/statistics.h"
 
 namespace qad {
@@ -32,9 +33,7 @@ const Row* IndexUpdateRow(const Results& results, const ArmInfo& arm) {
 // Items this arm was scored on, each once: a slice that is the union of others adds none.
 int64_t ItemsOf(const Results& results, const std::string& arm) {
   int64_t items = 0;
-  const std::vector<std::string> slices = results.Slices();
-  for (const std::string& slice : slices) {
-    if (IsUnion(slices, slice)) continue;
+  for (const std::string& slice : results.LeafSlices()) {
     int64_t most = 0;
     for (const Row& row : results.rows)
       if (row.arm == arm && row.slice == slice) most = std::max(most, row.n);
@@ -45,10 +44,9 @@ int64_t ItemsOf(const Results& results, const std::string& arm) {
 
 // The slices that a name stands for: those below it, all that have none below them for "all", else itself.
 std::vector<std::string> LeavesOf(const Results& results, const std::string& name) {
-  const std::vector<std::string> slices = results.Slices();
   std::vector<std::string> leaves;
-  for (const std::string& slice : slices)
-    if ((slice.starts_with(name + "/") || name == "all") && !IsUnion(slices, slice)) leaves.push_back(slice);
+  for (const std::string& slice : results.LeafSlices())
+    if (SliceMatches(slice, name) && slice != name) leaves.push_back(slice);
   if (leaves.empty()) leaves.push_back(name);
   return leaves;
 }
@@ -129,7 +127,8 @@ ArmEvidence GatherArm(const Results& results, const ArmInfo& info, const std::ve
   const Row* query = results.Find(info.name, kSpeedSlice, "query_seconds");
   arm.query_seconds =
       EstimateFrom(query ? query : results.Find(info.name, kSpeedSlice, "latency_p50"), options.confidence);
-  arm.latency_p95 = EstimateFrom(results.Find(info.name, kSpeedSlice, "latency_p95"), options.confidence);
+  const Row* slow = results.Find(info.name, kSpeedSlice, "query_seconds_p95");
+  arm.latency_p95 = EstimateFrom(slow ? slow : results.Find(info.name, kSpeedSlice, "latency_p95"), options.confidence);
   arm.trained = !info.adapter.empty();
   if (arm.trained)
     if (const Row* row = AdapterRow(results, info, kTrainingSlice, "seconds")) arm.training_seconds = row->value;

@@ -126,10 +126,9 @@ std::string Joined(const std::vector<std::string>& parts) {
 std::string Differences(const Results& results, const std::vector<Sample>& samples, const ArmInfo& quantized,
                         const ArmInfo& whole) {
   std::vector<std::string> parts;
-  const std::vector<std::string> slices = results.Slices();
-  for (const std::string& slice : slices) {
+  for (const std::string& slice : results.LeafSlices()) {
     const std::string metric = PrimaryMetric(results, slice);
-    if (IsUnion(slices, slice) || !SaysWhatIsRight(metric)) continue;
+    if (!SaysWhatIsRight(metric)) continue;
     const Comparison pair = FindOrMake(results, samples, quantized.name, whole.name, slice, metric);
     if (pair.n == 0) continue;
     parts.push_back(fmt::format("{} {} points ({} to {})", slice, FormatPoints(pair.difference), FormatPoints(pair.low),

@@ -71,8 +71,8 @@ std::string WhyNone(const Decision& decision) {
 
 std::string ItemsWord(const RuleCheck& check) {
   const bool passes = check.value && *check.value >= check.limit;
-  return fmt::format("would be settled, as a {}, by {} items at the rate seen", passes ? "pass" : "fail",
-                     FormatCount(static_cast<double>(*check.items_needed)));
+  return fmt::format("would be settled, as a {}, in four of five runs of {} items at the rate seen",
+                     passes ? "pass" : "fail", FormatCount(static_cast<double>(*check.items_needed)));
 }
 
 std::string ItemsNeededOf(const ArmDecision& arm) {
@@ -91,7 +91,7 @@ std::vector<std::string> HeadlineOfNone(const Decision& decision) {
   std::string sure = decision.nothing
                          ? fmt::format("In {} of {} resamples no arm passes", FormatShare(*decision.nothing),
                                        FormatCount(static_cast<double>(decision.resamples)))
-                         : "How firm this is was not computed: no samples";
+                         : "How firm this is was not computed";
   if (!needed.empty()) sure += fmt::format("; for {}: {}", closest->arm, needed);
   lines.push_back(sure + ".");
   return lines;
@@ -116,7 +116,7 @@ std::string CostLine(const Decision& decision, const ArmDecision& arm) {
 }
 
 std::string SureLine(const Decision& decision, const ArmDecision& arm) {
-  if (!arm.chosen) return "How firm this is was not computed: no samples.";
+  if (!arm.chosen) return "How firm this is was not computed.";
   std::string line = fmt::format("Chosen in {} of {} resamples", FormatShare(*arm.chosen),
                                  FormatCount(static_cast<double>(decision.resamples)));
   if (!decision.runner_up.empty()) {
@@ -150,25 +150,27 @@ void AddMeasuring(const Decision& decision, std::vector<std::string>& unknowns) 
   }
 }
 
-// How many items would show the difference that was seen. Corrections for other comparisons ask for more.
-std::string ItemsForDifference(const Comparison& comparison) {
+// How many items would show the difference that was seen.
+std::string ItemsForDifference(const Comparison& comparison, double alpha) {
   if (!comparison.discordance || comparison.difference == 0) return "";
   const double per_cluster = static_cast<double>(comparison.n) / static_cast<double>(comparison.clusters);
-  const std::optional<int64_t> pairs = PairsToDetect(std::fabs(comparison.difference), *comparison.discordance);
-  return pairs
-             ? fmt::format("; if that is the true one, {} items would show it, before correction for other comparisons",
-                           FormatCount(std::ceil(static_cast<double>(*pairs) * per_cluster)))
-             : "; if that is the true one, more than 10,000 pairs would be needed to show it";
+  const std::optional<int64_t> pairs =
+      PairsToDetect(std::fabs(comparison.difference), *comparison.discordance, kPower, alpha);
+  return pairs ? fmt::format("; if that is the true one, {} items would show it in four of five runs",
+                             FormatCount(std::ceil(static_cast<double>(*pairs) * per_cluster)))
+               : "; if that is the true one, more than 10,000 pairs would be needed to show it";
 }
 
-void AddPower(const Results& results, std::vector<std::string>& unknowns) {
+void AddPower(const Results& results, double confidence, std::vector<std::string>& unknowns) {
+  const auto declared = std::ranges::count_if(results.comparisons, &Comparison::declared);
+  const double alpha = (1 - confidence) / static_cast<double>(std::max<int64_t>(declared, 1));
   for (const Comparison& comparison : results.comparisons)
     if (comparison.declared && comparison.verdict == "cannot tell")
       unknowns.push_back(fmt::format(
-          "{} against {} on {} ({}): {} items show differences from {} points in four of five runs; {} was seen{}.",
+          "{} against {} on {} ({}): {} items show differences of {} in four of five runs; {} was seen{}.",
           comparison.better, comparison.than, comparison.slice, comparison.metric, comparison.n,
-          FormatPoints(comparison.detectable).substr(1), FormatPoints(comparison.difference),
-          ItemsForDifference(comparison)));
+          FormatDifference(comparison.metric, comparison.detectable).substr(1),
+          FormatDifference(comparison.metric, comparison.difference), ItemsForDifference(comparison, alpha)));
 }
 
 }  // namespace
@@ -215,11 +217,13 @@ void AddMoves(const Results& results, const DecideOptions& options, std::vector<
       if (comparison.is_string())
         unknowns.push_back(
             "Declared before the run, and taken out when it had been answered: " + comparison.get<std::string>() + ".");
-  if (manifest.Has("margin") && results.settings.contains("eval")) {
-    const double then = manifest.Number("margin", 0, 1),
-                 now = JsonObject(results.settings, "settings").Object("eval").NumberOr("margin", 0, 1, then);
+  for (const auto& [key, name] :
+       {std::pair("margin", "margin of equivalence"), std::pair("confidence", "confidence")}) {
+    if (!manifest.Has(key) || !results.settings.contains("eval")) continue;
+    const double then = manifest.Number(key, 0, 1),
+                 now = JsonObject(results.settings, "settings").Object("eval").NumberOr(key, 0, 1, then);
     if (now != then)
-      unknowns.push_back(fmt::format("The margin of equivalence is {} now; it was {} when the first answers came.",
+      unknowns.push_back(fmt::format("The {} is {} now; it was {} when the first answers came.", name,
                                      FormatNumber(now), FormatNumber(then)));
   }
   if (!manifest.Has("floors") || manifest.At("floors") == Json(options.required)) return;
@@ -231,12 +235,23 @@ void AddMoves(const Results& results, const DecideOptions& options, std::vector<
                      " then.");
 }
 
+// Every interval speaks for itself alone.
+void AddMany(const Decision& decision, std::vector<std::string>& unknowns) {
+  const auto candidates = std::ranges::count_if(decision.arms, &ArmDecision::candidate);
+  if (candidates < 2 || decision.required.empty()) return;
+  unknowns.push_back(fmt::format(
+      "{} arms were held against the floors, each with its own interval: among many one may pass by chance, "
+      "and what leads on a slice is likely to lead by less on new items.",
+      candidates));
+}
+
 // Adapters whose last validation was their best.
 void AddTraining(const Results& results, std::vector<std::string>& unknowns) {
   std::string names;
   for (const Curve& curve : results.curves) {
     const auto& scores = curve.validation_scores;
-    if (scores.size() < 2 || scores.back() < *std::ranges::max_element(scores)) continue;
+    const auto earlier = [&] { return *std::max_element(scores.begin(), scores.end() - 1); };
+    if (scores.size() < 2 || scores.back() <= earlier()) continue;
     names += (names.empty() ? "" : ", ") + curve.arm;
   }
   if (!names.empty())
@@ -245,6 +260,9 @@ void AddTraining(const Results& results, std::vector<std::string>& unknowns) {
 }
 
 void AddPrices(const DecideOptions& options, std::vector<std::string>& unknowns) {
+  unknowns.push_back(
+      "Costs are of questions and answers as long as those of this evaluation, in the currency of "
+      "hardware.price_per_hour.");
   unknowns.push_back(
       options.human_hour_price
           ? "Hours of people are as decide.human_hours states them: nobody measured them."
@@ -293,7 +311,7 @@ std::vector<std::string> Unknowns(const Decision& decision, const Results& resul
   AddMoves(results, options, unknowns);
   AddLeaks(results, unknowns);
   AddMeasuring(decision, unknowns);
-  AddPower(results, unknowns);
+  AddPower(results, options.confidence, unknowns);
   AddRefusal(results, unknowns);
   if (const std::string topics = decision.TopicsNotEvaluated(); !topics.empty())
     unknowns.push_back("Not evaluated here: " + topics + ".");
@@ -302,8 +320,11 @@ std::vector<std::string> Unknowns(const Decision& decision, const Results& resul
   if (trained)
     unknowns.push_back("One training seed: how much another seed would move the adapters' scores is in no interval.");
   AddTraining(results, unknowns);
+  AddMany(decision, unknowns);
   if (options.memory_budget == 0) unknowns.push_back("No memory budget was given: memory limits nothing here.");
-  if (decision.resamples == 0) unknowns.push_back("No samples were given: how firm the choice is was not computed.");
+  if (decision.resamples == 0)
+    unknowns.push_back(
+        "How firm the choice is was not computed: there are no samples, or no draws of them were asked for.");
   for (const std::string& arm : fixed)
     unknowns.push_back(fmt::format("{} has no samples: its quality was held at its row while resampling.", arm));
   AddPrices(options, unknowns);

@@ -24,6 +24,7 @@ struct AnswerPrices {
 struct DecideOptions {
   std::map<std::string, double> required;  // slice → floor that the lower bound of its primary metric must reach
   uint64_t memory_budget = 0;              // bytes; 0: hardware.memory
+  double memory_margin = 0.05;             // of a measured peak that another run may take beyond it
   double latency_p95 = 5;                  // seconds
   double update_delay = 86400;             // seconds: how soon a changed fact must be answered right
   double queries_per_month = 30000;

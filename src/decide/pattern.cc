@@ -121,8 +121,8 @@ bool AnyAdapter(const ArmInfo& arm) { return !arm.adapter.empty() && arm.prompti
 bool Retrained(const ArmInfo& arm) { return arm.retrained && arm.prompting != "rag"; }
 bool Retrieval(const ArmInfo& arm) { return arm.prompting == "rag"; }
 
-// The adapter that knows most of the stable facts, on those that changed after it was trained: shown where the whole
-// interval there lies below the one on stable facts.
+// The adapter that knows most of the stable facts, on those that changed after it was trained: shown where it is surely
+// right less often on these.
 PatternStatement NoFreshKnowledge(const Results& results, const std::string& stable, const std::string& changed) {
   const std::string statement = "LoRA is no fix for fresh private knowledge";
   if (stable.empty() || changed.empty()) return CannotTell(statement, "no slices of stable and of changed facts");
@@ -131,16 +131,17 @@ PatternStatement NoFreshKnowledge(const Results& results, const std::string& sta
   if (!best) return CannotTell(statement, "no adapter without passages was evaluated on facts");
   const Row *before = results.Find(best->name, stable, metric), *after = results.Find(best->name, changed, metric);
   if (!before || !after || !before->low || !after->low) return CannotTell(statement, "no intervals on both slices");
-  const bool below = *after->high<*before->low, above = *after->low> * before->high;
-  return {
-      statement,
-      below   ? "shown"
-      : above ? "not shown"
-              : "cannot tell here",
-      fmt::format(
-          "{} answers {} ({} to {}) of the stable facts it was trained on, {} ({} to {}) of those that changed since",
-          best->name, FormatShare(before->value), FormatShare(*before->low), FormatShare(*before->high),
-          FormatShare(after->value), FormatShare(*after->low), FormatShare(*after->high))};
+  const Interval lost =
+      DifferenceOfIndependent(before->value, {*before->low, *before->high}, after->value, {*after->low, *after->high});
+  const auto told = [](const Row& row) { return FormatShare(row.value, row.low, row.high); };
+  return {statement,
+          lost.low > 0    ? "shown"
+          : lost.high < 0 ? "not shown"
+                          : "cannot tell here",
+          fmt::format("{} answers {} of the stable facts it was trained on, {} of those that changed since: {} points "
+                      "({} to {})",
+                      best->name, told(*before), told(*after), FormatPoints(after->value - before->value),
+                      FormatPoints(-lost.high), FormatPoints(-lost.low))};
 }
 
 // Shown where RAG leads on the facts that changed, and surely by more than on those that did not: it beats an adapter
@@ -166,9 +167,13 @@ PatternStatement RagWinsOnChange(const Results& results, const std::vector<Sampl
   }
   said.figure += fmt::format("; {} ({} to {}) on those that did not change", FormatPoints(before.difference),
                              FormatPoints(before.low), FormatPoints(before.high));
-  if (after->low > before.difference) return said;
-  said.verdict = "cannot tell here";
-  said.figure += ": not surely a larger lead";
+  // The facts that changed and those that did not are other items.
+  const Interval more = DifferenceOfIndependent(after->difference, {after->low, after->high}, before.difference,
+                                                {before.low, before.high});
+  said.figure +=
+      fmt::format(": a lead larger by {} points ({} to {})", FormatPoints(after->difference - before.difference),
+                  FormatPoints(more.low), FormatPoints(more.high));
+  if (more.low <= 0) said.verdict = "cannot tell here";
   return said;
 }
 

@@ -29,7 +29,7 @@ SliceTable MakeTable(const Evidence& evidence, const RequiredSlice& slice, const
   for (const Sample& sample : samples)
     if (sample.slice == slice.slice && sample.scores.count(slice.metric) && arm_index.count(sample.arm)) {
       scored.push_back(&sample);
-      cluster_index.emplace(sample.cluster.empty() ? sample.item : sample.cluster, cluster_index.size());
+      cluster_index.emplace(sample.Cluster(), cluster_index.size());
     }
   SliceTable table{.clusters = cluster_index.size(), .arms = {}};
   table.arms.resize(evidence.arms.size());
@@ -37,7 +37,7 @@ SliceTable MakeTable(const Evidence& evidence, const RequiredSlice& slice, const
     SliceScores& arm = table.arms[arm_index[sample->arm]];
     arm.clusters.resize(table.clusters);
     const double score = sample->scores.at(slice.metric);
-    Cluster& cluster = arm.clusters[cluster_index[sample->cluster.empty() ? sample->item : sample->cluster]];
+    Cluster& cluster = arm.clusters[cluster_index[sample->Cluster()]];
     cluster.sum += score;
     ++cluster.count;
     arm.yes_no = arm.yes_no && (score == 0 || score == 1);

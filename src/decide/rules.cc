@@ -28,7 +28,9 @@ void ForEachRule(const ArmEvidence& arm, const std::vector<RequiredSlice>& requi
                  Visit visit) {
   using Kind = Rule::Kind;
   const auto budget = static_cast<double>(options.memory_budget);
-  const Verdict memory = arm.remote ? Verdict::kPass : Judge(arm.memory, budget, Side::kAtMost);
+  std::optional<Estimate> peak = arm.memory;
+  if (peak) peak->high *= 1 + options.memory_margin;
+  const Verdict memory = arm.remote ? Verdict::kPass : Judge(peak, budget, Side::kAtMost);
   if (options.memory_budget > 0 && !visit({Kind::kMemory, 0, memory})) return;
   if (!visit({Kind::kLatency, 0, Judge(arm.latency_p95, options.latency_p95, Side::kAtMost)})) return;
   if (!visit({Kind::kUpdate, 0, JudgeUpdate(arm, options)})) return;
@@ -78,7 +80,7 @@ RuleCheck MakeCheck(const Rule& rule, const ArmEvidence& arm, const std::vector<
       Put(arm.memory, check);
       break;
     case Rule::Kind::kLatency:
-      check = CheckOf("latency p95", "latency_p95", "seconds", options.latency_p95);
+      check = CheckOf("latency p95", "query_seconds_p95", "seconds", options.latency_p95);
       Put(arm.latency_p95, check);
       break;
     case Rule::Kind::kUpdate:
@@ -157,10 +159,10 @@ std::optional<size_t> Choose(const Evidence& evidence, const DecideOptions& opti
 }
 
 std::optional<int64_t> ItemsNeeded(double value, double limit, double confidence) {
-  const double distance = value - limit;
-  if (distance == 0) return std::nullopt;
-  const double z = NormalQuantile((1 + confidence) / 2);
-  return static_cast<int64_t>(std::ceil(z * z * limit * (1 - limit) / (distance * distance)));
+  if (value == limit) return std::nullopt;
+  const double reach = NormalQuantile((1 + confidence) / 2) * std::sqrt(limit * (1 - limit)) +
+                       NormalQuantile(kPower) * std::sqrt(value * (1 - value));
+  return static_cast<int64_t>(std::ceil(reach * reach / ((value - limit) * (value - limit))));
 }
 
 }  // namespace qad

@@ -25,8 +25,8 @@ ArmDecision JudgeArm(const ArmEvidence& arm, const std::vector<RequiredSlice>& r
 // those within 10% of it the fewest moving parts, then the lowest cost. Nothing where no arm passes.
 std::optional<size_t> Choose(const Evidence& evidence, const DecideOptions& options);
 
-// Items after which a share `value` no longer has `limit` within its Wilson interval of this confidence:
-// z² f (1 − f) / (p − f)². Nothing where they are equal.
+// Independent items with which the Wilson interval of this confidence leaves `limit` out in four of five runs, if the
+// share `value` is the true one: (z √(f (1 − f)) + z₈₀ √(p (1 − p)))² / (p − f)². Nothing where they are equal.
 std::optional<int64_t> ItemsNeeded(double value, double limit, double confidence);
 
 inline constexpr double kTieInCost = 0.10;

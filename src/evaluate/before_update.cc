@@ -3,24 +3,24 @@
 #include <set>
 #include <utility>
 
+#include "results/slices.h"
+
 namespace qad {
 namespace {
 
-bool IsLookedUp(const Item& item) {
-  return !item.plain_text && item.schema.empty() && item.answerable && item.retrieve && item.passages.empty();
-}
+bool IsAsked(const Item& item) { return item.IsLookedUp() && item.answerable; }
 
-bool HasChanged(const Item& item) { return !item.reject.empty() && item.slice.find("changed") != std::string::npos; }
+bool HasChanged(const Item& item) { return !item.reject.empty() && HasWord(item.slice, "changed"); }
 
 }  // namespace
 
 std::vector<Item> BeforeUpdate(std::span<const Item> items) {
   std::set<std::string> changing;
   for (const Item& item : items)
-    if (IsLookedUp(item) && HasChanged(item)) changing.insert(TopSlice(item.slice));
+    if (IsAsked(item) && HasChanged(item)) changing.insert(TopSlice(item.slice));
   std::vector<Item> before;
   for (const Item& item : items) {
-    if (!IsLookedUp(item) || !changing.contains(TopSlice(item.slice))) continue;
+    if (!IsAsked(item) || !changing.contains(TopSlice(item.slice))) continue;
     before.push_back(item);
     if (!HasChanged(item)) continue;
     Item& turned = before.back();

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -30,10 +31,14 @@ inline const std::string kUsageEvent =
 // A server on the loopback that gives each connection the next of some replies, byte for byte, and closes it.
 class EndpointServer {
  public:
-  explicit EndpointServer(std::vector<std::string> replies, int stall_seconds = 0)
+  // Port 0: a free one.
+  explicit EndpointServer(std::vector<std::string> replies, int stall_seconds = 0, uint16_t port = 0)
       : listener_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    const int reuse = 1;
+    ::setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
     sockaddr_in address{};
     address.sin_family = AF_INET;
+    address.sin_port = htons(port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof(address);
     auto* any = reinterpret_cast<sockaddr*>(&address);
@@ -45,11 +50,7 @@ class EndpointServer {
       for (const std::string& reply : replies) Serve(reply, stall_seconds);
     });
   }
-  ~EndpointServer() {
-    ::shutdown(listener_, SHUT_RDWR);  // wakes accept
-    thread_.join();
-    ::close(listener_);
-  }
+  ~EndpointServer() { Stop(); }
   EndpointServer(const EndpointServer&) = delete;
   EndpointServer& operator=(const EndpointServer&) = delete;
 
@@ -57,7 +58,19 @@ class EndpointServer {
     return {.url = fmt::format("http://127.0.0.1:{}/v1/", port_), .model = "any", .key_variable = "", .timeout = 20};
   }
   uint16_t port() const { return port_; }
-  const std::string& asked() const { return asked_; }
+  // Nobody is there any more.
+  void Stop() {
+    if (listener_ < 0) return;
+    ::shutdown(listener_, SHUT_RDWR);  // wakes accept
+    thread_.join();
+    ::close(listener_);
+    listener_ = -1;
+  }
+  const std::string& asked() const { return asked_; }  // by the last of them
+  std::vector<std::string> requests() const {
+    const std::lock_guard lock(mutex_);
+    return requests_;
+  }
 
  private:
   void Serve(const std::string& reply, int stall_seconds) {
@@ -74,6 +87,10 @@ class EndpointServer {
       if (head != std::string::npos && length != std::string::npos)
         wanted = head + 4 + std::stoul(asked_.substr(length + 16));
     }
+    {
+      const std::lock_guard lock(mutex_);
+      requests_.push_back(asked_);
+    }
     // In small pieces: events are cut anywhere.
     for (size_t at = 0; at < reply.size(); at += 7)
       ::send(peer, reply.data() + at, std::min<size_t>(7, reply.size() - at), MSG_NOSIGNAL);
@@ -84,6 +101,8 @@ class EndpointServer {
   int listener_;
   uint16_t port_ = 0;
   std::string asked_;
+  mutable std::mutex mutex_;
+  std::vector<std::string> requests_;
   std::thread thread_;
 };
 

@@ -212,6 +212,10 @@ std::map<std::string, double> ScoreAnswer(const Answer& answer) {
 }
 
 std::string_view PrimaryMetric(const Item& item) {
+  return item.choices.empty() ? PrimaryMetricOfAnswer(item) : "choice";
+}
+
+std::string_view PrimaryMetricOfAnswer(const Item& item) {
   if (HasSchema(item)) return "exact";
   if (IsUnanswerable(item)) return "correct_refusal";
   return IsAnswerable(item) ? "contains" : "";
@@ -222,7 +226,7 @@ Sample StartSample(std::string_view arm, const Item& item) {
   sample.arm = arm;
   sample.item = item.id;
   sample.slice = item.slice;
-  sample.cluster = item.fact.empty() ? item.id : item.fact;
+  sample.cluster = item.Cluster();
   sample.overlap = item.overlap;
   sample.expected = item.completion;
   return sample;

@@ -56,8 +56,10 @@ std::span<const Metric> Metrics();
 std::map<std::string, double> ScoreAnswer(const Answer& answer);
 
 // The metric an item is judged by first: "exact" where it has a schema, "correct_refusal" where it is unanswerable,
-// else "contains"; none for {"text"} items.
+// "choice" where it has choices, else "contains"; none for {"text"} items.
 std::string_view PrimaryMetric(const Item& item);
+// The same for a written answer, which does not say which choice is the likeliest.
+std::string_view PrimaryMetricOfAnswer(const Item& item);
 
 // A sample of this item, to be filled with output and scores.
 Sample StartSample(std::string_view arm, const Item& item);

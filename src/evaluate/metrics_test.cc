@@ -271,6 +271,10 @@ TEST(PrimaryMetric, ByWhatTheItemIs) {
   Item text;
   text.plain_text = true;
   EXPECT_EQ(PrimaryMetric(text), "");
+  Item choice = Fact({"x"});
+  choice.choices = {"x", "y"};
+  EXPECT_EQ(PrimaryMetric(choice), "choice");
+  EXPECT_EQ(PrimaryMetricOfAnswer(choice), "contains");
 }
 
 TEST(StartSample, ClustersByFact) {

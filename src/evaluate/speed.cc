@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "kernels/elementwise.h"
 #include "model/footprint.h"
+#include "results/statistics.h"
 
 namespace qad {
 namespace {
@@ -199,15 +200,6 @@ BenchRow BenchDecode(Bencher& bench) {
 }
 
 }  // namespace
-
-double Quantile(std::vector<double> values, double q) {
-  QAD_CHECK(!values.empty());
-  std::ranges::sort(values);
-  const double at = q * static_cast<double>(values.size() - 1);
-  const auto low = static_cast<size_t>(at);
-  const size_t high = std::min(low + 1, values.size() - 1);
-  return values[low] + (values[high] - values[low]) * (at - static_cast<double>(low));
-}
 
 std::vector<BenchRow> Bench(Context& context, Transformer& model, const BenchOptions& options) {
   const ModelConfig& config = model.config();

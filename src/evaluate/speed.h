@@ -43,7 +43,4 @@ struct Latency {
 Latency MeasureLatency(Context& context, Transformer& model, const Tokenizer& tokenizer,
                        const std::vector<TokenId>& prompt, int generate);
 
-// The q-quantile (0 … 1) of values, linear between neighbours. Aborts on an empty list.
-double Quantile(std::vector<double> values, double q);
-
 }  // namespace qad

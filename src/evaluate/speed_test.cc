@@ -8,6 +8,7 @@
 #include "model/load.h"
 #include "model/model_testing.h"
 #include "model/tiny_model.h"
+#include "results/statistics.h"
 
 namespace qad {
 namespace {
@@ -95,14 +96,6 @@ TEST(Latency, TheFirstTokenComesBeforeTheLast) {
   const Latency latency = MeasureLatency(context, model, tokenizer, {1, 2, 3}, 8);
   EXPECT_GT(latency.first_token_seconds, 0);
   EXPECT_GT(latency.seconds, latency.first_token_seconds);
-}
-
-TEST(Quantile, IsLinearBetweenNeighbours) {
-  EXPECT_EQ(Quantile({7}, 0.9), 7);
-  EXPECT_EQ(Quantile({4, 1, 3, 2}, 0), 1);
-  EXPECT_EQ(Quantile({4, 1, 3, 2}, 1), 4);
-  EXPECT_EQ(Quantile({4, 1, 3, 2}, 0.5), 2.5);
-  EXPECT_DOUBLE_EQ(Quantile({10, 20}, 0.95), 19.5);
 }
 
 }  // namespace

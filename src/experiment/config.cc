@@ -286,6 +286,7 @@ void ReadDecide(YamlMap map, const HardwareConfig& hardware, double confidence, 
   }
   decide.memory_budget = hardware.memory;
   map.Bytes("memory_budget", decide.memory_budget);
+  map.Number("memory_margin", 0, 10, decide.memory_margin);
   map.Seconds("latency_p95", decide.latency_p95);
   map.Seconds("update_delay", decide.update_delay);
   map.Number("queries_per_month", 0, 1e12, decide.queries_per_month);
@@ -328,6 +329,7 @@ Config LoadConfig(const fs::path& path) {
     config.seed = static_cast<uint64_t>(seed);
     config.output = base / "outputs";
     root.Path("output", base, config.output);
+    root.Path("published", base, config.published);
     if (!root.Has("data"))
       errors.Add(root.mark(), "data: is missing; it names data.train and data.eval");
     else

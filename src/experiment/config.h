@@ -92,6 +92,7 @@ struct Config {
   EvalOptions eval;
   std::vector<ComparisonConfig> comparisons;
   DecideOptions decide;
+  std::filesystem::path published;  // figures of others, shown beside ours; empty: none
 
   std::filesystem::path AdapterFolder(const std::string& name) const { return output / (name + "_adapter"); }
 };

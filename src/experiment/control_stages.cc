@@ -11,6 +11,8 @@
 #include "results/statistics.h"
 
 namespace qad {
+namespace fs = std::filesystem;
+
 namespace {
 
 // The rows of `contains`, under another name.
@@ -25,10 +27,22 @@ std::vector<Row> RowsOf(const Workspace& workspace, const std::vector<Sample>& s
   return rows;
 }
 
-Results EvaluateBefore(Workspace& workspace, const ArmConfig& arm) {
+// A control as the stage has it: its name, and what it depends on.
+struct Control {
+  std::string label;
+  Json inputs;
+};
+
+std::vector<Sample> AnswerItems(Workspace& workspace, const ArmConfig& arm, const Index* index,
+                                std::span<const Item> items, const Control& control) {
+  fs::path batches = workspace.root / "samples" / SamplesFileName(control.label);
+  batches.replace_extension(".batches");
+  return AnswerItems(workspace, arm, index, items, control.label, batches, control.inputs);
+}
+
+Results EvaluateBefore(Workspace& workspace, const ArmConfig& arm, const Control& control) {
   const std::unique_ptr<Index> index = OpenEarlierIndex(workspace);
-  const std::vector<Item> items = BeforeUpdate(workspace.eval);
-  const std::vector<Sample> samples = AnswerItems(workspace, arm, index.get(), items, "before the update, " + arm.name);
+  const std::vector<Sample> samples = AnswerItems(workspace, arm, index.get(), BeforeUpdate(workspace.eval), control);
   Results results;
   results.rows = RowsOf(workspace, samples, kBeforeMetric);
   return results;
@@ -51,9 +65,8 @@ std::vector<Item> WithTheirSource(const Workspace& workspace) {
   return items;
 }
 
-Results EvaluateGivenSource(Workspace& workspace, const ArmConfig& arm) {
-  std::vector<Sample> samples =
-      AnswerItems(workspace, arm, nullptr, WithTheirSource(workspace), "the right passage, " + arm.name);
+Results EvaluateGivenSource(Workspace& workspace, const ArmConfig& arm, const Control& control) {
+  std::vector<Sample> samples = AnswerItems(workspace, arm, nullptr, WithTheirSource(workspace), control);
   for (Sample& sample : samples) sample.slice = kRetrievalSlice;
   Results results;
   results.rows = RowsOf(workspace, samples, "right_given_source");
@@ -99,17 +112,21 @@ std::vector<Stage> ControlStages(Workspace& workspace) {
   for (size_t i = 0; i < evaluations.size(); ++i) {
     const ArmConfig& arm = config.arms[i];
     if (arm.prompting != Prompting::kRag) continue;
-    const auto add = [&](const std::string& name, Results (*evaluate)(Workspace&, const ArmConfig&)) -> Stage& {
-      return stages.emplace_back(Stage{.name = fmt::format("{}: {}", name, arm.name),
-                                       .label = fmt::format("{}, {}", name, arm.name),
-                                       .inputs = evaluations[i].inputs,
-                                       .outputs = {},
-                                       .run = [&workspace, arm, evaluate] { return evaluate(workspace, arm); }});
+    const auto add = [&](const std::string& name, Json inputs,
+                         Results (*evaluate)(Workspace&, const ArmConfig&, const Control&)) {
+      const Control control{.label = fmt::format("{}, {}", name, arm.name), .inputs = std::move(inputs)};
+      stages.push_back({.name = fmt::format("{}: {}", name, arm.name),
+                        .label = control.label,
+                        .inputs = control.inputs,
+                        .outputs = {},
+                        .run = [&workspace, arm, evaluate, control] { return evaluate(workspace, arm, control); }});
     };
-    if (updated && !IsOfAfter(config, arm))
-      add("before the update", EvaluateBefore).inputs["documents_before"] =
-          DocumentsHash(config, config.data.documents);
-    if (named) add("the right passage", EvaluateGivenSource);
+    if (updated && !IsOfAfter(config, arm)) {
+      Json inputs = evaluations[i].inputs;
+      inputs["documents_before"] = DocumentsHash(config, config.data.documents);
+      add("before the update", std::move(inputs), EvaluateBefore);
+    }
+    if (named) add("the right passage", evaluations[i].inputs, EvaluateGivenSource);
   }
   return stages;
 }

@@ -22,7 +22,7 @@ struct Record {
 struct File {
   std::vector<Record> comparisons;
   std::map<std::string, double> floors;
-  double margin = 0;
+  double margin = 0, confidence = 0;
 };
 
 template <typename Visitor>
@@ -39,6 +39,7 @@ void Fields(Visitor& visit, File& file) {
   visit("comparisons", file.comparisons);
   visit("floors", file.floors);
   visit("margin", file.margin);
+  visit("confidence", file.confidence);
 }
 
 bool IsSame(const Record& record, const ComparisonConfig& comparison) {
@@ -62,7 +63,10 @@ File Read(const fs::path& path) {
 
 // Of results that were made before there was such a file.
 File Import(const fs::path& results, const Config& config) {
-  File file{.comparisons = {}, .floors = config.decide.required, .margin = config.eval.margin};
+  File file{.comparisons = {},
+            .floors = config.decide.required,
+            .margin = config.eval.margin,
+            .confidence = config.eval.confidence};
   for (const Comparison& c : ReadResults(results).comparisons)
     if (c.declared) file.comparisons.push_back({c.better, c.than, c.slice, c.metric, true});
   return file;
@@ -75,6 +79,7 @@ File Gather(const fs::path& root, const Config& config) {
   if (std::ranges::none_of(config.arms, [&](const ArmConfig& arm) { return HasSamples(root, arm.name); })) {
     file.floors = config.decide.required;
     file.margin = config.eval.margin;
+    file.confidence = config.eval.confidence;
   }
   for (const ComparisonConfig& c : config.comparisons) {
     if (std::ranges::any_of(file.comparisons, [&](const Record& record) { return IsSame(record, c); })) continue;
@@ -89,7 +94,8 @@ File Gather(const fs::path& root, const Config& config) {
 
 Declared DeclareBeforehand(const fs::path& root, const Config& config) {
   const File file = Gather(root, config);
-  Declared declared{.beforehand = {}, .withdrawn = {}, .floors = file.floors, .margin = file.margin};
+  Declared declared{
+      .beforehand = {}, .withdrawn = {}, .floors = file.floors, .margin = file.margin, .confidence = file.confidence};
   for (const ComparisonConfig& c : config.comparisons)
     declared.beforehand.push_back(
         std::ranges::find_if(file.comparisons, [&](const Record& r) { return IsSame(r, c); })->beforehand);

@@ -17,12 +17,13 @@ struct Declared {
   // As they were when the first answers came.
   std::map<std::string, double> floors;  // by slice
   double margin = 0;                     // of equivalence
+  double confidence = 0;
 };
 
 // By root/declared.json, and what is new. A comparison is declared beforehand where not both of its arms had samples
-// under `root` when it was first kept, or where it is not and they have none. Floors and margin may move until there
-// are samples of any arm. Where there are results without such a file, what they call declared is. Errors (kInput): the
-// file is malformed.
+// under `root` when it was first kept, or where it is not and they have none. Floors, margin and confidence may move
+// until there are samples of any arm. Where there are results without such a file, what they call declared is. Errors
+// (kInput): the file is malformed.
 Declared DeclareBeforehand(const std::filesystem::path& root, const Config& config);
 // Writes root/declared.json: to be called before samples are written. Errors: as above; kFailed: disk.
 void KeepDeclared(const std::filesystem::path& root, const Config& config);

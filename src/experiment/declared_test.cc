@@ -54,17 +54,20 @@ TEST_F(DeclaredTest, WhatIsTakenOutAfterALookIsTold) {
   EXPECT_TRUE(Declare().withdrawn.empty());
 }
 
-TEST_F(DeclaredTest, FloorsMoveUntilThereAreAnswers) {
+TEST_F(DeclaredTest, FloorsMarginAndConfidenceMoveUntilThereAreAnswers) {
   MakeFolders(folder_ / "outputs");
   Declare();
   config_.decide.required = {{"facts", 0.5}};
   config_.eval.margin = 0.02;
+  config_.eval.confidence = 0.9;
   EXPECT_EQ(Declare().floors.at("facts"), 0.5);
   Answer("lora");
   config_.decide.required = {{"facts", 0.1}};
   config_.eval.margin = 0.5;
+  config_.eval.confidence = 0.5;
   EXPECT_EQ(Declare().floors.at("facts"), 0.5);
   EXPECT_EQ(Declare().margin, 0.02);
+  EXPECT_EQ(Declare().confidence, 0.9);
 }
 
 TEST_F(DeclaredTest, OlderResultsKeepTheirDeclarations) {

@@ -33,22 +33,22 @@ void Compare(const Workspace& workspace, const std::vector<bool>& beforehand, Re
                  asked.better, asked.than, asked.slice, asked.metric);
     results.comparisons.push_back(std::move(comparison));
   }
-  const std::string& base = workspace.config.arms.front().name;
-  const std::vector<Sample> base_samples = SamplesOfArm(workspace.root, base);
+  const std::string& first = workspace.config.arms.front().name;
+  const std::vector<Sample> of_first = SamplesOfArm(workspace.root, first);
   for (const ArmConfig& arm : workspace.config.arms) {
-    if (arm.name == base) continue;
+    if (arm.name == first) continue;
     const std::vector<Sample> samples = SamplesOfArm(workspace.root, arm.name);
     for (const std::string& slice : results.Slices()) {
       const std::string metric = PrimaryMetric(results, slice);
       if (results.Find(arm.name, slice, metric) == nullptr) continue;
       const bool is_there = std::ranges::any_of(results.comparisons, [&](const Comparison& c) {
-        const bool is_pair = (c.better == arm.name && c.than == base) || (c.better == base && c.than == arm.name);
+        const bool is_pair = (c.better == arm.name && c.than == first) || (c.better == first && c.than == arm.name);
         return is_pair && c.slice == slice && c.metric == metric;
       });
-      if (!is_there) results.comparisons.push_back(ComparePaired(samples, base_samples, slice, metric, options));
+      if (!is_there) results.comparisons.push_back(ComparePaired(samples, of_first, slice, metric, options));
     }
   }
-  CorrectDeclared(results.comparisons, options);
+  CorrectDeclared(results.comparisons, options, results.manifest.value("withdrawn", Json::array()).size());
 }
 
 // What an update of the facts costs each arm: its index again; its training again and its evaluation, because a new
@@ -77,27 +77,42 @@ void AddQueryPrice(const ArmConfig& arm, Results& results) {
   results.rows.push_back(Measured(arm.name, kSpeedSlice, "query_price", price));
 }
 
-// Seconds of a query whose answer has the length this arm really gives: the first token, then as many more as its
-// answers have on the mean, at the pace of the timed ones.
+// A row of seconds: `tokens` of an answer, the first as `first` says, the others at the pace of the timed ones.
+Row SecondsOf(const std::string& metric, const Row& first, const Row& start, const Row& end, double tokens) {
+  const double share = std::max(tokens - 1, 0.0) / (kAnswerTokens - 1);
+  const auto seconds = [&](double begin, double a, double b) { return begin + std::max(b - a, 0.0) * share; };
+  Row row = first;
+  row.metric = metric;
+  row.value = seconds(first.value, start.value, end.value);
+  if (!first.low || !start.low || !end.low) return row;  // one round was timed
+  row.low = seconds(*first.low, *start.low, *end.low);
+  row.high = seconds(*first.high, *start.high, *end.high);
+  return row;
+}
+
+// Seconds of a query whose answer has the length this arm really gives: on the mean, and of the longest of 20 to a
+// prompt of that kind.
 void AddQuerySeconds(const Workspace& workspace, Results& results) {
   for (const ArmConfig& arm : workspace.config.arms) {
-    const Row* first = results.Find(arm.name, kSpeedSlice, "ttft_p50");
-    const Row* all = results.Find(arm.name, kSpeedSlice, "latency_p50");
-    const auto tokens = results.Value(arm.name, kTokensSlice, "output_tokens");
-    if (first == nullptr || all == nullptr || !tokens) continue;
+    const auto find = [&](const char* metric) { return results.Find(arm.name, kSpeedSlice, metric); };
+    const Row *start = find("ttft_p50"), *end = find("latency_p50"), *slow = find("ttft_p95"),
+              *last = find("latency_p95");
+    std::vector<double> tokens;
+    for (const Sample& sample : SamplesOfArm(workspace.root, arm.name))
+      tokens.push_back(static_cast<double>(sample.output_tokens));
+    const auto mean = results.Value(arm.name, kTokensSlice, "output_tokens");
+    if (!start || !end || !slow || !last || !mean || tokens.empty()) continue;
+    std::vector<Row> rows;
     if (arm.endpoint) {  // timed with the answers it gives
-      Row row = *all;
-      row.metric = "query_seconds";
-      results.rows.push_back(std::move(row));
+      rows = {*end, *last};
+      rows[0].metric = "query_seconds";
+      rows[1].metric = "query_seconds_p95";
       AddQueryPrice(arm, results);
-      continue;
+    } else {
+      rows = {SecondsOf("query_seconds", *start, *start, *end, *mean),
+              SecondsOf("query_seconds_p95", *slow, *start, *end, Quantile(tokens, 0.95))};
     }
-    const double share = std::max(*tokens - 1, 0.0) / (kAnswerTokens - 1);
-    const auto seconds = [&](double start, double end) { return start + std::max(end - start, 0.0) * share; };
-    Row row = Measured(arm.name, kSpeedSlice, "query_seconds", seconds(first->value, all->value), all->n);
-    if (first->low && all->low) row.low = seconds(*first->low, *all->low);  // missing where one round was timed
-    if (first->high && all->high) row.high = seconds(*first->high, *all->high);
-    results.rows.push_back(std::move(row));
+    results.rows.insert(results.rows.end(), rows.begin(), rows.end());
   }
 }
 

@@ -32,7 +32,7 @@ DevSet::DevSet(Workspace& workspace, const Model& model, const std::vector<Item>
   const auto new_tokens = static_cast<size_t>(workspace.config.eval.max_new_tokens);
   size_t longest = 0;
   for (const Item& item : dev) {
-    if (PrimaryMetric(item).empty()) continue;
+    if (PrimaryMetricOfAnswer(item).empty()) continue;
     std::vector<TokenId> tokens = maker.Make(model, arm, item).tokens;
     if (tokens.empty() || tokens.size() > static_cast<size_t>(workspace.config.data.max_length) ||
         tokens.size() + new_tokens > model.config().max_positions)
@@ -56,7 +56,7 @@ std::map<std::string, double> DevSet::Score(Model& model) const {
     const std::map<std::string, double> all =
         ScoreAnswer({.item = items_[i], .output = output, .truncated = answers[i].truncated, .refusals = refusals_});
     auto& [sum, count] = slices[items_[i].slice];
-    sum += all.at(std::string(PrimaryMetric(items_[i])));
+    sum += all.at(std::string(PrimaryMetricOfAnswer(items_[i])));
     ++count;
   }
   std::map<std::string, double> shares;

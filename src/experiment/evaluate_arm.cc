@@ -21,7 +21,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr size_t kItemsAtOnce = 128;  // between two advances of the bar
+// Answered between two writes: what a kill, or an endpoint that goes away, can lose.
+constexpr size_t kItemsAtOnce = 128, kItemsAtOnceOfEndpoint = 8;
 constexpr size_t kSequencesAtOnce = 16;
 
 // What evaluation of one arm holds while it goes through the items.
@@ -268,49 +269,26 @@ ArmRun StartRun(Workspace& workspace, const ArmConfig& arm) {
   return {workspace, arm, ModelOf(workspace, arm), Refusals(workspace)};
 }
 
-std::unique_ptr<Endpoint> EndpointOf(const ArmConfig& arm) {
-  return arm.endpoint ? std::make_unique<Endpoint>(arm.endpoint->options) : nullptr;
-}
-
-}  // namespace
-
-std::vector<Sample> AnswerItems(Workspace& workspace, const ArmConfig& arm, const Index* index,
-                                std::span<const Item> items, const std::string& label) {
-  ArmRun run = StartRun(workspace, arm);
-  const std::unique_ptr<Endpoint> endpoint = EndpointOf(arm);
-  const PromptMaker maker(workspace, index);
-  Progress progress(label, static_cast<double>(items.size()), "items", workspace.quiet);
-  for (size_t done = 0; done < items.size();) {
-    const std::span<const Item> rest = items.subspan(done), now = rest.first(std::min(rest.size(), kItemsAtOnce));
-    endpoint != nullptr ? AskItems(run, maker, *endpoint, now) : RunItems(run, maker, now);
-    done += now.size();
-    progress.Advance(static_cast<double>(now.size()));
-  }
-  return run.samples;
-}
-
-Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const fs::path& samples_file, const Json& inputs) {
+// Answers what the store does not hold yet, and puts it there. Returns the seconds of all runs.
+double AnswerAll(ArmRun& run, const PromptMaker& maker, std::span<const Item> items, const std::string& label,
+                 BatchStore& store) {
   const auto start = std::chrono::steady_clock::now();
-  ArmRun run = StartRun(workspace, arm);
-  const std::unique_ptr<Endpoint> endpoint = EndpointOf(arm);
-  std::unique_ptr<Index> index;
-  if (arm.prompting == Prompting::kRag) index = OpenIndex(workspace, false, nullptr);
-  const PromptMaker maker(workspace, index.get());
-  Progress progress("evaluate " + arm.name, static_cast<double>(workspace.eval.size()), "items", workspace.quiet);
-  BatchStore store(fs::path(samples_file).replace_extension(".batches"), inputs);
+  const std::unique_ptr<Endpoint> endpoint =
+      run.arm.endpoint ? std::make_unique<Endpoint>(run.arm.endpoint->options) : nullptr;
+  const size_t at_once = endpoint != nullptr ? kItemsAtOnceOfEndpoint : kItemsAtOnce;
   const BatchStore::Done before = store.done();
   run.samples = store.TakeSamples();
   run.skipped = before.skipped;
   run.doubtful = before.doubtful;
   run.missing_usage = before.missing_usage;
+  Progress progress(label, static_cast<double>(items.size()), "items", run.workspace.quiet);
   progress.Advance(static_cast<double>(before.items));
   const auto seconds = [&] {
     return before.seconds + std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   };
   size_t done = before.items;
-  while (done < workspace.eval.size()) {
-    const std::span<const Item> rest = std::span<const Item>(workspace.eval).subspan(done),
-                                now = rest.first(std::min(rest.size(), kItemsAtOnce));
+  while (done < items.size()) {
+    const std::span<const Item> rest = items.subspan(done), now = rest.first(std::min(rest.size(), at_once));
     const size_t first = run.samples.size();
     endpoint != nullptr ? AskItems(run, maker, *endpoint, now) : RunItems(run, maker, now);
     done += now.size();
@@ -322,6 +300,28 @@ Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const fs::path& 
                .seconds = seconds()});
     progress.Advance(static_cast<double>(now.size()));
   }
+  return seconds();
+}
+
+}  // namespace
+
+std::vector<Sample> AnswerItems(Workspace& workspace, const ArmConfig& arm, const Index* index,
+                                std::span<const Item> items, const std::string& label, const fs::path& batches,
+                                const Json& inputs) {
+  ArmRun run = StartRun(workspace, arm);
+  BatchStore store(batches, inputs);
+  AnswerAll(run, PromptMaker(workspace, index), items, label, store);
+  store.Remove();
+  return std::move(run.samples);
+}
+
+Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const fs::path& samples_file, const Json& inputs) {
+  ArmRun run = StartRun(workspace, arm);
+  std::unique_ptr<Index> index;
+  if (arm.prompting == Prompting::kRag) index = OpenIndex(workspace, false, nullptr);
+  const PromptMaker maker(workspace, index.get());
+  BatchStore store(fs::path(samples_file).replace_extension(".batches"), inputs);
+  const double seconds = AnswerAll(run, maker, workspace.eval, "evaluate " + arm.name, store);
   if (run.samples.empty())
     FailInput("arm {}: no evaluation item {}fits data.max_length and the model's positions", arm.name,
               arm.endpoint ? "asks something and " : "");
@@ -332,7 +332,7 @@ Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const fs::path& 
                                   workspace.config.seed);
   AddTokenRows(run, results);
   if (index != nullptr) AddRetrievalRows(run, *index, maker.refusal(), results);
-  results.rows.push_back(Measured(arm.name, kUpdateSlice, "evaluation_seconds", seconds()));
+  results.rows.push_back(Measured(arm.name, kUpdateSlice, "evaluation_seconds", seconds));
   store.Remove();
   return results;
 }

@@ -16,8 +16,10 @@ Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const std::files
                     const Json& inputs);
 
 // An arm's answers to other items, scored; `index` is what it looks things up in, and may be null where the items bring
-// their passages. Those that do not fit are left out.
+// their passages. Those that do not fit are left out. Batches are kept in the folder `batches` until all are done, as
+// above.
 std::vector<Sample> AnswerItems(Workspace& workspace, const ArmConfig& arm, const Index* index,
-                                std::span<const Item> items, const std::string& label);
+                                std::span<const Item> items, const std::string& label,
+                                const std::filesystem::path& batches, const Json& inputs);
 
 }  // namespace qad

@@ -1,5 +1,6 @@
 // The stages that score: arms over items, baselines without a model, general text.
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "base/files.h"
@@ -56,18 +57,31 @@ Results TextOf(Workspace& workspace, const ArmConfig& arm) {
   PerplexityOptions options{
       .context = context, .protocol = WindowProtocol::kAll, .max_windows = 0, .bos = {}, .quiet = true};
   if (model.tokenizer.add_bos()) options.bos = model.tokenizer.bos();
-  const PerplexityResult result = Perplexity(scored, is_base ? nullptr : &other, tokens, options);
-  const auto n = static_cast<int64_t>(result.tokens);
-  const auto add = [&](const char* metric, double value, double error) {
-    Row row = Measured(arm.name, kTextSlice, metric, value, n);
-    row.low = value - 1.96 * error;
-    row.high = value + 1.96 * error;
+  // Window by window: tokens of one text are not independent of each other, its parts nearly are.
+  std::vector<double> losses, divergences, same;
+  int64_t n = 0;
+  for (size_t at = 0; at + context <= tokens.size(); at += context) {
+    const PerplexityResult window =
+        Perplexity(scored, is_base ? nullptr : &other, std::span(tokens).subspan(at, context), options);
+    losses.push_back(std::log(window.perplexity));
+    divergences.push_back(window.kl_divergence);
+    same.push_back(window.same_top1);
+    n += static_cast<int64_t>(window.tokens);
+  }
+  const auto add = [&](const char* metric, const std::vector<double>& windows, double (*scale)(double)) {
+    const MeanInterval mean = MeanOf(windows, workspace.config.eval.confidence);
+    Row row = Measured(arm.name, kTextSlice, metric, scale(mean.mean), n);
+    if (mean.interval) {
+      row.low = scale(mean.interval->low);
+      row.high = scale(mean.interval->high);
+    }
     results.rows.push_back(std::move(row));
   };
-  add("perplexity", result.perplexity, result.perplexity_stderr);
+  const auto as_is = [](double value) { return value; };
+  add("perplexity", losses, [](double loss) { return std::exp(loss); });
   if (is_base) return results;
-  add("kl_divergence", result.kl_divergence, result.kl_stderr);
-  results.rows.push_back(Measured(arm.name, kTextSlice, "same_top1", result.same_top1, n));
+  add("kl_divergence", divergences, as_is);
+  add("same_top1", same, as_is);
   return results;
 }
 

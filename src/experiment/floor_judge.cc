@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "results/slices.h"
 
 namespace qad {
 namespace {

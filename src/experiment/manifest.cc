@@ -4,10 +4,13 @@
 #include <sqlite3.h>
 #include <sys/utsname.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "base/clock.h"
+#include "base/error.h"
 #include "base/hash.h"
+#include "base/json.h"
 #include "base/process.h"
 #include "experiment/stages.h"
 #include "kernels/targets.h"
@@ -39,25 +42,13 @@ Json VersionsJson() {
           {"onednn", fmt::format("{}.{}.{}", DNNL_VERSION_MAJOR, DNNL_VERSION_MINOR, DNNL_VERSION_PATCH)}};
 }
 
-// The smoke model has the shape of the assignment's tiny-gpt2, whose published rows are printed beside ours.
-bool IsAssignmentModel(const Plan& plan) { return plan.config.family->name == "gpt2" && plan.parameters() == 102714; }
-
-Json AssignmentSnapshot() {
-  return Json::array({{{"row", "fp16-style base"},
-                       {"arm", "base"},
-                       {"gigabytes", 0.000191},
-                       {"tokens_per_second", 2160.038},
-                       {"note", "205,428 bytes / 2^30: GiB"}},
-                      {{"row", "local int8"},
-                       {"arm", "int8"},
-                       {"gigabytes", 0.000189},
-                       {"tokens_per_second", 1968.874},
-                       {"note", "GiB"}},
-                      {{"row", "LoRA runtime"},
-                       {"arm", "lora"},
-                       {"gigabytes", 0.000385},
-                       {"tokens_per_second", 2050.982},
-                       {"note", "412,904 bytes / 2^30: fp32 base plus the r=8 adapter"}}});
+// What others published of the same model. Errors (kInput): no list of objects.
+Json ReadPublished(const std::filesystem::path& path) {
+  Json rows = ReadJsonFile(path);
+  if (!rows.is_array() ||
+      !std::ranges::all_of(rows, [](const Json& row) { return row.is_object() && row.contains("row"); }))
+    FailInput("{}: must be a list of objects that each name their \"row\" (docs/results.md)", path.string());
+  return rows;
 }
 
 }  // namespace
@@ -90,7 +81,7 @@ Json MakeManifest(Workspace& workspace) {
   for (const AdapterConfig& adapter : config.adapters)
     if (adapter.data != config.data.train) manifest["data"]["train of " + adapter.name] = Sha256File(adapter.data);
   if (!workspace.CurrentDocuments().empty()) manifest["data"]["documents"] = IndexStage(workspace).inputs["documents"];
-  if (IsAssignmentModel(plan)) manifest["assignment_snapshot"] = AssignmentSnapshot();
+  if (!config.published.empty()) manifest["published"] = ReadPublished(config.published);
   return manifest;
 }
 

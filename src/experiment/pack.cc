@@ -87,30 +87,38 @@ std::vector<Sample> ReadAllSamples(const fs::path& root, const Results& results)
   return all;
 }
 
-Decision MakeDecision(const Config& config, const fs::path& root, bool allow_partial) {
-  const Results results = ReadResults(root / "results.json");
-  if (results.partial && !allow_partial)
+Pack ReadMeasured(const fs::path& root) {
+  Pack pack{.results = ReadResults(root / "results.json"), .samples = {}, .memory = {}, .decision = {}};
+  pack.samples = ReadAllSamples(root, pack.results);
+  const fs::path memory = root / "memory_math.json";
+  if (fs::exists(memory)) pack.memory = ReadMemoryMath(memory);
+  return pack;
+}
+
+void MakeDecision(const Config& config, const fs::path& root, Pack& pack, bool allow_partial, int64_t resamples) {
+  if (pack.results.partial && !allow_partial)
     Fail(ErrorKind::kUsage,
          "{}: comes from a run cut by --max-train-samples or --max-eval-samples, on which nothing can be decided; "
          "run `qad run --config {}`, or give --allow-partial to exercise the rules",
          (root / "results.json").string(), config.file.string());
-  WarnOfOtherSettings(config, results);
-  Decision decision = Decide(results, ReadAllSamples(root, results), config.decide, 1000, config.seed);
-  WriteDecision(root / "decision.json", decision);
-  return decision;
+  WarnOfOtherSettings(config, pack.results);
+  pack.decision = Decide(pack.results, pack.samples, config.decide, resamples, config.seed);
+  WriteDecision(root / "decision.json", *pack.decision);
 }
 
-std::vector<fs::path> RenderPack(const fs::path& root) {
-  Pack pack{.results = ReadResults(root / "results.json"), .samples = {}, .memory = {}, .decision = {}};
-  pack.samples = ReadAllSamples(root, pack.results);
-  const fs::path memory = root / "memory_math.json", decision = root / "decision.json";
-  if (fs::exists(memory)) pack.memory = ReadMemoryMath(memory);
-  if (fs::exists(decision)) pack.decision = ReadDecision(decision);
+std::vector<fs::path> RenderPack(const Pack& pack, const fs::path& root) {
   WritePack(pack, root);
   std::vector<fs::path> written;
   for (const char* name : {"decision_memo.md", "benchmark_results.md", "memory_math.md", "report.html"})
     if (fs::exists(root / name)) written.push_back(root / name);
   return written;
+}
+
+std::vector<fs::path> RenderPack(const fs::path& root) {
+  Pack pack = ReadMeasured(root);
+  const fs::path decision = root / "decision.json";
+  if (fs::exists(decision)) pack.decision = ReadDecision(decision);
+  return RenderPack(pack, root);
 }
 
 }  // namespace qad

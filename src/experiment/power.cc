@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 
 #include "base/units.h"
+#include "results/slices.h"
 #include "results/statistics.h"
 
 namespace qad {
@@ -21,12 +23,12 @@ int64_t NeededFor(double floor, int64_t items, int64_t clusters, double confiden
   return items + 1;
 }
 
-// Metrics whose scores are 0 or 1, of which alone McNemar's test speaks.
-bool IsYesNo(std::string_view metric) {
-  return metric != "token_f1" && metric != "rouge_l" && metric != "answer_log_likelihood";
+double CorrectedAlpha(const Config& config) {
+  return (1 - config.eval.confidence) / static_cast<double>(config.comparisons.size());
 }
 
-std::string ClusterOf(const Item& item) { return item.fact.empty() ? item.id : item.fact; }
+// Pairs that all go one way, of which fewer are never significant: 2 · 2⁻ⁿ ≤ α.
+int LeastOneWay(const Config& config) { return static_cast<int>(std::ceil(1 - std::log2(CorrectedAlpha(config)))); }
 
 }  // namespace
 
@@ -42,11 +44,12 @@ std::vector<ComparisonPower> PowerOfComparisons(const Config& config, std::span<
     for (const Item& item : items) {
       if (item.plain_text || !SliceMatches(item.slice, declared.slice)) continue;
       ++power.items;
-      clusters.insert(ClusterOf(item));
+      clusters.insert(item.Cluster());
     }
     power.clusters = static_cast<int64_t>(clusters.size());
     for (const double discordance : kDiscordances)
-      power.detectable.push_back(MinimumDetectableDifference(power.clusters, discordance));
+      power.detectable.push_back(
+          MinimumDetectableDifference(power.clusters, discordance, kPower, CorrectedAlpha(config)));
     powers.push_back(std::move(power));
   }
   return powers;
@@ -57,7 +60,7 @@ std::vector<FloorPower> PowerOfFloors(const Config& config, std::span<const Item
   for (const auto& [name, floor] : config.decide.required) {
     std::map<std::string, std::vector<std::string>> leaves;  // clusters of their items
     for (const Item& item : items)
-      if (!item.plain_text && SliceMatches(item.slice, name)) leaves[item.slice].push_back(ClusterOf(item));
+      if (!item.plain_text && SliceMatches(item.slice, name)) leaves[item.slice].push_back(item.Cluster());
     if (leaves.empty()) leaves[name] = {};
     for (const auto& [slice, of_items] : leaves) {
       const auto size = static_cast<int64_t>(of_items.size());
@@ -73,9 +76,10 @@ std::vector<std::string> PowerStatement(const Config& config, std::span<const It
   for (const ComparisonPower& power : PowerOfComparisons(config, items)) {
     const std::string what = fmt::format("{} against {} on {} ({}), {} items", power.better, power.than, power.slice,
                                          power.metric, power.items);
-    if (!IsYesNo(power.metric)) continue;  // its spread is not known before the run
+    if (KindOfScore(power.metric) != ScoreKind::kYesNo) continue;  // its spread is not known before the run
     if (power.detectable.back() >= 1) {
-      said.push_back(what + ": too few to show any difference; six that all go one way are the least");
+      said.push_back(fmt::format("{}: too few to show any difference; {} that all go one way are the least", what,
+                                 LeastOneWay(config)));
       continue;
     }
     std::string points;
@@ -84,7 +88,9 @@ std::vector<std::string> PowerStatement(const Config& config, std::span<const It
           fmt::format("{}{} where {} differ", i == 0 ? "" : ", ",
                       power.detectable[i] > kDiscordances[i] ? "none" : FormatPoints(power.detectable[i]).substr(1),
                       FormatShare(kDiscordances[i]));
-    said.push_back(fmt::format("{}: differences of so many points are found 4 times of 5: {}", what, points));
+    const size_t declared = config.comparisons.size();
+    said.push_back(fmt::format("{}: differences of so many points are found 4 times of 5{}: {}", what,
+                               declared > 1 ? fmt::format(", corrected for {} comparisons", declared) : "", points));
   }
   for (const FloorPower& power : PowerOfFloors(config, items)) {
     const std::string what =

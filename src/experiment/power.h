@@ -14,7 +14,7 @@ namespace qad {
 inline constexpr double kDiscordances[] = {0.1, 0.2, 0.3};
 
 // A declared comparison: how many items and clusters of items it has, and the least difference that these show with 80%
-// power, for each of kDiscordances; 1 where nothing can be shown.
+// power when all that are declared are corrected together, for each of kDiscordances; 1 where nothing can be shown.
 struct ComparisonPower {
   std::string better, than, slice, metric;
   int64_t items = 0, clusters = 0;

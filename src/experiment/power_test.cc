@@ -46,7 +46,7 @@ TEST(Power, CountsClustersAndHoldsFloorsOnEverySlice) {
 TEST(Power, SaysWhereNothingCanBeShown) {
   const std::vector<std::string> few = PowerStatement(ConfigOf(), ItemsOf("facts", 4, 1));
   ASSERT_EQ(few.size(), 2u);
-  EXPECT_NE(few[0].find("too few to show any difference"), std::string::npos) << few[0];
+  EXPECT_NE(few[0].find("too few to show any difference; 6 that all go one way"), std::string::npos) << few[0];
   EXPECT_NE(few[1].find("not even all of them right"), std::string::npos) << few[1];
   const std::vector<std::string> none = PowerStatement(ConfigOf(), ItemsOf("behaviour", 4, 1));
   EXPECT_NE(none[0].find("0 items: too few"), std::string::npos) << none[0];
@@ -56,6 +56,13 @@ TEST(Power, SaysWhereNothingCanBeShown) {
   EXPECT_NE(many[1].find("of them ("), std::string::npos) << many[1];
   const std::vector<std::string> some = PowerStatement(ConfigOf(), ItemsOf("facts", 40, 1));
   EXPECT_NE(some[0].find("none where 10% differ"), std::string::npos) << some[0];
+  Config three = ConfigOf();
+  three.comparisons.resize(3, three.comparisons[0]);
+  const std::vector<std::string> corrected = PowerStatement(three, ItemsOf("facts", 120, 1));
+  EXPECT_NE(corrected[0].find("corrected for 3 comparisons: "), std::string::npos) << corrected[0];
+  EXPECT_EQ(PowerOfComparisons(three, ItemsOf("facts", 120, 1))[0].detectable[1],
+            MinimumDetectableDifference(120, 0.2, kPower, 0.05 / 3));
+  EXPECT_NE(PowerStatement(three, ItemsOf("facts", 4, 1))[0].find("7 that all go one way"), std::string::npos);
   Config f1 = ConfigOf();
   f1.comparisons[0].metric = "token_f1";
   EXPECT_EQ(PowerStatement(f1, ItemsOf("facts", 40, 1)).size(), 1u) << "the floor alone";

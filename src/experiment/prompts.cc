@@ -43,7 +43,7 @@ Prompt PromptMaker::Make(const Model& model, const ArmConfig& arm, const Item& i
     QAD_CHECK(index_ != nullptr);
     const Found found = index_->Find(QuestionOf(item), workspace_.config.rag.top_k);
     const bool too_bad = refusal_.threshold && found.support < *refusal_.threshold;
-    prompt.nothing_found = CanBeRefused(item) && (found.hits.empty() || too_bad);
+    prompt.nothing_found = item.IsLookedUp() && (found.hits.empty() || too_bad);
     if (!prompt.nothing_found) passages = ToPassages(found.hits);
   }
   messages = PutPassages(std::move(messages), passages).messages;

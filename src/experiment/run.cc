@@ -96,10 +96,11 @@ bool SameMeasurements(const fs::path& path, const Results& results) {
     return RowsToJson(before.rows) == RowsToJson(results.rows) && before.settings == results.settings &&
            before.arms.size() == results.arms.size() &&
            std::ranges::equal(before.comparisons, results.comparisons, IsSameQuestion) &&
-           std::ranges::all_of(std::array{"samples", "leaks", "adapters", "floors", "margin", "withdrawn"},
-                               [&](const char* part) {
-                                 return before.manifest.value(part, Json()) == results.manifest.value(part, Json());
-                               });
+           std::ranges::all_of(
+               std::array{"samples", "leaks", "adapters", "floors", "margin", "confidence", "withdrawn"},
+               [&](const char* part) {
+                 return before.manifest.value(part, Json()) == results.manifest.value(part, Json());
+               });
   } catch (const Error&) {
     return false;  // damaged, or of another version: it is written anew
   }
@@ -149,6 +150,7 @@ Results EvaluateArms(Workspace& workspace) {
   const Declared declared = DeclareBeforehand(workspace.root, workspace.config);
   results.manifest["floors"] = declared.floors;
   results.manifest["margin"] = declared.margin;
+  results.manifest["confidence"] = declared.confidence;
   results.manifest["withdrawn"] = declared.withdrawn;
   if (workspace.root.filename() == kOtherAdapterFolder)
     results.manifest["other_adapter"] = workspace.scope.adapter_path.string();
@@ -179,7 +181,7 @@ Results EvaluateArms(Workspace& workspace) {
   return results;
 }
 
-Decision RunAll(Workspace& workspace) {
+Pack RunAll(Workspace& workspace) {
   MakeFolders(workspace.root);
   RequireEndpoints(workspace);
   RequireCleanCalibration(workspace);
@@ -188,7 +190,9 @@ Decision RunAll(Workspace& workspace) {
   TrainAdapters(workspace);
   const Results results = EvaluateArms(workspace);
   MakeMemory(workspace, &results);
-  return MakeDecision(workspace.config, workspace.root, true);
+  Pack pack = ReadMeasured(workspace.root);
+  MakeDecision(workspace.config, workspace.root, pack, true);
+  return pack;
 }
 
 }  // namespace qad

@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "experiment/workspace.h"
-#include "results/decision.h"
+#include "report/pages.h"
 #include "results/results.h"
 
 namespace qad {
@@ -17,7 +17,7 @@ Results TrainAdapters(Workspace& workspace);
 Results EvaluateArms(Workspace& workspace);
 
 // Everything but the pages (RenderPack), in order; finished stages are taken from the cache.
-Decision RunAll(Workspace& workspace);
+Pack RunAll(Workspace& workspace);
 
 // Prints stages, and what they will take, without doing anything: `qad run --dry-run`.
 Json PlanRun(Workspace& workspace);

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "evaluate/metrics.h"
 #include "experiment/split.h"
+#include "results/slices.h"
 #include "text/dataset.h"
 
 namespace qad {
@@ -152,8 +153,7 @@ std::vector<SliceOfData> SlicesOf(std::span<const Item> items) {
     if (metric.empty()) continue;
     auto slice = std::ranges::find(slices, name, &SliceOfData::name);
     if (slice == slices.end()) slice = slices.insert(slices.end(), {name, std::string(metric), false});
-    slice->looked_up =
-        slice->looked_up || (item.answerable && item.retrieve && item.passages.empty() && item.schema.empty());
+    slice->looked_up = slice->looked_up || (item.answerable && item.IsLookedUp());
   }
   return slices;
 }

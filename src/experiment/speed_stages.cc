@@ -10,6 +10,7 @@
 #include "experiment/child.h"
 #include "experiment/stages.h"
 #include "memory/estimate.h"
+#include "results/statistics.h"
 
 namespace qad {
 namespace fs = std::filesystem;

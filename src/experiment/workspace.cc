@@ -9,6 +9,7 @@
 #include "evaluate/metrics.h"
 #include "evaluate/schema.h"
 #include "memory/weights_math.h"
+#include "results/slices.h"
 
 namespace qad {
 namespace fs = std::filesystem;

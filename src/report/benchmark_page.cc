@@ -14,7 +14,7 @@ std::vector<std::string> JudgedSlices(const Pack& pack) {
   std::vector<std::string> slices;
   if (pack.decision)
     for (const RequiredSlice& required : pack.decision->required) slices.push_back(required.slice);
-  return slices.empty() ? LeafSlices(pack.results) : slices;
+  return slices.empty() ? pack.results.LeafSlices() : slices;
 }
 
 std::string PriceOf(const Pack& pack, const std::string& arm) {
@@ -88,7 +88,7 @@ void AddPareto(const Pack& pack, Document& page) {
       ConfidenceText(pack.results), worst);
   for (const auto& [slice, metric, title, format] :
        {std::tuple(kMemorySlice, "peak_rss_bytes", "peak resident memory", TickFormat{FormatBytes, true}),
-        std::tuple(kSpeedSlice, "latency_p95", "latency per query, p95", TickFormat{FormatSeconds})})
+        std::tuple(kSpeedSlice, "query_seconds_p95", "latency per query, p95", TickFormat{FormatSeconds})})
     page.Add(Picture{ParetoChart(std::string("Quality against ") + title, title, worst + ", lower bound",
                                  ParetoPoints(pack, slice, metric), format, floor),
                      caption});
@@ -115,7 +115,7 @@ Picture IntervalsOf(const Pack& pack, const std::string& slice, const std::strin
 
 void SaySlices(const Pack& pack, Document& page) {
   page.Section("Quality by slice");
-  const std::vector<std::string> slices = LeafSlices(pack.results);
+  const std::vector<std::string> slices = pack.results.LeafSlices();
   if (slices.empty()) page.Say("No items were scored in this run.");
   for (const std::string& slice : slices) {
     page.Subsection(slice);
@@ -235,7 +235,7 @@ Document BenchmarkPage(const Pack& pack) {
   SaySection(page, "Tokens", "", TokensTable(pack), "No samples were kept in this run.");
   SaySection(page, "Costs", "Over the horizon, in the currency of hardware.price_per_hour.", CostTable(pack),
              "Costs are computed with the decision; none was made on these results.");
-  SaySnapshot(pack.results, page);
+  SayPublished(pack.results, page);
   SayLeaks(pack.results, page);
   page.Section("How it was measured");
   page.Add(ManifestTable(pack.results.manifest));

@@ -91,7 +91,7 @@ Table ComparisonTable(const Results& results, bool declared) {
   }
   for (const Comparison& pair : results.comparisons) {
     if (pair.declared != declared) continue;
-    const auto format = IsShareMetric(results, pair.metric) ? FormatPoints : FormatNumber;
+    const auto format = KindOfScore(pair.metric) == ScoreKind::kNats ? FormatNumber : FormatPoints;
     std::vector<Text> cells = {
         pair.better + " − " + pair.than, pair.slice, pair.metric,
         fmt::format("{} ({} to {})", format(pair.difference), format(pair.low), format(pair.high)),
@@ -99,7 +99,7 @@ Table ComparisonTable(const Results& results, bool declared) {
     if (pair.n == 0) cells[3] = Missing();
     if (declared) {
       cells.push_back(pair.p_adjusted < 1e-4 ? Text("< 0.0001") : Text(fmt::format("{:.4f}", pair.p_adjusted)));
-      cells.push_back(fmt::format("{:.1f}", 100 * pair.detectable));
+      cells.push_back(format(pair.detectable));
       cells.push_back(VerdictText(pair.verdict));
     }
     table.rows.push_back(std::move(cells));
@@ -223,7 +223,7 @@ Table BaselineTable(const Pack& pack) {
   const Results& results = pack.results;
   Table table{{{"baseline"}, {"slice"}, {"metric"}, {"value", Align::kRight}, {"n", Align::kRight}}, {}, "", {}};
   for (const ArmInfo& arm : results.arms)
-    for (const std::string& slice : LeafSlices(results)) {
+    for (const std::string& slice : results.LeafSlices()) {
       const Row* row = results.Find(arm.name, slice, PrimaryMetric(pack.results, slice));
       if (!arm.baseline || !row) continue;
       table.rows.push_back(

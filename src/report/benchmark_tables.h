@@ -24,8 +24,8 @@ Table ManifestTable(const Json& manifest);
 void SayRetrieval(const Pack& pack, Document& page);
 // Evaluation items that stand elsewhere too, where the manifest lists some ("leaks").
 void SayLeaks(const Results& results, Document& page);
-// The assignment's own figures beside ours, where the manifest holds them ("assignment_snapshot").
-void SaySnapshot(const Results& results, Document& page);
+// What others published of the same model beside ours, where the manifest holds it ("published").
+void SayPublished(const Results& results, Document& page);
 
 // --- What these tables share ---
 

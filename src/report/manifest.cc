@@ -1,4 +1,4 @@
-// How the run was made, its leaks, and the assignment's own figures, all from the manifest.
+// How the run was made, its leaks, and what others published, all from the manifest.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 namespace qad {
 namespace {
 
-constexpr const char *kSnapshot = "assignment_snapshot", *kLeaks = "leaks";
+constexpr const char *kPublished = "published", *kLeaks = "leaks";
 constexpr size_t kMostLeaks = 20;  // shown of those found
 
 std::string ValueText(const std::string& key, const Json& value) {
@@ -50,7 +50,7 @@ std::string NumberOf(const Json& entry, const char* key, const char* format) {
   return found != entry.end() && found->is_number() ? fmt::format(fmt::runtime(format), found->get<double>()) : "–";
 }
 
-std::vector<Text> SnapshotRow(const Results& results, const Json& entry) {
+std::vector<Text> PublishedRow(const Results& results, const Json& entry) {
   const ArmInfo* arm = results.Arm(StringOf(entry, "arm"));  // ours that it is beside
   std::vector<Text> cells = {StringOf(entry, "row"), NumberOf(entry, "gigabytes", "{:.6f}"),
                              NumberOf(entry, "tokens_per_second", "{:.3f}")};
@@ -58,7 +58,7 @@ std::vector<Text> SnapshotRow(const Results& results, const Json& entry) {
     cells.insert(cells.end(), {Missing(), Missing(), Missing(), Missing()});
     return cells;
   }
-  // As the snapshot counts: an adapter is part of what is loaded.
+  // An adapter is part of what is loaded.
   auto bytes = results.Value(arm->name, kMemorySlice, "weights_bytes");
   if (bytes) *bytes += results.Value(arm->name, kMemorySlice, "adapter_bytes").value_or(0);
   const auto rate = results.Value(arm->name, kSpeedSlice, "decode_tokens_per_second");
@@ -74,7 +74,7 @@ std::vector<Text> SnapshotRow(const Results& results, const Json& entry) {
 Table ManifestTable(const Json& manifest) {
   Table table{{{"what"}, {"value"}}, {}, "", {}};
   Json shown = manifest;
-  if (shown.is_object()) shown.erase(kSnapshot);
+  if (shown.is_object()) shown.erase(kPublished);
   if (HasEntries(shown, kLeaks)) shown.erase(kLeaks);  // they have a section of their own
   Flatten("", shown, table);
   return table;
@@ -96,11 +96,10 @@ void SayLeaks(const Results& results, Document& page) {
     page.Say(fmt::format("And {} more, in results.json.", leaks.size() - kMostLeaks), Tone::kNote);
 }
 
-void SaySnapshot(const Results& results, Document& page) {
-  const auto snapshot = results.manifest.find(kSnapshot);
-  if (snapshot == results.manifest.end() || !snapshot->is_array() || snapshot->empty()) return;
-  page.Section("Beside the assignment's snapshot");
-  Table table{{{"snapshot row"},
+void SayPublished(const Results& results, Document& page) {
+  if (!HasEntries(results.manifest, kPublished)) return;
+  page.Section("Beside published figures");
+  Table table{{{"published row"},
                {"GiB", Align::kRight},
                {"tok/s", Align::kRight},
                {"our arm"},
@@ -111,20 +110,16 @@ void SaySnapshot(const Results& results, Document& page) {
               "",
               {}};
   Bullets notes;
-  for (const Json& entry : *snapshot) {
-    if (!entry.is_object()) continue;
-    table.rows.push_back(SnapshotRow(results, entry));
+  for (const Json& entry : results.manifest[kPublished]) {
+    table.rows.push_back(PublishedRow(results, entry));
     if (const std::string note = StringOf(entry, "note"); !note.empty())
       notes.items.push_back(Strong(StringOf(entry, "row")) + ": " + note);
   }
   page.Add(std::move(table));
   page.Say(
-      "The snapshot calls its sizes GB; they are bytes divided by 2³⁰, which is GiB, and so are ours here. Its rows "
-      "count parameters × bytes and mix precisions (2 bytes per weight in the fp16 row, 4 in the row of LoRA). Ours "
-      "are bytes as laid out in memory in this run: norms and biases in f32, int8 in tiles of 16 rows of 32 with one "
-      "f32 scale each, every group of tensors padded to 64 bytes, an adapter in f32 on top. Its speeds come from "
-      "another machine "
-      "and another engine: no ratio of the two speeds means anything.");
+      "Ours are bytes as laid out in memory in this run: norms and biases in f32, int8 in tiles of 16 rows of 32 with "
+      "one f32 scale each, every group of tensors padded to 64 bytes, an adapter in f32 on top. Published speeds come "
+      "from another machine and another engine: no ratio of the two speeds means anything.");
   if (!notes.items.empty()) page.Add(std::move(notes));
 }
 

@@ -49,9 +49,8 @@ void SayDeclared(const Pack& pack, const TopicAnswer& topic, std::set<const Comp
                           (pair.than == topic.winner && pair.better == topic.opponent));
     if (!pair.declared || !is_topics || is_told) continue;
     if (said.insert(&pair).second)
-      page.Say(fmt::format("Asked before the run: {} − {} on {} ({}): {} points ({} to {}), n = {}, ", pair.better,
-                           pair.than, pair.slice, pair.metric, FormatPoints(pair.difference), FormatPoints(pair.low),
-                           FormatPoints(pair.high), pair.n) +
+      page.Say(fmt::format("Asked before the run: {} − {} on {} ({}): {}, n = {}, ", pair.better, pair.than, pair.slice,
+                           pair.metric, FormatDifference(pair.metric, pair.difference, pair.low, pair.high), pair.n) +
                VerdictText(pair.verdict) + ".");
   }
 }
@@ -60,12 +59,19 @@ void SayDeclared(const Pack& pack, const TopicAnswer& topic, std::set<const Comp
 std::string FalseRefusals(const Results& results, const TopicAnswer& topic) {
   std::string all;
   if (topic.metric != "correct_refusal") return all;
-  for (const std::string& slice : LeafSlices(results)) {
+  for (const std::string& slice : results.LeafSlices()) {
     const Row* row = results.Find(topic.winner, slice, "false_refusal");
     if (row == nullptr || row->value == 0) continue;
     all += fmt::format("{}{} of {}", all.empty() ? "" : ", ", FormatShare(row->value, row->low, row->high), slice);
   }
   return all.empty() ? all : fmt::format(" It refuses answerable questions, too: {}.", all);
+}
+
+// An old value, or what a document told it to say.
+std::string RejectedAnswers(const Results& results, const TopicAnswer& topic) {
+  const Row* row = results.Find(topic.winner, topic.slice, "stale");
+  if (row == nullptr || row->value == 0) return "";
+  return fmt::format(" It gives a rejected answer to {}.", FormatShare(row->value, row->low, row->high));
 }
 
 void SayTopics(const Pack& pack, Document& page) {
@@ -78,6 +84,7 @@ void SayTopics(const Pack& pack, Document& page) {
     if (topic.baseline_value)
       text += fmt::format(" Without a language model, {} has {}.", topic.baseline, FormatShare(*topic.baseline_value));
     text += FalseRefusals(pack.results, topic);
+    text += RejectedAnswers(pack.results, topic);
     page.Say(text);
     SayDeclared(pack, topic, said, page);
   }
@@ -134,9 +141,15 @@ std::string Shrink(const std::optional<double>& ours, const std::optional<double
   return fmt::format("{} against {} ({})", FormatBytes(*ours), FormatBytes(*base), FormatShare(*ours / *base));
 }
 
-std::string Speedup(const std::optional<double>& ours, const std::optional<double>& base) {
+// A difference that rounds of the same arm have, too, is none.
+bool RangesOverlap(const Row& a, const Row& b) { return a.low && b.low && *a.low <= *b.high && *b.low <= *a.high; }
+
+std::string Speedup(const Results& results, const QuantizationAnswer& answer, const char* metric) {
+  const Row *ours = results.Find(answer.arm, kSpeedSlice, metric),
+            *base = results.Find(answer.base, kSpeedSlice, metric);
   if (!ours || !base) return "not measured";
-  return fmt::format("{} against {} tok/s ({:.2f}×)", FormatRate(*ours), FormatRate(*base), *ours / *base);
+  return fmt::format("{} against {} tok/s ({:.2f}×{})", FormatRate(ours->value), FormatRate(base->value),
+                     ours->value / base->value, RangesOverlap(*ours, *base) ? ", a tie: rounds of both overlap" : "");
 }
 
 // In words, how the weights of an arm came about.
@@ -166,8 +179,8 @@ void SayQuantization(const Pack& pack, Document& page) {
   for (const QuantizationAnswer& answer : answers)
     page.Say(Text(answer.arm + HowMade(pack.results, answer.arm) + ": ") + VerdictText(answer.verdict) + ", " +
              answer.basis + ". Weights " + Shrink(answer.weights_bytes, answer.base_weights_bytes) + "; decode " +
-             Speedup(answer.decode, answer.base_decode) + "; prefill " + Speedup(answer.prefill, answer.base_prefill) +
-             ".");
+             Speedup(pack.results, answer, "decode_tokens_per_second") + "; prefill " +
+             Speedup(pack.results, answer, "prefill_tokens_per_second") + ".");
   const QuantizationAnswer& shown = smallest == answers.end() ? answers.front() : *smallest;
   if (shown.kv_bytes && shown.base_kv_bytes)
     page.Say(fmt::format(
@@ -260,7 +273,7 @@ void SayCommands(const Pack& pack, Document& page) {
   }
   code.lines.push_back("# measure again what has changed, and write this memo again");
   code.lines.push_back("qad run --config " + config);
-  code.lines.push_back("# other constraints or prices, same measurements: milliseconds");
+  code.lines.push_back("# other constraints or prices, same measurements: no model is run");
   code.lines.push_back("qad decide --config " + config);
   page.Add(std::move(code));
 }

@@ -27,15 +27,6 @@ std::string ModelName(const Pack& pack) {
   return pack.memory ? pack.memory->title : "model";
 }
 
-std::vector<std::string> LeafSlices(const Results& results) {
-  std::vector<std::string> leaves = results.Slices();
-  const std::vector<std::string> all = leaves;
-  std::erase_if(leaves, [&](const std::string& slice) {
-    return std::any_of(all.begin(), all.end(), [&](const auto& other) { return other.starts_with(slice + "/"); });
-  });
-  return leaves;
-}
-
 double ConfidenceOf(const Results& results) {
   if (const auto eval = results.settings.find("eval"); eval != results.settings.end() && eval->is_object())
     if (const auto given = eval->find("confidence"); given != eval->end() && given->is_number())

@@ -32,8 +32,6 @@ std::string ModelName(const Pack& pack);
 std::string ManifestText(const Results& results, const char* object, const char* key);
 // Arms that have a row in a slice or group, in order of first appearance: also those that are no arm of the experiment.
 std::vector<std::string> ArmsWithRows(const Results& results, std::string_view slice);
-// Slices that are no union of others, in order of the results.
-std::vector<std::string> LeafSlices(const Results& results);
 // The confidence of the intervals of quality and of comparisons, from the settings; as text "95%".
 double ConfidenceOf(const Results& results);
 std::string ConfidenceText(const Results& results);

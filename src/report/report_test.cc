@@ -268,9 +268,9 @@ TEST(Report, ShowsAnswersGivenTheRightPassage) {
   EXPECT_NE(text.find("80.0% (70.0–90.0)"), std::string::npos);
 }
 
-TEST(Report, PutsTheSnapshotBesideOurs) {
+TEST(Report, PutsWhatOthersPublishedBesideOurs) {
   Pack pack = MakePack();
-  pack.results.manifest["assignment_snapshot"] = {
+  pack.results.manifest["published"] = {
       {{"row", "fp16-style"}, {"gigabytes", 0.000191}, {"tokens_per_second", 2160.038}, {"note", "2 bytes per weight"}},
       {{"row", "local int8"}, {"arm", "int8"}, {"gigabytes", 0.000189}, {"tokens_per_second", 1968.874}},
       {{"row", "LoRA runtime"}, {"gigabytes", 0.000385}, {"tokens_per_second", 2050.982}}};

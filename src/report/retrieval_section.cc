@@ -212,7 +212,7 @@ Table QualityTable(const Pack& pack) {
   std::ranges::stable_sort(metrics, {}, PlaceOf);
   Table table{{{"arm"}}, {}, "", {}};
   for (const std::string& metric : metrics) table.columns.push_back({QualityTitle(metric), Align::kRight});
-  std::vector<std::string> slices = LeafSlices(results);
+  std::vector<std::string> slices = results.LeafSlices();
   std::erase_if(slices, [&](const std::string& slice) { return PrimaryMetric(pack.results, slice) != "contains"; });
   for (const std::string& slice : slices) table.columns.push_back({"right answer, " + slice, Align::kRight});
   if (metrics.empty()) return table;

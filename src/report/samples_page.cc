@@ -89,7 +89,7 @@ Document SamplesPage(const Pack& pack) {
       fmt::format("Of every slice the {} items on which the arms differ most. All samples are in samples/ of the "
                   "output folder, one a line.",
                   kItemsPerSlice));
-  for (const std::string& slice : LeafSlices(pack.results)) {
+  for (const std::string& slice : pack.results.LeafSlices()) {
     const std::string metric = PrimaryMetric(pack.results, slice);
     const std::vector<Item> items = PickItems(pack, slice, metric);
     if (items.empty()) continue;

@@ -5,6 +5,7 @@
 #include <map>
 #include <utility>
 
+#include "results/slices.h"
 #include "results/statistics.h"
 
 namespace qad {
@@ -13,11 +14,6 @@ namespace {
 constexpr size_t kFewestClusters = 10;  // below it percentile intervals are known to be too narrow to call a tie
 
 bool IsYesNo(double value) { return value == 0 || value == 1; }
-
-bool Below(const std::string& slice, const std::string& pattern) {
-  if (pattern == "all" || slice == pattern) return true;
-  return slice.starts_with(pattern) && slice.size() > pattern.size() && slice[pattern.size()] == '/';
-}
 
 // "facts", then "facts/stable": every prefix of every slice, once, in order of first appearance.
 std::vector<std::string> SlicesWithUnions(const std::vector<const Sample*>& samples) {
@@ -60,10 +56,10 @@ void SummarizeSlice(const std::vector<const Sample*>& samples, const std::string
                     const BootstrapOptions& options, std::vector<Row>& rows) {
   std::map<std::string, std::pair<std::vector<double>, std::vector<std::string>>> metrics;
   for (const Sample* sample : samples) {
-    if (!Below(sample->slice, slice)) continue;
+    if (!SliceMatches(sample->slice, slice)) continue;
     for (const auto& [metric, score] : sample->scores) {
       metrics[metric].first.push_back(score);
-      metrics[metric].second.push_back(sample->cluster.empty() ? sample->item : sample->cluster);
+      metrics[metric].second.push_back(sample->Cluster());
     }
   }
   for (const auto& [metric, scores] : metrics) {
@@ -92,9 +88,9 @@ Pairs PairUp(const std::vector<Sample>& better, const std::vector<Sample>& than,
   for (const Sample& sample : better) {
     const auto mine = sample.scores.find(metric);
     const auto theirs = scores.find(sample.item);
-    if (!Below(sample.slice, slice) || mine == sample.scores.end() || theirs == scores.end()) continue;
+    if (!SliceMatches(sample.slice, slice) || mine == sample.scores.end() || theirs == scores.end()) continue;
     pairs.differences.push_back(mine->second - theirs->second);
-    pairs.clusters.push_back(sample.cluster.empty() ? sample.item : sample.cluster);
+    pairs.clusters.push_back(sample.Cluster());
     pairs.yes_no = pairs.yes_no && IsYesNo(mine->second) && IsYesNo(theirs->second);
   }
   return pairs;
@@ -106,7 +102,7 @@ void CompareYesNo(const Pairs& pairs, std::vector<Cluster> clusters, const Boots
   out.p_value = ClusteredMcNemarExact(totals);
   const auto equal = std::count(pairs.differences.begin(), pairs.differences.end(), 0.0);
   out.discordance = 1 - static_cast<double>(equal) / static_cast<double>(out.n);
-  out.detectable = MinimumDetectableDifference(out.clusters, *out.discordance);
+  out.detectable = MinimumDetectableDifference(out.clusters, *out.discordance, kPower, 1 - options.confidence);
   clusters.push_back({.sum = 1, .count = 1});
   clusters.push_back({.sum = -1, .count = 1});
   const BootstrapMean adjusted = BootstrapClusters(clusters, options);
@@ -114,17 +110,21 @@ void CompareYesNo(const Pairs& pairs, std::vector<Cluster> clusters, const Boots
   out.high = adjusted.high;
 }
 
+double DetectableInDeviations(double alpha) { return NormalQuantile(1 - alpha / 2) + NormalQuantile(kPower); }
+
 void CompareNumbers(const std::vector<Cluster>& clusters, const BootstrapOptions& options, Comparison& out) {
   const BootstrapMean mean = BootstrapClusters(clusters, options);
   out.p_value = mean.p_value;
   out.low = mean.low;
   out.high = mean.high;
-  out.detectable = (NormalQuantile(0.975) + NormalQuantile(0.8)) * mean.deviation;
+  out.detectable = DetectableInDeviations(1 - options.confidence) * mean.deviation;
 }
 
 std::string Verdict(const Comparison& comparison, const CompareOptions& options) {
   if (comparison.n == 0) return "cannot tell";
-  const bool enough = comparison.clusters >= static_cast<int64_t>(kFewestClusters);
+  // The margin is one of shares.
+  const bool enough = comparison.clusters >= static_cast<int64_t>(kFewestClusters) &&
+                      KindOfScore(comparison.metric) != ScoreKind::kNats;
   if (enough && comparison.low >= -options.margin && comparison.high <= options.margin) return "equivalent";
   if (comparison.difference == 0 || !(comparison.p_adjusted < 1 - options.confidence)) return "cannot tell";
   return (comparison.difference > 0) != LowerIsBetter(comparison.metric) ? "better" : "worse";
@@ -195,11 +195,12 @@ Comparison Turned(Comparison comparison) {
   return comparison;
 }
 
-void CorrectDeclared(std::vector<Comparison>& comparisons, const CompareOptions& options) {
+void CorrectDeclared(std::vector<Comparison>& comparisons, const CompareOptions& options, size_t withdrawn) {
   std::vector<double> p_values;
   for (const Comparison& comparison : comparisons)
     if (comparison.declared) p_values.push_back(comparison.p_value);
-  const std::vector<double> adjusted = HolmAdjusted(p_values);
+  const std::vector<double> adjusted = HolmAdjusted(p_values, withdrawn);
+  const double alpha = 1 - options.confidence, corrected = alpha / static_cast<double>(p_values.size() + withdrawn);
   size_t next = 0;
   for (Comparison& comparison : comparisons) {
     if (!comparison.declared) {
@@ -208,6 +209,11 @@ void CorrectDeclared(std::vector<Comparison>& comparisons, const CompareOptions&
       continue;
     }
     comparison.p_adjusted = adjusted[next++];
+    if (comparison.discordance)
+      comparison.detectable =
+          MinimumDetectableDifference(comparison.clusters, *comparison.discordance, kPower, corrected);
+    else
+      comparison.detectable *= DetectableInDeviations(corrected) / DetectableInDeviations(alpha);
     comparison.verdict = Verdict(comparison, options);
   }
 }

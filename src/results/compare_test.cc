@@ -126,19 +126,19 @@ TEST(ComparePaired, ClustersWeakenTheEvidence) {
   EXPECT_EQ(clustered.verdict, "cannot tell");
 }
 
-// Does the machinery keep its word? 400 experiments with a known truth, 60 items each.
+// Does the machinery keep its word? 400 experiments with a known truth.
 struct Simulation {
   int shown = 0, wrong_way = 0, covered = 0, equivalent = 0;
 };
 
-Simulation Simulate(double wins, double losses, int items_per_cluster) {
-  constexpr int kRuns = 400, kItems = 60;
+Simulation Simulate(double wins, double losses, int items_per_cluster, int count = 60) {
+  constexpr int kRuns = 400;
   Simulation out;
   for (int run = 0; run < kRuns; ++run) {
     Random random(static_cast<uint64_t>(run), 17);
     std::vector<Sample> a, b;
     double u = 0;
-    for (int i = 0; i < kItems; ++i) {
+    for (int i = 0; i < count; ++i) {
       if (i % items_per_cluster == 0) u = random.Uniform();  // items of one cluster all go the same way
       a.push_back(MakeSample("a", i, "facts", "contains", u < wins ? 1 : 0));
       b.push_back(MakeSample("b", i, "facts", "contains", u >= wins && u < wins + losses ? 1 : 0));
@@ -168,6 +168,15 @@ TEST(ComparePaired, TheDetectableDifferenceIsDetected) {
   EXPECT_EQ(found.wrong_way, 0);
 }
 
+// 15 points at n = 120, of which 30% differ, whichever way they fall.
+TEST(ComparePaired, FifteenPointsAreDetectedOn120ItemsEitherWay) {
+  const Simulation won = Simulate(0.225, 0.075, 1, 120), lost = Simulate(0.075, 0.225, 1, 120);
+  EXPECT_GE(won.shown, 296);
+  EXPECT_EQ(won.wrong_way, 0);
+  EXPECT_GE(lost.shown, 296);
+  EXPECT_EQ(lost.wrong_way, lost.shown);
+}
+
 // 95% of 400 is 380, with a standard deviation of 4.4; a bootstrap of 60 items (or 20 clusters) may fall short by 2%.
 TEST(ComparePaired, IntervalsCoverTheTruth) {
   EXPECT_GE(Simulate(0.25, 0.1, 1).covered, 380 - 8 - 13);
@@ -188,6 +197,51 @@ TEST(CorrectDeclared, HolmTakesBackWhatChanceExplains) {
   EXPECT_EQ(comparisons[0].verdict, "cannot tell");
   EXPECT_EQ(comparisons[2].verdict, "");
   EXPECT_DOUBLE_EQ(comparisons[2].p_adjusted, one.p_value);
+}
+
+TEST(CorrectDeclared, WhatWasTakenOutStillCounts) {
+  const auto a = MakeArm("a", 30, [](int i) { return i < 6; });
+  const auto b = MakeArm("b", 30, [](int) { return 0; });
+  std::vector<Comparison> comparisons = {Compare(a, b)};
+  comparisons[0].declared = true;
+  CorrectDeclared(comparisons, {}, 1);
+  EXPECT_DOUBLE_EQ(comparisons[0].p_adjusted, 2 * comparisons[0].p_value);
+  EXPECT_EQ(comparisons[0].verdict, "cannot tell");
+}
+
+TEST(CorrectDeclared, WhatIsDetectableIsSoAfterCorrection) {
+  std::vector<Sample> a = MakeArm("a", 30, [](int i) { return i < 6; }), b = MakeArm("b", 30, [](int) { return 0; });
+  std::vector<Comparison> comparisons = {Compare(a, b)};
+  for (auto* arm : {&a, &b})
+    for (Sample& sample : *arm) sample.scores["contains"] *= 0.5;  // no yes or no
+  comparisons.push_back(Compare(a, b));
+  const std::vector<Comparison> alone = comparisons;
+  for (Comparison& comparison : comparisons) comparison.declared = true;
+  CorrectDeclared(comparisons, {});
+  EXPECT_EQ(comparisons[0].detectable, MinimumDetectableDifference(30, 0.2, kPower, 0.025));
+  EXPECT_GT(comparisons[0].detectable, alone[0].detectable);
+  EXPECT_NEAR(comparisons[1].detectable, alone[1].detectable * (2.2414 + 0.8416) / (1.96 + 0.8416), 1e-4);
+}
+
+// Its differences are no shares, of which the margin speaks.
+TEST(ComparePaired, LikelihoodsAreNeverEquivalentWithinAMarginOfShares) {
+  std::vector<Sample> a, b;
+  for (int i = 0; i < 30; ++i) {
+    a.push_back(MakeSample("a", i, "all", "answer_log_likelihood", -2 + 0.001 * i));
+    b.push_back(MakeSample("b", i, "all", "answer_log_likelihood", -2));
+  }
+  EXPECT_NE(ComparePaired(a, b, "all", "answer_log_likelihood", {}).verdict, "equivalent");
+  for (auto* arm : {&a, &b})
+    for (Sample& sample : *arm) sample.scores["token_f1"] = sample.scores["answer_log_likelihood"] + 2;
+  EXPECT_EQ(ComparePaired(a, b, "all", "token_f1", {}).verdict, "equivalent");
+}
+
+TEST(ComparePaired, WhatCouldBeShownDependsOnTheConfidence) {
+  const auto a = MakeArm("a", 30, [](int i) { return i < 6; });
+  const auto b = MakeArm("b", 30, [](int) { return 0; });
+  CompareOptions lenient;
+  lenient.confidence = 0.8;
+  EXPECT_LT(ComparePaired(a, b, "all", "contains", lenient).detectable, Compare(a, b).detectable);
 }
 
 TEST(SummarizeSamples, UnionComesBeforeItsParts) {

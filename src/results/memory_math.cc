@@ -1,5 +1,6 @@
 #include "results/memory_math.h"
 
+#include "base/error.h"
 #include "base/files.h"
 #include "results/json_fields.h"
 
@@ -94,7 +95,12 @@ MemoryMath MemoryMathFromJson(const Json& json, const std::string& where) {
 }
 
 MemoryMath ReadMemoryMath(const std::filesystem::path& path) {
-  return MemoryMathFromJson(ReadJsonFile(path), path.string());
+  const Json json = ReadJsonFile(path);
+  try {
+    return MemoryMathFromJson(json, path.string());
+  } catch (const Error& error) {
+    FailInput("{}; it may be of another version: `qad run` makes it again", error.what());
+  }
 }
 
 void WriteMemoryMath(const std::filesystem::path& path, const MemoryMath& math) {

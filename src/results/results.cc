@@ -6,6 +6,8 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/units.h"
+#include "results/slices.h"
 
 namespace qad {
 namespace {
@@ -15,7 +17,7 @@ bool HasRows(const Results& results, const std::string& slice, std::string_view 
                      [&](const Row& row) { return row.slice == slice && row.metric == metric; });
 }
 
-constexpr int64_t kSchemaVersion = 1;
+constexpr int64_t kSchemaVersion = 2;  // a metric that changes its meaning is a change, too
 constexpr double kHuge = std::numeric_limits<double>::max();
 constexpr int64_t kMany = std::numeric_limits<int64_t>::max();
 
@@ -208,12 +210,33 @@ bool IsGroup(std::string_view slice) {
 
 }  // namespace
 
-bool IsUnion(const std::vector<std::string>& slices, const std::string& slice) {
-  return std::ranges::any_of(slices, [&](const std::string& other) { return other.starts_with(slice + "/"); });
-}
-
 bool SaysWhatIsRight(std::string_view metric) {
   return metric == "exact" || metric == "contains" || metric == "correct_refusal" || metric == "choice";
+}
+
+ScoreKind KindOfScore(std::string_view metric) {
+  if (metric == "answer_log_likelihood") return ScoreKind::kNats;
+  return metric == "token_f1" || metric == "rouge_l" ? ScoreKind::kShare : ScoreKind::kYesNo;
+}
+
+namespace {
+
+// Without its unit.
+std::string SignedDifference(std::string_view metric, double difference) {
+  if (KindOfScore(metric) != ScoreKind::kNats) return FormatPoints(difference);
+  return fmt::format("{}{}", difference > 0 ? "+" : "", FormatNumber(difference));
+}
+
+}  // namespace
+
+std::string FormatDifference(std::string_view metric, double difference) {
+  return fmt::format("{} {}", SignedDifference(metric, difference),
+                     KindOfScore(metric) == ScoreKind::kNats ? "nats" : "points");
+}
+
+std::string FormatDifference(std::string_view metric, double difference, double low, double high) {
+  return fmt::format("{} ({} to {})", FormatDifference(metric, difference), SignedDifference(metric, low),
+                     SignedDifference(metric, high));
 }
 
 std::string PrimaryMetric(const Results& results, const std::string& slice) {
@@ -250,6 +273,13 @@ std::vector<std::string> Results::Slices() const {
     if (!IsGroup(row.slice) && std::find(slices.begin(), slices.end(), row.slice) == slices.end())
       slices.push_back(row.slice);
   return slices;
+}
+
+std::vector<std::string> Results::LeafSlices() const {
+  std::vector<std::string> leaves;
+  const std::vector<std::string> slices = Slices();
+  std::ranges::copy_if(slices, std::back_inserter(leaves), [&](const auto& slice) { return !IsUnion(slices, slice); });
+  return leaves;
 }
 
 Json RowsToJson(const std::vector<Row>& rows) { return ListToJson(rows); }

@@ -65,6 +65,9 @@ struct Sample {
   std::map<std::string, double> scores;  // metric → 0/1, or a number
   std::vector<std::string> passages;     // ids of retrieved chunks, best first
   std::string citation;                  // the one of them that the answer rests on; empty: none, or not looked for
+
+  // What it is resampled with: all of one fact, else itself.
+  const std::string& Cluster() const { return cluster.empty() ? item : cluster; }
 };
 
 // Loss against optimizer step, for the learning curves.
@@ -91,7 +94,7 @@ struct Comparison {
   int64_t n = 0, clusters = 0;
   double difference = 0, low = 0, high = 0;
   double p_value = 1, p_adjusted = 1;  // exact McNemar for yes/no metrics, else the bootstrap's
-  double detectable = 0;               // minimum detectable difference at 80% power, α = .05
+  double detectable = 0;               // minimum detectable difference at 80% power; declared ones: after correction
   std::optional<double> discordance;   // share of the items that differ; of yes/no metrics
   std::string verdict;                 // "better", "worse", "equivalent", "cannot tell"; exploratory: ""
 };
@@ -109,14 +112,20 @@ struct Results {
   const Row* Find(std::string_view arm, std::string_view slice, std::string_view metric) const;  // null where missing
   std::optional<double> Value(std::string_view arm, std::string_view slice, std::string_view metric) const;
   const ArmInfo* Arm(std::string_view name) const;
-  std::vector<std::string> Slices() const;  // slices of items, in order of first appearance; without the groups
+  std::vector<std::string> Slices() const;      // slices of items, in order of first appearance; without the groups
+  std::vector<std::string> LeafSlices() const;  // those that have none below them
 };
-
-// Whether other slices lie below this one ("facts" where there is "facts/stable"): it is their union.
-bool IsUnion(const std::vector<std::string>& slices, const std::string& slice);
 
 // Whether a metric says of an answer that it is right: shares of it may be called so. Likelihoods may not.
 bool SaysWhatIsRight(std::string_view metric);
+
+// What the scores of a metric are: 0 or 1; from 0 to 1; or log-probabilities.
+enum class ScoreKind : uint8_t { kYesNo, kShare, kNats };
+ScoreKind KindOfScore(std::string_view metric);
+// "+8.5 points", "−0.120 nats".
+std::string FormatDifference(std::string_view metric, double difference);
+// "+8.5 points (+1.2 to +15.8)".
+std::string FormatDifference(std::string_view metric, double difference, double low, double high);
 
 // The metric a slice is judged by: exact where answers follow a schema, correct_refusal where refusing is right,
 // contains where an answer is looked for; else the first metric measured on it.

@@ -125,10 +125,10 @@ TEST_F(ResultsTest, ErrorsNameFileAndPlace) {
   EXPECT_NE(ErrorOf("{}").find("schema_version"), std::string::npos);
   EXPECT_NE(ErrorOf(R"({"schema_version": 99})").find("schema version 99"), std::string::npos);
   EXPECT_NE(
-      ErrorOf(R"({"schema_version": 1, "manifest": {}, "settings": {}, "arms": {}})").find("\"arms\" must be a list"),
+      ErrorOf(R"({"schema_version": 2, "manifest": {}, "settings": {}, "arms": {}})").find("\"arms\" must be a list"),
       std::string::npos);
   const std::string wrong_row = ErrorOf(
-      R"({"schema_version":1,"manifest":{},"settings":{},"arms":[],"rows":[{"arm":"a","slice":"s","metric":"m","value":"1","n":1}]})");
+      R"({"schema_version":2,"manifest":{},"settings":{},"arms":[],"rows":[{"arm":"a","slice":"s","metric":"m","value":"1","n":1}]})");
   EXPECT_NE(wrong_row.find("bad.json: rows[0]"), std::string::npos) << wrong_row;
   EXPECT_NE(wrong_row.find("\"value\""), std::string::npos) << wrong_row;
   EXPECT_NE(ErrorOf("{\"schema_version\": 1,").find("not valid JSON"), std::string::npos);

@@ -12,6 +12,15 @@
 
 namespace qad {
 
+double Quantile(std::vector<double> values, double q) {
+  QAD_CHECK(!values.empty());
+  std::ranges::sort(values);
+  const double at = q * static_cast<double>(values.size() - 1);
+  const auto below = static_cast<size_t>(at);
+  const size_t above = std::min(below + 1, values.size() - 1);
+  return values[below] + (at - static_cast<double>(below)) * (values[above] - values[below]);
+}
+
 double NormalQuantile(double p) {
   QAD_CHECK(p > 0 && p < 1);
   double low = -40, high = 40;
@@ -20,6 +29,28 @@ double NormalQuantile(double p) {
     (0.5 * std::erfc(-middle / std::numbers::sqrt2) < p ? low : high) = middle;
   }
   return (low + high) / 2;
+}
+
+double StudentQuantile(double p, int64_t degrees) {
+  QAD_CHECK(degrees >= 5);
+  const double z = NormalQuantile(p), z2 = z * z, v = static_cast<double>(degrees);
+  const double g1 = z * (z2 + 1) / 4, g2 = z * ((5 * z2 + 16) * z2 + 3) / 96,
+               g3 = z * (((3 * z2 + 19) * z2 + 17) * z2 - 15) / 384,
+               g4 = z * ((((79 * z2 + 776) * z2 + 1482) * z2 - 1920) * z2 - 945) / 92160;
+  return z + (g1 + (g2 + (g3 + g4 / v) / v) / v) / v;
+}
+
+MeanInterval MeanOf(std::span<const double> values, double confidence) {
+  QAD_CHECK(!values.empty());
+  const auto n = static_cast<double>(values.size());
+  MeanInterval out{.mean = std::accumulate(values.begin(), values.end(), 0.0) / n};
+  if (values.size() < 6) return out;
+  double squares = 0;
+  for (const double value : values) squares += (value - out.mean) * (value - out.mean);
+  const double reach =
+      StudentQuantile((1 + confidence) / 2, static_cast<int64_t>(values.size()) - 1) * std::sqrt(squares / (n - 1) / n);
+  out.interval = {.low = out.mean - reach, .high = out.mean + reach};
+  return out;
 }
 
 Interval WilsonInterval(double proportion, double n, double confidence) {
@@ -60,17 +91,23 @@ double ClusteredMcNemarExact(std::span<const int64_t> totals) {
   return std::min(1.0, p);
 }
 
-std::vector<double> HolmAdjusted(std::span<const double> p_values) {
+std::vector<double> HolmAdjusted(std::span<const double> p_values, size_t unseen) {
   std::vector<size_t> order(p_values.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return p_values[a] < p_values[b]; });
   std::vector<double> adjusted(p_values.size());
   double least = 0;
   for (size_t rank = 0; rank < order.size(); ++rank) {
-    least = std::max(least, std::min(1.0, p_values[order[rank]] * static_cast<double>(order.size() - rank)));
+    const size_t left = order.size() + unseen - rank;
+    least = std::max(least, std::min(1.0, p_values[order[rank]] * static_cast<double>(left)));
     adjusted[order[rank]] = least;
   }
   return adjusted;
+}
+
+Interval DifferenceOfIndependent(double a, const Interval& of_a, double b, const Interval& of_b) {
+  return {.low = a - b - std::hypot(a - of_a.low, of_b.high - b),
+          .high = a - b + std::hypot(of_a.high - a, b - of_b.low)};
 }
 
 // The number of discordant pairs is binomial; given it, the wins are. `critical` is the largest count of the rarer way
@@ -147,14 +184,6 @@ double EffectiveSize(std::span<const Cluster> clusters) {
 }
 
 namespace {
-
-// Linear interpolation between order statistics, as numpy's default.
-double Quantile(const std::vector<double>& sorted, double q) {
-  const double at = q * static_cast<double>(sorted.size() - 1);
-  const auto below = static_cast<size_t>(at);
-  const size_t above = std::min(below + 1, sorted.size() - 1);
-  return sorted[below] + (at - static_cast<double>(below)) * (sorted[above] - sorted[below]);
-}
 
 std::vector<double> ResampledMeans(std::span<const Cluster> clusters, const BootstrapOptions& options) {
   std::vector<double> means;

@@ -17,8 +17,22 @@ struct Interval {
   double low = 0, high = 0;
 };
 
+// The q-quantile (0 … 1) of values, linear between neighbours (numpy's default). Aborts on an empty list.
+double Quantile(std::vector<double> values, double q);
+
 // z with Φ(z) = p, 0 < p < 1.
 double NormalQuantile(double p);
+
+// t with P(T ≤ t) = p for Student's distribution, 0 < p < 1, by the expansion in 1/degrees (Abramowitz and Stegun 1964,
+// 26.7.5): for 5 degrees of freedom or more, to 0.2% where 0.005 ≤ p ≤ 0.995. Aborts on fewer.
+double StudentQuantile(double p, int64_t degrees);
+
+// Mean of a few independent measurements with Student's interval; none for fewer than six.
+struct MeanInterval {
+  double mean = 0;
+  std::optional<Interval> interval = {};
+};
+MeanInterval MeanOf(std::span<const double> values, double confidence);
 
 // Score interval of a proportion (Wilson 1927). `n` need not be whole: see EffectiveSize. n = 0: [0, 1].
 Interval WilsonInterval(double proportion, double n, double confidence);
@@ -30,8 +44,15 @@ double McNemarExact(int64_t b, int64_t c);
 // ways counted. Where no cluster has more than one item this is McNemarExact.
 double ClusteredMcNemarExact(std::span<const int64_t> totals);
 
-// P-values after Holm's step-down correction (1979), in the order given: monotone, at most 1.
-std::vector<double> HolmAdjusted(std::span<const double> p_values);
+// P-values after Holm's step-down correction (1979), in the order given: monotone, at most 1. `unseen` more belong to
+// the family, whose p-values are not known: each is taken for larger than all of these, which corrects most.
+std::vector<double> HolmAdjusted(std::span<const double> p_values, size_t unseen = 0);
+
+// Interval of a − b for independent estimates with intervals of the same confidence: theirs, recovered as variances and
+// added (Zou and Donner, Stat. Med. 27 (2008) 1693; for Wilson's intervals it is Newcombe's method 10).
+Interval DifferenceOfIndependent(double a, const Interval& of_a, double b, const Interval& of_b);
+
+inline constexpr double kPower = 0.8;  // with which a difference is said to be found: in four of five runs
 
 // Power of the exact McNemar test on n pairs, of which a share `discordance` > 0 differs; `difference`, from 0 to
 // `discordance`, is by how much more of all pairs go one way than the other.
@@ -39,11 +60,11 @@ double McNemarPower(int64_t n, double discordance, double difference, double alp
 
 // The least difference that the exact McNemar test finds with this power, if `discordance` of the pairs differ (or all
 // of the difference one way, where that is more). 1 where even n one-way flips would not be significant (n < 6).
-double MinimumDetectableDifference(int64_t n, double discordance, double power = 0.8, double alpha = 0.05);
+double MinimumDetectableDifference(int64_t n, double discordance, double power = kPower, double alpha = 0.05);
 
 // The least number of pairs with which that test finds `difference` > 0, of `discordance` (or all of the difference one
 // way, where that is more); nothing beyond 10,000.
-std::optional<int64_t> PairsToDetect(double difference, double discordance, double power = 0.8, double alpha = 0.05);
+std::optional<int64_t> PairsToDetect(double difference, double discordance, double power = kPower, double alpha = 0.05);
 
 // Values that belong together (items about one fact), as their sum.
 struct Cluster {
@@ -99,7 +120,9 @@ Comparison ComparePaired(const std::vector<Sample>& better, const std::vector<Sa
 // The same comparison, seen from the other arm.
 Comparison Turned(Comparison comparison);
 
-// Holm over the declared comparisons, and their verdicts by the adjusted p-values. Exploratory ones lose their verdict.
-void CorrectDeclared(std::vector<Comparison>& comparisons, const CompareOptions& options);
+// Holm over the declared comparisons and `withdrawn` more, which were declared and answered but are not among them, and
+// verdicts by the adjusted p-values. What is detectable is that at the level of Holm's first step, the strictest of
+// them. Exploratory ones lose their verdict.
+void CorrectDeclared(std::vector<Comparison>& comparisons, const CompareOptions& options, size_t withdrawn = 0);
 
 }  // namespace qad

@@ -72,6 +72,32 @@ TEST(ClusteredMcNemar, IsMcNemarWhereItemsStandAlone) {
   }
 }
 
+// Tables of Student's t: 5, 7, 30 and 1,000 degrees of freedom.
+TEST(StudentQuantile, AsInTables) {
+  EXPECT_NEAR(StudentQuantile(0.975, 5), 2.5706, 0.003);
+  EXPECT_NEAR(StudentQuantile(0.975, 7), 2.3646, 0.001);
+  EXPECT_NEAR(StudentQuantile(0.995, 7), 3.4995, 0.007);
+  EXPECT_NEAR(StudentQuantile(0.95, 30), 1.6973, 1e-4);
+  EXPECT_NEAR(StudentQuantile(0.025, 7), -2.3646, 0.001);
+  EXPECT_NEAR(StudentQuantile(0.975, 1000), 1.9623, 1e-4);
+}
+
+TEST(MeanOf, HasStudentsIntervalFromSixOn) {
+  const MeanInterval mean = MeanOf(std::vector<double>{1, 2, 3, 4, 5, 6, 7, 8}, 0.95);
+  EXPECT_DOUBLE_EQ(mean.mean, 4.5);
+  EXPECT_NEAR(mean.interval->low, 4.5 - 2.3646 * 2.44949 / std::sqrt(8.0), 1e-3);
+  EXPECT_NEAR(mean.interval->high, 4.5 + 2.3646 * 2.44949 / std::sqrt(8.0), 1e-3);
+  EXPECT_FALSE(MeanOf(std::vector<double>{1, 2, 3}, 0.95).interval);
+}
+
+TEST(Quantile, IsLinearBetweenNeighbours) {
+  EXPECT_EQ(Quantile({7}, 0.9), 7);
+  EXPECT_EQ(Quantile({4, 1, 3, 2}, 0), 1);
+  EXPECT_EQ(Quantile({4, 1, 3, 2}, 1), 4);
+  EXPECT_EQ(Quantile({4, 1, 3, 2}, 0.5), 2.5);
+  EXPECT_DOUBLE_EQ(Quantile({10, 20}, 0.95), 19.5);
+}
+
 TEST(Holm, AsStatsmodels) {
   for (const Json& row : Goldens()["holm"]) {
     const auto p_values = row["p"].get<std::vector<double>>();
@@ -81,6 +107,27 @@ TEST(Holm, AsStatsmodels) {
     for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], want[i], 1e-12) << row;
   }
   EXPECT_TRUE(HolmAdjusted({}).empty());
+}
+
+// Whatever the p-values of those that are not seen are, theirs among them never makes the others' larger.
+TEST(Holm, UnseenOnesCorrectAtLeastAsMuchAsAnyOnesWould) {
+  const std::vector<double> seen = {0.004, 0.03, 0.02};
+  const std::vector<double> worst = HolmAdjusted(seen, 2);
+  EXPECT_DOUBLE_EQ(worst[0], 5 * 0.004);
+  for (const double a : {0.0, 0.01, 0.025, 1.0})
+    for (const double b : {0.001, 0.02, 0.9}) {
+      const std::vector<double> whole = HolmAdjusted(std::vector<double>{0.004, 0.03, 0.02, a, b});
+      for (size_t i = 0; i < seen.size(); ++i) EXPECT_GE(worst[i], whole[i] - 1e-15) << a << " " << b << " " << i;
+    }
+}
+
+// Newcombe, Stat. Med. 17 (1998) 873, table II, method 10: 56/70 − 48/80.
+TEST(DifferenceOfIndependent, AsNewcombesTenthMethod) {
+  const auto share = [](int64_t k, int64_t n) { return static_cast<double>(k) / static_cast<double>(n); };
+  const Interval interval = DifferenceOfIndependent(share(56, 70), WilsonInterval(share(56, 70), 70, 0.95),
+                                                    share(48, 80), WilsonInterval(share(48, 80), 80, 0.95));
+  EXPECT_NEAR(interval.low, 0.0524, 5e-5);
+  EXPECT_NEAR(interval.high, 0.3339, 5e-5);
 }
 
 TEST(Power, AsSummedOverAllTables) {

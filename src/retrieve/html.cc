@@ -152,12 +152,20 @@ void Walk(const xmlNode* root, Writer& writer) {
 Page ReadHtml(std::string_view html, const std::string& where) {
   struct Free {
     void operator()(xmlDoc* document) const { xmlFreeDoc(document); }
+    void operator()(htmlParserCtxt* parser) const { htmlFreeParserCtxt(parser); }
   };
   if (html.size() > INT32_MAX) FailInput("{}: is too long for HTML", where);
+  const std::unique_ptr<htmlParserCtxt, Free> parser(htmlNewParserCtxt());
+  if (parser == nullptr) throw std::bad_alloc();
+  // Else what lies deeper than 256 elements, and of a text what lies beyond 10 MB, is left out without a word.
+  parser->options |= XML_PARSE_HUGE;
   const int options =
       HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING | HTML_PARSE_NONET | HTML_PARSE_COMPACT;
-  const std::unique_ptr<xmlDoc, Free> document(htmlReadMemory(html.data(), static_cast<int>(html.size()), nullptr,
-                                                              IsValidUtf8(html) ? "UTF-8" : nullptr, options));
+  const std::unique_ptr<xmlDoc, Free> document(htmlCtxtReadMemory(parser.get(), html.data(),
+                                                                  static_cast<int>(html.size()), nullptr,
+                                                                  IsValidUtf8(html) ? "UTF-8" : nullptr, options));
+  if (parser->errNo == XML_ERR_INTERNAL_ERROR || parser->errNo == XML_ERR_NO_MEMORY)
+    FailInput("{}: is nested too deep, or too large, to be read as HTML", where);
   const xmlNode* root = document == nullptr ? nullptr : xmlDocGetRootElement(document.get());
   if (root == nullptr) FailInput("{}: holds nothing that can be read as HTML", where);
   // The parser would read the rest of the page as ISO-8859-1.

@@ -164,7 +164,7 @@ int64_t CountRows(const SqliteDatabase& database, const std::string& what) {
 
 // ASCII that is no letter or digit separates words, as in unicode61. Other characters stay with the word; the tokenizer
 // cuts there, and the quoted word becomes a phrase. Each different word once.
-std::vector<std::string_view> QueryWords(std::string_view text) {
+std::vector<std::string_view> WordsOf(std::string_view text) {
   std::vector<std::string_view> words;
   std::set<std::string_view> seen;
   const auto is_word = [](char c) {
@@ -280,8 +280,8 @@ void Index::ReadVectors() {
     FailInput("{}: holds {} vectors for {} passages; make it again with `qad index`", where, rows_.size(), chunks_);
 }
 
-std::vector<Index::Ranked> Index::RankByWords(std::string_view query, int top_k) const {
-  const std::string match = MatchExpression(query);
+std::vector<Index::Ranked> Index::RankByWords(std::string_view query, int top_k, QueryWords words) const {
+  const std::string match = MatchExpression(query, words);
   if (match.empty()) return {};
   SqliteStatement statement = database_.Prepare(kSearch);
   statement.Bind(0, match);
@@ -303,17 +303,18 @@ std::vector<Index::Ranked> Index::RankByVectors(std::string_view query, int top_
   return ranked;
 }
 
-Found Index::Find(std::string_view query, int top_k) const {
+Found Index::Find(std::string_view query, int top_k, QueryWords words) const {
   QAD_CHECK(top_k >= 1);
   const bool hybrid = retriever_ == Retriever::kHybrid;
   const int depth = hybrid ? std::max(kFusionDepth, top_k) : top_k;
   // By what supports an answer.
-  std::vector<Ranked> ranked = retriever_ == Retriever::kBm25 ? RankByWords(query, depth) : RankByVectors(query, depth);
+  std::vector<Ranked> ranked =
+      retriever_ == Retriever::kBm25 ? RankByWords(query, depth, words) : RankByVectors(query, depth);
   Found found;
   if (!ranked.empty()) found.support = ranked.front().score;
   if (hybrid) {
     std::map<int64_t, double> fused;
-    for (const auto& list : {RankByWords(query, depth), std::exchange(ranked, {})})
+    for (const auto& list : {RankByWords(query, depth, words), std::exchange(ranked, {})})
       for (size_t rank = 0; rank < list.size(); ++rank)
         fused[list[rank].row] += 1 / (kFusionOffset + static_cast<double>(rank + 1));
     for (const auto& [row, score] : fused) ranked.push_back({row, score});
@@ -338,10 +339,11 @@ std::vector<Chunk> Index::Chunks() const {
   return chunks;
 }
 
-std::string MatchExpression(std::string_view query) {
+std::string MatchExpression(std::string_view query, QueryWords which) {
   const std::string clean = LowerCase(query);
-  std::vector<std::string_view> words = QueryWords(clean);
-  if (!std::all_of(words.begin(), words.end(), IsFunctionWord)) std::erase_if(words, IsFunctionWord);
+  std::vector<std::string_view> words = WordsOf(clean);
+  if (which == QueryWords::kTelling && !std::all_of(words.begin(), words.end(), IsFunctionWord))
+    std::erase_if(words, IsFunctionWord);
   words.resize(std::min(words.size(), kMaxQueryWords));
   std::string match;
   for (const std::string_view word : words) match += fmt::format("{}\"{}\"", match.empty() ? "" : " OR ", word);

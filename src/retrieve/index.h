@@ -50,6 +50,10 @@ enum class Retriever : uint8_t {
   kHybrid,  // the first 100 of both, Σ 1/(60 + rank) (Cormack et al. 2009)
 };
 
+// Which words of a question BM25 looks for: English function words ("how", "the") only where there are no others, or
+// every one.
+enum class QueryWords : uint8_t { kTelling, kEvery };
+
 // By its name in kRetrieverNames.
 Retriever RetrieverOf(std::string_view name);
 
@@ -61,10 +65,10 @@ class Index {
                  const Embedder* embedder = nullptr);
 
   // At most top_k chunks, best first; equal scores in the order of the documents. Any text is a valid query: for BM25
-  // it is words, never FTS5 syntax. English function words ("how", "the") count only where there are no others, and
-  // only the first 256 different words do; kBm25: empty where none of them occurs in any chunk.
+  // it is words, never FTS5 syntax, of which the first 256 different ones count; kBm25: empty where none of them occurs
+  // in any chunk.
   std::vector<SearchHit> Search(std::string_view query, int top_k) const { return Find(query, top_k).hits; }
-  Found Find(std::string_view query, int top_k) const;
+  Found Find(std::string_view query, int top_k, QueryWords words = QueryWords::kTelling) const;
 
   std::vector<Chunk> Chunks() const;  // all, in the order of the documents
   const std::string& content_hash() const { return content_hash_; }
@@ -77,7 +81,7 @@ class Index {
     int64_t row;
     double score;
   };
-  std::vector<Ranked> RankByWords(std::string_view query, int top_k) const;
+  std::vector<Ranked> RankByWords(std::string_view query, int top_k, QueryWords words) const;
   std::vector<Ranked> RankByVectors(std::string_view query, int top_k) const;
   void ReadVectors();
 
@@ -91,7 +95,7 @@ class Index {
 };
 
 // The query in FTS5's syntax: the words that count, quoted and joined by OR; empty where the text has no words.
-std::string MatchExpression(std::string_view query);
+std::string MatchExpression(std::string_view query, QueryWords words = QueryWords::kTelling);
 
 // Hits as passages for a prompt.
 std::vector<Passage> ToPassages(const std::vector<SearchHit>& hits);
@@ -106,7 +110,8 @@ struct RetrievalQuality {
   double recall_at_1 = 0, recall_at_k = 0;  // share of items whose source is among the first 1, k
   double mean_reciprocal_rank = 0;          // 1/rank of the source, 0 beyond k
 };
-RetrievalQuality MeasureRetrieval(const Index& index, std::span<const Item> items, int k);
+RetrievalQuality MeasureRetrieval(const Index& index, std::span<const Item> items, int k,
+                                  QueryWords words = QueryWords::kTelling);
 
 // Whether a chunk of this id is (a part of) the source "page.md#Heading", or of the page where no heading is given.
 bool IsFromSource(std::string_view chunk_id, std::string_view source);

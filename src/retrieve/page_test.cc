@@ -40,7 +40,16 @@ TEST(Html, WhatIsBrokenIsReadAsFarAsItGoes) {
   EXPECT_THROW((void)ReadHtml("", "x"), Error);
   std::string deep;
   for (int i = 0; i < 20000; ++i) deep += "<div>";
-  EXPECT_NO_THROW((void)ReadHtml(deep + "bottom", "x"));
+  EXPECT_EQ(Of(ReadHtml(deep + "bottom", "x")), (Sections{{"", "bottom"}}));
+}
+
+TEST(Html, LongTextsAreReadToTheirEnd) {
+  std::string text = "<pre>";
+  while (text.size() < 12'000'000) text += "line after line\n";
+  const Sections sections = Of(ReadHtml(text + "last</pre><p>behind", "x"));
+  ASSERT_EQ(sections.size(), 1u);
+  EXPECT_GT(sections[0].second.size(), 12'000'000u);
+  EXPECT_TRUE(sections[0].second.ends_with("last\n\nbehind"));
 }
 
 TEST(Html, BlocksWithinHeadingsItemsAndCells) {

@@ -12,12 +12,12 @@ bool IsFromSource(std::string_view chunk_id, std::string_view source) {
 
 bool JudgesRetrieval(const Item& item) { return !item.source.empty() && item.retrieve && item.passages.empty(); }
 
-RetrievalQuality MeasureRetrieval(const Index& index, std::span<const Item> items, int k) {
+RetrievalQuality MeasureRetrieval(const Index& index, std::span<const Item> items, int k, QueryWords words) {
   RetrievalQuality quality;
   for (const Item& item : items) {
     if (!JudgesRetrieval(item)) continue;
     ++quality.n;
-    const std::vector<SearchHit> hits = index.Search(QuestionOf(item), k);
+    const std::vector<SearchHit> hits = index.Find(QuestionOf(item), k, words).hits;
     for (size_t rank = 0; rank < hits.size(); ++rank) {
       if (!IsFromSource(hits[rank].chunk.id, item.source)) continue;
       quality.recall_at_1 += rank == 0 ? 1 : 0;

@@ -18,10 +18,6 @@ double AreaUnderCurve(std::span<const double> greater, std::span<const double> l
   return wins / (static_cast<double>(greater.size()) * static_cast<double>(less.size()));
 }
 
-bool CanBeRefused(const Item& item) {
-  return !item.plain_text && item.schema.empty() && item.retrieve && item.passages.empty();
-}
-
 namespace {
 
 double ShareBelow(const std::vector<double>& values, double threshold) {
@@ -50,7 +46,7 @@ double BestThreshold(const std::vector<double>& answerable, const std::vector<do
 RefusalRule CalibrateRefusal(const Index& index, std::span<const Item> items) {
   std::vector<double> answerable, unanswerable;
   for (const Item& item : items)
-    if (CanBeRefused(item))
+    if (item.IsLookedUp())
       (item.answerable ? answerable : unanswerable).push_back(index.Find(QuestionOf(item), 1).support);
   RefusalRule rule{.answerable = static_cast<int64_t>(answerable.size()),
                    .unanswerable = static_cast<int64_t>(unanswerable.size()),

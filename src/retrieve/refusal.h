@@ -18,13 +18,9 @@ struct RefusalRule {
   std::optional<double> threshold;           // below it the answer is a refusal; none where AUC or items are too few
 };
 
-// Over the items that CanBeRefused. The threshold is the one that refuses most of the unanswerable
+// Over the items that are looked up. The threshold is the one that refuses most of the unanswerable
 // less the answerable questions (Youden 1950), the lowest of equals.
 RefusalRule CalibrateRefusal(const Index& index, std::span<const Item> items);
-
-// Whether an item may be answered by a refusal where nothing supports an answer: it is looked up, and asks a question;
-// what it has a schema for is answered by it.
-bool CanBeRefused(const Item& item);
 
 // P(a > b) + P(a = b)/2 for a value of each list (Mann and Whitney 1947); 0 where one is empty.
 double AreaUnderCurve(std::span<const double> greater, std::span<const double> less);

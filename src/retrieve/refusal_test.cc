@@ -63,19 +63,6 @@ TEST_F(RefusalRuleTest, AThresholdIsSetWhereTheScoreTells) {
   EXPECT_EQ(index.Find("Nothing of that", 1).support, 0);
 }
 
-TEST(Refusal, IsForQuestionsThatAreLookedUp) {
-  Item item = Asked("What of the brakes?", true);
-  EXPECT_TRUE(CanBeRefused(item));
-  item.schema = {{"kind", {"a"}}};
-  EXPECT_FALSE(CanBeRefused(item)) << "its answer is not looked up";
-  item = Asked("What of the brakes?", true);
-  item.passages = {{"a.md", "Brakes."}};
-  EXPECT_FALSE(CanBeRefused(item));
-  item = Asked("What of the brakes?", true);
-  item.retrieve = false;
-  EXPECT_FALSE(CanBeRefused(item));
-}
-
 TEST_F(RefusalRuleTest, NoneIsSetWhereItDoesNotOrItemsAreFew) {
   EXPECT_FALSE(Of(Separable(9)).threshold);
   std::vector<Item> wrong = Separable(12);

@@ -168,9 +168,4 @@ bool IsDataset(const std::filesystem::path& path) {
   return extension == ".jsonl";
 }
 
-bool SliceMatches(const std::string& slice, const std::string& pattern) {
-  if (pattern == "all" || slice == pattern) return true;
-  return slice.size() > pattern.size() && slice.starts_with(pattern) && slice[pattern.size()] == '/';
-}
-
 }  // namespace qad

@@ -35,6 +35,12 @@ struct Item {
   std::vector<Passage> passages;                           // given passages: used instead of retrieved ones
   bool retrieve = true;                                    // whether RAG arms look up passages for it
   int line = 0;
+
+  // What it is resampled with: the items of its fact.
+  const std::string& Cluster() const { return fact.empty() ? id : fact; }
+  // Whether RAG arms look passages up for it: a question in words, which does not bring its own. Where nothing supports
+  // an answer it may be refused.
+  bool IsLookedUp() const { return !plain_text && schema.empty() && retrieve && passages.empty(); }
 };
 
 // Errors (kInput) name file and line: a line that is no JSON object or was cut in half, invalid UTF-8, NUL, an unknown
@@ -43,10 +49,5 @@ std::vector<Item> LoadDataset(const std::filesystem::path& path);
 
 // Whether a file is a dataset by its name, .jsonl, or else plain text. Errors (kInput): .json, which is neither.
 bool IsDataset(const std::filesystem::path& path);
-
-// Whether `slice` is `pattern` or lies below it: "facts" matches "facts" and "facts/stable".
-bool SliceMatches(const std::string& slice, const std::string& pattern);
-// "facts" of "facts/stable".
-inline std::string TopSlice(const std::string& slice) { return slice.substr(0, slice.find('/')); }
 
 }  // namespace qad

@@ -131,12 +131,28 @@ TEST(Dataset, ChoicesHoldTheAnswer) {
   EXPECT_TRUE(Refused(R"({"text": "t", "choices": ["t", "u"]})", {"d.jsonl:1: \"choices\" belong to a question"}));
 }
 
-TEST(Slices, MatchByPath) {
-  EXPECT_TRUE(SliceMatches("facts/stable", "facts"));
-  EXPECT_TRUE(SliceMatches("facts", "facts"));
-  EXPECT_TRUE(SliceMatches("anything", "all"));
-  EXPECT_FALSE(SliceMatches("factsheet", "facts"));
-  EXPECT_FALSE(SliceMatches("facts", "facts/stable"));
+TEST(Item, IsLookedUpWhereItAsksInWordsAndBringsNoPassages) {
+  Item item;
+  EXPECT_TRUE(item.IsLookedUp());
+  item.schema = {{"kind", {"a"}}};
+  EXPECT_FALSE(item.IsLookedUp());
+  item = {};
+  item.passages = {{"a.md", "Brakes."}};
+  EXPECT_FALSE(item.IsLookedUp());
+  item = {};
+  item.retrieve = false;
+  EXPECT_FALSE(item.IsLookedUp());
+  item = {};
+  item.plain_text = true;
+  EXPECT_FALSE(item.IsLookedUp());
+}
+
+TEST(Item, IsResampledWithItsFact) {
+  Item item;
+  item.id = "q1";
+  EXPECT_EQ(item.Cluster(), "q1");
+  item.fact = "price";
+  EXPECT_EQ(item.Cluster(), "price");
 }
 
 }  // namespace
