@@ -27,23 +27,24 @@ struct Command {
   const char* name;
   const char* help;
   CommandFactory add;
+  bool computes = true;  // with many threads
 };
 
 constexpr std::array kCommands = {
-    Command{"init", "begin a project: a configuration and example data", AddInitCommand},
+    Command{"init", "begin a project: a configuration and example data", AddInitCommand, false},
     Command{"run", "the whole loop, resumable: memory, train, quantize, eval, decide, report", AddRunCommand},
-    Command{"memory", "memory math of a model: weights, KV cache, training", AddMemoryCommand},
+    Command{"memory", "memory math of a model: weights, KV cache, training", AddMemoryCommand, false},
     Command{"quantize", "write a quantized model", AddQuantizeCommand},
     Command{"train", "train the LoRA adapters of a configuration", AddTrainCommand},
     Command{"eval", "evaluate the arms of a configuration", AddEvalCommand},
-    Command{"decide", "apply the rules to existing results", AddDecideCommand},
-    Command{"compare", "the paired difference of two arms, from existing results", AddCompareCommand},
-    Command{"report", "render the pack again from existing results", AddReportCommand},
+    Command{"decide", "apply the rules to existing results", AddDecideCommand, false},
+    Command{"compare", "the paired difference of two arms, from existing results", AddCompareCommand, false},
+    Command{"report", "render the pack again from existing results", AddReportCommand, false},
     Command{"perplexity", "perplexity of a text, and KL divergence from a reference model", AddPerplexityCommand},
     Command{"bench", "prefill and decode speed", AddBenchCommand},
     Command{"generate", "continue a prompt", AddGenerateCommand},
-    Command{"inspect", "what is in a model file, folder or adapter", AddInspectCommand},
-    Command{"tokenize", "text to token ids", AddTokenizeCommand},
+    Command{"inspect", "what is in a model file, folder or adapter", AddInspectCommand, false},
+    Command{"tokenize", "text to token ids", AddTokenizeCommand, false},
     Command{"index", "index the documents of a configuration", AddIndexCommand},
     Command{"ask", "ask a question with the recommended arm or any other", AddAskCommand},
     Command{"chat", "talk with the recommended arm or any other, line by line", AddChatCommand},
@@ -51,8 +52,13 @@ constexpr std::array kCommands = {
 
 // Threads that wait for each other spin before they sleep. By libgomp's default that is for so long that a single other
 // program on the machine makes inference a hundred times slower; the environment is read before main, so the program
-// starts itself again with a shorter spin.
+// starts itself again with a shorter spin where it will compute.
 void ShortenSpinning(char** argv) {
+  const auto is_asked = [&](const Command& command) {
+    return argv[1] != nullptr && std::string_view(argv[1]) == command.name;
+  };
+  const auto asked = std::ranges::find_if(kCommands, is_asked);
+  if (asked == kCommands.end() || !asked->computes) return;
   if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) {
     ::prctl(PR_SET_NAME, "qad");  // after the second start it would be "exe"
     return;

@@ -217,6 +217,27 @@ TEST_F(Program, MixedItemsAreAnsweredAsSortedOnes) {
   EXPECT_EQ(answers({0, 1, 2, 3, 4, 5}), answers({0, 2, 4, 1, 3, 5}));
 }
 
+// Trained, answered and told for every seed; timed and weighed once.
+TEST_F(Program, AdaptersAreTrainedWithEverySeed) {
+  folder_.Write("config.yaml", std::string(kMinimal) +
+                                   "adapters: {lora: {}}\ntrain: {epochs: 1, batch_size: 4}\narms: [base, lora]\n"
+                                   "decide: {required: {facts: 0.5}}\n");
+  const Ended ended = Run({"run", "--seeds", "2"});
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  const Results results = ReadResults(folder_ / "outputs" / "results.json");
+  ASSERT_NE(results.Arm("lora (seed 1)"), nullptr);
+  EXPECT_EQ(results.Arm("lora (seed 1)")->replica_of, "lora");
+  EXPECT_TRUE(results.Value("lora (seed 1)", "facts", "contains"));
+  EXPECT_TRUE(results.Value("lora", kSpeedSlice, "latency_p50"));
+  EXPECT_FALSE(results.Value("lora (seed 1)", kSpeedSlice, "latency_p50"));
+  EXPECT_FALSE(results.Value("lora (seed 1)", kMemorySlice, "peak_rss_bytes"));
+  EXPECT_NE(FileBytes(Path("outputs/lora_adapter/adapter_model.safetensors")),
+            FileBytes(Path("outputs/lora-seed1_adapter/adapter_model.safetensors")));
+  EXPECT_NE(FileBytes(Path("outputs/decision_memo.md")).find("What the training seed moves"), std::string::npos);
+  const Ended again = Run({"run", "--seeds", "2"});
+  EXPECT_EQ(StagesDone(again.err), std::vector<std::string>{}) << "all of it is there";
+}
+
 TEST_F(Program, WhatAnAnswerRestsOnIsCited) {
   const EndpointServer server(
       std::vector<std::string>(40, Reply(200, Event("It is 11") + Event(".", "stop") + kUsageEvent)));

@@ -26,7 +26,7 @@ void PrintScores(const Results& results) {
 }
 
 void EvalCommand(const ExperimentOptions& options, const GlobalFlags& flags) {
-  Workspace workspace(LoadConfig(options.config), options.scope, flags.threads, flags.json);
+  Workspace workspace(LoadConfig(options.config, options.scope.seeds), options.scope, flags.threads, flags.json);
   const Results results = EvaluateArms(workspace);
   const std::filesystem::path path = workspace.root / "results.json";
   MakeMemory(workspace, &results);

@@ -17,6 +17,9 @@ void AddExperiment(CLI::App& app, ExperimentOptions& options) {
   app.add_option("--max-eval-samples", options.scope.max_eval_samples,
                  "evaluate so many items; the run is marked partial")
       ->check(CLI::Range(1, 1 << 30));
+  app.add_option("--seeds", options.scope.seeds,
+                 "train every adapter with so many seeds, to see what the seed moves (default: the configuration's)")
+      ->check(CLI::Range(1, 100));
 }
 
 void AddAllowLeak(CLI::App& app, ExperimentOptions& options) {

@@ -19,7 +19,7 @@ struct ExperimentOptions {
 // --config, which every one of them needs.
 void AddConfig(CLI::App& app, std::filesystem::path& config);
 
-// --config, --max-train-samples, --max-eval-samples.
+// --config, --max-train-samples, --max-eval-samples, --seeds.
 void AddExperiment(CLI::App& app, ExperimentOptions& options);
 
 // --allow-leak.

@@ -32,7 +32,7 @@ void PrintPlan(const Json& plan) {
 }
 
 void RunCommand(const Options& options, const GlobalFlags& flags) {
-  Workspace workspace(LoadConfig(options.config), options.scope, flags.threads, flags.json);
+  Workspace workspace(LoadConfig(options.config, options.scope.seeds), options.scope, flags.threads, flags.json);
   if (options.dry_run) {
     const Json plan = PlanRun(workspace);
     if (flags.json) return PrintJson(plan);

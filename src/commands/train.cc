@@ -58,7 +58,7 @@ void PrintTrained(const Trained& trained) {
 }
 
 void TrainCommand(const ExperimentOptions& options, const GlobalFlags& flags) {
-  Workspace workspace(LoadConfig(options.config), options.scope, flags.threads, flags.json);
+  Workspace workspace(LoadConfig(options.config, options.scope.seeds), options.scope, flags.threads, flags.json);
   const Results results = TrainAdapters(workspace);
   Json adapters = Json::array();
   for (const AdapterConfig& adapter : workspace.config.adapters) {

@@ -43,7 +43,7 @@ Ranked BestOn(const Results& results, const std::string& slice, const std::strin
   Ranked best;
   for (const ArmInfo& arm : results.arms) {
     const Row* row = results.Find(arm.name, slice, metric);
-    if (arm.baseline || !row || (kind && !IsAlternative(KindOf(arm), *kind))) continue;
+    if (!arm.IsCandidate() || !row || (kind && !IsAlternative(KindOf(arm), *kind))) continue;
     if (!best.row || row->value > best.row->value) best = {&arm, row};
   }
   return best;

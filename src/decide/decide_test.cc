@@ -351,6 +351,43 @@ TEST(Resample, DrawsTheSameItemsForEveryArm) {
   EXPECT_EQ(robustness.chosen[1], 0);
 }
 
+// An arm that passes with one seed and fails with the other is chosen in about half of the draws.
+TEST(Resample, DrawsOneOfTheSeeds) {
+  Evidence evidence = Plain({PlainArm("lora", 1), PlainArm("lora (seed 1)", 1)});
+  evidence.arms[1].candidate = false;
+  evidence.arms[1].replica_of = "lora";
+  std::vector<Sample> samples;
+  for (const ArmEvidence& arm : evidence.arms)
+    for (int i = 0; i < 80; ++i) {
+      Sample& sample = samples.emplace_back();
+      sample.arm = arm.arm;
+      sample.item = std::to_string(i);
+      sample.slice = evidence.required[0].slice;
+      sample.scores[evidence.required[0].metric] = i < (arm.candidate ? 78 : 20) ? 1 : 0;
+    }
+  const Robustness robustness = Resample(evidence, samples, Options(), 400, 3);
+  EXPECT_NEAR(robustness.chosen[0], 0.5, 0.08);
+  EXPECT_NEAR(robustness.nothing, 0.5, 0.08);
+  EXPECT_EQ(robustness.chosen[1], 0);
+}
+
+TEST(Decide, TellsWhatTheSeedMoves) {
+  SyntheticPack pack = MakeSyntheticPack();
+  ArmInfo replica = *pack.results.Arm("lora");
+  replica.name = "lora (seed 1)";
+  replica.replica_of = "lora";
+  pack.results.arms.push_back(replica);
+  pack.results.rows.push_back({replica.name, "behaviour", "exact", 0.5, 0.4, 0.6, 120});
+  const Decision decision = Decide(pack.results, pack.samples, Options(), 0);
+  const auto told = std::ranges::find_if(decision.unknowns, [](const std::string& unknown) {
+    return unknown.starts_with("What the training seed moves, in no interval: lora: behaviour ") &&
+           unknown.find("%, 50%; ") != std::string::npos;
+  });
+  EXPECT_NE(told, decision.unknowns.end());
+  EXPECT_FALSE(decision.Arm(replica.name)->candidate);
+  for (const TopicAnswer& topic : decision.topics) EXPECT_NE(topic.winner, replica.name);
+}
+
 TEST(Decide, TellsOfTrainingThatWasStillImproving) {
   SyntheticPack pack = MakeSyntheticPack();
   pack.results.curves = {{.arm = "lora",

@@ -116,7 +116,8 @@ ArmEvidence GatherArm(const Results& results, const ArmInfo& info, const std::ve
                       const DecideOptions& options) {
   ArmEvidence arm;
   arm.arm = info.name;
-  arm.candidate = !info.baseline;
+  arm.candidate = info.IsCandidate();
+  arm.replica_of = info.replica_of;
   arm.remote = info.remote;
   arm.moving_parts = info.moving_parts;
   arm.query_price = results.Value(info.name, kSpeedSlice, "query_price");

@@ -27,8 +27,9 @@ struct ErrorShares {
 // Nothing in a field: not measured.
 struct ArmEvidence {
   std::string arm;
-  bool candidate = true;  // false: a baseline without a language model
-  bool remote = false;    // its memory is not this machine's: no limit applies
+  bool candidate = true;   // false: a baseline without a language model, or a replica
+  std::string replica_of;  // the arm that it is with another seed; empty: none
+  bool remote = false;     // its memory is not this machine's: no limit applies
   int moving_parts = 0;
   std::vector<std::optional<Estimate>> quality;        // one per required slice
   std::optional<Estimate> memory;                      // peak resident bytes

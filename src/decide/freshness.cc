@@ -38,7 +38,7 @@ std::vector<FreshnessAnswer> CheckFreshness(const Results& results, const Eviden
   for (size_t i = 0; i < results.arms.size(); ++i) {
     const ArmInfo& info = results.arms[i];
     const ArmEvidence& arm = evidence.arms[i];
-    if (info.baseline || !(arm.updated || &info == base)) continue;
+    if (!info.IsCandidate() || !(arm.updated || &info == base)) continue;
     FreshnessAnswer answer;
     answer.arm = info.name;
     answer.holds = Holds(info);

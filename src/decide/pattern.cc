@@ -63,7 +63,7 @@ const ArmInfo* Best(const Results& results, const std::string& slice, const std:
   double highest = 0;
   for (const ArmInfo& arm : results.arms) {
     const auto value = results.Value(arm.name, slice, metric);
-    if (arm.baseline || !value || !is(arm) || (best && *value <= highest)) continue;
+    if (!arm.IsCandidate() || !value || !is(arm) || (best && *value <= highest)) continue;
     best = &arm;
     highest = *value;
   }

@@ -78,6 +78,16 @@ std::optional<Estimate> RedrawRounds(const std::optional<Estimate>& speed, Rando
   return Estimate{drawn[1], drawn[0], drawn[2], speed->n};
 }
 
+// One of the seeds of each arm: its own, or that of a replica, with all that this answered.
+void DrawSeeds(const Evidence& evidence, Random& random, Evidence& redrawn) {
+  for (size_t arm = 0; arm < evidence.arms.size(); ++arm) {
+    std::vector<size_t> seeds = {arm};
+    for (size_t other = 0; other < evidence.arms.size(); ++other)
+      if (evidence.arms[other].replica_of == evidence.arms[arm].arm) seeds.push_back(other);
+    if (seeds.size() > 1) redrawn.arms[arm].quality = redrawn.arms[seeds[random.Below(seeds.size())]].quality;
+  }
+}
+
 // Draws every slice and every speed once.
 Evidence Redraw(const Evidence& evidence, const std::vector<SliceTable>& tables, double confidence, Random& random) {
   Evidence redrawn = evidence;
@@ -91,6 +101,7 @@ Evidence Redraw(const Evidence& evidence, const std::vector<SliceTable>& tables,
         redrawn.arms[arm].quality[slice] = Redraw(scores, draw, evidence.arms[arm].quality[slice], confidence);
     }
   }
+  DrawSeeds(evidence, random, redrawn);
   for (ArmEvidence& arm : redrawn.arms) {
     arm.query_seconds = RedrawRounds(arm.query_seconds, random);
     arm.latency_p95 = RedrawRounds(arm.latency_p95, random);

@@ -1,6 +1,6 @@
-// How firm the choice is: items (whole clusters, the same for every arm) and rounds of speed measurement are drawn
-// again with replacement, and the whole rule runs on each draw. The frequency of an arm is not a probability of being
-// right.
+// How firm the choice is: items (whole clusters, the same for every arm), rounds of speed measurement and, where
+// adapters were trained with several seeds, one of these are drawn again with replacement, and the whole rule runs on
+// each draw. The frequency of an arm is not a probability of being right.
 #pragma once
 
 #include <cstdint>

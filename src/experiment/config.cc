@@ -311,7 +311,35 @@ void ReadDecide(YamlMap map, const HardwareConfig& hardware, double confidence, 
 
 }  // namespace
 
-Config LoadConfig(const fs::path& path) {
+namespace {
+
+// Every adapter again for each further seed, and every arm that uses it.
+void AddReplicas(Config& config) {
+  for (AdapterConfig& adapter : config.adapters) adapter.seed = config.seed;
+  const std::vector<AdapterConfig> adapters = config.adapters;
+  const std::vector<ArmConfig> arms = config.arms;
+  for (int k = 1; k < config.seeds; ++k) {
+    const uint64_t seed = config.seed + static_cast<uint64_t>(k);
+    const auto name_of = [&](const std::string& adapter) { return fmt::format("{}-seed{}", adapter, seed); };
+    for (const AdapterConfig& adapter : adapters) {
+      AdapterConfig& replica = config.adapters.emplace_back(adapter);
+      replica.name = name_of(adapter.name);
+      replica.replica_of = adapter.name;
+      replica.seed = seed;
+    }
+    for (const ArmConfig& arm : arms) {
+      if (arm.adapter.empty()) continue;
+      ArmConfig& replica = config.arms.emplace_back(arm);
+      replica.name = fmt::format("{} (seed {})", arm.name, seed);
+      replica.adapter = name_of(arm.adapter);
+      replica.replica_of = arm.name;
+    }
+  }
+}
+
+}  // namespace
+
+Config LoadConfig(const fs::path& path, int seeds) {
   Config config;
   config.file = path;
   const fs::path base = path.parent_path();
@@ -327,6 +355,8 @@ Config LoadConfig(const fs::path& path) {
     int64_t seed = 0;
     root.Int("seed", 0, INT64_MAX, seed);
     config.seed = static_cast<uint64_t>(seed);
+    root.Int("seeds", 1, 100, config.seeds);
+    if (seeds > 0) config.seeds = seeds;
     config.output = base / "outputs";
     root.Path("output", base, config.output);
     root.Path("published", base, config.published);
@@ -356,6 +386,7 @@ Config LoadConfig(const fs::path& path) {
     ReadDecide(YamlMap(root.Node("decide"), "decide", errors), config.hardware, config.eval.confidence, config.decide);
   }
   errors.Throw();
+  AddReplicas(config);
   return config;
 }
 

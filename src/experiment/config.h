@@ -39,6 +39,8 @@ struct AdapterConfig {
   bool after_update = false;   // its data has the facts of documents_update: what a retraining would be
   LoraOptions lora;
   TrainOptions train;
+  uint64_t seed = 0;            // of its initial values, order and masks
+  std::string replica_of = {};  // the adapter that differs in its seed alone; empty: none
 };
 
 enum class Prompting : uint8_t { kZeroShot, kFewShot, kRag };
@@ -56,6 +58,7 @@ struct ArmConfig {
   std::string adapter;           // empty: none
   Prompting prompting = Prompting::kZeroShot;
   std::optional<EndpointArm> endpoint = {};  // then there are no weights and no adapter
+  std::string replica_of = {};               // the arm whose adapter was trained with another seed; empty: none
 };
 
 // How weights of arms are quantized, where their word leaves it open.
@@ -80,6 +83,7 @@ struct Config {
   std::filesystem::path file;  // where it was read from
   std::string model;
   uint64_t seed = 0;
+  int seeds = 1;  // with which every adapter that an arm uses is trained: `seed` and those behind it
   std::filesystem::path output = "outputs";
   DataConfig data;
   HardwareConfig hardware;
@@ -98,6 +102,7 @@ struct Config {
 };
 
 // Errors (kInput): the file is missing. (kUsage): everything wrong in it at once, "file:line:column: key: message".
-Config LoadConfig(const std::filesystem::path& path);
+// `seeds` in place of the file's, where above 0.
+Config LoadConfig(const std::filesystem::path& path, int seeds = 0);
 
 }  // namespace qad

@@ -55,6 +55,23 @@ TEST(Config, AdaptersInheritAndOverride) {
   EXPECT_EQ(config.arms[2].weights, "as-stored");  // an adapter runs on what it was trained on
 }
 
+TEST(Config, EverySeedTrainsEveryAdapterAgain) {
+  const std::string text = std::string(kMinimal) + "seed: 5\nseeds: 3\nadapters: {plain: {}}\narms: [base, plain]\n";
+  const Config config = Load(text);
+  ASSERT_EQ(config.adapters.size(), 3u);
+  EXPECT_EQ(config.adapters[0].seed, 5u);
+  EXPECT_EQ(config.adapters[2].name, "plain-seed7");
+  EXPECT_EQ(config.adapters[2].seed, 7u);
+  EXPECT_EQ(config.adapters[2].replica_of, "plain");
+  ASSERT_EQ(config.arms.size(), 4u);
+  EXPECT_EQ(config.arms[3].name, "plain (seed 7)");
+  EXPECT_EQ(config.arms[3].adapter, "plain-seed7");
+  EXPECT_EQ(config.arms[3].replica_of, "plain");
+  EXPECT_TRUE(config.arms[1].replica_of.empty());
+  const TempFolder folder;
+  EXPECT_EQ(LoadConfig(folder.Write("config.yaml", text), 1).arms.size(), 2u) << "as the command line says";
+}
+
 TEST(Config, AllErrorsAtOnceWithTheirPlaces) {
   const std::string error = ErrorOf(
       "model: m\n"

@@ -90,7 +90,7 @@ std::vector<Row> RowsBeforeUpdate(const Workspace& workspace) {
   const std::vector<Item> items = ItemsBefore(workspace);
   if (items.empty()) return rows;
   for (const ArmConfig& arm : workspace.config.arms) {
-    if (arm.prompting == Prompting::kRag || IsOfAfter(workspace.config, arm)) continue;
+    if (arm.prompting == Prompting::kRag || !arm.replica_of.empty() || IsOfAfter(workspace.config, arm)) continue;
     std::vector<Sample> then;
     for (Sample& sample : ReadSamples(workspace.root / "samples" / SamplesFileName(arm.name))) {
       const auto item = std::ranges::find(items, sample.item, &Item::id);
@@ -111,7 +111,7 @@ std::vector<Stage> ControlStages(Workspace& workspace) {
   const std::vector<Stage> evaluations = EvaluateStages(workspace);  // one for each arm
   for (size_t i = 0; i < evaluations.size(); ++i) {
     const ArmConfig& arm = config.arms[i];
-    if (arm.prompting != Prompting::kRag) continue;
+    if (arm.prompting != Prompting::kRag || !arm.replica_of.empty()) continue;
     const auto add = [&](const std::string& name, Json inputs,
                          Results (*evaluate)(Workspace&, const ArmConfig&, const Control&)) {
       const Control control{.label = fmt::format("{}, {}", name, arm.name), .inputs = std::move(inputs)};

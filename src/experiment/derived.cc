@@ -36,7 +36,7 @@ void Compare(const Workspace& workspace, const std::vector<bool>& beforehand, Re
   const std::string& first = workspace.config.arms.front().name;
   const std::vector<Sample> of_first = SamplesOfArm(workspace.root, first);
   for (const ArmConfig& arm : workspace.config.arms) {
-    if (arm.name == first) continue;
+    if (arm.name == first || !arm.replica_of.empty()) continue;
     const std::vector<Sample> samples = SamplesOfArm(workspace.root, arm.name);
     for (const std::string& slice : results.Slices()) {
       const std::string metric = PrimaryMetric(results, slice);

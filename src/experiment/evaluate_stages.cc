@@ -150,7 +150,7 @@ std::vector<Stage> TextStages(Workspace& workspace) {
   std::set<std::pair<std::string, std::string>> pairs;
   for (const bool plain : {true, false}) {
     for (const ArmConfig& arm : workspace.config.arms) {
-      if (arm.endpoint) continue;  // what it makes of a text cannot be asked
+      if (arm.endpoint || !arm.replica_of.empty()) continue;  // an endpoint cannot be asked what it makes of a text
       if (plain == (arm.prompting == Prompting::kZeroShot) && pairs.insert({arm.weights, arm.adapter}).second)
         arms.push_back(arm);
     }

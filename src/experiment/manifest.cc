@@ -137,6 +137,7 @@ Json SettingsJson(const Config& config) {
     settings.update({{"name", adapter.name},
                      {"base", adapter.base},
                      {"after_update", adapter.after_update},
+                     {"seed", adapter.seed},
                      {"data", adapter.data.lexically_proximate(config.file.parent_path()).string()}});
     adapters.push_back(std::move(settings));
   }

@@ -81,8 +81,8 @@ std::vector<Sample> ReadAllSamples(const fs::path& root, const Results& results)
     const fs::path path = root / "samples" / SamplesFileName(arm.name);
     if (!fs::exists(path)) continue;
     RequireOwn(root, path, results);
-    const std::vector<Sample> samples = ReadSamples(path);
-    all.insert(all.end(), samples.begin(), samples.end());
+    std::vector<Sample> samples = ReadSamples(path);
+    all.insert(all.end(), std::make_move_iterator(samples.begin()), std::make_move_iterator(samples.end()));
   }
   return all;
 }

@@ -143,7 +143,10 @@ class RunPlan {
   }
 
  private:
-  double arms() const { return static_cast<double>(workspace_.config.arms.size()); }
+  double arms() const {
+    return static_cast<double>(
+        std::ranges::count_if(workspace_.config.arms, [](const ArmConfig& arm) { return arm.replica_of.empty(); }));
+  }
   double weights() const { return static_cast<double>(model_.weights().allocated_bytes()); }
 
   void Add(const Stage& stage, double seconds) {

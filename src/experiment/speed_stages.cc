@@ -124,7 +124,9 @@ double LoadAverage() {
 }
 
 Results MeasureSpeed(Workspace& workspace) {
-  const std::vector<ArmConfig>& arms = workspace.config.arms;
+  // Another seed is neither faster nor larger.
+  std::vector<ArmConfig> arms = workspace.config.arms;
+  std::erase_if(arms, [](const ArmConfig& arm) { return !arm.replica_of.empty(); });
   std::vector<TimedArm> timed;
   for (const ArmConfig& arm : arms) timed.push_back(ChooseItems(workspace, arm));
   Results results;
@@ -269,7 +271,7 @@ std::vector<Stage> MemoryStages(Workspace& workspace) {
   std::vector<Stage> stages;
   const Json speed = SpeedInputs(workspace);
   for (const ArmConfig& arm : workspace.config.arms) {
-    if (arm.endpoint) continue;  // its memory is elsewhere
+    if (arm.endpoint || !arm.replica_of.empty()) continue;  // its memory is elsewhere, or that of the arm itself
     Stage stage{.name = "memory: " + arm.name,
                 .label = "memory of " + arm.name,
                 .inputs = {{"arm", ArmInputs(workspace, arm)},

@@ -101,6 +101,7 @@ ArmInfo Describe(const Workspace& workspace, const ArmConfig& arm) {
                .command = AskCommand(workspace, arm)};
   info.artefact =
       arm.adapter.empty() ? workspace.models.SourceOf(arm.weights) : workspace.AdapterFolder(arm.adapter).string();
+  info.replica_of = arm.replica_of;
   info.retrained = std::ranges::any_of(workspace.config.adapters, [&](const AdapterConfig& adapter) {
     return adapter.name == arm.adapter && adapter.after_update;
   });

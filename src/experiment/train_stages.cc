@@ -120,7 +120,7 @@ Results TrainAdapter(Workspace& workspace, const AdapterConfig& config, const fs
   Model& model = workspace.models.Get(config.base);
   const ExampleSet train = ExamplesOf(workspace, model, data.train, config.train.completion_only),
                    dev = ExamplesOf(workspace, model, data.dev, true);
-  LoraAdapter adapter(model.transformer, config.lora, workspace.config.seed);
+  LoraAdapter adapter(model.transformer, config.lora, config.seed);
   const DevSet judged(workspace, model, config.train.keep_best ? data.dev : std::vector<Item>(), Prompting::kZeroShot);
   const TrainHooks hooks{
       .output = folder,
@@ -130,7 +130,7 @@ Results TrainAdapter(Workspace& workspace, const AdapterConfig& config, const fs
       .quiet = workspace.quiet,
       .on_step = {}};
   const TrainResult trained =
-      Train(workspace.context, model.transformer, adapter, train, dev, config.train, workspace.config.seed, hooks);
+      Train(workspace.context, model.transformer, adapter, train, dev, config.train, config.seed, hooks);
   const size_t base_bytes = model.weights().allocated_bytes();
   Results results = TrainingRows(config.name, trained, adapter, base_bytes);
   results.rows.push_back(
@@ -152,7 +152,8 @@ Stage TrainStage(Workspace& workspace, const AdapterConfig& config) {
                          {"system_prompt", workspace.config.data.system_prompt},
                          {"max_length", workspace.config.data.max_length},
                          {"max_new_tokens", workspace.config.eval.max_new_tokens},
-                         {"seed", workspace.config.seed},
+                         {"seed", config.seed},
+                         {"split_seed", workspace.config.seed},
                          {"max_train_samples", workspace.scope.max_train_samples},
                          {"max_eval_samples", workspace.scope.max_eval_samples}},
               .outputs = {folder / "adapter_model.safetensors", folder / "adapter_config.json"},

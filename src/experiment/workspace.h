@@ -25,6 +25,7 @@ inline constexpr std::string_view kOtherAdapterFolder = "other-adapter";
 struct Scope {
   int max_train_samples = 0, max_eval_samples = 0;  // 0: all
   std::filesystem::path adapter_path;               // stands in for the first adapter of the configuration
+  int seeds = 0;                                    // in place of the configuration's; 0: as it says
   bool resume = false;                              // of an interrupted training
   bool allow_leak = false;                          // of evaluation items into calibration
 

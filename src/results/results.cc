@@ -68,10 +68,10 @@ Row ReadRow(const JsonObject& json) {
 }
 
 Json ToJson(const ArmInfo& arm) {
-  return {{"name", arm.name},           {"weights", arm.weights},          {"made", arm.made},
-          {"adapter", arm.adapter},     {"prompting", arm.prompting},      {"artefact", arm.artefact},
-          {"command", arm.command},     {"baseline", arm.baseline},        {"remote", arm.remote},
-          {"retrained", arm.retrained}, {"moving_parts", arm.moving_parts}};
+  return {{"name", arm.name},           {"weights", arm.weights},       {"made", arm.made},
+          {"adapter", arm.adapter},     {"prompting", arm.prompting},   {"artefact", arm.artefact},
+          {"command", arm.command},     {"baseline", arm.baseline},     {"remote", arm.remote},
+          {"retrained", arm.retrained}, {"replica_of", arm.replica_of}, {"moving_parts", arm.moving_parts}};
 }
 
 ArmInfo ReadArm(const JsonObject& json) {
@@ -85,6 +85,7 @@ ArmInfo ReadArm(const JsonObject& json) {
           .baseline = json.BoolOr("baseline", false),
           .remote = json.BoolOr("remote", false),
           .retrained = json.BoolOr("retrained", false),
+          .replica_of = json.StringOr("replica_of", ""),
           .moving_parts = static_cast<int>(json.Int("moving_parts", 0, 100))};
 }
 

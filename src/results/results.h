@@ -42,15 +42,19 @@ inline constexpr std::string_view kTokensSlice = "tokens";        // prompt_toke
 struct ArmInfo {
   std::string name;  // as configured: "lora-grounded + rag"
   std::string weights;
-  std::string made;        // how the weights came about, in words
-  std::string adapter;     // name of the adapter, or empty
-  std::string prompting;   // "", "few-shot" or "rag"
-  std::string artefact;    // path of the model or adapter it needs, for the memo's commands
-  std::string command;     // the command that answers a question with this arm
-  bool baseline = false;   // a reference without a language model: never recommended
-  bool remote = false;     // answers come from an endpoint: its memory is not this machine's
-  bool retrained = false;  // its adapter knows the facts as they are after the documents' update
-  int moving_parts = 0;    // 0 the base alone; one more for each of: other weights, an adapter, few-shot, an index
+  std::string made;             // how the weights came about, in words
+  std::string adapter;          // name of the adapter, or empty
+  std::string prompting;        // "", "few-shot" or "rag"
+  std::string artefact;         // path of the model or adapter it needs, for the memo's commands
+  std::string command;          // the command that answers a question with this arm
+  bool baseline = false;        // a reference without a language model: never recommended
+  bool remote = false;          // answers come from an endpoint: its memory is not this machine's
+  bool retrained = false;       // its adapter knows the facts as they are after the documents' update
+  std::string replica_of = {};  // the arm that differs from it in the seed of its adapter's training alone; empty: none
+  int moving_parts = 0;         // 0 the base alone; one more for each of: other weights, an adapter, few-shot, an index
+
+  // Whether it may be recommended, and compared as one way to do the job.
+  bool IsCandidate() const { return !baseline && replica_of.empty(); }
 };
 
 // What one arm made of one item.
