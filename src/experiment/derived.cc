@@ -90,8 +90,8 @@ Row SecondsOf(const std::string& metric, const Row& first, const Row& start, con
   return row;
 }
 
-// Seconds of a query whose answer has the length this arm really gives: on the mean, and of the longest of 20 to a
-// prompt of that kind.
+// Seconds of a query whose answer has the length this arm really gives: the mean one; and, as p95, one that is longer
+// than 95% of them behind the p95 of the first token.
 void AddQuerySeconds(const Workspace& workspace, Results& results) {
   for (const ArmConfig& arm : workspace.config.arms) {
     const auto find = [&](const char* metric) { return results.Find(arm.name, kSpeedSlice, metric); };
