@@ -7,7 +7,9 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -28,7 +30,7 @@ struct Options {
   std::string model, ids, output, weights = "bf16";
   size_t batch = 4, length = 128, steps = 6;
   int threads = 0;
-  bool exact = false;
+  bool exact = false, recompute = false;
   LoraOptions lora{.r = 8, .alpha = 16, .dropout = 0};
 };
 
@@ -63,6 +65,17 @@ ExampleSet CutIntoSequences(const Options& options, size_t vocab) {
   return set;
 }
 
+// "q_proj=2" and so on.
+std::map<std::string, double> PatternOf(const std::vector<std::string>& words) {
+  std::map<std::string, double> pattern;
+  for (const std::string& word : words) {
+    const size_t equals = word.rfind('=');
+    if (equals == std::string::npos) Fail(ErrorKind::kUsage, "{}: must be EXPRESSION=NUMBER", word);
+    pattern[word.substr(0, equals)] = std::strtod(word.c_str() + equals + 1, nullptr);
+  }
+  return pattern;
+}
+
 WeightMode ModeOf(const std::string& weights) {
   if (weights == "f32") return WeightMode::kF32;
   return weights == "bf16" ? WeightMode::kBF16 : WeightMode::kAsStored;
@@ -83,6 +96,7 @@ Json Measure(const Options& options) {
                               .warmup_ratio = 0,
                               .weight_decay = 0.01,
                               .max_grad_norm = 0,
+                              .recompute = options.recompute,
                               .exact = options.exact};
   using Clock = std::chrono::steady_clock;
   Clock::time_point begin;
@@ -131,6 +145,14 @@ int main(int argc, char** argv) {
   app.add_option("--length", options.length, "tokens a sequence")->check(CLI::Range(2, 1 << 20));
   app.add_option("--steps", options.steps, "timed steps")->check(CLI::PositiveNumber);
   app.add_option("--rank", options.lora.r, "of the adapters")->check(CLI::PositiveNumber);
+  app.add_option("--layers", options.lora.layers_to_transform, "only within these")->delimiter(',');
+  for (auto& [name, pattern] : {std::pair("--rank-pattern", &options.lora.rank_pattern),
+                                std::pair("--alpha-pattern", &options.lora.alpha_pattern)})
+    app.add_option_function<std::vector<std::string>>(
+           name, [pattern = pattern](const std::vector<std::string>& words) { *pattern = qad::PatternOf(words); },
+           "EXPRESSION=NUMBER of modules that differ")
+        ->delimiter(',');
+  app.add_flag("--recompute", options.recompute, "each block again on the way back");
   app.add_option("--dropout", options.lora.dropout, "of the adapters' input")->check(CLI::Range(0.0, 0.9));
   app.add_option("--weights", options.weights, "how the base is held")
       ->check(CLI::IsMember({"bf16", "f32", "as-stored"}));

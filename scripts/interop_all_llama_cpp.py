@@ -3,6 +3,7 @@ and each other's logits near; and vocabularies that qad made from a folder are r
 
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -33,9 +34,9 @@ def quantize(source, place, *arguments):
     return run_json(BUILD / "qad", "quantize", source, "--output", place, "--json", "--method", *arguments)
 
 
-def apart(place, theirs, window):
+def apart(place, theirs, window, *flags):
     """KL(qad ‖ llama.cpp) in nats per position of the second half of a window, of one file; qad's arithmetic is exact."""
-    ours = numpy.array(dump_logits(place, window, "--exact"))[len(window) // 2:-1]
+    ours = numpy.array(dump_logits(place, window, "--exact", *flags))[len(window) // 2:-1]
     ours -= ours.max(axis=1, keepdims=True)
     ours -= numpy.log(numpy.exp(ours).sum(axis=1, keepdims=True))
     return float((numpy.exp(ours) * (ours - theirs)).sum(axis=1).mean())
@@ -96,6 +97,28 @@ with tempfile.TemporaryDirectory() as folder:
         check(f"vocabulary made from a folder: {text[:20]!r}", ids == ours, f"{ids} and {ours}"[:200])
     of_source = llama_cpp_peer.tokenize(SMOLLM2, "")[1]
     check("its special tokens", special == of_source, f"{special} and {of_source}")
+
+    # An adapter on all linear layers, in PEFT's format and as llama.cpp takes it.
+    ids_file, trained, adapter = folder / "ids.json", folder / "adapter", folder / "adapter.gguf"
+    ids_file.write_text(json.dumps([token for window in windows for token in window][:6 * 2 * 64]))
+    for scaling in ([], ["--rank-pattern", "q_proj=3,down_proj=5", "--alpha-pattern", "v_proj=40"]):
+        run_json(BUILD / "bench" / "train", f32, "--ids", ids_file, "--batch", 2, "--length", 64, "--steps", 5, "--exact",
+                 "--weights", "f32", "--output", trained, *scaling)
+        run_json(BUILD / "qad", "convert", trained, adapter, "--model", f32, "--json")
+        without = apart(f32, llama_cpp_peer.log_probabilities(f32, THREADS, windows[:1])[0], windows[0], "--adapter", trained)
+        between = apart(f32, llama_cpp_peer.log_probabilities(f32, THREADS, windows[:1], adapter)[0], windows[0],
+                        "--adapter", trained)
+        check(f"an adapter as GGUF{', ranks and alphas by module' if scaling else ''}",
+              bool(between <= 1e-4 and without > 100 * between),
+              f"{between:.2g} between the programs, {without:.2g} where llama.cpp has no adapter")
+        back = folder / "back"
+        run_json(BUILD / "qad", "convert", adapter, back, "--model", f32, "--json")
+        again = numpy.abs(numpy.array(dump_logits(f32, windows[0][:64], "--exact", "--adapter", trained)) -
+                          numpy.array(dump_logits(f32, windows[0][:64], "--exact", "--adapter", back))).max()
+        check("and back as a PEFT folder", bool(again <= 1e-4), f"largest difference of a logit {again:.2g}")
+        for place_of in (trained, back):
+            shutil.rmtree(place_of)
+        adapter.unlink()
 
     for name, arguments in MADE.items():
         quantize(f32, place, *arguments, "--calibration", calibration)

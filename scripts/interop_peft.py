@@ -77,6 +77,17 @@ def write_with_peft(place, folder, **config):
     model.save_pretrained(folder)
 
 
+def check_merged(name, place, folder, scratch, ids):
+    """Ours as transformers loads it, beside PEFT's own merge."""
+    merged = pathlib.Path(scratch) / "merged"
+    subprocess.run([str(part) for part in (BUILD / "qad", "merge", place, "--adapter", folder, "--output", merged, "--type",
+                                           "f32")], stdout=subprocess.DEVNULL, check=True)
+    want = logits(PeftModel.from_pretrained(load(place), folder).merge_and_unload().eval(), ids)
+    got = logits(load(merged), ids)
+    worst, largest = numpy.abs(got - want).max(), numpy.abs(want).max()
+    check(name, bool(worst <= TOLERANCE * largest), f"worst {worst:.2e} of {largest:.3g}")
+
+
 def check_model(name, place, targets, partial):
     base = load(place)
     vocab = base.config.vocab_size
@@ -90,9 +101,16 @@ def check_model(name, place, targets, partial):
         compare(f"{name}: trained by qad, all linears", place, folder / "ours", base_logits, ids)
         train(place, folder / "part", vocab, scratch, "--targets", partial, "--rank", 3)
         compare(f"{name}: trained by qad, {partial}", place, folder / "part", base_logits, ids)
-        for title, config in (("r=4, alpha=6", dict(r=4, lora_alpha=6)),
+        # Ranks and scales by module, of one layer only.
+        first, last = targets[0], targets[-1]
+        train(place, folder / "patterns", vocab, scratch, "--rank-pattern", f"{first}=2", "--alpha-pattern",
+              f"{last}=5", "--layers", "1")
+        compare(f"{name}: trained by qad, patterns", place, folder / "patterns", base_logits, ids)
+        check_merged(f"{name}: merged by qad, f32", place, folder / "ours", scratch, ids)
+        patterns = dict(r=4, lora_alpha=6, rank_pattern={first: 2}, alpha_pattern={last: 5}, layers_to_transform=[1])
+        for title, config in (("r=4, alpha=6", dict(r=4, lora_alpha=6)), ("patterns of one layer", patterns),
                               ("rank-stabilized", dict(r=16, lora_alpha=8, use_rslora=True))):
-            theirs = folder / title.replace("=", "").replace(", ", "-")
+            theirs = folder / title.replace("=", "").replace(", ", "-").replace(" ", "-")
             write_with_peft(place, theirs, target_modules=targets, fan_in_fan_out=fan, **config)
             compare(f"{name}: made by PEFT, {title}", place, theirs, base_logits, ids)
 

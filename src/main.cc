@@ -43,6 +43,8 @@ constexpr std::array kCommands = {
     Command{"perplexity", "perplexity of a text, and KL divergence from a reference model", AddPerplexityCommand},
     Command{"bench", "prefill and decode speed", AddBenchCommand},
     Command{"generate", "continue a prompt", AddGenerateCommand},
+    Command{"merge", "write a model with a LoRA adapter in its weights", AddMergeCommand},
+    Command{"convert", "a LoRA adapter as a PEFT folder or as llama.cpp's GGUF", AddConvertCommand},
     Command{"inspect", "what is in a model file, folder or adapter", AddInspectCommand, false},
     Command{"tokenize", "text to token ids", AddTokenizeCommand, false},
     Command{"index", "index the documents of a configuration", AddIndexCommand},

@@ -238,6 +238,32 @@ TEST_F(Program, AdaptersAreTrainedWithEverySeed) {
   EXPECT_EQ(StagesDone(again.err), std::vector<std::string>{}) << "all of it is there";
 }
 
+// QLoRA: bases that have to be made are there before their adapters are trained, whichever arms there are.
+TEST_F(Program, AdaptersAreTrainedOnWeightsThatAreMadeFirst) {
+  folder_.Write(
+      "config.yaml",
+      std::string(kMinimal) +
+          "adapters: {nested: {base: nf4}, eight: {base: int8}, groups: {base: gptq-4}, file: {base: 'gguf:Q8_0'}}\n"
+          "train: {epochs: 4, batch_size: 4, learning_rate: 0.01}\narms: [base, nested]\n");
+  const Ended trained = Run({"train", "--json"});
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  for (const char* name : {"nested", "eight", "groups", "file"})
+    EXPECT_TRUE(fs::exists(folder_ / fmt::format("outputs/{}_adapter/adapter_model.safetensors", name))) << name;
+  const Json report = ParseJson(trained.out, "train");
+  for (const Json& adapter : report["adapters"]) {
+    const auto losses = adapter["losses"].get<std::vector<double>>();
+    EXPECT_LT(losses.back(), 0.9 * losses.front()) << adapter["name"];
+  }
+  const Ended evaluated = Run({"eval"});
+  ASSERT_EQ(evaluated.code, 0) << evaluated.err;
+  const Results results = ReadResults(folder_ / "outputs" / "results.json");
+  EXPECT_TRUE(results.Value("nested", "facts", "contains"));
+  EXPECT_LT(*results.Value("nested", kMemorySlice, "weights_bytes"),
+            *results.Value("base", kMemorySlice, "weights_bytes"));
+  folder_.Write("config.yaml", std::string(kMinimal) + "adapters: {lora: {base: nf5}}\n");
+  ExpectFailure({"train"}, 2, {"adapters.lora.base", "nf4"});
+}
+
 TEST_F(Program, WhatAnAnswerRestsOnIsCited) {
   const EndpointServer server(
       std::vector<std::string>(40, Reply(200, Event("It is 11") + Event(".", "stop") + kUsageEvent)));

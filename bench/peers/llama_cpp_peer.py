@@ -71,7 +71,7 @@ def quantized(source, folder, name):
 
 
 class Model:
-    def __init__(self, path, threads, batch=512, all_logits=False):
+    def __init__(self, path, threads, batch=512, all_logits=False, lora=None):
         backend()
         with quiet():
             self.model = llama.llama_model_load_from_file(str(path).encode(), llama.llama_model_default_params())
@@ -79,6 +79,13 @@ class Model:
             options.n_ctx, options.n_batch, options.n_ubatch = 1024, batch, batch
             options.n_threads = options.n_threads_batch = threads
             self.context = llama.llama_init_from_model(self.model, options)
+            if lora is not None:
+                adapter = llama.llama_adapter_lora_init(self.model, str(lora).encode())
+                if not adapter:
+                    raise RuntimeError(f"{lora}: llama.cpp does not take this adapter")
+                adapters = (llama.llama_adapter_lora_p_ctypes * 1)(adapter)
+                if llama.llama_set_adapters_lora(self.context, adapters, 1, (ctypes.c_float * 1)(1.0)):
+                    raise RuntimeError(f"{lora}: llama.cpp does not apply this adapter")
         self.memory = llama.llama_get_memory(self.context)
         self.vocab = llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(self.model))
         self.all_logits = all_logits
@@ -156,9 +163,9 @@ def decode(path, threads, tokens, depth):
     return tokens / (time.perf_counter() - began)
 
 
-def log_probabilities(path, threads, windows):
-    """Of the second half of each window, (positions, vocab) each."""
-    model, halves = Model(path, threads), []
+def log_probabilities(path, threads, windows, lora=None):
+    """Of the second half of each window, (positions, vocab) each; with an adapter, a GGUF file of its own."""
+    model, halves = Model(path, threads, lora=lora), []
     for window in windows:
         first = len(window) // 2
         logits = model.logits(window, first)[:-1].astype(np.float64)

@@ -1,9 +1,10 @@
-// Examples for this room's tests: the goldens' batches, and random ones.
+// Examples for this room's tests (the goldens' batches, and random ones), and training a tiny model on them.
 #pragma once
 
 #include <string>
 
 #include "adapt/examples.h"
+#include "adapt/trainer.h"
 #include "base/json.h"
 #include "base/random.h"
 #include "base/test_files.h"
@@ -33,6 +34,7 @@ inline ExampleSet RandomExamples(size_t count, TokenId vocab, uint64_t seed) {
   for (size_t i = 0; i < count; ++i) {
     Random random(seed, i);
     TrainExample example;
+    example.id = "item" + std::to_string(i);
     const size_t length = 4 + random.Below(12);
     for (size_t t = 0; t < length; ++t)
       example.tokens.push_back(static_cast<TokenId>(random.Below(static_cast<uint64_t>(vocab))));
@@ -61,6 +63,32 @@ inline ExampleSet PromptedExamples(size_t count) {
     set.examples.back().tokens[0] += static_cast<TokenId>(i % 2);
   }
   return set;
+}
+
+struct Trained {
+  TrainResult result;
+  std::vector<float> values;
+};
+
+struct Killed {};
+
+inline TrainHooks Quiet() { return {.base = {.name = "base"}, .quiet = true}; }
+
+// Trains on a tiny model from a fresh adapter.
+inline Trained TrainTiny(const ExampleSet& train, const ExampleSet& dev, const TrainOptions& options,
+                         const TrainHooks& hooks, const LoraOptions& lora = {}, int threads = 1, uint64_t seed = 1) {
+  Transformer model = LoadTransformer(TinyPath("llama-gqa"));
+  Context context(Numerics::kFast, threads);
+  LoraAdapter adapter(model, lora, seed);
+  Trained run;
+  run.result = Train(context, model, adapter, train, dev, options, seed, hooks);
+  run.values.assign(adapter.values().begin(), adapter.values().end());
+  return run;
+}
+
+inline TrainOptions TinyOptions() {
+  return {
+      .epochs = 3, .batch_size = 4, .micro_batch_tokens = 24, .learning_rate = 0.01, .save_every = 2, .exact = true};
 }
 
 }  // namespace qad

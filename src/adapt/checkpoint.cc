@@ -1,6 +1,7 @@
 #include "adapt/checkpoint.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 
 #include "base/error.h"
@@ -60,17 +61,18 @@ std::string TrainingFingerprint(const LoraAdapter& adapter, const AdapterBase& b
                                 const ExampleSet& dev, const TrainOptions& o, uint64_t seed) {
   Json modules = Json::array();
   for (const LoraAdapter::Module& module : adapter.modules())
-    modules.push_back({module.site.module, module.site.in, module.site.out});
+    modules.push_back({module.site.module, module.site.in, module.site.out, module.rank, module.scale});
   const PeftConfig& lora = adapter.config();
-  const Json json = {{"base", {base.sha256, base.format}},
-                     {"train", HashOf(train)},
-                     {"dev", HashOf(dev)},
-                     {"seed", seed},
-                     {"modules", modules},
-                     {"lora", {lora.r, lora.lora_alpha, lora.lora_dropout, lora.use_rslora}},
-                     {"train_options",
-                      {o.epochs, o.batch_size, o.micro_batch_tokens, o.learning_rate, static_cast<int>(o.schedule),
-                       o.warmup_ratio, o.weight_decay, o.max_grad_norm, o.exact, o.keep_best}}};
+  const Json json = {
+      {"base", {base.sha256, base.format}},
+      {"train", HashOf(train)},
+      {"dev", HashOf(dev)},
+      {"seed", seed},
+      {"modules", modules},
+      {"lora", {lora.r, lora.lora_alpha, lora.lora_dropout, lora.use_rslora}},
+      {"train_options",
+       {o.epochs, o.batch_size, o.micro_batch_tokens, o.learning_rate, static_cast<int>(o.schedule), o.warmup_ratio,
+        o.weight_decay, o.max_grad_norm, o.exact, o.keep_best, o.validate_every, o.patience}}};
   return Sha256(DumpJson(json, -1));
 }
 
@@ -142,6 +144,42 @@ void ReadCheckpoint(const fs::path& folder, const std::string& fingerprint, Lora
   state.best.assign(state.validation_steps.empty() ? 0 : adapter.parameters(), 0.0f);
   ReadTensor(file, "best", state.best);
   optimizer.set_steps(state.step);
+}
+
+namespace {
+
+// Steps of the kept ones, ascending.
+std::vector<int64_t> KeptSteps(const fs::path& folder) {
+  std::vector<int64_t> steps;
+  const std::string prefix = folder.filename().string() + "-";
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder.parent_path())) {
+    const std::string name = entry.path().filename();
+    int64_t step = 0;
+    if (!entry.is_directory() || !name.starts_with(prefix)) continue;
+    const char* end = name.data() + name.size();
+    if (const auto [stop, error] = std::from_chars(name.data() + prefix.size(), end, step);
+        error == std::errc() && stop == end)
+      steps.push_back(step);
+  }
+  std::ranges::sort(steps);
+  return steps;
+}
+
+}  // namespace
+
+// Hard links: files of a checkpoint are never written in place.
+void KeepCheckpoint(const fs::path& folder, int64_t step, int keep) {
+  if (keep <= 1) return;
+  const fs::path place = fmt::format("{}-{}", folder.string(), step), unfinished = place.string() + ".tmp";
+  fs::remove_all(unfinished);
+  MakeFolders(unfinished);
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
+    fs::create_hard_link(entry.path(), unfinished / entry.path().filename());
+  fs::remove_all(place);
+  fs::rename(unfinished, place);
+  const std::vector<int64_t> steps = KeptSteps(folder);
+  for (size_t i = 0; i + static_cast<size_t>(keep) < steps.size(); ++i)
+    fs::remove_all(fmt::format("{}-{}", folder.string(), steps[i]));
 }
 
 }  // namespace qad

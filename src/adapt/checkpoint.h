@@ -34,6 +34,10 @@ std::string TrainingFingerprint(const LoraAdapter& adapter, const AdapterBase& b
 void WriteCheckpoint(const std::filesystem::path& folder, const std::string& fingerprint, const AdapterBase& base,
                      const LoraAdapter& adapter, AdamWOptimizer& optimizer, const TrainState& state);
 
+// Keeps the checkpoint in `folder` a second time, as `folder`-STEP, and of such the last `keep`; where `keep` is 1,
+// none. Errors: kFailed.
+void KeepCheckpoint(const std::filesystem::path& folder, int64_t step, int keep);
+
 // Fills adapter values, optimizer and state. Errors: kInput, files that are missing or malformed; kUsage, another
 // fingerprint.
 void ReadCheckpoint(const std::filesystem::path& folder, const std::string& fingerprint, LoraAdapter& adapter,

@@ -74,6 +74,7 @@ ExampleSet MakeExamples(const Tokenizer& tokenizer, const ChatTemplate& chat, st
   ExampleSet set;
   for (const Item& item : items) {
     TrainExample example = MakeExample(tokenizer, chat, item, prompt, completion_only);
+    example.id = item.id;
     if (example.tokens.size() + 1 <= max_length && example.supervised() > 0)
       set.examples.push_back(std::move(example));
     else

@@ -18,6 +18,7 @@ namespace qad {
 // labels[t] is the token to predict after tokens[t], or kNotSupervised. The sequence's last token is only ever a label.
 struct TrainExample {
   std::vector<TokenId> tokens, labels;
+  std::string id = {};  // of its item, for messages
 
   size_t supervised() const;
 };

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "adapt/gguf_adapter.h"
 #include "adapt/seeds.h"
 #include "base/error.h"
 #include "model/targets.h"
@@ -33,13 +34,28 @@ size_t SiteOf(const Transformer& model, const PeftModule& module, const std::str
   return static_cast<size_t>(found - model.sites().begin());
 }
 
+std::vector<LinearModule> ModulesOf(std::span<const AdapterSite> sites) {
+  std::vector<LinearModule> modules;
+  for (const AdapterSite& site : sites) modules.push_back({site.role, site.module});
+  return modules;
+}
+
+// The modules that differ from the rest, by their whole names.
+std::map<std::string, double> PatternOf(std::span<const AdapterSite> sites, const std::vector<double>& values,
+                                        double otherwise) {
+  std::map<std::string, double> pattern;
+  for (size_t i = 0; i < sites.size(); ++i)
+    if (values[i] != otherwise) pattern[sites[i].module] = values[i];
+  return pattern;
+}
+
 }  // namespace
 
-std::vector<AdapterSite> SelectSites(const Transformer& model, const std::vector<std::string>& targets) {
-  std::vector<LinearModule> modules;
-  for (const AdapterSite& site : model.sites()) modules.push_back({site.role, site.module});
+std::vector<AdapterSite> SelectSites(const Transformer& model, const std::vector<std::string>& targets,
+                                     const std::vector<int>& layers) {
   std::vector<AdapterSite> chosen;
-  for (const size_t place : SelectTargets(modules, targets)) chosen.push_back(model.sites()[place]);
+  for (const size_t place : SelectTargets(ModulesOf(model.sites()), targets, layers))
+    chosen.push_back(model.sites()[place]);
   return chosen;
 }
 
@@ -60,26 +76,39 @@ std::vector<std::string> TargetModules(const std::vector<AdapterSite>& all, cons
   return {targets.begin(), targets.end()};
 }
 
-void LoraAdapter::Lay(std::vector<AdapterSite> sites) {
-  const auto rank = static_cast<size_t>(config_.r);
+void LoraAdapter::Lay(const Transformer& model, std::vector<AdapterSite> sites) {
+  // Over all sites: a pattern may be of modules that take no adapter.
+  const std::vector<LinearModule> all = ModulesOf(model.sites());
+  const std::vector<double> ranks = PatternValues(all, config_.rank_pattern, config_.r, "lora.rank_pattern"),
+                            alphas =
+                                PatternValues(all, config_.alpha_pattern, config_.lora_alpha, "lora.alpha_pattern");
   size_t at = 0;
   for (AdapterSite& site : sites) {
+    const auto place = static_cast<size_t>(std::ranges::find(model.sites(), site.module, &AdapterSite::module) -
+                                           model.sites().begin());
+    const auto rank = static_cast<size_t>(ranks[place]);
     const size_t a = at, b = a + rank * site.in;
     at = b + site.out * rank;
-    modules_.push_back({.site = std::move(site), .a = a, .b = b});
+    modules_.push_back(
+        {.site = std::move(site), .rank = rank, .scale = config_.Scale(ranks[place], alphas[place]), .a = a, .b = b});
   }
   values_.assign(at, 0.0f);
+  // As they are written: without expressions that two readers may take differently.
+  config_.rank_pattern = PatternOf(model.sites(), ranks, config_.r);
+  config_.alpha_pattern = PatternOf(model.sites(), alphas, config_.lora_alpha);
 }
 
 LoraAdapter::LoraAdapter(const Transformer& model, const LoraOptions& options, uint64_t seed) {
-  const std::vector<AdapterSite> chosen = SelectSites(model, options.target_modules);
+  const std::vector<AdapterSite> chosen = SelectSites(model, options.target_modules, options.layers_to_transform);
   config_.r = options.r;
   config_.lora_alpha = options.alpha;
   config_.lora_dropout = options.dropout;
   config_.use_rslora = options.rslora;
+  config_.rank_pattern = options.rank_pattern;
+  config_.alpha_pattern = options.alpha_pattern;
   config_.fan_in_fan_out = model.config().family->traits.conv1d;
   config_.target_modules = TargetModules(model.sites(), chosen);
-  Lay(chosen);
+  Lay(model, chosen);
   for (const Module& module : modules_) {
     const auto place =
         std::ranges::find(model.sites(), module.site.module, &AdapterSite::module) - model.sites().begin();
@@ -91,16 +120,24 @@ LoraAdapter::LoraAdapter(const Transformer& model, const LoraOptions& options, u
 }
 
 LoraAdapter::LoraAdapter(const Transformer& model, const fs::path& folder) {
-  const PeftAdapter peft = ReadPeftAdapter(folder);
+  const PeftAdapter peft =
+      IsGgufAdapter(folder) ? ReadGgufAdapter(folder, model.weights().plan()) : ReadPeftAdapter(folder);
   config_ = peft.config;
   const std::string name = fmt::format("{} (an adapter of \"{}\")", folder.string(), config_.base_model);
   std::map<size_t, const PeftModule*> placed;  // in the model's order, whatever the file's
   for (const PeftModule& module : peft.modules) placed.emplace(SiteOf(model, module, name), &module);
   std::vector<AdapterSite> sites;
   for (const auto& [place, module] : placed) sites.push_back(model.sites()[place]);
-  Lay(std::move(sites));
+  if (config_.target_modules.empty()) {  // of a file that does not say
+    config_.target_modules = TargetModules(model.sites(), sites);
+    config_.fan_in_fan_out = model.config().family->traits.conv1d;
+  }
+  Lay(model, std::move(sites));
   float* at = values_.data();
+  size_t laid = 0;
   for (const auto& [place, module] : placed) {
+    if (const size_t rank = modules_[laid++].rank; rank != module->r)
+      FailInput("{}: \"{}\" has rank {}, its rank_pattern and r say {}", name, module->module, module->r, rank);
     at = std::ranges::copy(module->a, at).out;
     at = std::ranges::copy(module->b, at).out;
   }
@@ -110,7 +147,7 @@ void LoraAdapter::AttachTo(Transformer& model) {
   model.ClearAdapters();
   const auto gradient = [&](size_t at) { return gradients_.empty() ? nullptr : gradients_.data() + at; };
   for (const Module& module : modules_) {
-    LowRank low_rank{.rank = static_cast<size_t>(config_.r), .scale = config_.Scale()};
+    LowRank low_rank{.rank = module.rank, .scale = module.scale};
     low_rank.a = values_.data() + module.a;
     low_rank.b = values_.data() + module.b;
     low_rank.a_gradient = gradient(module.a);
@@ -124,14 +161,14 @@ void LoraAdapter::Save(const fs::path& folder, const AdapterBase& base) const {
   peft.config = config_;
   peft.config.base_model = base.name;
   peft.config.base_sha256 = base.sha256;
-  const auto rank = static_cast<size_t>(config_.r);
   for (const Module& module : modules_) {
     const float *a = values_.data() + module.a, *b = values_.data() + module.b;
     peft.modules.push_back({.module = module.site.module,
                             .in = module.site.in,
                             .out = module.site.out,
+                            .r = module.rank,
                             .a = {a, b},
-                            .b = {b, b + module.site.out * rank}});
+                            .b = {b, b + module.site.out * module.rank}});
   }
   WritePeftAdapter(folder, peft);
 }

@@ -25,14 +25,17 @@ class LoraAdapter {
  public:
   struct Module {
     AdapterSite site;
+    size_t rank = 0;
+    float scale = 0;      // alpha/r, or alpha/√r with rsLoRA
     size_t a = 0, b = 0;  // where A (r, in) and B (out, r) begin in values() and gradients()
   };
 
-  // Fresh matrices on every site that `options.target_modules` names; a site's A depends on the seed and its place in
-  // the model only. Errors (kUsage): as SelectSites.
+  // Fresh matrices on every site that `options` name; a site's A depends on the seed and its place in the model only.
+  // Errors (kUsage): as SelectSites and PatternValues.
   LoraAdapter(const Transformer& model, const LoraOptions& options, uint64_t seed);
-  // From a PEFT folder. Errors (kInput): as ReadPeftAdapter; modules that the model lacks or whose shapes do not fit
-  // (an adapter of another base).
+  // From a PEFT folder, or a GGUF file of llama.cpp's. Errors (kInput): as ReadPeftAdapter, ReadGgufAdapter; modules
+  // that the model lacks or whose shapes do not fit (an adapter of another base), or whose ranks are not those of the
+  // configuration's patterns; (kUsage) as PatternValues.
   LoraAdapter(const Transformer& model, const std::filesystem::path& folder);
 
   // All matrices in one array, module after module, A before B; their gradients likewise, empty until EnableGradients.
@@ -55,16 +58,17 @@ class LoraAdapter {
   void Save(const std::filesystem::path& folder, const AdapterBase& base) const;
 
  private:
-  void Lay(std::vector<AdapterSite> sites);
+  // Sites with the ranks and scales that the configuration gives them.
+  void Lay(const Transformer& model, std::vector<AdapterSite> sites);
   PeftConfig config_;
   std::vector<Module> modules_;
   std::vector<float> values_, gradients_;
 };
 
-// Sites named by `targets`, in the model's order: "all-linear" (every linear layer but the head), a role ("q_proj",
-// "down_proj"), or the end of a module's name ("c_attn", "mlp.c_proj", "layers.0.self_attn.q_proj").
-// Errors (kUsage): a name that matches nothing, with near matches and what there is; no names at all.
-std::vector<AdapterSite> SelectSites(const Transformer& model, const std::vector<std::string>& targets);
+// Sites named by `targets` within `layers` (empty: all), in the model's order; the head is none. Errors: as
+// SelectTargets.
+std::vector<AdapterSite> SelectSites(const Transformer& model, const std::vector<std::string>& targets,
+                                     const std::vector<int>& layers = {});
 
 // The shortest module-name endings that, as PEFT matches them, select exactly `chosen` out of all sites. Sorted.
 std::vector<std::string> TargetModules(const std::vector<AdapterSite>& all, const std::vector<AdapterSite>& chosen);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <map>
 
 #include "adapt/adapt_testing.h"
 #include "base/testing.h"
@@ -97,6 +98,30 @@ TEST(LoraAdapter, ScaleIsPefts) {
   const Transformer model = LoadTransformer(TinyPath("llama-gqa"));
   EXPECT_FLOAT_EQ(LoraAdapter(model, {.r = 16, .alpha = 8}, 0).config().Scale(), 0.5f);
   EXPECT_FLOAT_EQ(LoraAdapter(model, {.r = 16, .alpha = 8, .rslora = true}, 0).config().Scale(), 2.0f);
+}
+
+TEST(LoraAdapter, RanksAndScalesFollowTheirPatterns) {
+  const Transformer model = LoadTransformer(TinyPath("llama-gqa"));
+  const LoraOptions options{.r = 4,
+                            .alpha = 8,
+                            .target_modules = {"q_proj", "re:.*mlp\\.(up|down)_proj"},
+                            .layers_to_transform = {1},
+                            .rank_pattern = {{"q_proj", 2}},
+                            .alpha_pattern = {{"layers.1.mlp.up_proj", 12}, {"layers.0.mlp.up_proj", 6}}};
+  const LoraAdapter adapter(model, options, 5);
+  ASSERT_EQ(adapter.modules().size(), 3u);
+  std::map<std::string, std::pair<size_t, float>> of;
+  for (const LoraAdapter::Module& module : adapter.modules()) of[module.site.module] = {module.rank, module.scale};
+  EXPECT_EQ(of.at("model.layers.1.self_attn.q_proj"), std::pair(size_t{2}, 4.0f));
+  EXPECT_EQ(of.at("model.layers.1.mlp.up_proj"), std::pair(size_t{4}, 3.0f));
+  EXPECT_EQ(of.at("model.layers.1.mlp.down_proj"), std::pair(size_t{4}, 2.0f));
+  const TempFolder folder;
+  adapter.Save(folder / "adapter", {.name = "base"});
+  const LoraAdapter back(model, folder / "adapter");
+  EXPECT_TRUE(std::ranges::equal(back.values(), adapter.values()));
+  ASSERT_EQ(back.modules().size(), 3u);
+  for (const LoraAdapter::Module& module : back.modules())
+    EXPECT_EQ(std::pair(module.rank, module.scale), of.at(module.site.module));
 }
 
 std::vector<float> AllLogits(Transformer& model, const Json& golden) {

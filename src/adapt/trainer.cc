@@ -60,7 +60,7 @@ class Trainer {
         warmup_(WarmupSteps(options.warmup_ratio, plan_.total_steps())),
         dropout_seed_(SeedFor(seed, SeedPurpose::kDropout)),
         optimizer_(adapter.parameters()),
-        pass_(model),
+        pass_(model, options.recompute),
         limit_(MicroBatchTokens(options)),
         fingerprint_(TrainingFingerprint(adapter, hooks.base, train, dev, options, seed)) {}
 
@@ -71,11 +71,14 @@ class Trainer {
   void Predict();
   void Resume();
   TrainProgress Step();
-  void RequireFinite(double value, const char* what);
+  void RequireFinite(double value, const std::string& what);
+  std::string ItemsOf(const std::vector<size_t>& examples) const;
+  std::string BrokenGradient();
   void ValidateWhereDue();
   double Score() const;
   void Validate();
-  bool IsBest(double score, double loss) const;  // of all epochs so far
+  bool IsBest(double score, double loss) const;  // of all validations so far
+  bool HasStopped() const;
   void SaveCheckpoint();
   void Finish();
   size_t TokensOf(const std::vector<size_t>& examples) const;
@@ -117,6 +120,7 @@ void Trainer::Predict() {
   result_.moment_bytes = optimizer_.bytes();
   result_.tape_bytes = pass_.Bytes(largest);
   result_.micro_batch_tokens = limit_;
+  result_.planned_steps = plan_.total_steps();
   result_.skipped = train_.skipped.size();
   result_.dev_skipped = dev_.skipped.size();
 }
@@ -140,7 +144,27 @@ double Trainer::TokensAhead() {
   return static_cast<double>(tokens);
 }
 
-void Trainer::RequireFinite(double value, const char* what) {
+// "items a, b, c", to find what is wrong with them.
+std::string Trainer::ItemsOf(const std::vector<size_t>& examples) const {
+  constexpr size_t kMost = 16;
+  std::string ids;
+  for (size_t i = 0; i < std::min(examples.size(), kMost); ++i)
+    ids += (i == 0 ? "" : ", ") + train_.examples[examples[i]].id;
+  return "items " + ids + (examples.size() > kMost ? " …" : "");
+}
+
+// The first matrix whose gradient is not finite.
+std::string Trainer::BrokenGradient() {
+  const std::span<const float> gradients = adapter_.gradients();
+  for (const LoraAdapter::Module& module : adapter_.modules())
+    for (const auto& [name, begin, count] : {std::tuple("lora_A", module.a, module.rank * module.site.in),
+                                             std::tuple("lora_B", module.b, module.rank * module.site.out)})
+      if (!std::ranges::all_of(gradients.subspan(begin, count), [](float v) { return std::isfinite(v); }))
+        return fmt::format("{}.{}", module.site.module, name);
+  return "all of them together";
+}
+
+void Trainer::RequireFinite(double value, const std::string& what) {
   if (std::isfinite(value)) return;
   const bool good = std::ranges::all_of(adapter_.values(), [](float v) { return std::isfinite(v); });
   if (saved_step_ == 0 && state_.step > 0 && good) SaveCheckpoint();  // before the first one was due
@@ -169,10 +193,11 @@ TrainProgress Trainer::Step() {
   for (size_t i = 0; i < passes.size(); ++i) {
     run.step = static_cast<uint64_t>(state_.step) * kMaxPasses + i;
     total += pass_.Run(context_, passes[i], run);
-    RequireFinite(total, "the loss");
+    if (!std::isfinite(total)) RequireFinite(total, "the loss on " + ItemsOf(examples));
   }
   const double norm = GlobalNorm(adapter_.gradients());
-  RequireFinite(norm, "the gradient's norm");
+  if (!std::isfinite(norm))
+    RequireFinite(norm, fmt::format("the norm of the gradient of {} on {}", BrokenGradient(), ItemsOf(examples)));
   const double rate =
       options_.learning_rate * ScheduleFactor(options_.schedule, state_.step, warmup_, plan_.total_steps());
   optimizer_.Step(adapter_, rate, options_.weight_decay, ClipFactor(norm, options_.max_grad_norm));
@@ -188,9 +213,11 @@ TrainProgress Trainer::Step() {
           .learning_rate = rate};
 }
 
-// At the end of an epoch that has not been validated yet. An interruption here loses no step.
+// At the end of an epoch, or so many steps, that has not been validated yet. An interruption here loses no step.
 void Trainer::ValidateWhereDue() {
-  if (dev_.examples.empty() || state_.step == 0 || !plan_.EndsEpoch(state_.step - 1)) return;
+  if (dev_.examples.empty() || state_.step == 0) return;
+  const bool due = options_.validate_every > 0 ? state_.step % options_.validate_every == 0 : false;
+  if (!due && !plan_.EndsEpoch(state_.step - 1)) return;
   if (!state_.validation_steps.empty() && state_.validation_steps.back() == state_.step) return;
   try {
     Validate();
@@ -235,9 +262,20 @@ bool Trainer::IsBest(double score, double loss) const {
   return true;
 }
 
+// Whether so many validations in a row have brought nothing better.
+bool Trainer::HasStopped() const {
+  const std::vector<double>&scores = state_.validation_scores, &losses = state_.validation_losses;
+  if (options_.patience == 0 || losses.empty()) return false;
+  size_t best = 0;
+  for (size_t i = 1; i < losses.size(); ++i)
+    if (scores[i] > scores[best] || (scores[i] == scores[best] && losses[i] < losses[best])) best = i;
+  return losses.size() - 1 - best >= static_cast<size_t>(options_.patience);
+}
+
 void Trainer::SaveCheckpoint() {
   if (hooks_.output.empty() || saved_step_ == state_.step) return;
   WriteCheckpoint(CheckpointFolder(), fingerprint_, hooks_.base, adapter_, optimizer_, state_);
+  KeepCheckpoint(CheckpointFolder(), state_.step, options_.keep_checkpoints);
   saved_step_ = state_.step;
 }
 
@@ -278,15 +316,16 @@ TrainResult Trainer::Run() {
   adapter_.EnableGradients();
   adapter_.AttachTo(model_);
   Predict();
+  if (hooks_.on_plan) hooks_.on_plan(result_);
   Progress progress("training", TokensAhead(), "tok", hooks_.quiet);
   ValidateWhereDue();  // it was interrupted there
-  while (state_.step < plan_.total_steps()) {
+  while (state_.step < plan_.total_steps() && !HasStopped()) {
     const int64_t tokens_before = state_.tokens;
     const TrainProgress done = Step();
     ValidateWhereDue();
     progress.Advance(static_cast<double>(state_.tokens - tokens_before), Note(done));
     if (hooks_.on_step) hooks_.on_step(done);
-    if (done.step == done.total_steps) break;
+    if (done.step == done.total_steps || HasStopped()) break;
     if (Interrupted() || (options_.save_every > 0 && done.step % options_.save_every == 0)) SaveCheckpoint();
     ThrowIfInterrupted();
   }

@@ -23,26 +23,30 @@ struct TrainProgress {
   double learning_rate = 0;
 };
 
+struct TrainResult;
+
 struct TrainHooks {
   // Where the finished adapter goes (a PEFT folder, replaced whole at the end). While training, checkpoint/ in it holds
   // the last good adapter and what resuming needs. Empty: nothing is written.
   std::filesystem::path output = {};
   AdapterBase base = {};  // no training is resumed on another
   bool resume = false;  // go on from output/checkpoint; where it is of another training, that is an error, not a start
-  // Judges the adapter after each epoch, higher is better: what the task is scored by, on the validation set. With
-  // options.keep_best it decides which epoch is kept, the validation loss only between equals. May be empty.
+  // Judges the adapter at each validation, higher is better: what the task is scored by, on the validation set. With
+  // options.keep_best it decides which one is kept, the validation loss only between equals. May be empty.
   std::function<double()> score = {};
   bool quiet = false;                                      // no progress on stderr
   std::function<void(const TrainProgress&)> on_step = {};  // after each step; may be empty, may throw
+  // Before the first step, with what is predicted: steps, tokens of a pass, bytes. May be empty.
+  std::function<void(const TrainResult&)> on_plan = {};
 };
 
 struct TrainResult {
   std::vector<double> losses;             // by step, mean −log p over its supervised tokens
   std::vector<int64_t> validation_steps;  // steps done when the dev set was scored
   std::vector<double> validation_losses;
-  std::vector<double> validation_scores;  // of hooks.score; empty without it
-  int64_t best_step = 0;                  // whose adapter was kept; the last where there is no dev set
-  int64_t steps = 0, resumed_from = 0;
+  std::vector<double> validation_scores;                   // of hooks.score; empty without it
+  int64_t best_step = 0;                                   // whose adapter was kept; the last where there is no dev set
+  int64_t steps = 0, planned_steps = 0, resumed_from = 0;  // fewer than planned: options.patience ended it
   int64_t tokens = 0, supervised_tokens = 0;  // of the examples, whether or not a shared prefix was computed once
   double seconds = 0, tokens_per_second = 0;  // of all steps, before a resumption too; validation and saving left out
   double validation_seconds = 0;

@@ -18,30 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Trained {
-  TrainResult result;
-  std::vector<float> values;
-};
-
-TrainHooks Quiet() { return {.base = {.name = "base"}, .quiet = true}; }
-
-// Trains on a tiny model from a fresh adapter.
-Trained TrainTiny(const ExampleSet& train, const ExampleSet& dev, const TrainOptions& options, const TrainHooks& hooks,
-                  const LoraOptions& lora = {}, int threads = 1, uint64_t seed = 1) {
-  Transformer model = LoadTransformer(TinyPath("llama-gqa"));
-  Context context(Numerics::kFast, threads);
-  LoraAdapter adapter(model, lora, seed);
-  Trained run;
-  run.result = Train(context, model, adapter, train, dev, options, seed, hooks);
-  run.values.assign(adapter.values().begin(), adapter.values().end());
-  return run;
-}
-
-TrainOptions TinyOptions() {
-  return {
-      .epochs = 3, .batch_size = 4, .micro_batch_tokens = 24, .learning_rate = 0.01, .save_every = 2, .exact = true};
-}
-
 class TrainGoldens : public ::testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Models, TrainGoldens, ::testing::Values("llama-gqa", "llama-bias", "gpt2"));
 
@@ -175,197 +151,56 @@ TEST(Train, KeepsTheEpochThatScoresBestThenLosesLeast) {
   EXPECT_EQ(best_epoch({0.9, 0.2, 0.3, 0.1, 0.5}, false), 4u) << "keep: last";
 }
 
-// --- Checkpoints.
-
-struct Killed {};
-
-TEST(Train, ResumesBitForBit) {
+TEST(Train, ValidatesEverySoManyStepsAndAfterEachEpoch) {
   const ExampleSet train = RandomExamples(14, 96, 2), dev = RandomExamples(3, 96, 9);
-  const LoraOptions lora{.dropout = 0.1};
-  const Trained whole = TrainTiny(train, dev, TinyOptions(), Quiet(), lora);
-  ASSERT_EQ(whole.result.steps, 12);  // 4 an epoch, the last of two examples
-  for (const int64_t killed_after : {3, 5, 11}) {
+  TrainOptions options = TinyOptions();  // 4 steps an epoch
+  options.validate_every = 3;
+  const Trained often = TrainTiny(train, dev, options, Quiet()), once = TrainTiny(train, dev, TinyOptions(), Quiet());
+  EXPECT_EQ(often.result.validation_steps, (std::vector<int64_t>{3, 4, 6, 8, 9, 12}));
+  EXPECT_EQ(once.result.validation_steps, (std::vector<int64_t>{4, 8, 12}));
+  EXPECT_EQ(often.result.losses, once.result.losses) << "to look changes nothing";
+}
+
+// Ends after so many validations without a better one, with the best; resumed anywhere it ends the same.
+TEST(Train, StopsWhereNothingImproves) {
+  const ExampleSet train = RandomExamples(4, 96, 3), dev = RandomExamples(4, 96, 9);  // validation soon gets worse
+  TrainOptions options = TinyOptions();
+  options.epochs = 40;
+  options.learning_rate = 0.02;
+  options.patience = 3;
+  options.save_every = 1;
+  const Trained stopped = TrainTiny(train, dev, options, Quiet());
+  const std::vector<double>& losses = stopped.result.validation_losses;
+  const auto best = std::ranges::min_element(losses) - losses.begin();
+  ASSERT_LT(stopped.result.steps, 40);
+  EXPECT_EQ(stopped.result.planned_steps, 40);
+  EXPECT_EQ(static_cast<std::ptrdiff_t>(losses.size()), best + 1 + 3);
+  EXPECT_EQ(stopped.result.best_step, stopped.result.validation_steps[static_cast<size_t>(best)]);
+  for (const int64_t killed_after : {int64_t{2}, stopped.result.steps - 1, stopped.result.steps}) {
     TempFolder folder;
     TrainHooks hooks = Quiet();
     hooks.output = folder.path() / "adapter";
     hooks.on_step = [&](const TrainProgress& done) {
-      if (done.step == killed_after) throw Killed{};  // as a crash would: between checkpoints
+      if (done.step == killed_after) throw Killed{};
     };
-    EXPECT_THROW(TrainTiny(train, dev, TinyOptions(), hooks, lora), Killed);
+    EXPECT_THROW(TrainTiny(train, dev, options, hooks), Killed);
     hooks.on_step = nullptr;
-    hooks.resume = true;
-    const Trained resumed = TrainTiny(train, dev, TinyOptions(), hooks, lora, 2);
-    EXPECT_EQ(resumed.result.resumed_from, killed_after / 2 * 2);
-    EXPECT_EQ(resumed.result.losses, whole.result.losses);
-    EXPECT_EQ(resumed.result.validation_losses, whole.result.validation_losses);
-    EXPECT_EQ(resumed.result.best_step, whole.result.best_step);
-    EXPECT_EQ(resumed.values, whole.values);
-    EXPECT_FALSE(fs::exists(hooks.output / "checkpoint")) << "gone once the adapter is finished";
-    const Transformer model = LoadTransformer(TinyPath("llama-gqa"));
-    EXPECT_TRUE(std::ranges::equal(LoraAdapter(model, hooks.output).values(), whole.values));
+    const Trained resumed = TrainTiny(train, dev, options, hooks);
+    EXPECT_EQ(resumed.values, stopped.values) << killed_after;
+    EXPECT_EQ(resumed.result.validation_losses, losses) << killed_after;
   }
 }
 
-TEST(Train, GoesOnUnaskedWhereItIsTheSameTraining) {
-  const ExampleSet train = RandomExamples(14, 96, 2);
-  const Trained whole = TrainTiny(train, {}, TinyOptions(), Quiet());
-  TempFolder folder;
-  TrainHooks hooks = Quiet();
-  hooks.output = folder.path() / "adapter";
-  const auto kill = [](const TrainProgress& done) {
-    if (done.step == 5) throw Killed{};
-  };
-  hooks.on_step = kill;
-  EXPECT_THROW(TrainTiny(train, {}, TinyOptions(), hooks), Killed);
-  hooks.on_step = nullptr;
-  const Trained resumed = TrainTiny(train, {}, TinyOptions(), hooks);
-  EXPECT_EQ(resumed.result.resumed_from, 4);
-  EXPECT_EQ(resumed.values, whole.values);
-  hooks.on_step = kill;
-  EXPECT_THROW(TrainTiny(train, {}, TinyOptions(), hooks), Killed);
-  hooks.on_step = nullptr;
-  TrainOptions other = TinyOptions();
-  other.learning_rate *= 2;
-  const Trained fresh = TrainTiny(train, {}, other, hooks);
-  EXPECT_EQ(fresh.result.resumed_from, 0) << "another training's checkpoint is no start";
-  EXPECT_EQ(fresh.values, TrainTiny(train, {}, other, Quiet()).values);
-}
-
-TEST(Train, RefusesToResumeSomethingElse) {
-  const ExampleSet train = RandomExamples(14, 96, 2);
-  TempFolder folder;
-  TrainHooks hooks = Quiet();
-  hooks.output = folder.path() / "adapter";
-  hooks.on_step = [](const TrainProgress& done) {
-    if (done.step == 3) throw Killed{};
-  };
-  EXPECT_THROW(TrainTiny(train, {}, TinyOptions(), hooks), Killed);
-  hooks.resume = true;
-  TrainOptions other = TinyOptions();
-  other.learning_rate *= 2;
-  EXPECT_TRUE(Fails([&] { TrainTiny(train, {}, other, hooks); }, ErrorKind::kUsage, {})) << "other settings";
-  EXPECT_TRUE(Fails([&] { TrainTiny(RandomExamples(14, 96, 3), {}, TinyOptions(), hooks); }, ErrorKind::kUsage, {}))
-      << "other data";
-  EXPECT_TRUE(Fails([&] { TrainTiny(train, {}, TinyOptions(), hooks, {.r = 4}); }, ErrorKind::kUsage, {}))
-      << "another adapter";
-  EXPECT_TRUE(Fails([&] { TrainTiny(train, {}, TinyOptions(), hooks, {}, 1, 7); }, ErrorKind::kUsage, {}))
-      << "another seed";
-  fs::resize_file(hooks.output / "checkpoint" / "trainer.safetensors", 100);
-  EXPECT_TRUE(Fails([&] { TrainTiny(train, {}, TinyOptions(), hooks); }, ErrorKind::kInput, {})) << "cut in half";
-}
-
-TEST(Train, NonFiniteLossKeepsWhatWasSaved) {
-  const ExampleSet train = RandomExamples(14, 96, 2);
-  TempFolder folder;
-  TrainHooks hooks = Quiet();
-  hooks.output = folder.path() / "adapter";
-  TrainTiny(train, {}, TinyOptions(), hooks);  // an earlier, finished training stands there
-  const std::string before = ReadTextFile(hooks.output / "adapter_model.safetensors");
-  TrainOptions options = TinyOptions();
-  options.schedule = Schedule::kConstant;
-  Transformer model = LoadTransformer(TinyPath("llama-gqa"));
-  Context context(Numerics::kExact, 1);
-  LoraAdapter adapter(model, {}, 1);
-  hooks.on_step = [&](const TrainProgress& done) {
-    if (done.step == 3) adapter.values()[0] = std::numeric_limits<float>::infinity();
-  };
-  EXPECT_TRUE(Fails([&] { Train(context, model, adapter, train, {}, options, 1, hooks); }, ErrorKind::kNumeric,
-                    {"training step 4 of 12", "after step 2 is kept"}));
-  EXPECT_EQ(ReadTextFile(hooks.output / "adapter_model.safetensors"), before);
-  const LoraAdapter kept(model, hooks.output / "checkpoint");
-  EXPECT_TRUE(std::ranges::all_of(kept.values(), [](float v) { return std::isfinite(v); }));
-}
-
-TEST(Train, ARateThatDivergesIsANumericError) {
-  TrainOptions options = TinyOptions();
-  options.learning_rate = 1e30;
-  options.warmup_ratio = 0;
-  options.schedule = Schedule::kConstant;
-  EXPECT_TRUE(Fails([&] { TrainTiny(RandomExamples(14, 96, 2), {}, options, Quiet()); }, ErrorKind::kNumeric, {}));
-}
-
-TEST(TrainDeathTest, InterruptSavesAndStops) {
-  GTEST_FLAG_SET(death_test_style, "threadsafe");  // a process of its own: an interrupt stays set
-  EXPECT_EXIT(
-      {
-        bool saved = false;
-        {  // std::exit() would leave the folder behind
-          CatchInterrupts();
-          const ExampleSet train = RandomExamples(14, 96, 2);
-          TempFolder folder;
-          TrainHooks hooks = Quiet();
-          hooks.output = folder.path() / "adapter";
-          hooks.on_step = [](const TrainProgress& done) {
-            if (done.step == 5) std::raise(SIGINT);
-          };
-          const auto train_on = [&] { TrainTiny(train, {}, TinyOptions(), hooks); };
-          const bool stopped = static_cast<bool>(Fails(train_on, ErrorKind::kInterrupted, {}));
-          saved = stopped && ReadJsonFile(hooks.output / "checkpoint" / "trainer.json")["step"] == 5;
-        }
-        std::exit(saved ? 42 : 1);
-      },
-      ::testing::ExitedWithCode(42), "");
-}
-
-// Ctrl-C while the dev set is answered: the epoch's steps are kept, and the validation is done on resuming.
-TEST(Train, AnInterruptedValidationLosesNothing) {
+TEST(Train, RecomputingChangesNoBit) {
   const ExampleSet train = RandomExamples(14, 96, 2), dev = RandomExamples(3, 96, 9);
-  TrainOptions options = TinyOptions();
-  options.save_every = 100;
-  TrainHooks hooks = Quiet();
-  hooks.score = [] { return 1.0; };
-  const Trained whole = TrainTiny(train, dev, options, hooks);
-  TempFolder folder;
-  hooks.output = folder.path() / "adapter";
-  hooks.score = []() -> double { throw Error(ErrorKind::kInterrupted, "interrupted"); };
-  EXPECT_TRUE(Fails([&] { TrainTiny(train, dev, options, hooks); }, ErrorKind::kInterrupted, {}));
-  hooks.score = [] { return 1.0; };
-  const Trained resumed = TrainTiny(train, dev, options, hooks);
-  EXPECT_EQ(resumed.result.resumed_from, 4);
-  EXPECT_EQ(resumed.result.validation_losses, whole.result.validation_losses);
-  EXPECT_EQ(resumed.result.validation_steps, whole.result.validation_steps);
-  EXPECT_EQ(resumed.values, whole.values);
-  EXPECT_EQ(resumed.result.tokens, whole.result.tokens) << "of the whole training, not of its last part";
-}
-
-TEST(Train, RefusesToResumeOnAnotherBase) {
-  const ExampleSet train = RandomExamples(14, 96, 2);
-  TempFolder folder;
-  TrainHooks hooks = Quiet();
-  hooks.output = folder.path() / "adapter";
-  hooks.base.sha256 = "one";
-  hooks.on_step = [](const TrainProgress& done) {
-    if (done.step == 3) throw Killed{};
-  };
-  EXPECT_THROW(TrainTiny(train, {}, TinyOptions(), hooks), Killed);
-  hooks.on_step = nullptr;
-  hooks.base.sha256 = "other";
-  hooks.resume = true;
-  EXPECT_TRUE(Fails([&] { TrainTiny(train, {}, TinyOptions(), hooks); }, ErrorKind::kUsage, {}));
-  hooks.resume = false;
-  EXPECT_EQ(TrainTiny(train, {}, TinyOptions(), hooks).result.resumed_from, 0);
-}
-
-TEST(Train, AnUnwritableOutputIsAFailureAndLeavesThePlaceAlone) {
-  TempFolder folder;
-  WriteFileAtomic(folder.path() / "file", "not a folder");
-  TrainHooks hooks = Quiet();
-  hooks.output = folder.path() / "file" / "adapter";
-  EXPECT_TRUE(Fails([&] { TrainTiny(RandomExamples(14, 96, 2), {}, TinyOptions(), hooks); }, ErrorKind::kFailed, {}));
-  EXPECT_EQ(ReadTextFile(folder.path() / "file"), "not a folder");
-}
-
-TEST(Train, BadRequestsAreErrors) {
-  const ExampleSet train = RandomExamples(4, 96, 2);
-  EXPECT_TRUE(Fails([&] { TrainTiny({}, {}, TinyOptions(), Quiet()); }, ErrorKind::kInput, {}));
-  TrainOptions options = TinyOptions();
-  options.epochs = 0;
-  EXPECT_TRUE(Fails([&] { TrainTiny(train, {}, options, Quiet()); }, ErrorKind::kUsage, {}));
-  ExampleSet longer = train;
-  longer.examples[0].tokens.assign(65, 1);
-  longer.examples[0].labels.assign(65, 1);
-  EXPECT_TRUE(Fails([&] { TrainTiny(longer, {}, TinyOptions(), Quiet()); }, ErrorKind::kInput, {}))
-      << "the model has 64 positions";
+  TrainOptions again = TinyOptions();
+  again.recompute = true;
+  const LoraOptions lora{.dropout = 0.1, .rank_pattern = {{"layers.1.mlp.down_proj", 3}}};
+  const Trained kept = TrainTiny(train, dev, TinyOptions(), Quiet(), lora),
+                recomputed = TrainTiny(train, dev, again, Quiet(), lora);
+  EXPECT_EQ(recomputed.values, kept.values);
+  EXPECT_EQ(recomputed.result.tape_bytes, recomputed.result.tape_bytes_allocated);
+  EXPECT_LT(recomputed.result.tape_bytes, kept.result.tape_bytes);
 }
 
 TEST(Train, PredictsTheBytesItAllocates) {

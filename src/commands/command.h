@@ -26,6 +26,8 @@ std::function<void()> AddInitCommand(CLI::App& app, const GlobalFlags& flags);
 std::function<void()> AddMemoryCommand(CLI::App& app, const GlobalFlags& flags);
 std::function<void()> AddInspectCommand(CLI::App& app, const GlobalFlags& flags);
 std::function<void()> AddTokenizeCommand(CLI::App& app, const GlobalFlags& flags);
+std::function<void()> AddConvertCommand(CLI::App& app, const GlobalFlags& flags);
+std::function<void()> AddMergeCommand(CLI::App& app, const GlobalFlags& flags);
 std::function<void()> AddGenerateCommand(CLI::App& app, const GlobalFlags& flags);
 std::function<void()> AddPerplexityCommand(CLI::App& app, const GlobalFlags& flags);
 std::function<void()> AddBenchCommand(CLI::App& app, const GlobalFlags& flags);

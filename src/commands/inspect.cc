@@ -89,7 +89,9 @@ Contents InspectGguf(const fs::path& path) {
                     .tensors = {},
                     .file_bytes = file.file().bytes().size()};
   const std::string architecture = file.StringOr("general.architecture", "");
-  if (FindFamilyByGguf(architecture) != nullptr && !file.tensors().empty())
+  const bool is_adapter = file.StringOr("general.type", "model") == "adapter";
+  if (is_adapter) contents.kind = "GGUF adapter";
+  if (!is_adapter && FindFamilyByGguf(architecture) != nullptr && !file.tensors().empty())
     AddConfig(contents, ParseModelConfig(file));
   else
     contents.facts["architecture"] = architecture.empty() ? "(none)" : architecture;

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <set>
 
 #include "base/error.h"
 #include "base/yaml.h"
 #include "evaluate/baselines.h"
 #include "experiment/arms.h"
+#include "experiment/weights.h"
 #include "results/results.h"
 #include "text/dataset.h"
 
@@ -51,12 +53,43 @@ void ReadHardware(YamlMap map, HardwareConfig& hardware) {
   map.String("name", hardware.name);
 }
 
+void ReadLayers(YamlMap& map, std::vector<int>& layers) {
+  std::vector<std::string> words;
+  map.Strings("layers_to_transform", words);
+  if (!words.empty()) layers.clear();
+  for (const std::string& word : words) {
+    int layer = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), layer);
+    if (error != std::errc() || end != word.data() + word.size() || layer < 0)
+      map.Wrong("layers_to_transform", "numbers of layers, from 0");
+    else
+      layers.push_back(layer);
+  }
+}
+
+// Regular expressions over module names, each with a number.
+void ReadPatterns(YamlMap& map, LoraOptions& lora) {
+  if (map.Has("rank_pattern")) lora.rank_pattern.clear();
+  YamlMap ranks(map.Node("rank_pattern"), map.path() + ".rank_pattern", map.errors());
+  for (const std::string& expression : ranks.Keys()) {
+    int rank = lora.r;
+    ranks.Int(expression, 1, 1024, rank);
+    lora.rank_pattern[expression] = rank;
+  }
+  if (map.Has("alpha_pattern")) lora.alpha_pattern.clear();
+  YamlMap alphas(map.Node("alpha_pattern"), map.path() + ".alpha_pattern", map.errors());
+  for (const std::string& expression : alphas.Keys())
+    alphas.Number(expression, 1e-6, 1e6, lora.alpha_pattern[expression]);
+}
+
 void ReadLora(YamlMap& map, LoraOptions& lora) {
   map.Int("r", 1, 1024, lora.r);
   map.Number("alpha", 1e-6, 1e6, lora.alpha);
   map.Number("dropout", 0, 0.99, lora.dropout);
   map.Strings("target_modules", lora.target_modules);
   map.Bool("rslora", lora.rslora);
+  ReadLayers(map, lora.layers_to_transform);
+  ReadPatterns(map, lora);
 }
 
 void ReadTrain(YamlMap& map, TrainOptions& train) {
@@ -82,6 +115,10 @@ void ReadTrain(YamlMap& map, TrainOptions& train) {
   map.Choice("keep", {"best", "last"}, keep);
   train.keep_best = keep == "best";
   map.Int("save_every", 1, kMany, train.save_every);
+  map.Int("keep_checkpoints", 1, kMany, train.keep_checkpoints);
+  IntOrAuto(map, "validate_every", 1, kMany, train.validate_every);
+  map.Int("patience", 0, kMany, train.patience);
+  map.Bool("recompute", train.recompute);
   map.Choice("numerics", {"fast", "exact"}, numerics);
   train.exact = numerics == "exact";
 }
@@ -108,8 +145,13 @@ void ReadAdapters(YamlMap map, const Config& config, const LoraOptions& lora, co
     own.Path("data", config.file.parent_path(), adapter.data);
     own.Bool("after_update", adapter.after_update);
     std::string base = "base";
-    own.Choice("base", {"base", "gguf", "int8"}, base);
-    adapter.base = base == "base" ? "bf16" : base == "gguf" ? "as-stored" : base;
+    own.String("base", base);
+    if (const ParsedWeights parsed = ParseWeights(base); !parsed.known || parsed.recipe.floor)
+      own.Wrong("base", "weights to train on: base, gguf, nf4, int8, gptq-4, awq-4, gguf:Q4_K_M …");
+    else if (!parsed.error.empty())
+      own.Wrong("base", parsed.error);
+    else
+      adapter.base = parsed.recipe.weights;
     ReadLora(own, adapter.lora);
     ReadTrain(own, adapter.train);
     adapters.push_back(std::move(adapter));

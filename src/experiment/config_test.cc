@@ -72,6 +72,26 @@ TEST(Config, EverySeedTrainsEveryAdapterAgain) {
   EXPECT_EQ(LoadConfig(folder.Write("config.yaml", text), 1).arms.size(), 2u) << "as the command line says";
 }
 
+TEST(Config, ReadsLayersAndPatternsOfAdapters) {
+  const Config config =
+      Load(std::string(kMinimal) +
+           "lora: {layers_to_transform: [0, 3], rank_pattern: {q_proj: 4, 'mlp\\.up_proj': 16}}\n"
+           "train: {validate_every: 20, patience: 2, recompute: true}\n"
+           "adapters:\n  plain: {}\n  other: {alpha_pattern: {q_proj: 2.5}, rank_pattern: {o_proj: 1}}\n"
+           "arms: [base, plain, other]\n");
+  const LoraOptions &plain = config.adapters[0].lora, &other = config.adapters[1].lora;
+  EXPECT_EQ(plain.layers_to_transform, (std::vector<int>{0, 3}));
+  EXPECT_EQ(plain.rank_pattern, (std::map<std::string, double>{{"q_proj", 4}, {"mlp\\.up_proj", 16}}));
+  EXPECT_EQ(other.rank_pattern, (std::map<std::string, double>{{"o_proj", 1}}));
+  EXPECT_EQ(other.alpha_pattern, (std::map<std::string, double>{{"q_proj", 2.5}}));
+  EXPECT_EQ(config.adapters[0].train.validate_every, 20);
+  EXPECT_EQ(config.adapters[0].train.patience, 2);
+  EXPECT_TRUE(config.adapters[0].train.recompute);
+  const std::string error =
+      ErrorOf(std::string(kMinimal) + "lora: {layers_to_transform: [x], rank_pattern: {q_proj: 1.5}}\n");
+  EXPECT_EQ(Lines(error), 2u) << error;
+}
+
 TEST(Config, AllErrorsAtOnceWithTheirPlaces) {
   const std::string error = ErrorOf(
       "model: m\n"

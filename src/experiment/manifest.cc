@@ -91,6 +91,9 @@ Json AdapterSettings(const AdapterConfig& a) {
           {"dropout", a.lora.dropout},
           {"target_modules", a.lora.target_modules},
           {"rslora", a.lora.rslora},
+          {"layers_to_transform", a.lora.layers_to_transform},
+          {"rank_pattern", a.lora.rank_pattern},
+          {"alpha_pattern", a.lora.alpha_pattern},
           {"epochs", a.train.epochs},
           {"batch_size", a.train.batch_size},
           {"micro_batch_tokens", a.train.micro_batch_tokens},
@@ -102,6 +105,9 @@ Json AdapterSettings(const AdapterConfig& a) {
           {"completion_only", a.train.completion_only},
           {"dev_fraction", a.train.dev_fraction},
           {"keep_best", a.train.keep_best},
+          {"validate_every", a.train.validate_every},
+          {"patience", a.train.patience},
+          {"recompute", a.train.recompute},
           {"exact", a.train.exact}};
 }
 

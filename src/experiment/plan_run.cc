@@ -109,8 +109,7 @@ void CheckBeforehand(Workspace& workspace) {
   RequireCleanCalibration(workspace);
   RequireMakeable(workspace);
   const Model& model = workspace.models.Get("bf16");
-  for (const AdapterConfig& adapter : workspace.config.adapters)
-    SelectSites(model.transformer, adapter.lora.target_modules);
+  for (const AdapterConfig& adapter : workspace.config.adapters) LoraAdapter(model.transformer, adapter.lora, 0);
 }
 
 // What the stages of a run would take.

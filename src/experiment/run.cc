@@ -14,6 +14,7 @@
 #include "experiment/manifest.h"
 #include "experiment/pack.h"
 #include "experiment/stages.h"
+#include "experiment/weights.h"
 
 namespace qad {
 namespace fs = std::filesystem;
@@ -50,6 +51,18 @@ void RequireOwnBase(Workspace& workspace, const fs::path& folder) {
     FailInput("{}: was trained on other weights (sha256 {}…) than {} holds ({}…); give the adapter of this model",
               folder.string(), trained_on.substr(0, 12), workspace.config.model, workspace.ModelHash().substr(0, 12));
   workspace.models.Get(workspace.config.adapters.front().base, folder);
+}
+
+// Of the weights that adapters are trained on.
+std::vector<Stage> BaseStages(Workspace& workspace) {
+  std::vector<Stage> bases;
+  const std::vector<WeightsRecipe> recipes = MadeWeights(workspace.config);
+  const std::vector<Stage> stages = QuantizeStages(workspace);  // one for each recipe
+  for (size_t i = 0; i < recipes.size(); ++i)
+    if (std::ranges::find(workspace.config.adapters, recipes[i].weights, &AdapterConfig::base) !=
+        workspace.config.adapters.end())
+      bases.push_back(stages[i]);
+  return bases;
 }
 
 std::string AdapterOf(const Stage& training) { return training.name.substr(training.name.find(' ') + 1); }
@@ -132,7 +145,10 @@ void AddAdapters(Workspace& workspace, const std::vector<Stage>& training, Resul
 
 Results TrainAdapters(Workspace& workspace) {
   RequireWritable(workspace.root);
+  RequireCleanCalibration(workspace);
+  RequireMakeable(workspace);
   Results results;
+  RunAndAppend(workspace, BaseStages(workspace), results);
   RunAndAppend(workspace, TrainStages(workspace), results);
   return results;
 }

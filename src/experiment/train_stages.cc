@@ -1,12 +1,16 @@
 // The stages that train adapters.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "adapt/trainer.h"
 #include "base/hash.h"
 #include "base/process.h"
+#include "base/units.h"
 #include "experiment/dev_set.h"
 #include "experiment/manifest.h"
 #include "experiment/stages.h"
+#include "experiment/weights.h"
 #include "retrieve/prompt.h"
 #include "text/prompt.h"
 
@@ -97,6 +101,7 @@ Results TrainingRows(const std::string& name, const TrainResult& trained, const 
   add("trainable_parameters", static_cast<double>(trained.trainable_parameters));
   add("adapter_bytes", static_cast<double>(adapter.bytes()));
   add("steps", static_cast<double>(trained.steps));
+  add("planned_steps", static_cast<double>(trained.planned_steps));
   add("best_step", static_cast<double>(trained.best_step));
   add("resumed_from_step", static_cast<double>(trained.resumed_from));
   add("skipped_items", static_cast<double>(trained.skipped));
@@ -112,12 +117,25 @@ Results TrainingRows(const std::string& name, const TrainResult& trained, const 
   return results;
 }
 
+// What is to come, before the first step.
+void SayPlan(const TrainResult& plan, uint64_t process_bytes, size_t base_bytes, size_t dev_bytes) {
+  const auto text = [](size_t bytes) { return FormatBytes(static_cast<double>(bytes)); };
+  fmt::print(
+      stderr,
+      "  {} steps, passes of up to {} tokens; memory {}: process {}, base {}, adapter with gradients and moments {}, "
+      "activations {}, answers to dev {}\n",
+      plan.planned_steps, plan.micro_batch_tokens, text(process_bytes + base_bytes + PlannedBytes(plan) + dev_bytes),
+      text(process_bytes), text(base_bytes), text(PlannedBytes(plan) - plan.tape_bytes), text(plan.tape_bytes),
+      text(dev_bytes));
+}
+
 Results TrainAdapter(Workspace& workspace, const AdapterConfig& config, const fs::path& folder) {
   const TrainingData data = DataOf(workspace, config);
   workspace.FreeModels();  // the peak is this training's alone
   ResetPeakRss();
   const uint64_t process_bytes = CurrentRssBytes();
   Model& model = workspace.models.Get(config.base);
+  const size_t base_bytes = model.weights().allocated_bytes();
   const ExampleSet train = ExamplesOf(workspace, model, data.train, config.train.completion_only),
                    dev = ExamplesOf(workspace, model, data.dev, true);
   LoraAdapter adapter(model.transformer, config.lora, config.seed);
@@ -128,10 +146,13 @@ Results TrainAdapter(Workspace& workspace, const AdapterConfig& config, const fs
       .resume = workspace.scope.resume,
       .score = judged.empty() ? std::function<double()>() : [&] { return MeanOverSlices(judged.Score(model)); },
       .quiet = workspace.quiet,
-      .on_step = {}};
+      .on_step = {},
+      .on_plan =
+          [&](const TrainResult& plan) {
+            if (!workspace.quiet) SayPlan(plan, process_bytes, base_bytes, judged.kv_bytes());
+          }};
   const TrainResult trained =
       Train(workspace.context, model.transformer, adapter, train, dev, config.train, config.seed, hooks);
-  const size_t base_bytes = model.weights().allocated_bytes();
   Results results = TrainingRows(config.name, trained, adapter, base_bytes);
   results.rows.push_back(
       Measured(config.name, kTrainingSlice, "peak_rss_bytes_predicted",
@@ -158,6 +179,8 @@ Stage TrainStage(Workspace& workspace, const AdapterConfig& config) {
                          {"max_eval_samples", workspace.scope.max_eval_samples}},
               .outputs = {folder / "adapter_model.safetensors", folder / "adapter_config.json"},
               .run = {}};
+  if (const WeightsRecipe recipe = RecipeOf(config.base); recipe.made())
+    stage.inputs["made"] = WeightsInputs(workspace, recipe);
   if (!workspace.config.data.dev.empty()) {
     stage.inputs["dev"] = Sha256File(workspace.config.data.dev);
     if (AnswersFromPassages(workspace.config, config.name)) {

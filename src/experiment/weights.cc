@@ -159,14 +159,16 @@ WeightsRecipe RecipeOf(std::string_view weights) {
 
 std::vector<WeightsRecipe> MadeWeights(const Config& config) {
   std::vector<WeightsRecipe> made;
+  const auto add = [&](const std::string& weights, Prompting prompting) {
+    WeightsRecipe recipe = RecipeOf(weights);
+    if (!recipe.made() || std::ranges::find(made, recipe.weights, &WeightsRecipe::weights) != made.end()) return;
+    recipe.prompting = prompting;
+    made.push_back(std::move(recipe));
+  };
   for (const auto* arms : {&config.arms, &config.text_only})
-    for (const ArmConfig& arm : *arms) {
-      if (arm.endpoint) continue;
-      WeightsRecipe recipe = RecipeOf(arm.weights);
-      if (!recipe.made() || std::ranges::find(made, recipe.weights, &WeightsRecipe::weights) != made.end()) continue;
-      recipe.prompting = arm.prompting;
-      made.push_back(std::move(recipe));
-    }
+    for (const ArmConfig& arm : *arms)
+      if (!arm.endpoint) add(arm.weights, arm.prompting);
+  for (const AdapterConfig& adapter : config.adapters) add(adapter.base, Prompting::kZeroShot);
   return made;
 }
 

@@ -56,7 +56,7 @@ ParsedWeights ParseWeights(std::string_view word);
 // Of ArmConfig::weights, which was parsed before.
 WeightsRecipe RecipeOf(std::string_view weights);
 
-// All weights that a configuration needs made, each once.
+// All weights that a configuration needs made, each once: of arms, and those that adapters are trained on.
 std::vector<WeightsRecipe> MadeWeights(const Config& config);
 
 // "base, int8, …": what a configuration may say.

@@ -19,7 +19,8 @@ constexpr const char* kBaseHash = "base_sha256";  // of __metadata__, which othe
 constexpr std::string_view kPrefix = "base_model.model.";
 
 // The settings that are read here, or that change nothing in a trained adapter's arithmetic.
-const std::set<std::string> kHonoured = {"auto_mapping",
+const std::set<std::string> kHonoured = {"alpha_pattern",
+                                         "auto_mapping",
                                          "base_model_name_or_path",
                                          "bias",
                                          "corda_config",
@@ -41,6 +42,7 @@ const std::set<std::string> kHonoured = {"auto_mapping",
                                          "peft_version",
                                          "qalora_group_size",
                                          "r",
+                                         "rank_pattern",
                                          "revision",
                                          "runtime_config",
                                          "target_modules",
@@ -88,10 +90,23 @@ void CheckFinite(const std::vector<float>& values, const std::string& where, con
 
 }  // namespace
 
-float PeftConfig::Scale() const {
-  const double rank = r;
-  return static_cast<float>(use_rslora ? lora_alpha / std::sqrt(rank) : lora_alpha / rank);
+float PeftConfig::Scale(double rank, double alpha) const {
+  return static_cast<float>(use_rslora ? alpha / std::sqrt(rank) : alpha / rank);
 }
+
+namespace {
+
+// {"q_proj": 16}; null is none.
+std::map<std::string, double> ReadPattern(const JsonObject& config, const char* key, double low, double high) {
+  std::map<std::string, double> pattern;
+  if (!config.Has(key) || config.At(key).is_null()) return pattern;
+  const JsonObject values = config.Object(key);
+  for (const auto& [expression, value] : values.json().items())
+    pattern[expression] = values.Number(expression, low, high);
+  return pattern;
+}
+
+}  // namespace
 
 PeftConfig ReadPeftConfig(const fs::path& folder) {
   const fs::path path = folder / kConfigFile;
@@ -108,6 +123,8 @@ PeftConfig ReadPeftConfig(const fs::path& folder) {
   config.lora_dropout = object.NumberOr("lora_dropout", 0, 1, 0);
   config.use_rslora = object.BoolOr("use_rslora", false);
   config.fan_in_fan_out = object.BoolOr("fan_in_fan_out", false);
+  config.rank_pattern = ReadPattern(object, "rank_pattern", 1, 1 << 16);
+  config.alpha_pattern = ReadPattern(object, "alpha_pattern", 0, 1e9);
   if (object.Has("target_modules")) {
     const Json& targets = object.At("target_modules");
     if (targets.is_string()) {
@@ -138,10 +155,14 @@ PeftAdapter ReadPeftAdapter(const fs::path& folder) {
     if (entry.shape.size() != 2) FailInput("{}: tensor \"{}\" must have two dimensions", where, name);
     const auto rank = static_cast<size_t>(entry.shape[is_a ? 0 : 1]),
                width = static_cast<size_t>(entry.shape[is_a ? 1 : 0]);
-    if (rank != static_cast<size_t>(adapter.config.r))
+    if (adapter.config.rank_pattern.empty() && rank != static_cast<size_t>(adapter.config.r))
       FailInput("{}: tensor \"{}\" has rank {}, {} says r = {}", where, name, rank, kConfigFile, adapter.config.r);
     PeftModule& target = modules[module];
+    if (target.r != 0 && target.r != rank)
+      FailInput("{}: lora_A and lora_B of \"{}\" have ranks {} and {}", where, module, is_a ? rank : target.r,
+                is_a ? target.r : rank);
     target.module = module;
+    target.r = rank;
     (is_a ? target.in : target.out) = width;
     (is_a ? target.a : target.b) = ToFloats(entry);
     CheckFinite(is_a ? target.a : target.b, where, name);
@@ -157,6 +178,12 @@ PeftAdapter ReadPeftAdapter(const fs::path& folder) {
 
 namespace {
 
+Json RanksJson(const std::map<std::string, double>& pattern) {
+  Json json = Json::object();
+  for (const auto& [module, rank] : pattern) json[module] = static_cast<int64_t>(rank);
+  return json;
+}
+
 std::string ConfigText(const PeftConfig& config) {
   const Json none = nullptr;
   const Json json = {{"peft_type", "LORA"},
@@ -171,8 +198,8 @@ std::string ConfigText(const PeftConfig& config) {
                      {"use_rslora", config.use_rslora},
                      {"use_dora", false},
                      {"modules_to_save", none},
-                     {"rank_pattern", Json::object()},
-                     {"alpha_pattern", Json::object()},
+                     {"rank_pattern", RanksJson(config.rank_pattern)},
+                     {"alpha_pattern", config.alpha_pattern},
                      {"layers_to_transform", none},
                      {"layers_pattern", none},
                      {"inference_mode", true},
@@ -187,8 +214,8 @@ void WritePeftAdapter(const fs::path& folder, const PeftAdapter& adapter) {
   FolderSwap swap(folder);
   WriteFileAtomic(swap.path() / kConfigFile, ConfigText(adapter.config));
   std::vector<TensorToWrite> tensors;
-  const auto rank = static_cast<int64_t>(adapter.config.r);
   for (const PeftModule& module : adapter.modules) {
+    const auto rank = static_cast<int64_t>(module.r);
     const std::string name = std::string(kPrefix) + module.module;
     tensors.push_back({name + ".lora_A.weight",
                        DType::kF32,

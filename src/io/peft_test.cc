@@ -111,8 +111,6 @@ TEST_F(PeftMalformed, SettingsThatAreNotRun) {
   for (const char* key : {"use_dora", "use_qalora", "lora_bias", "some_new_variant"})
     EXPECT_TRUE(RefusedWith(key, true, {key, "does not run"})) << key;
   EXPECT_TRUE(RefusedWith("modules_to_save", {"lm_head"}, {"modules_to_save"}));
-  EXPECT_TRUE(RefusedWith("rank_pattern", {{"q_proj", 4}}, {"rank_pattern"}));
-  EXPECT_TRUE(RefusedWith("alpha_pattern", {{"q_proj", 4}}, {"alpha_pattern"}));
   EXPECT_TRUE(RefusedWith("layer_replication", {{0, 1}}, {"layer_replication"}));
   EXPECT_TRUE(RefusedWith("trainable_token_indices", {1}, {"trainable_token_indices"}));
   EXPECT_TRUE(RefusedWith("use_bdlora", {{"nblocks", 2}}, {"use_bdlora"}));
@@ -132,6 +130,8 @@ TEST_F(PeftMalformed, WrongValues) {
   EXPECT_TRUE(RefusedWith("target_modules", {{"a", 1}}, {"target_modules"}));
   EXPECT_TRUE(RefusedWith("target_modules", {1}, {"target_modules"}));
   EXPECT_TRUE(RefusedWith("use_rslora", "yes", {"\"use_rslora\" is \"yes\""}));
+  EXPECT_TRUE(RefusedWith("rank_pattern", {{"q_proj", "4"}}, {"q_proj"}));
+  EXPECT_TRUE(RefusedWith("alpha_pattern", {{"q_proj", -4}}, {"q_proj"}));
 }
 
 TEST_F(PeftMalformed, AnotherRankThanTheTensors) {

@@ -47,6 +47,12 @@ size_t TrainingBufferFloats(const ModelConfig& c, size_t rows) {
   return rows * (2 * wide + 2 * narrow + c.heads * c.head_dim);
 }
 
+size_t RecomputingBytes(const ModelConfig& c, size_t tokens, size_t layer_ranks) {
+  const size_t rows = TrainingRows(tokens);
+  const size_t tape = TapeLayerFloats(c, rows) + rows * (c.layers * c.hidden + layer_ranks);
+  return (tape + TrainingBufferFloats(c, rows) + rows * c.hidden) * sizeof(float);
+}
+
 size_t TrainingBytes(const ModelConfig& c, size_t tokens, size_t ranks) {
   const size_t rows = TrainingRows(tokens);
   const size_t tape = c.layers * TapeLayerFloats(c, rows) + rows * c.hidden + rows * ranks;

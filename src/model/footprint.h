@@ -36,5 +36,8 @@ size_t TrainingBufferFloats(const ModelConfig& config, size_t rows);
 // Tape, buffers and gradient of the residual for `tokens` packed tokens; `ranks` is the sum of the ranks of all
 // adapters: TrainingPass::Bytes.
 size_t TrainingBytes(const ModelConfig& config, size_t tokens, size_t ranks);
+// The same where every block is computed again on the way back: of each layer only its input is kept. `layer_ranks` is
+// the sum of the ranks within one layer, the largest of each linear operation where layers differ.
+size_t RecomputingBytes(const ModelConfig& config, size_t tokens, size_t layer_ranks);
 
 }  // namespace qad

@@ -27,44 +27,64 @@ size_t PackedBatch::supervised() const {
   return labels.size() - static_cast<size_t>(std::count(labels.begin(), labels.end(), kNotSupervised));
 }
 
+// Of a row, for each linear operation of the layer; with recomputation the largest of all layers, which share them.
+std::array<size_t, 4> TrainingPass::LowRankFloats(size_t layer) const {
+  std::array<size_t, 4> floats{};
+  const size_t first = recompute_ ? 0 : layer, last = recompute_ ? model_.config().layers - 1 : layer;
+  for (size_t l = first; l <= last; ++l)
+    for (size_t kind = 0; kind < Transformer::kKinds; ++kind)
+      floats[kind] =
+          std::max(floats[kind], LowRankTapeFloats(model_.LinearOf(l, static_cast<Transformer::Kind>(kind)), 1));
+  return floats;
+}
+
 size_t TrainingPass::Bytes(size_t tokens) const {
+  const ModelConfig& c = model_.config();
   size_t ranks = 0;
-  for (const Linear& linear : model_.linears_) ranks += LowRankTapeFloats(linear, 1);
-  return TrainingBytes(model_.config(), tokens, ranks);
+  for (size_t layer = 0; layer < (recompute_ ? 1 : c.layers); ++layer)
+    for (const size_t floats : LowRankFloats(layer)) ranks += floats;
+  return recompute_ ? RecomputingBytes(c, tokens, ranks) : TrainingBytes(c, tokens, ranks);
 }
 
 size_t TrainingPass::allocated_bytes() const {
   return (tape_.size() + buffers_.size() + dx_.capacity()) * sizeof(float);
 }
 
+// All but the layer's input.
+void TrainingPass::PlaceLayer(Layer& layer, float*& at) const {
+  const ModelConfig& c = model_.config();
+  const auto take = [&](size_t width) { return std::exchange(at, at + rows_ * width); };
+  layer.mid = take(c.hidden);
+  layer.stats1 = take(2);
+  layer.stats2 = take(2);
+  layer.qkv = take(c.qkv_outputs());
+  layer.log_sum_exp = take(c.heads);
+  layer.attention = take(c.heads * c.head_dim);
+  layer.up = take(model_.up_width());
+  const std::array<size_t, 4> low_rank = LowRankFloats(static_cast<size_t>(&layer - layers_.data()));
+  for (size_t kind = 0; kind < low_rank.size(); ++kind) layer.low_rank[kind] = take(low_rank[kind]);
+}
+
 void TrainingPass::Place(size_t rows) {
   const ModelConfig& c = model_.config();
   const size_t widest = std::max(model_.up_width(), c.qkv_outputs());
   const size_t narrow = std::max(c.hidden, c.intermediate);
-  size_t floats = c.layers * TapeLayerFloats(c, rows) + rows * c.hidden;
-  for (const Linear& linear : model_.linears_) floats += LowRankTapeFloats(linear, rows);
-  Grow(tape_, floats);
-  const size_t buffer_floats = TrainingBufferFloats(c, rows);
+  const size_t buffer_floats = TrainingBufferFloats(c, rows), residual = rows * c.hidden;
+  layers_.resize(c.layers);
+  Grow(tape_, Bytes(rows) / sizeof(float) - buffer_floats - residual);
   Grow(buffers_, buffer_floats);
-  dx_.assign(rows * c.hidden, 0.0f);
+  dx_.assign(residual, 0.0f);
   float* at = tape_.data();
   const auto take = [&](size_t width) { return std::exchange(at, at + rows * width); };
-  layers_.resize(c.layers);
-  for (size_t l = 0; l < c.layers; ++l) {
-    Layer& layer = layers_[l];
+  for (Layer& layer : layers_) {
+    if (&layer == layers_.data() || !recompute_)
+      PlaceLayer(layer, at);
+    else
+      layer = layers_.front();
     layer.x = take(c.hidden);
-    layer.mid = take(c.hidden);
-    layer.stats1 = take(2);
-    layer.stats2 = take(2);
-    layer.qkv = take(c.qkv_outputs());
-    layer.log_sum_exp = take(c.heads);
-    layer.attention = take(c.heads * c.head_dim);
-    layer.up = take(model_.up_width());
-    for (size_t kind = 0; kind < Transformer::kKinds; ++kind)
-      layer.low_rank[kind] =
-          std::exchange(at, at + LowRankTapeFloats(model_.LinearOf(l, static_cast<Transformer::Kind>(kind)), rows));
   }
   final_ = take(c.hidden);
+  QAD_CHECK(at <= tape_.data() + tape_.size());
   at = buffers_.data();
   wide_ = take(widest);
   d_wide_ = take(widest);
@@ -160,6 +180,7 @@ void TrainingPass::ForwardLayer(Context& context, size_t index, const Options& o
 
 // dx_ holds d loss / d (output of the layer) and leaves as d loss / d (its input).
 void TrainingPass::BackwardLayer(Context& context, size_t index, const Options& options) {
+  if (recompute_) ForwardLayer(context, index, options);
   const ModelConfig& c = model_.config();
   const Layer& t = layers_[index];
   const size_t q_width = c.heads * c.head_dim, up_width = model_.up_width(), n = c.intermediate;

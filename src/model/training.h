@@ -3,6 +3,7 @@
 // dropout then draws one mask for it. Logits exist a chunk of supervised rows at a time.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -37,7 +38,8 @@ struct OutputGradient {
 
 class TrainingPass {
  public:
-  explicit TrainingPass(Transformer& model) : model_(model) {}
+  // With `recompute` a block's activations are computed again on the way back, bit for bit, in place of being kept.
+  explicit TrainingPass(Transformer& model, bool recompute = false) : model_(model), recompute_(recompute) {}
 
   struct Options {
     double loss_weight = 1;       // each supervised token's weight in the gradient: 1 / tokens of the optimizer step
@@ -67,6 +69,8 @@ class TrainingPass {
     float* low_rank[4];
   };
   void Place(size_t rows);
+  void PlaceLayer(Layer& layer, float*& at) const;
+  std::array<size_t, 4> LowRankFloats(size_t layer) const;
   void CutIntoItems(const PackedBatch& batch);
   void PlaceItems(const Layer& layer);
   void AttendBackward(Context& context);
@@ -76,6 +80,7 @@ class TrainingPass {
   Dropout DropoutOf(const Options& options, size_t layer, size_t kind) const;
 
   Transformer& model_;
+  bool recompute_;
   size_t rows_ = 0;
   std::vector<size_t> positions_;
   std::vector<AttentionItem> items_;  // a segment each, and what rows are filled up with

@@ -121,10 +121,15 @@ Json ArtefactConfig(const ModelFiles& source, const Json& quantization) {
     config = ConfigFromGguf(*source.gguf);
   } else {
     config = ReadJsonFile(source.path / "config.json");
-    if (const std::string method = QuantMethod(config); !method.empty())
+    if (const std::string method = QuantMethod(config); !method.empty() && !quantization.is_string())
       FailInput("{}: is quantized already ({}); quantize the original", source.path.string(), method);
   }
-  config["quantization_config"] = quantization;
+  if (quantization.is_string()) {
+    config.erase("quantization_config");
+    config["torch_dtype"] = quantization;
+  } else {
+    config["quantization_config"] = quantization;
+  }
   return config;
 }
 

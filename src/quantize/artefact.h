@@ -15,8 +15,9 @@
 
 namespace qad {
 
-// config.json of `source` with `quantization` as its quantization_config; for a GGUF, made from its header.
-// Errors (kInput): the source is quantized already and no GGUF; its header says something config.json cannot.
+// config.json of `source` with `quantization` as its quantization_config, or, where that is a string, without any and
+// of this torch_dtype; for a GGUF, made from its header. Errors (kInput): the source is quantized already and no GGUF,
+// and is to be quantized; its header says something config.json cannot.
 Json ArtefactConfig(const ModelFiles& source, const Json& quantization);
 
 // The fields of transformers' config.json that `config` holds.
@@ -31,9 +32,9 @@ struct WrittenWeights {
   uint64_t source_bytes = 0;
   std::vector<RoleError> errors;
 };
-// A folder with config.json (of `quantization`), the tokenizer and what `write` puts into the weights' path, swapped in
-// whole. Errors: as RequireReplaceable, ArtefactConfig, WriteTokenizerFiles, `write`; what stood at `output` stays
-// then.
+// A folder with config.json (as ArtefactConfig has it), the tokenizer and what `write` puts into the weights' path,
+// swapped in whole. Errors: as RequireReplaceable, ArtefactConfig, WriteTokenizerFiles, `write`; what stood at `output`
+// stays then.
 QuantizeReport WriteFolder(const std::filesystem::path& source, const std::filesystem::path& output,
                            const Json& quantization, int threads,
                            const std::function<WrittenWeights(const ModelFiles&, const std::filesystem::path&)>& write);

@@ -1,0 +1,50 @@
+// qad convert ADAPTER OUTPUT --model MODEL: a LoRA adapter as a PEFT folder or as a GGUF file.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "adapt/gguf_adapter.h"
+#include "adapt/lora.h"
+#include "base/error.h"
+#include "commands/command.h"
+#include "io/model_files.h"
+#include "model/weights.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Options {
+  std::string adapter, output, model;
+};
+
+void ConvertCommand(const Options& options, const GlobalFlags& flags) {
+  const fs::path output = options.output;
+  if (fs::exists(output))
+    Fail(ErrorKind::kUsage, "{}: is there already; name a place where nothing is", output.string());
+  const fs::path path = ResolveModel(options.model);
+  const ModelFiles files = OpenModel(path);
+  const Transformer model(std::make_shared<Weights>(PlanOf(files, WeightMode::kAsStored), files));
+  const LoraAdapter adapter(model, options.adapter);
+  if (IsGgufAdapter(output))
+    WriteGgufAdapter(output, adapter, model.weights().plan(), path.stem().string());
+  else
+    adapter.Save(output, {.name = adapter.config().base_model, .sha256 = adapter.config().base_sha256});
+  if (flags.json)
+    return PrintJson(
+        Json{{"output", output.string()}, {"modules", adapter.modules().size()}, {"parameters", adapter.parameters()}});
+  fmt::print("{}: {} modules, {} parameters\n", output.string(), adapter.modules().size(), adapter.parameters());
+}
+
+}  // namespace
+
+std::function<void()> AddConvertCommand(CLI::App& app, const GlobalFlags& flags) {
+  auto options = std::make_shared<Options>();
+  app.add_option("adapter", options->adapter, "PEFT folder, or GGUF file of llama.cpp's")->required();
+  app.add_option("output", options->output, "a GGUF file where it ends in .gguf, else a PEFT folder")->required();
+  app.add_option("--model", options->model, "the base: folder, .gguf file, or name in qad's cache")->required();
+  return [options, &flags] { ConvertCommand(*options, flags); };
+}
+
+}  // namespace qad
