@@ -234,6 +234,14 @@ TEST_F(Program, AdaptersAreTrainedWithEverySeed) {
   EXPECT_NE(FileBytes(Path("outputs/lora_adapter/adapter_model.safetensors")),
             FileBytes(Path("outputs/lora-seed1_adapter/adapter_model.safetensors")));
   EXPECT_NE(FileBytes(Path("outputs/decision_memo.md")).find("What the training seed moves"), std::string::npos);
+  // A setting that an earlier program did not know is no other setting; one with another value is.
+  Json older = ReadJsonFile(folder_ / "outputs" / "results.json");
+  older["settings"]["adapters"][0].erase("patience");
+  WriteFileAtomic(folder_ / "outputs" / "results.json", DumpJson(older));
+  EXPECT_EQ(Run({"decide"}).err.find("/adapters/0"), std::string::npos);
+  older["settings"]["adapters"][0]["epochs"] = 9;
+  WriteFileAtomic(folder_ / "outputs" / "results.json", DumpJson(older));
+  EXPECT_NE(Run({"decide"}).err.find("other settings than"), std::string::npos);
   const Ended again = Run({"run", "--seeds", "2"});
   EXPECT_EQ(StagesDone(again.err), std::vector<std::string>{}) << "all of it is there";
 }

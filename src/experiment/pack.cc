@@ -48,8 +48,13 @@ void AddChecks(const Results& results, MemoryMath& math) {
 // The rules judge what was measured, also where the configuration has moved on since.
 void WarnOfOtherSettings(const Config& config, const Results& results) {
   std::string changed;
-  for (const Json& step : Json::diff(results.settings, SettingsJson(config)))
-    changed += (changed.empty() ? "" : ", ") + step["path"].get<std::string>();
+  for (const Json& step : Json::diff(results.settings, SettingsJson(config))) {
+    const auto path = step["path"].get<std::string>();
+    const std::string last = path.substr(path.rfind('/') + 1);
+    const bool is_element = last == "-" || last.find_first_not_of("0123456789") == std::string::npos;
+    if (step["op"] == "add" && !is_element) continue;  // a setting that the program which measured did not have
+    changed += (changed.empty() ? "" : ", ") + path;
+  }
   if (!changed.empty())
     fmt::print(stderr,
                "! the results were measured with other settings than {} has now ({}); `qad run` measures again\n",
