@@ -59,12 +59,14 @@ svg text.now-label { fill: var(--ground); font-weight: 700; }
 .dot.c6, .cell.c6 { fill: var(--c6); } .dot.c7, .cell.c7 { fill: var(--c7); } .cell.none { fill: var(--rule); }
 details { margin: .5rem 0; } summary { cursor: pointer; } details .scroll { margin-left: 1rem; }
 td pre { margin: 0; padding: 0; background: none; white-space: pre-wrap; }
-@media (max-width: 40rem) { body { padding: 1rem .8rem 3rem; } h1 { font-size: 1.4rem; } th, td { padding: .3rem .45rem; } td { min-width: 6rem; } }
+@media (max-width: 40rem) { body { padding: 1rem .8rem 3rem; } figure { overflow-x: auto; } svg { min-width: 36rem; } h1 { font-size: 1.4rem; } th, td { padding: .3rem .45rem; } td { min-width: 6rem; } }
+@page { size: A4 landscape; margin: 11mm; }
 @media print { :root { --ground: #fff; --panel: #f2f2f2; --ink: #000; --muted: #444; --rule: #bbb; color-scheme: light;
   --good: #17693a; --bad: #b3261e; --unsure: #8a5a00; --warn: #fff4d6; --link: #000;
   --c0: #2a6fdb; --c1: #d9730d; --c2: #1f8a4c; --c3: #c8372d; --c4: #7b4fc9; --c5: #0f8b8d; --c6: #8c5a2b; --c7: #c2388f; }
   body { max-width: none; padding: 0; font-size: 10pt; } nav, details { display: none; }
-  .scroll { overflow: visible; } table { font-size: 8pt; } th, td { padding: .2rem .35rem; }
+  .scroll { overflow: visible; } table { font-size: 6.8pt; } th, td { padding: .15rem .25rem; } th { overflow-wrap: anywhere; }
+  td.right { white-space: normal; } td:first-child, th:first-child { min-width: 5rem; }
   figure, table, pre, p { break-inside: avoid; } h2, h3 { break-after: avoid; } h1 { break-before: page; } h1.first { break-before: auto; } }
 )css";
 
