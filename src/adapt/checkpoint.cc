@@ -167,14 +167,17 @@ std::vector<int64_t> KeptSteps(const fs::path& folder) {
 
 }  // namespace
 
-// Hard links: files of a checkpoint are never written in place.
+// Hard links where the file system has them: files of a checkpoint are never written in place.
 void KeepCheckpoint(const fs::path& folder, int64_t step, int keep) {
   if (keep <= 1) return;
   const fs::path place = fmt::format("{}-{}", folder.string(), step), unfinished = place.string() + ".tmp";
   fs::remove_all(unfinished);
   MakeFolders(unfinished);
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
-    fs::create_hard_link(entry.path(), unfinished / entry.path().filename());
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    std::error_code refused;
+    fs::create_hard_link(entry.path(), unfinished / entry.path().filename(), refused);
+    if (refused) fs::copy_file(entry.path(), unfinished / entry.path().filename());
+  }
   fs::remove_all(place);
   fs::rename(unfinished, place);
   const std::vector<int64_t> steps = KeptSteps(folder);

@@ -23,10 +23,6 @@ const TensorSpec* FindModule(const Plan& plan, const std::string& module) {
   return found == plan.tensors.end() ? nullptr : &*found;
 }
 
-bool IsInterleaved(const Plan& plan, const TensorSpec& spec) {
-  return plan.config.family->traits.gguf_permutes_qk && (spec.role == Role::kQ || spec.role == Role::kK);
-}
-
 // Rows of B (out, r) to where the file has them, or back.
 std::vector<float> Interleaved(const std::vector<float>& b, size_t rank, size_t head_dim, bool back) {
   std::vector<float> out(b.size());
@@ -101,7 +97,8 @@ void WriteGgufAdapter(const fs::path& path, const LoraAdapter& adapter, const Pl
   metadata.SetString(kTypeKey, "adapter");
   metadata.SetString("general.name", base_name + " LoRA");
   metadata.SetString(kKindKey, "lora");
-  const double alpha = adapter.config().lora_alpha;
+  // 0 would be read as no scale at all.
+  const double alpha = adapter.config().lora_alpha > 0 ? adapter.config().lora_alpha : 1;
   metadata.SetF32(kAlphaKey, static_cast<float>(alpha));
   std::deque<std::vector<float>> matrices;
   std::vector<GgufTensorToWrite> tensors;
@@ -119,7 +116,7 @@ void WriteGgufAdapter(const fs::path& path, const LoraAdapter& adapter, const Pl
     std::vector<float> b(values + module.b, values + module.b + out * rank);
     const float left = module.scale / static_cast<float>(alpha / static_cast<double>(rank));  // mostly 1
     for (float& value : b) value *= left;
-    if (IsInterleaved(base, *spec)) b = Interleaved(b, rank, base.config.head_dim, false);
+    if (IsInterleavedInGguf(base.config, spec->role)) b = Interleaved(b, rank, base.config.head_dim, false);
     add(spec->gguf_name + std::string(kA), rank, in, {values + module.a, values + module.a + rank * in});
     add(spec->gguf_name + std::string(kB), out, rank, std::move(b));
   }
@@ -142,7 +139,7 @@ PeftAdapter ReadGgufAdapter(const fs::path& path, const Plan& base) {
     module.r = static_cast<size_t>(pair.a_shape[0]);
     module.in = static_cast<size_t>(pair.a_shape[1]);
     module.out = static_cast<size_t>(pair.b_shape[0]);
-    if (IsInterleaved(base, *spec) && module.out % base.config.head_dim == 0)
+    if (IsInterleavedInGguf(base.config, spec->role) && module.out % base.config.head_dim == 0)
       pair.b = Interleaved(pair.b, module.r, base.config.head_dim, true);
     module.a = std::move(pair.a);
     module.b = std::move(pair.b);

@@ -60,6 +60,17 @@ TEST_P(GgufAdapter, KeepsScalesThatAlphaCannotSay) {
   }
 }
 
+// PEFT takes an alpha of 0; llama.cpp reads it as none.
+TEST(GgufAdapterScale, OfZeroStaysZero) {
+  const Transformer model = LoadTransformer(TinyPath("llama-gqa"));
+  const LoraAdapter adapter(model, {.alpha = 0, .target_modules = {"down_proj"}}, 3);
+  const TempFolder folder;
+  WriteGgufAdapter(folder / "a.gguf", adapter, model.weights().plan(), "base");
+  const LoraAdapter back(model, folder / "a.gguf");
+  for (const LoraAdapter::Module& module : back.modules())
+    for (size_t i = 0; i < module.rank * module.site.out; ++i) ASSERT_EQ(back.values()[module.b + i], 0.0f);
+}
+
 // Rows of q and k lie as llama.cpp's converter puts those of the base.
 TEST(GgufAdapterRows, OfQAndKAreInterleaved) {
   const Transformer model = LoadTransformer(TinyPath("llama-gqa"));

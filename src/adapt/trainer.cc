@@ -77,7 +77,7 @@ class Trainer {
   void ValidateWhereDue();
   double Score() const;
   void Validate();
-  bool IsBest(double score, double loss) const;  // of all validations so far
+  size_t BestValidation() const;
   bool HasStopped() const;
   void SaveCheckpoint();
   void Finish();
@@ -216,7 +216,7 @@ TrainProgress Trainer::Step() {
 // At the end of an epoch, or so many steps, that has not been validated yet. An interruption here loses no step.
 void Trainer::ValidateWhereDue() {
   if (dev_.examples.empty() || state_.step == 0) return;
-  const bool due = options_.validate_every > 0 ? state_.step % options_.validate_every == 0 : false;
+  const bool due = options_.validate_every > 0 && state_.step % options_.validate_every == 0;
   if (!due && !plan_.EndsEpoch(state_.step - 1)) return;
   if (!state_.validation_steps.empty() && state_.validation_steps.back() == state_.step) return;
   try {
@@ -243,33 +243,29 @@ void Trainer::Validate() {
   const double loss = LossOver(context_, pass_, dev_, limit_);
   RequireFinite(loss, "the validation loss");
   const double score = Score();
-  const bool best = IsBest(score, loss);
   state_.validation_steps.push_back(state_.step);
   state_.validation_losses.push_back(loss);
   state_.validation_scores.push_back(score);
-  if (best || !options_.keep_best) {
+  if (!options_.keep_best || BestValidation() + 1 == state_.validation_losses.size()) {
     state_.best_step = state_.step;
     state_.best.assign(adapter_.values().begin(), adapter_.values().end());
   }
   state_.validation_seconds += SecondsSince(start);
 }
 
-bool Trainer::IsBest(double score, double loss) const {
-  for (size_t i = 0; i < state_.validation_losses.size(); ++i) {
-    const double earlier = state_.validation_scores[i];
-    if (earlier > score || (earlier == score && state_.validation_losses[i] <= loss)) return false;
-  }
-  return true;
+// The first of those with the highest score, of equals with the lowest loss.
+size_t Trainer::BestValidation() const {
+  const std::vector<double>&scores = state_.validation_scores, &losses = state_.validation_losses;
+  size_t best = 0;
+  for (size_t i = 1; i < losses.size(); ++i)
+    if (scores[i] > scores[best] || (scores[i] == scores[best] && losses[i] < losses[best])) best = i;
+  return best;
 }
 
 // Whether so many validations in a row have brought nothing better.
 bool Trainer::HasStopped() const {
-  const std::vector<double>&scores = state_.validation_scores, &losses = state_.validation_losses;
-  if (options_.patience == 0 || losses.empty()) return false;
-  size_t best = 0;
-  for (size_t i = 1; i < losses.size(); ++i)
-    if (scores[i] > scores[best] || (scores[i] == scores[best] && losses[i] < losses[best])) best = i;
-  return losses.size() - 1 - best >= static_cast<size_t>(options_.patience);
+  const size_t count = state_.validation_losses.size();
+  return options_.patience > 0 && count > 0 && count - 1 - BestValidation() >= static_cast<size_t>(options_.patience);
 }
 
 void Trainer::SaveCheckpoint() {

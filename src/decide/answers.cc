@@ -141,6 +141,13 @@ void JudgeDistance(const Results& results, QuantizationAnswer& answer) {
   }
 }
 
+// Of the rounds in which both were timed; nothing where there was one, or none.
+std::optional<bool> RangesOverlap(const Results& results, const ArmInfo& a, const ArmInfo& b, const char* metric) {
+  const Row *of_a = results.Find(a.name, kSpeedSlice, metric), *of_b = results.Find(b.name, kSpeedSlice, metric);
+  if (!of_a || !of_b || !of_a->low || !of_b->low) return std::nullopt;
+  return *of_a->low <= *of_b->high && *of_b->low <= *of_a->high;
+}
+
 void JudgeQuantized(const Results& results, QuantizationAnswer& answer) {
   if (IsOwnSource(results, answer.arm)) {
     answer.verdict = "cannot tell";
@@ -242,6 +249,8 @@ std::vector<QuantizationAnswer> AnswerQuantization(const Results& results) {
     answer.base_decode = figure(*base, kSpeedSlice, "decode_tokens_per_second");
     answer.prefill = figure(arm, kSpeedSlice, "prefill_tokens_per_second");
     answer.base_prefill = figure(*base, kSpeedSlice, "prefill_tokens_per_second");
+    answer.decode_tie = RangesOverlap(results, arm, *base, "decode_tokens_per_second");
+    answer.prefill_tie = RangesOverlap(results, arm, *base, "prefill_tokens_per_second");
     answers.push_back(answer);
   }
   std::stable_sort(answers.begin(), answers.end(), [](const auto& a, const auto& b) {

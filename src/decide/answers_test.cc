@@ -55,6 +55,11 @@ TEST(Answers, ChecksThePattern) {
   for (const PatternStatement& statement : decision.pattern) EXPECT_EQ(statement.verdict, "shown") << statement.figure;
   ASSERT_EQ(decision.quantization.size(), 1u);
   EXPECT_EQ(decision.quantization[0].verdict, "equivalent");
+  EXPECT_EQ(decision.quantization[0].decode_tie, false);
+  SyntheticPack noisy = pack;
+  for (Row& row : noisy.results.rows)
+    if (row.slice == kSpeedSlice && row.metric == "decode_tokens_per_second") row.low = 1, row.high = 1e4;
+  EXPECT_EQ(Decide(noisy.results, noisy.samples, Options(), 0).quantization[0].decode_tie, true);
 }
 
 // RAG that beats an adapter on facts that never changed, too, does not win by their change.

@@ -74,8 +74,7 @@ TensorSource FromGguf(const ModelFiles& files, const ModelConfig& config, const 
     FailInput("{}: tensor \"{}\" has shape {}, the header says ({}, {})", where, spec.gguf_name,
               ShapeText(tensor->shape), spec.rows, spec.cols);
   TensorSource source{.format = tensor->format->id, .rows = spec.rows, .cols = spec.cols, .data = tensor->bytes.data()};
-  const bool rotary = spec.role == Role::kQ || spec.role == Role::kK;
-  if (rotary && config.family->traits.gguf_permutes_qk) source.rotary_head_dim = config.head_dim;
+  if (IsInterleavedInGguf(config, spec.role)) source.rotary_head_dim = config.head_dim;
   if (spec.bias && source.rotary_head_dim > 0) std::swap(source.rows, source.cols);  // a vector of rows
   return source;
 }

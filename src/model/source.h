@@ -17,6 +17,11 @@ constexpr size_t InterleavedRow(size_t row, size_t head_dim) {
   return head * head_dim + 2 * (inside % half) + inside / half;
 }
 
+// Whether rows of this role lie so in the family's GGUF files.
+inline bool IsInterleavedInGguf(const ModelConfig& config, Role role) {
+  return config.family->traits.gguf_permutes_qk && (role == Role::kQ || role == Role::kK);
+}
+
 struct TensorSource {
   FormatId format = FormatId::kF32;
   size_t rows = 0, cols = 0;  // of the planned tensor

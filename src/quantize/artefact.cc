@@ -81,6 +81,10 @@ Json ConfigFromGguf(const GgufFile& file) {
   return json;
 }
 
+Json SourceConfig(const ModelFiles& source) {
+  return source.gguf != nullptr ? ConfigFromGguf(*source.gguf) : ReadJsonFile(source.path / "config.json");
+}
+
 }  // namespace
 
 Json ConfigToJson(const ModelConfig& c) {
@@ -116,20 +120,17 @@ Json ConfigToJson(const ModelConfig& c) {
 }
 
 Json ArtefactConfig(const ModelFiles& source, const Json& quantization) {
-  Json config;
-  if (source.gguf != nullptr) {
-    config = ConfigFromGguf(*source.gguf);
-  } else {
-    config = ReadJsonFile(source.path / "config.json");
-    if (const std::string method = QuantMethod(config); !method.empty() && !quantization.is_string())
-      FailInput("{}: is quantized already ({}); quantize the original", source.path.string(), method);
-  }
-  if (quantization.is_string()) {
-    config.erase("quantization_config");
-    config["torch_dtype"] = quantization;
-  } else {
-    config["quantization_config"] = quantization;
-  }
+  Json config = SourceConfig(source);
+  if (const std::string method = QuantMethod(config); !method.empty())
+    FailInput("{}: is quantized already ({}); quantize the original", source.path.string(), method);
+  config["quantization_config"] = quantization;
+  return config;
+}
+
+Json DenseConfig(const ModelFiles& source, const std::string& dtype) {
+  Json config = SourceConfig(source);
+  config.erase("quantization_config");
+  config["torch_dtype"] = dtype;
   return config;
 }
 
@@ -144,12 +145,13 @@ void WriteTokenizerFiles(const ModelFiles& source, const fs::path& folder) {
     if (fs::exists(source.path / name)) WriteFileAtomic(folder / name, ReadTextFile(source.path / name));
 }
 
-QuantizeReport WriteFolder(const fs::path& source, const fs::path& output, const Json& quantization, int threads,
+QuantizeReport WriteFolder(const fs::path& source, const fs::path& output,
+                           const std::function<Json(const ModelFiles&)>& make_config, int threads,
                            const std::function<WrittenWeights(const ModelFiles&, const fs::path&)>& write) {
   RequireReplaceable(output, source);
   const ReportFrame frame(threads);
   const ModelFiles files = OpenModel(source);
-  const Json config = ArtefactConfig(files, quantization);
+  const Json config = make_config(files);
   FolderSwap swap(output);
   WriteFileAtomic(swap.path() / "config.json", DumpJson(config));
   WriteTokenizerFiles(files, swap.path());

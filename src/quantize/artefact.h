@@ -15,10 +15,11 @@
 
 namespace qad {
 
-// config.json of `source` with `quantization` as its quantization_config, or, where that is a string, without any and
-// of this torch_dtype; for a GGUF, made from its header. Errors (kInput): the source is quantized already and no GGUF,
-// and is to be quantized; its header says something config.json cannot.
+// config.json of `source` with `quantization` as its quantization_config; for a GGUF, made from its header.
+// Errors (kInput): the source is quantized already and no GGUF; its header says something config.json cannot.
 Json ArtefactConfig(const ModelFiles& source, const Json& quantization);
+// The same of weights that are all dense, in this torch_dtype, whatever the source is. Errors (kInput): its header.
+Json DenseConfig(const ModelFiles& source, const std::string& dtype);
 
 // The fields of transformers' config.json that `config` holds.
 Json ConfigToJson(const ModelConfig& config);
@@ -32,11 +33,11 @@ struct WrittenWeights {
   uint64_t source_bytes = 0;
   std::vector<RoleError> errors;
 };
-// A folder with config.json (as ArtefactConfig has it), the tokenizer and what `write` puts into the weights' path,
+// A folder with config.json (as `config` makes it), the tokenizer and what `write` puts into the weights' path,
 // swapped in whole. Errors: as RequireReplaceable, ArtefactConfig, WriteTokenizerFiles, `write`; what stood at `output`
 // stays then.
 QuantizeReport WriteFolder(const std::filesystem::path& source, const std::filesystem::path& output,
-                           const Json& quantization, int threads,
+                           const std::function<Json(const ModelFiles&)>& config, int threads,
                            const std::function<WrittenWeights(const ModelFiles&, const std::filesystem::path&)>& write);
 
 bool AreFinite(std::span<const float> values);

@@ -130,8 +130,7 @@ class Writer {
     const std::vector<float> weights = WeightsOf(spec);
     // A permuted bias is many rows of one value.
     const size_t row_bytes = format.RowBytes(source.cols);
-    const bool interleaved =
-        (spec.role == Role::kQ || spec.role == Role::kK) && plan_.config.family->traits.gguf_permutes_qk;
+    const bool interleaved = IsInterleavedInGguf(plan_.config, spec.role);
     buffer_.resize(source.rows * row_bytes);
     std::vector<RowError> errors(source.rows);
     bool finite = true, in_range = true;

@@ -127,7 +127,8 @@ QuantizeReport MergeAdapter(const fs::path& source, std::span<const LowRankUpdat
   if (fs::exists(output))
     Fail(ErrorKind::kUsage, "{}: is there already; name a place where nothing is", output.string());
   return WriteFolder(
-      source, output, TypeName(options.type), options.threads,
+      source, output, [&](const ModelFiles& files) { return DenseConfig(files, TypeName(options.type)); },
+      options.threads,
       [&](const ModelFiles& files, const fs::path& path) { return Writer(files, updates, options).Write(path); });
 }
 

@@ -209,12 +209,12 @@ void RequireNf4Fits(const ModelFiles& files, const Plan& plan) {
 }
 
 QuantizeReport QuantizeNf4(const fs::path& source, const fs::path& output, const Nf4Options& options) {
-  return WriteFolder(source, output, QuantizationConfig(options), options.threads,
-                     [&](const ModelFiles& files, const fs::path& path) {
-                       Writer writer(files, options);
-                       writer.Write(path);
-                       return WrittenWeights{writer.plan().stored_bytes(), writer.errors()};
-                     });
+  const auto config = [&](const ModelFiles& files) { return ArtefactConfig(files, QuantizationConfig(options)); };
+  return WriteFolder(source, output, config, options.threads, [&](const ModelFiles& files, const fs::path& path) {
+    Writer writer(files, options);
+    writer.Write(path);
+    return WrittenWeights{writer.plan().stored_bytes(), writer.errors()};
+  });
 }
 
 }  // namespace qad

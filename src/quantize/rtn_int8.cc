@@ -152,12 +152,12 @@ void RoundToInt8(std::span<const float> values, float scale, int8_t* codes) {
 }
 
 QuantizeReport QuantizeInt8(const fs::path& source, const fs::path& output, const Int8Options& options) {
-  return WriteFolder(source, output, QuantizationConfig(options), options.threads,
-                     [&](const ModelFiles& files, const fs::path& path) {
-                       Writer writer(files, options);
-                       writer.Write(path);
-                       return WrittenWeights{writer.plan().stored_bytes(), writer.errors()};
-                     });
+  const auto config = [&](const ModelFiles& files) { return ArtefactConfig(files, QuantizationConfig(options)); };
+  return WriteFolder(source, output, config, options.threads, [&](const ModelFiles& files, const fs::path& path) {
+    Writer writer(files, options);
+    writer.Write(path);
+    return WrittenWeights{writer.plan().stored_bytes(), writer.errors()};
+  });
 }
 
 }  // namespace qad

@@ -141,15 +141,10 @@ std::string Shrink(const std::optional<double>& ours, const std::optional<double
   return fmt::format("{} against {} ({})", FormatBytes(*ours), FormatBytes(*base), FormatShare(*ours / *base));
 }
 
-// A difference that rounds of the same arm have, too, is none.
-bool RangesOverlap(const Row& a, const Row& b) { return a.low && b.low && *a.low <= *b.high && *b.low <= *a.high; }
-
-std::string Speedup(const Results& results, const QuantizationAnswer& answer, const char* metric) {
-  const Row *ours = results.Find(answer.arm, kSpeedSlice, metric),
-            *base = results.Find(answer.base, kSpeedSlice, metric);
+std::string Speedup(const std::optional<double>& ours, const std::optional<double>& base, std::optional<bool> tie) {
   if (!ours || !base) return "not measured";
-  return fmt::format("{} against {} tok/s ({:.2f}×{})", FormatRate(ours->value), FormatRate(base->value),
-                     ours->value / base->value, RangesOverlap(*ours, *base) ? ", a tie: rounds of both overlap" : "");
+  return fmt::format("{} against {} tok/s ({:.2f}×{})", FormatRate(*ours), FormatRate(*base), *ours / *base,
+                     tie.value_or(false) ? ", a tie: rounds of both overlap" : "");
 }
 
 // In words, how the weights of an arm came about.
@@ -179,8 +174,8 @@ void SayQuantization(const Pack& pack, Document& page) {
   for (const QuantizationAnswer& answer : answers)
     page.Say(Text(answer.arm + HowMade(pack.results, answer.arm) + ": ") + VerdictText(answer.verdict) + ", " +
              answer.basis + ". Weights " + Shrink(answer.weights_bytes, answer.base_weights_bytes) + "; decode " +
-             Speedup(pack.results, answer, "decode_tokens_per_second") + "; prefill " +
-             Speedup(pack.results, answer, "prefill_tokens_per_second") + ".");
+             Speedup(answer.decode, answer.base_decode, answer.decode_tie) + "; prefill " +
+             Speedup(answer.prefill, answer.base_prefill, answer.prefill_tie) + ".");
   const QuantizationAnswer& shown = smallest == answers.end() ? answers.front() : *smallest;
   if (shown.kv_bytes && shown.base_kv_bytes)
     page.Say(fmt::format(

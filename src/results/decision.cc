@@ -140,6 +140,8 @@ void Fields(Visitor& visit, QuantizationAnswer& answer) {
   visit("base_decode", answer.base_decode);
   visit("prefill", answer.prefill);
   visit("base_prefill", answer.base_prefill);
+  visit("decode_tie", answer.decode_tie);
+  visit("prefill_tie", answer.prefill_tie);
 }
 
 template <typename Visitor>

@@ -123,6 +123,8 @@ struct QuantizationAnswer {
   std::string basis;    // what the verdict rests on, with its figure
   std::optional<double> weights_bytes, base_weights_bytes, kv_bytes, base_kv_bytes;
   std::optional<double> decode, base_decode, prefill, base_prefill;  // tokens per second
+  // Whether the ranges over the rounds of both overlap: such a difference is none.
+  std::optional<bool> decode_tie, prefill_tie;
 };
 
 // A share with its interval, where it was measured.
