@@ -73,7 +73,10 @@ MemoryMath MakeMemory(Workspace& workspace, const Results* results) {
     query.training.push_back({.method = method,
                               .r = adapter.lora.r,
                               .targets = adapter.lora.target_modules,
-                              .tokens = MicroBatchTokens(adapter.train)});
+                              .tokens = MicroBatchTokens(adapter.train),
+                              .layers = adapter.lora.layers_to_transform,
+                              .rank_pattern = adapter.lora.rank_pattern,
+                              .recompute = adapter.train.recompute});
   MemoryMath math = MakeMemoryMath(plan, workspace.stored_format, true, query);
   if (results != nullptr) AddChecks(*results, math);
   WriteMemoryMath(workspace.root / "memory_math.json", math);

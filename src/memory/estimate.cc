@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 
 #include "base/error.h"
 #include "model/targets.h"
@@ -45,23 +46,58 @@ uint64_t KvBytes(const ModelConfig& config, uint64_t context, uint64_t batch, Fo
   return Product({config.layers, batch, 2, heads, kept, GetFormat(type).RowBytes(config.head_dim)});
 }
 
-std::vector<const TensorSpec*> AdapterTargets(const Plan& plan, const std::vector<std::string>& targets) {
-  std::vector<const TensorSpec*> linears, chosen;
+namespace {
+
+// Linear layers that may take an adapter, and their names.
+struct Linears {
+  std::vector<const TensorSpec*> specs;
   std::vector<LinearModule> modules;
+};
+
+// Linear operations of a block, whose modules are multiplied as one: q, k and v; o; gate and up; down.
+int OperationOf(Role role) {
+  if (role == Role::kO) return 1;
+  if (role == Role::kGate || role == Role::kUp || role == Role::kGateUp) return 2;
+  return role == Role::kDown ? 3 : 0;
+}
+
+Linears LinearsOf(const Plan& plan) {
+  Linears linears;
   for (const TensorSpec& spec : plan.tensors) {
     if (!IsBlockMatrix(spec)) continue;
-    linears.push_back(&spec);
-    modules.push_back({spec.role, spec.name.substr(0, spec.name.rfind('.'))});
+    linears.specs.push_back(&spec);
+    linears.modules.push_back({spec.role, spec.name.substr(0, spec.name.rfind('.'))});
   }
-  for (const size_t place : SelectTargets(modules, targets)) chosen.push_back(linears[place]);
+  return linears;
+}
+
+}  // namespace
+
+std::vector<const TensorSpec*> AdapterTargets(const Plan& plan, const std::vector<std::string>& targets) {
+  const Linears linears = LinearsOf(plan);
+  std::vector<const TensorSpec*> chosen;
+  for (const size_t place : SelectTargets(linears.modules, targets)) chosen.push_back(linears.specs[place]);
   return chosen;
 }
 
 AdapterSize AdapterOf(const Plan& plan, const TrainingQuery& query) {
+  const Linears linears = LinearsOf(plan);
+  const std::vector<double> ranks = PatternValues(linears.modules, query.rank_pattern, query.r, "lora.rank_pattern");
   AdapterSize size;
-  for (const TensorSpec* spec : AdapterTargets(plan, query.targets)) {
-    size.parameters += static_cast<uint64_t>(query.r) * (spec->rows + spec->cols);
+  // By operation and layer.
+  std::map<int, std::map<int, uint64_t>> by_operation;
+  for (const size_t place : SelectTargets(linears.modules, query.targets, query.layers)) {
+    const TensorSpec& spec = *linears.specs[place];
+    const auto rank = static_cast<uint64_t>(ranks[place]);
+    size.parameters += rank * (spec.rows + spec.cols);
+    size.ranks += rank;
     ++size.modules;
+    by_operation[OperationOf(spec.role)][spec.layer] += rank;
+  }
+  for (const auto& [operation, layers] : by_operation) {
+    uint64_t most = 0;
+    for (const auto& [layer, sum] : layers) most = std::max(most, sum);
+    size.layer_ranks += most;
   }
   return size;
 }
@@ -78,12 +114,17 @@ TrainingMath TrainingMemory(const Plan& base, const std::string& base_format, co
   Add(math, full ? "weights" : "frozen base", fmt::format("in memory as {}: {}", base_format, weights.formula),
       weights.bytes);
   if (!full)
-    Add(math, "adapter", fmt::format("r = {}, {} modules: {}4 B", query.r, adapter.modules, count), trained * 4);
+    Add(math, "adapter",
+        fmt::format("r = {}{}, {} modules: {}4 B", query.r, query.rank_pattern.empty() ? "" : " but for a pattern",
+                    adapter.modules, count),
+        trained * 4);
   Add(math, "gradients", count + "4 B", trained * 4);
   Add(math, "optimizer", count + "2 moments × 4 B", trained * 8);
-  const uint64_t ranks = static_cast<uint64_t>(query.r) * adapter.modules;
-  Add(math, "activations", fmt::format("tape and buffers of {} packed tokens", Grouped(query.tokens)),
-      TrainingBytes(config, query.tokens, ranks));
+  Add(math, "activations",
+      fmt::format("tape and buffers of {} packed tokens{}", Grouped(query.tokens),
+                  query.recompute ? ", blocks computed again" : ""),
+      query.recompute ? RecomputingBytes(config, query.tokens, adapter.layer_ranks)
+                      : TrainingBytes(config, query.tokens, adapter.ranks));
   Add(math, "loss",
       fmt::format("{} rows × ({} logits + 3 × {} hidden) × 4 B", kLossRows, Grouped(config.vocab),
                   Grouped(config.hidden)),

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -27,12 +28,17 @@ struct TrainingQuery {
   TrainingMethod method = TrainingMethod::kLora;
   int r = 8;
   std::vector<std::string> targets = {"all-linear"};
-  uint64_t tokens = 512;  // packed tokens of one forward pass; as adapt/ chooses
+  uint64_t tokens = 512;                            // packed tokens of one forward pass; as adapt/ chooses
+  std::vector<int> layers = {};                     // only within these; empty: all
+  std::map<std::string, double> rank_pattern = {};  // r of modules that match (model/targets.h)
+  bool recompute = false;                           // blocks are computed again on the way back
 };
 
 struct AdapterSize {
   uint64_t parameters = 0;  // Σ r·(in + out)
   uint64_t modules = 0;
+  uint64_t ranks = 0;        // of all modules together
+  uint64_t layer_ranks = 0;  // of one layer's: of each linear operation the most that any layer has
   uint64_t bytes() const { return parameters * sizeof(float); }
 };
 AdapterSize AdapterOf(const Plan& plan, const TrainingQuery& query);

@@ -122,7 +122,25 @@ TEST_F(OnDisk, WorkspaceAndTapeAreTheBytesAllocated) {
     EXPECT_EQ(activations->bytes, pass.allocated_bytes());
     EXPECT_EQ(pass.Bytes(query.tokens), pass.allocated_bytes());
     EXPECT_EQ(SumOf(math.parts), math.bytes);
+    TrainingPass again(model, true);
+    (void)again.Run(context, batch, {});
+    TrainingQuery recomputed = query;
+    recomputed.recompute = true;
+    const TrainingMath less = TrainingMemory(plan, "f32", recomputed);
+    EXPECT_EQ(std::ranges::find(less.parts, "activations", &MemoryPart::name)->bytes, again.allocated_bytes());
+    EXPECT_LT(again.allocated_bytes(), pass.allocated_bytes());
   }
+}
+
+TEST(AdapterOf, CountsRanksByPatternAndLayer) {
+  const Plan llama = PlanInScheme(ConfigOfPreset("smollm2-135m"), *FindScheme("fp16"));  // hidden 576, 1,536 inside
+  const AdapterSize size = AdapterOf(
+      llama,
+      {.r = 4, .targets = {"q_proj", "down_proj"}, .layers = {0, 7}, .rank_pattern = {{"layers.7.mlp.down_proj", 16}}});
+  EXPECT_EQ(size.modules, 4u);
+  EXPECT_EQ(size.ranks, 4u + 4 + 4 + 16);
+  EXPECT_EQ(size.layer_ranks, 4u + 16);
+  EXPECT_EQ(size.parameters, 2u * 4 * (576 + 576) + (4 + 16) * (1536 + 576));
 }
 
 // Parameter counts of the models' own repositories (safetensors metadata on huggingface.co).
