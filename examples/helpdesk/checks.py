@@ -7,6 +7,10 @@ STOP = set("""a an and any are as at be been before but by can could did do does
 its me mine my need no not of off on one or our out should so than that the their them then there they this to up us was we
 what when where which who whom whose will with within would you your""".split())
 
+# What the other files are about: a general question holds no word that begins so.
+HELPDESK = tuple("""larkspur bike bicycl cycl pedal saddl helmet handlebar tyre handbook helpdesk ticket customer parcel refund
+invoice warrant voucher newsletter password""".split())
+
 
 def words(text):
     return re.findall(r"[a-z0-9]+(?:[.:,@][a-z0-9]+)*", text.lower().replace("’", "").replace("'", ""))
@@ -51,7 +55,7 @@ def near_duplicates(a, b, limit):
 def leaks(sets):
     """Across splits nothing may come close; inside a split (where wordings of a fact are meant to vary) nothing may repeat."""
     train = {item["id"]: item for name in ("train.jsonl", "train-grounded.jsonl") for item in sets[name]}
-    splits = [list(train.values()), sets["dev.jsonl"], sets["eval.jsonl"]]
+    splits = [list(train.values()), sets["dev.jsonl"], sets["eval.jsonl"], sets["general.jsonl"]]
     across = [p for a, b in itertools.combinations(splits, 2) for p in near_duplicates(a, b, 0.55)]
     return across + [p for split in splits for p in near_duplicates(split, split, 0.75)]
 
@@ -101,11 +105,60 @@ def counts(sets):
               ("train-grounded.jsonl", "facts", 126), ("train-grounded.jsonl", "unanswerable", 62),
               ("dev.jsonl", "", 100), ("eval.jsonl", "behaviour", 120), ("eval.jsonl", "facts/stable", 40),
               ("eval.jsonl", "facts/changed", 40), ("eval.jsonl", "unanswerable/near-miss", 40),
-              ("eval.jsonl", "unanswerable/off-topic", 40), ("eval.jsonl", "injected", 20)]
+              ("eval.jsonl", "unanswerable/off-topic", 40), ("eval.jsonl", "injected", 20),
+              *(("general.jsonl", task, 40) for task in
+                ("capitals", "opposites", "arithmetic", "grammar", "facts", "completion"))]
     return [f"{name}: {size(name, prefix)} items of {prefix or 'all'}, {n} wanted"
             for name, prefix, n in wanted if size(name, prefix) != n]
 
 
+def choices(items, facts):
+    """General questions: neither place nor length gives the right choice away, and nothing is about the handbook."""
+    known = [v for fact, *_ in facts for v in (fact["v1"], fact["v2"]) if v]
+    problems = places(items)
+    for item in items:
+        listed = item["choices"]
+        text = " ".join([item["prompt"], *listed])
+        if max(map(len, listed)) - min(map(len, listed)) > 8:
+            problems.append(f"{item['id']}: choices differ by more than eight characters")
+        problems += [f"{item['id']}: \"{b}\" begins with \"{a}\", which is therefore likelier"
+                     for a, b in itertools.permutations(listed, 2) if b.startswith(a)]
+        problems += [f"{item['id']}: holds the handbook's \"{v}\"" for v in known if holds(text, v)]
+        problems += [f"{item['id']}: \"{w}\" belongs to the helpdesk" for w in words(text) if w.startswith(HELPDESK)]
+        if item["slice"] == "arithmetic":
+            problems += arithmetic(item)
+        if item["slice"] == "grammar" and one_word_apart(*listed) != 1:
+            problems.append(f"{item['id']}: the sentences do not differ in one word")
+    return problems
+
+
+def places(items):
+    """Each place holds the right choice of equally many of a slice's items, which all have as many choices."""
+    problems = []
+    for slice, group in itertools.groupby(items, lambda item: item["slice"]):
+        found = [(len(item["choices"]), item["choices"].index(item["completion"])) for item in group]
+        size = found[0][0]
+        if sorted(found) != sorted((size, n % size) for n in range(len(found))):
+            problems.append(f"{slice}: the right choices are not spread evenly over their places")
+    return problems
+
+
+def one_word_apart(a, b):
+    a, b = a.split(), b.split()
+    return sum(x != y for x, y in zip(a, b)) + abs(len(a) - len(b))
+
+
+def arithmetic(item):
+    """Exactly the right choice is true, and results have equally many digits, since each digit costs probability."""
+    signs = {"plus": int.__add__, "minus": int.__sub__, "times": int.__mul__}
+    results = [c.split(" equals ") for c in item["choices"]]
+    true = [c for c, (sum, result) in zip(item["choices"], results) for a, sign, b in [sum.split()]
+            if signs[sign](int(a), int(b)) == int(result)]
+    if true != [item["completion"]] or len({len(result) for _, result in results}) > 1:
+        return [f"{item['id']}: {true} is true of {item['choices']}"]
+    return []
+
+
 def all_problems(sets, facts, sections):
     return (counts(sets) + answers(facts) + scoring([item for items in sets.values() for item in items]) +
-            invented_values(facts, sections) + leaks(sets))
+            invented_values(facts, sections) + choices(sets["general.jsonl"], facts) + leaks(sets))

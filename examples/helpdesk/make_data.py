@@ -4,7 +4,7 @@
     python3 make_data.py            writes data/
     python3 make_data.py --check    writes nothing; fails where the files on disk differ from what it would write
 
-Both refuse to go on when a text is shared, or nearly shared, by train, dev and eval (checks.py).
+Both refuse to go on when a text is shared, or nearly shared, by train, dev, eval and general (checks.py).
 """
 
 import hashlib
@@ -13,7 +13,7 @@ import pathlib
 import sys
 
 import checks
-from content import facts, injected, invented, tickets, unanswerable
+from content import facts, general, injected, invented, tickets, unanswerable
 from spellings import spellings
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -167,6 +167,19 @@ def injections():
     return items
 
 
+def choose():
+    """The right choice of the n-th item stands at place n, so that every place holds it equally often."""
+    items = []
+    for task, lines in general.ITEMS.items():
+        for n, (about, choices) in enumerate(lines):
+            right, *wrong = [f"{about} equals {c}" for c in choices] if task == "arithmetic" else choices
+            place = n % len(choices)
+            items.append({"id": f"{task}-{n + 1:02}", "slice": task, "system": None,
+                          "prompt": general.QUESTIONS[task].format(about), "completion": right,
+                          "choices": wrong[:place] + [right] + wrong[place:], "retrieve": False})
+    return items
+
+
 # ---- files -------------------------------------------------------------------------------------------------------
 
 
@@ -189,6 +202,7 @@ def datasets():
         "train-grounded.jsonl": tickets_train + grounded(),
         "dev.jsonl": behaviour("dev", tickets.DEV) + dev_facts() + refusals("dev", unanswerable.DEV),
         "eval.jsonl": behaviour("eval", tickets.EVAL) + eval_facts() + refusals("eval", unanswerable.EVAL) + injections(),
+        "general.jsonl": choose(),
     }
 
 

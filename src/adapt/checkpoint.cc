@@ -17,7 +17,7 @@ namespace {
 
 constexpr const char* kStateFile = "trainer.json";
 constexpr const char* kTensorFile = "trainer.safetensors";
-constexpr int64_t kVersion = 3;
+constexpr int64_t kVersion = 4;
 constexpr int64_t kMaxSteps = int64_t{1} << 40, kMaxTokens = int64_t{1} << 60;
 
 template <typename T>
@@ -57,46 +57,79 @@ TensorToWrite AsTensor(const std::string& name, std::span<const float> values) {
 
 }  // namespace
 
-std::string TrainingFingerprint(const LoraAdapter& adapter, const AdapterBase& base, const ExampleSet& train,
-                                const ExampleSet& dev, const TrainOptions& o, uint64_t seed) {
+Json TrainingIdentity(const LoraAdapter& adapter, const AdapterBase& base, const ExampleSet& train,
+                      const ExampleSet& dev, const TrainOptions& o, uint64_t seed) {
   Json modules = Json::array();
   for (const LoraAdapter::Module& module : adapter.modules())
     modules.push_back({module.site.module, module.site.in, module.site.out, module.rank, module.scale});
   const PeftConfig& lora = adapter.config();
-  const Json json = {
-      {"base", {base.sha256, base.format}},
-      {"train", HashOf(train)},
-      {"dev", HashOf(dev)},
-      {"seed", seed},
-      {"modules", modules},
-      {"lora", {lora.r, lora.lora_alpha, lora.lora_dropout, lora.use_rslora}},
-      {"train_options",
-       {o.epochs, o.batch_size, o.micro_batch_tokens, o.learning_rate, static_cast<int>(o.schedule), o.warmup_ratio,
-        o.weight_decay, o.max_grad_norm, o.exact, o.keep_best, o.validate_every, o.patience}}};
-  return Sha256(DumpJson(json, -1));
+  return {{"weights of the base", base.sha256},
+          {"format of the base", base.format},
+          {"training examples", HashOf(train)},
+          {"dev examples", HashOf(dev)},
+          {"seed", seed},
+          {"adapted modules with their ranks and scales", Sha256(DumpJson(modules, -1))},
+          {"lora.r", lora.r},
+          {"lora.alpha", lora.lora_alpha},
+          {"lora.dropout", lora.lora_dropout},
+          {"lora.rslora", lora.use_rslora},
+          {"train.epochs", o.epochs},
+          {"train.batch_size", o.batch_size},
+          {"train.micro_batch_tokens", o.micro_batch_tokens},
+          {"train.learning_rate", o.learning_rate},
+          {"train.schedule", static_cast<int>(o.schedule)},
+          {"train.warmup_ratio", o.warmup_ratio},
+          {"train.weight_decay", o.weight_decay},
+          {"train.max_grad_norm", o.max_grad_norm},
+          {"train.numerics", o.exact ? "exact" : "fast"},
+          {"train.keep", o.keep_best ? "best" : "last"},
+          {"train.validate_every", o.validate_every},
+          {"train.patience", o.patience}};
 }
+
+namespace {
+
+bool IsHash(const Json& value) { return value.is_string() && value.get<std::string>().size() == 64; }
+
+// "train.learning_rate was 0.002, is 0.001; training examples differ".
+std::string DifferenceOf(const Json& then, const Json& now) {
+  std::string all;
+  for (const auto& [key, value] : now.items()) {
+    const Json before = then.value(key, Json());
+    if (before == value) continue;
+    if (!all.empty()) all += "; ";
+    all += IsHash(value) || IsHash(before) ? key + " differ"
+                                           : fmt::format("{} was {}, is {}", key, before.dump(), value.dump());
+  }
+  return all;
+}
+
+}  // namespace
 
 bool HasCheckpoint(const fs::path& folder) { return fs::exists(folder / kStateFile); }
 
-bool IsCheckpointOf(const fs::path& folder, const std::string& fingerprint) {
+bool IsCheckpointOf(const fs::path& folder, const Json& identity) {
   const fs::path path = folder / kStateFile;
   try {
     const Json json = ReadJsonFile(path);
     const JsonObject object(json, path.string());
-    return object.Int("version", 1, 1 << 20) == kVersion && object.String("fingerprint") == fingerprint;
+    return object.Int("version", 1, 1 << 20) == kVersion && object.At("training") == identity;
   } catch (const Error&) {
     return false;
   }
 }
 
-void WriteCheckpoint(const fs::path& folder, const std::string& fingerprint, const AdapterBase& base,
-                     const LoraAdapter& adapter, AdamWOptimizer& optimizer, const TrainState& state) {
+void WriteCheckpoint(const fs::path& folder, const Json& identity, const AdapterBase& base, const LoraAdapter& adapter,
+                     AdamWOptimizer& optimizer, const TrainState& state) {
   FolderSwap swap(folder);
   adapter.Save(swap.path(), base);
   const Json json = {{"version", kVersion},
-                     {"fingerprint", fingerprint},
+                     {"training", identity},
                      {"step", state.step},
                      {"losses", state.losses},
+                     {"step_seconds", state.step_seconds},
+                     {"step_tokens", state.step_tokens},
+                     {"rss_bytes", state.rss_bytes},
                      {"validation_steps", state.validation_steps},
                      {"validation_losses", state.validation_losses},
                      {"validation_scores", state.validation_scores},
@@ -112,16 +145,18 @@ void WriteCheckpoint(const fs::path& folder, const std::string& fingerprint, con
   swap.Commit();
 }
 
-void ReadCheckpoint(const fs::path& folder, const std::string& fingerprint, LoraAdapter& adapter,
-                    AdamWOptimizer& optimizer, TrainState& state) {
+void ReadCheckpoint(const fs::path& folder, const Json& identity, LoraAdapter& adapter, AdamWOptimizer& optimizer,
+                    TrainState& state) {
   const fs::path path = folder / kStateFile;
   const Json json = ReadJsonFile(path);
   const JsonObject object(json, path.string());
-  if (object.Int("version", 1, 1 << 20) != kVersion || object.String("fingerprint") != fingerprint)
+  if (object.Int("version", 1, 1 << 20) != kVersion)
+    Fail(ErrorKind::kUsage, "{}: was written by another version of qad; start again without --resume", folder.string());
+  if (object.At("training") != identity)
     Fail(ErrorKind::kUsage,
-         "{}: this training was begun with other data, settings or seed; resume with the old ones, or start again "
-         "without --resume",
-         folder.string());
+         "{}: another training was begun there: {}; resume with what it was begun with, or start again without "
+         "--resume",
+         folder.string(), DifferenceOf(object.At("training"), identity));
   state.step = object.Int("step", 1, kMaxSteps);
   state.best_step = object.Int("best_step", 0, kMaxSteps);
   state.seconds = object.Number("seconds", 0, 1e12);
@@ -129,12 +164,16 @@ void ReadCheckpoint(const fs::path& folder, const std::string& fingerprint, Lora
   state.tokens = object.Int("tokens", 0, kMaxTokens);
   state.supervised_tokens = object.Int("supervised_tokens", 0, kMaxTokens);
   state.losses = Numbers(object, "losses");
+  state.step_seconds = Numbers(object, "step_seconds");
+  state.step_tokens = Numbers(object, "step_tokens");
+  state.rss_bytes = Numbers(object, "rss_bytes");
   state.validation_losses = Numbers(object, "validation_losses");
   state.validation_scores = Numbers(object, "validation_scores");
   state.validation_steps.clear();
   for (const double step : Numbers(object, "validation_steps")) state.validation_steps.push_back(std::llround(step));
-  if (state.losses.size() != static_cast<size_t>(state.step) ||
-      state.validation_steps.size() != state.validation_losses.size() ||
+  const auto steps = static_cast<size_t>(state.step);
+  if (state.losses.size() != steps || state.step_seconds.size() != steps || state.step_tokens.size() != steps ||
+      state.rss_bytes.size() != steps || state.validation_steps.size() != state.validation_losses.size() ||
       state.validation_scores.size() != state.validation_losses.size())
     FailInput("{}: its lists do not fit its step; remove the folder to start again", path.string());
   const SafetensorsFile file(folder / kTensorFile);

@@ -11,12 +11,14 @@
 #include "adapt/lora.h"
 #include "adapt/optimizer.h"
 #include "adapt/options.h"
+#include "base/json.h"
 
 namespace qad {
 
 struct TrainState {
-  int64_t step = 0;  // optimizer steps done; the data order follows from it and the seed
-  std::vector<double> losses;
+  int64_t step = 0;            // optimizer steps done; the data order follows from it and the seed
+  std::vector<double> losses;  // by step
+  std::vector<double> step_seconds, step_tokens, rss_bytes;  // likewise; the last: of the process after it
   std::vector<int64_t> validation_steps;
   std::vector<double> validation_losses, validation_scores;
   int64_t best_step = 0;
@@ -26,12 +28,12 @@ struct TrainState {
   int64_t tokens = 0, supervised_tokens = 0;
 };
 
-// Identifies what may be resumed: base weights, examples, options, adapter shape, seed. Settings that change nothing of
-// the result (save_every) are left out.
-std::string TrainingFingerprint(const LoraAdapter& adapter, const AdapterBase& base, const ExampleSet& train,
-                                const ExampleSet& dev, const TrainOptions& options, uint64_t seed);
+// What may be resumed, by the names of the configuration: base weights, examples, options, adapter shape, seed.
+// Settings that change nothing of the result (save_every) are left out.
+Json TrainingIdentity(const LoraAdapter& adapter, const AdapterBase& base, const ExampleSet& train,
+                      const ExampleSet& dev, const TrainOptions& options, uint64_t seed);
 
-void WriteCheckpoint(const std::filesystem::path& folder, const std::string& fingerprint, const AdapterBase& base,
+void WriteCheckpoint(const std::filesystem::path& folder, const Json& identity, const AdapterBase& base,
                      const LoraAdapter& adapter, AdamWOptimizer& optimizer, const TrainState& state);
 
 // Keeps the checkpoint in `folder` a second time, as `folder`-STEP, and of such the last `keep`; where `keep` is 1,
@@ -39,11 +41,11 @@ void WriteCheckpoint(const std::filesystem::path& folder, const std::string& fin
 void KeepCheckpoint(const std::filesystem::path& folder, int64_t step, int keep);
 
 // Fills adapter values, optimizer and state. Errors: kInput, files that are missing or malformed; kUsage, another
-// fingerprint.
-void ReadCheckpoint(const std::filesystem::path& folder, const std::string& fingerprint, LoraAdapter& adapter,
+// training, with the difference.
+void ReadCheckpoint(const std::filesystem::path& folder, const Json& identity, LoraAdapter& adapter,
                     AdamWOptimizer& optimizer, TrainState& state);
 bool HasCheckpoint(const std::filesystem::path& folder);
-// Whether it is there, readable, and of the training with this fingerprint.
-bool IsCheckpointOf(const std::filesystem::path& folder, const std::string& fingerprint);
+// Whether it is there, readable, and of this training.
+bool IsCheckpointOf(const std::filesystem::path& folder, const Json& identity);
 
 }  // namespace qad

@@ -82,10 +82,13 @@ TEST(Train, RefusesToResumeSomethingElse) {
   hooks.resume = true;
   TrainOptions other = TinyOptions();
   other.learning_rate *= 2;
-  EXPECT_TRUE(Fails([&] { TrainTiny(train, {}, other, hooks); }, ErrorKind::kUsage, {})) << "other settings";
-  EXPECT_TRUE(Fails([&] { TrainTiny(RandomExamples(14, 96, 3), {}, TinyOptions(), hooks); }, ErrorKind::kUsage, {}))
+  EXPECT_TRUE(Fails([&] { TrainTiny(train, {}, other, hooks); }, ErrorKind::kUsage, {"train.learning_rate was", "is"}))
+      << "other settings";
+  EXPECT_TRUE(Fails([&] { TrainTiny(RandomExamples(14, 96, 3), {}, TinyOptions(), hooks); }, ErrorKind::kUsage,
+                    {"training examples differ"}))
       << "other data";
-  EXPECT_TRUE(Fails([&] { TrainTiny(train, {}, TinyOptions(), hooks, {.r = 4}); }, ErrorKind::kUsage, {}))
+  EXPECT_TRUE(
+      Fails([&] { TrainTiny(train, {}, TinyOptions(), hooks, {.r = 4}); }, ErrorKind::kUsage, {"lora.r was 8, is 4"}))
       << "another adapter";
   EXPECT_TRUE(Fails([&] { TrainTiny(train, {}, TinyOptions(), hooks, {}, 1, 7); }, ErrorKind::kUsage, {}))
       << "another seed";

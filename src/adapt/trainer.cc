@@ -62,7 +62,7 @@ class Trainer {
         optimizer_(adapter.parameters()),
         pass_(model, options.recompute),
         limit_(MicroBatchTokens(options)),
-        fingerprint_(TrainingFingerprint(adapter, hooks.base, train, dev, options, seed)) {}
+        identity_(TrainingIdentity(adapter, hooks.base, train, dev, options, seed)) {}
 
   TrainResult Run();
 
@@ -98,7 +98,7 @@ class Trainer {
   AdamWOptimizer optimizer_;
   TrainingPass pass_;
   size_t limit_;
-  std::string fingerprint_;
+  Json identity_;
   TrainState state_;
   int64_t saved_step_ = 0;  // of the checkpoint on disk; 0: none of this training
   TrainResult result_;
@@ -127,8 +127,8 @@ void Trainer::Predict() {
 
 void Trainer::Resume() {
   if (hooks_.output.empty() || !HasCheckpoint(CheckpointFolder())) return;
-  if (!hooks_.resume && !IsCheckpointOf(CheckpointFolder(), fingerprint_)) return;
-  ReadCheckpoint(CheckpointFolder(), fingerprint_, adapter_, optimizer_, state_);
+  if (!hooks_.resume && !IsCheckpointOf(CheckpointFolder(), identity_)) return;
+  ReadCheckpoint(CheckpointFolder(), identity_, adapter_, optimizer_, state_);
   saved_step_ = result_.resumed_from = state_.step;
 }
 
@@ -203,9 +203,12 @@ TrainProgress Trainer::Step() {
   optimizer_.Step(adapter_, rate, options_.weight_decay, ClipFactor(norm, options_.max_grad_norm));
   ++state_.step;
   state_.losses.push_back(total / static_cast<double>(supervised));
-  state_.tokens += static_cast<int64_t>(TokensOf(examples));
+  state_.step_tokens.push_back(static_cast<double>(TokensOf(examples)));
+  state_.tokens += static_cast<int64_t>(state_.step_tokens.back());
   state_.supervised_tokens += static_cast<int64_t>(supervised);
-  state_.seconds += SecondsSince(start);
+  state_.rss_bytes.push_back(static_cast<double>(CurrentRssBytes()));
+  state_.step_seconds.push_back(SecondsSince(start));
+  state_.seconds += state_.step_seconds.back();
   return {.step = state_.step,
           .total_steps = plan_.total_steps(),
           .loss = state_.losses.back(),
@@ -270,7 +273,7 @@ bool Trainer::HasStopped() const {
 
 void Trainer::SaveCheckpoint() {
   if (hooks_.output.empty() || saved_step_ == state_.step) return;
-  WriteCheckpoint(CheckpointFolder(), fingerprint_, hooks_.base, adapter_, optimizer_, state_);
+  WriteCheckpoint(CheckpointFolder(), identity_, hooks_.base, adapter_, optimizer_, state_);
   KeepCheckpoint(CheckpointFolder(), state_.step, options_.keep_checkpoints);
   saved_step_ = state_.step;
 }
@@ -284,6 +287,9 @@ void Trainer::Finish() {
   adapter_.AttachTo(model_);
   if (!hooks_.output.empty()) adapter_.Save(hooks_.output, hooks_.base);  // the swap takes checkpoint/ away
   result_.losses = std::move(state_.losses);
+  result_.step_seconds = std::move(state_.step_seconds);
+  result_.step_tokens = std::move(state_.step_tokens);
+  result_.rss_bytes = std::move(state_.rss_bytes);
   result_.validation_steps = std::move(state_.validation_steps);
   result_.validation_losses = std::move(state_.validation_losses);
   if (hooks_.score) result_.validation_scores = std::move(state_.validation_scores);

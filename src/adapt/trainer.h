@@ -41,8 +41,9 @@ struct TrainHooks {
 };
 
 struct TrainResult {
-  std::vector<double> losses;             // by step, mean −log p over its supervised tokens
-  std::vector<int64_t> validation_steps;  // steps done when the dev set was scored
+  std::vector<double> losses;                                // by step, mean −log p over its supervised tokens
+  std::vector<double> step_seconds, step_tokens, rss_bytes;  // by step: the last of the process, after it
+  std::vector<int64_t> validation_steps;                     // steps done when the dev set was scored
   std::vector<double> validation_losses;
   std::vector<double> validation_scores;                   // of hooks.score; empty without it
   int64_t best_step = 0;                                   // whose adapter was kept; the last where there is no dev set

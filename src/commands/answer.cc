@@ -28,15 +28,6 @@ std::string DefaultArm(const Config& config) {
   return first;
 }
 
-Model& LoadArm(Workspace& workspace, const ArmConfig& arm) {
-  if (!arm.adapter.empty())
-    if (const fs::path adapter = workspace.AdapterFolder(arm.adapter);
-        !fs::exists(adapter / "adapter_model.safetensors"))
-      FailInput("{}: no adapter there; run `qad train --config {}` first", adapter.string(),
-                workspace.config.file.string());
-  return ModelOf(workspace, arm);
-}
-
 // A refusal rests on no passage.
 void Cite(const Item& item, std::span<const std::string> refusals, Reply& answer) {
   const auto scores = ScoreAnswer({.item = item, .output = answer.text, .refusals = refusals});
@@ -70,7 +61,7 @@ const ArmConfig& ArmToAsk(const Config& config, const std::string& name) {
 Answerer::Answerer(const fs::path& config, const std::string& arm, int threads)
     : workspace_(LoadConfig(config), {}, threads, true),
       arm_(ArmToAsk(workspace_.config, arm)),
-      model_(LoadArm(workspace_, arm_)),
+      model_(ModelOf(workspace_, arm_)),
       endpoint_(arm_.endpoint ? std::make_unique<Endpoint>(arm_.endpoint->options) : nullptr),
       index_(arm_.prompting == Prompting::kRag ? OpenIndex(workspace_, false, nullptr) : nullptr),
       maker_(workspace_, index_.get()),

@@ -3,12 +3,10 @@
 
 #include <memory>
 
-#include "adapt/gguf_adapter.h"
-#include "adapt/lora.h"
 #include "base/error.h"
 #include "commands/command.h"
+#include "experiment/adapter_files.h"
 #include "io/model_files.h"
-#include "model/weights.h"
 
 namespace qad {
 namespace fs = std::filesystem;
@@ -23,18 +21,9 @@ void ConvertCommand(const Options& options, const GlobalFlags& flags) {
   const fs::path output = options.output;
   if (fs::exists(output))
     Fail(ErrorKind::kUsage, "{}: is there already; name a place where nothing is", output.string());
-  const fs::path path = ResolveModel(options.model);
-  const ModelFiles files = OpenModel(path);
-  const Transformer model(std::make_shared<Weights>(PlanOf(files, WeightMode::kAsStored), files));
-  const LoraAdapter adapter(model, options.adapter);
-  if (IsGgufAdapter(output))
-    WriteGgufAdapter(output, adapter, model.weights().plan(), path.stem().string());
-  else
-    adapter.Save(output, {.name = adapter.config().base_model, .sha256 = adapter.config().base_sha256});
-  if (flags.json)
-    return PrintJson(
-        Json{{"output", output.string()}, {"modules", adapter.modules().size()}, {"parameters", adapter.parameters()}});
-  fmt::print("{}: {} modules, {} parameters\n", output.string(), adapter.modules().size(), adapter.parameters());
+  const auto [modules, parameters] = ConvertAdapterFiles(ResolveModel(options.model), options.adapter, output);
+  if (flags.json) return PrintJson(Json{{"output", output.string()}, {"modules", modules}, {"parameters", parameters}});
+  fmt::print("{}: {} modules, {} parameters\n", output.string(), modules, parameters);
 }
 
 }  // namespace

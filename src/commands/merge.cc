@@ -3,12 +3,10 @@
 
 #include <memory>
 
-#include "adapt/lora.h"
 #include "base/units.h"
 #include "commands/command.h"
+#include "experiment/adapter_files.h"
 #include "io/model_files.h"
-#include "model/weights.h"
-#include "quantize/merged_model.h"
 
 namespace qad {
 namespace {
@@ -24,29 +22,16 @@ DType TypeOf(const std::string& name) {
 }
 
 void MergeCommand(const Options& options, const GlobalFlags& flags) {
-  const std::filesystem::path path = ResolveModel(options.model);
-  const ModelFiles files = OpenModel(path);
-  const Transformer model(std::make_shared<Weights>(PlanOf(files, WeightMode::kAsStored), files));
-  const LoraAdapter adapter(model, options.adapter);
-  std::vector<LowRankUpdate> updates;
-  for (const LoraAdapter::Module& module : adapter.modules())
-    updates.push_back({.module = module.site.module,
-                       .in = module.site.in,
-                       .out = module.site.out,
-                       .rank = module.rank,
-                       .scale = module.scale,
-                       .a = adapter.values().subspan(module.a, module.rank * module.site.in),
-                       .b = adapter.values().subspan(module.b, module.rank * module.site.out)});
-  const QuantizeReport report = MergeAdapter(
-      path, updates, options.output,
+  const auto [report, modules] = MergeAdapterFiles(
+      ResolveModel(options.model), options.adapter, options.output,
       {.type = TypeOf(options.type), .subtract = options.subtract, .threads = flags.threads, .quiet = flags.json});
   if (flags.json)
     return PrintJson(Json{{"output", report.output.string()},
-                          {"modules", updates.size()},
+                          {"modules", modules},
                           {"bytes", report.bytes},
                           {"seconds", report.seconds},
                           {"peak_rss_bytes", report.peak_rss_bytes}});
-  fmt::print("{}: {} modules merged, {}, {}\n", report.output.string(), updates.size(),
+  fmt::print("{}: {} modules merged, {}, {}\n", report.output.string(), modules,
              FormatBytes(static_cast<double>(report.bytes)), FormatSeconds(report.seconds));
 }
 

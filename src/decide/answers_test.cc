@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "decide/decide.h"
 #include "decide/decide_testing.h"
-#include "decide/freshness.h"
 #include "results/statistics.h"
 
 namespace qad {
@@ -98,27 +97,6 @@ TEST(Answers, SaysWhatBecomesOfArmsWhenFactsChange) {
   ASSERT_EQ(decision.pattern.size(), 6u);
   EXPECT_EQ(decision.pattern[3].verdict, "cannot tell here");
   EXPECT_EQ(decision.pattern[5].verdict, "shown");
-}
-
-TEST(Answers, HoldsQloraAgainstLoraOfTheSameData) {
-  SyntheticPack pack = MakeSyntheticPack();
-  pack.results.settings["adapters"] = {{{"name", "lora"}, {"base", "bf16"}, {"data", "train.jsonl"}},
-                                       {{"name", "lora-grounded"}, {"base", "gguf"}, {"data", "train.jsonl"}}};
-  const double whole = *pack.results.Value("lora", "training", "peak_rss_bytes");
-  pack.results.rows.push_back({.arm = "lora-grounded",
-                               .slice = "training",
-                               .metric = "peak_rss_bytes",
-                               .value = whole / 2,
-                               .low = {},
-                               .high = {},
-                               .n = 1});
-  const std::vector<std::string> said = AnswerQlora(pack.results, pack.samples);
-  ASSERT_EQ(said.size(), 2u);
-  EXPECT_NE(said[0].find("(50%)"), std::string::npos) << said[0];
-  EXPECT_NE(said[0].find("serving with rag peaks at 452.0 MiB against 452.0 MiB (100%)"), std::string::npos) << said[0];
-  EXPECT_NE(said[1].find("facts/changed"), std::string::npos) << said[1];
-  pack.results.settings["adapters"][1]["data"] = "other.jsonl";
-  EXPECT_NE(AnswerQlora(pack.results, pack.samples)[0].find("Not measured here"), std::string::npos);
 }
 
 // Its weights are elsewhere: it is neither the base nor quantized from it.

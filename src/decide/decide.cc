@@ -4,6 +4,7 @@
 
 #include "decide/answers.h"
 #include "decide/break_even.h"
+#include "decide/deployment.h"
 #include "decide/evidence.h"
 #include "decide/freshness.h"
 #include "decide/headline.h"
@@ -70,6 +71,7 @@ Decision Decide(const Results& results, const std::vector<Sample>& samples, Deci
   decision.freshness = CheckFreshness(results, evidence, decision.topics, options);
   decision.weekly = AnswerWeekly(decision, evidence, options);
   decision.qlora = AnswerQlora(results, samples);
+  decision.deployment = AnswerDeployments(results, samples);
   decision.pattern = CheckPattern(results, samples, decision.quantization);
   if (const ArmDecision* closest = decision.recommended.empty() ? Closest(decision) : nullptr)
     decision.closest = closest->arm;

@@ -138,12 +138,7 @@ ArmEvidence GatherArm(const Results& results, const ArmInfo& info, const std::ve
   return arm;
 }
 
-bool IsShare(const Row& row) {
-  static constexpr std::string_view kGroups[] = {kSpeedSlice, kMemorySlice, kTrainingSlice,
-                                                 kTextSlice,  kUpdateSlice, kRetrievalSlice};
-  return row.value >= 0 && row.value <= 1 &&
-         std::find(std::begin(kGroups), std::end(kGroups), row.slice) == std::end(kGroups);
-}
+bool IsShare(const Row& row) { return row.value >= 0 && row.value <= 1 && !IsGroup(row.slice); }
 
 }  // namespace
 

@@ -1,5 +1,4 @@
-// What becomes of each arm when facts change, and whether a quantized base under an adapter (QLoRA) was worth it:
-// answers in figures beside the choice itself.
+// What becomes of each arm when facts change: answers in figures beside the choice itself.
 #pragma once
 
 #include <string>
@@ -19,10 +18,5 @@ std::vector<FreshnessAnswer> CheckFreshness(const Results& results, const Eviden
 // Sentences for facts that change once a week, the rest as it is: what the rules would choose, what RAG and retraining
 // would cost, and what is answered in between.
 std::vector<std::string> AnswerWeekly(const Decision& decision, const Evidence& evidence, const DecideOptions& options);
-
-// A sentence or two for each adapter that was trained on quantized weights, against the one of the same data on whole
-// ones: memory and time of training, memory of serving, and the difference on each slice. One that says what is missing
-// where there is no such pair.
-std::vector<std::string> AnswerQlora(const Results& results, const std::vector<Sample>& samples);
 
 }  // namespace qad

@@ -10,7 +10,7 @@
 #include "base/interrupt.h"
 #include "base/process.h"
 #include "base/progress.h"
-#include "kernels/elementwise.h"
+#include "evaluate/row_score.h"
 #include "model/footprint.h"
 
 namespace qad {
@@ -37,20 +37,6 @@ class Mean {
   size_t n_ = 0;
   double mean_ = 0, squares_ = 0;
 };
-
-struct RowScore {
-  double log_probability, kl;
-  bool same_top;
-};
-
-RowScore ScoreRow(const float* model, const float* reference, size_t vocab, TokenId target) {
-  const double log_probability = static_cast<double>(model[static_cast<size_t>(target)]) - LogSumExp(model, vocab);
-  RowScore score{.log_probability = log_probability, .kl = 0, .same_top = true};
-  if (reference == nullptr) return score;
-  score.kl = KlDivergence(reference, model, vocab);
-  score.same_top = ArgMax(model, vocab) == ArgMax(reference, vocab);
-  return score;
-}
 
 std::vector<TokenId> WindowOf(std::span<const TokenId> tokens, size_t at, const PerplexityOptions& options) {
   std::vector<TokenId> window(tokens.begin() + static_cast<std::ptrdiff_t>(at),
@@ -103,7 +89,7 @@ class Side {
     const ScopedSetting as(model_.context->rows, rows_);
     model_.transformer->Logits(*model_.context, rows, logits_.data());
   }
-  const float* row(size_t r) const { return logits_.data() + r * model_.transformer->config().vocab; }
+  const float* logits() const { return logits_.data(); }
 
  private:
   ScoredModel model_;
@@ -132,7 +118,7 @@ class Scorer {
         run += RunStep(window, run);
       }
       const size_t count = std::min({kChunk, window.size() - 1 - begin, run - begin});
-      ScoreRows(begin - behind, window.subspan(begin + 1, count));
+      AddRows(begin - behind, window.subspan(begin + 1, count));
       begin += count;
     }
     ++windows_;
@@ -142,6 +128,7 @@ class Scorer {
     const double perplexity = std::exp(loss_.mean());
     return {.perplexity = perplexity,
             .perplexity_stderr = perplexity * loss_.standard_error(),
+            .reference_perplexity = reference_ ? std::exp(reference_loss_.mean()) : 0,
             .kl_divergence = kl_.mean(),
             .kl_stderr = kl_.standard_error(),
             .same_top1 = same_.mean(),
@@ -159,24 +146,21 @@ class Scorer {
   }
 
   // Rows of the last step from `first` on, each with the token that it should predict.
-  void ScoreRows(size_t first, std::span<const TokenId> targets) {
+  void AddRows(size_t first, std::span<const TokenId> targets) {
     std::vector<size_t> rows(targets.size());
     std::iota(rows.begin(), rows.end(), first);
     model_.Logits(rows);
     if (reference_) reference_->Logits(rows);
-    std::vector<RowScore> scores(rows.size());
-#pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < static_cast<int64_t>(scores.size()); ++i) {
-      const auto r = static_cast<size_t>(i);
-      scores[r] = ScoreRow(model_.row(r), reference_ ? reference_->row(r) : nullptr, vocab_, targets[r]);
-    }
+    const std::vector<RowScore> scores =
+        ScoreRows(model_.logits(), reference_ ? reference_->logits() : nullptr, vocab_, targets);
     for (const RowScore& score : scores) {
-      if (!std::isfinite(score.log_probability) || !std::isfinite(score.kl))
+      if (!score.IsFinite())
         Fail(ErrorKind::kNumeric,
              "window {}: the logits are not finite; are the weights damaged? qad perplexity --exact tells whether it "
              "is the arithmetic",
              windows_);
       loss_.Add(-score.log_probability);
+      reference_loss_.Add(-score.reference_log_probability);
       kl_.Add(score.kl);
       same_.Add(score.same_top ? 1 : 0);
     }
@@ -185,7 +169,7 @@ class Scorer {
   size_t vocab_, step_, first_, windows_ = 0;
   Side model_;
   std::optional<Side> reference_;
-  Mean loss_, kl_, same_;
+  Mean loss_, reference_loss_, kl_, same_;
 };
 
 }  // namespace

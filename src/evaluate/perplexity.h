@@ -31,7 +31,8 @@ struct PerplexityOptions {
 // positions.
 struct PerplexityResult {
   double perplexity = 0, perplexity_stderr = 0;
-  double kl_divergence = 0, kl_stderr = 0, same_top1 = 0;  // only with a reference
+  // Only with a reference.
+  double reference_perplexity = 0, kl_divergence = 0, kl_stderr = 0, same_top1 = 0;
   size_t tokens = 0, windows = 0;
   bool has_reference = false;
 };

@@ -67,6 +67,7 @@ void Append(Results& all, const Results& more) {
   all.comparisons.insert(all.comparisons.end(), more.comparisons.begin(), more.comparisons.end());
   all.curves.insert(all.curves.end(), more.curves.begin(), more.curves.end());
   all.fronts.insert(all.fronts.end(), more.fronts.begin(), more.fronts.end());
+  all.forms.insert(all.forms.end(), more.forms.begin(), more.forms.end());
 }
 
 }  // namespace qad

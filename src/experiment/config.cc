@@ -39,6 +39,7 @@ void ReadData(YamlMap map, const fs::path& base, DataConfig& data) {
       map.errors().Add(map.mark(), fmt::format("data.{}: is missing; a file of one JSON object a line", key));
   map.Path("train", base, data.train);
   map.Path("dev", base, data.dev);
+  map.Path("zero_shot", base, data.zero_shot);
   map.Path("eval", base, data.eval);
   Paths(map, "documents", base, data.documents);
   Paths(map, "documents_update", base, data.documents_update);
@@ -146,7 +147,8 @@ void ReadAdapters(YamlMap map, const Config& config, const LoraOptions& lora, co
     own.Bool("after_update", adapter.after_update);
     std::string base = "base";
     own.String("base", base);
-    if (const ParsedWeights parsed = ParseWeights(base); !parsed.known || parsed.recipe.floor)
+    if (const ParsedWeights parsed = ParseWeights(base);
+        !parsed.known || parsed.recipe.floor || !parsed.recipe.merged.empty())
       own.Wrong("base", "weights to train on: base, gguf, nf4, int8, gptq-4, awq-4, gguf:Q4_K_M …");
     else if (!parsed.error.empty())
       own.Wrong("base", parsed.error);
@@ -263,17 +265,19 @@ void ReadEval(YamlMap& map, EvalOptions& eval) {
   map.Number("margin", 0, 1, eval.margin);
 }
 
-// Weights alone. int8 is shown beside one scale for a whole matrix where nothing is said.
+// Without answers. int8 is shown beside one scale for a whole matrix where nothing is said.
 void ReadTextOnly(YamlMap& map, Config& config) {
   std::vector<std::string> words;
   map.Strings("text_only", words);
   if (!map.Has("text_only") && std::ranges::find(config.arms, "int8", &ArmConfig::name) != config.arms.end())
     words = {"int8-per-tensor"};
   for (const std::string& word : words) {
-    const ParsedArm parsed = ParseArm(word, {});
+    const ParsedArm parsed = ParseArm(word, config.adapters);
     if (!parsed.error.empty() || parsed.arm.prompting != Prompting::kZeroShot)
-      map.errors().Add(map.Node("text_only").Mark(),
-                       "eval.text_only: " + (parsed.error.empty() ? "'" + word + "': weights alone" : parsed.error));
+      map.errors().Add(
+          map.Node("text_only").Mark(),
+          "eval.text_only: " +
+              (parsed.error.empty() ? "'" + word + "': weights, or an adapter, without prompting" : parsed.error));
     else if (std::ranges::find(config.arms, parsed.arm.name, &ArmConfig::name) == config.arms.end())
       config.text_only.push_back(parsed.arm);
   }
@@ -374,12 +378,18 @@ void AddReplicas(Config& config) {
       ArmConfig& replica = config.arms.emplace_back(arm);
       replica.name = fmt::format("{} (seed {})", arm.name, seed);
       replica.adapter = name_of(arm.adapter);
+      if (arm.merged) replica.weights = replica.adapter + arm.weights.substr(arm.adapter.size());
       replica.replica_of = arm.name;
     }
   }
 }
 
 }  // namespace
+
+const AdapterConfig* FindAdapter(const Config& config, const std::string& name) {
+  const auto found = std::ranges::find(config.adapters, name, &AdapterConfig::name);
+  return found == config.adapters.end() ? nullptr : &*found;
+}
 
 Config LoadConfig(const fs::path& path, int seeds) {
   Config config;

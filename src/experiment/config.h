@@ -19,6 +19,7 @@ namespace qad {
 
 struct DataConfig {
   std::filesystem::path train, dev, eval;  // dev: empty where it is a split of train
+  std::filesystem::path zero_shot;         // choices that say what a training made the model forget; empty: not asked
   std::vector<std::filesystem::path> documents, documents_update;
   std::string system_prompt;  // prepended to items that have no system message
   int max_length = 1024;      // tokens
@@ -59,6 +60,7 @@ struct ArmConfig {
   Prompting prompting = Prompting::kZeroShot;
   std::optional<EndpointArm> endpoint = {};  // then there are no weights and no adapter
   std::string replica_of = {};               // the arm whose adapter was trained with another seed; empty: none
+  bool merged = false;                       // the adapter is in the weights
 };
 
 // How weights of arms are quantized, where their word leaves it open.
@@ -90,7 +92,7 @@ struct Config {
   std::vector<AdapterConfig> adapters;
   QuantizeConfig quantize;
   std::vector<ArmConfig> arms;
-  std::vector<ArmConfig> text_only;  // weights that are measured on general text alone
+  std::vector<ArmConfig> text_only;  // weights and adapters that are measured on texts alone
   FewShotOptions few_shot;
   RetrieveOptions rag;
   EvalOptions eval;
@@ -100,6 +102,9 @@ struct Config {
 
   std::filesystem::path AdapterFolder(const std::string& name) const { return output / (name + "_adapter"); }
 };
+
+// Null where there is none of this name.
+const AdapterConfig* FindAdapter(const Config& config, const std::string& name);
 
 // Errors (kInput): the file is missing. (kUsage): everything wrong in it at once, "file:line:column: key: message".
 // `seeds` in place of the file's, where above 0.

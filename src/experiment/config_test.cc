@@ -6,6 +6,7 @@
 #include "base/test_files.h"
 #include "experiment/arms.h"
 #include "experiment/weights.h"
+#include "results/results.h"
 
 namespace qad {
 namespace {
@@ -155,7 +156,7 @@ TEST(Config, WeightsForGeneralTextAlone) {
   EXPECT_EQ(made("arms: [base, int8]\neval: {text_only: []}\n"), Words{"int8"});
   EXPECT_EQ(made("arms: [base, int8]\neval: {text_only: [rtn-8, int8]}\n"), (Words{"int8", "rtn-8"}));
   EXPECT_NE(ErrorOf(std::string(kMinimal) + "eval: {text_only: [int9]}\n").find("text_only"), std::string::npos);
-  EXPECT_NE(ErrorOf(std::string(kMinimal) + "eval: {text_only: [int8 + few-shot]}\n").find("weights alone"),
+  EXPECT_NE(ErrorOf(std::string(kMinimal) + "eval: {text_only: [int8 + few-shot]}\n").find("without prompting"),
             std::string::npos);
 }
 
@@ -189,6 +190,53 @@ TEST(Arms, ShortForms) {
   EXPECT_NE(ParseArm("base + few-shot + rag", adapters).error, "");
   EXPECT_NE(ParseArm("base + fewshot", adapters).error.find("did you mean 'few-shot'?"), std::string::npos);
   EXPECT_NE(ParseArm("", adapters).error, "");
+}
+
+TEST(Arms, AdaptersAreServedInManyForms) {
+  const std::vector<AdapterConfig> adapters{
+      {.name = "lora", .data = {}, .base = "bf16", .lora = {}, .train = {}},
+      {.name = "qlora", .data = {}, .base = "as-stored", .lora = {}, .train = {}}};
+  const auto deployed = [&](const char* form) {
+    const ParsedArm parsed = ParseArm(form, adapters);
+    EXPECT_EQ(parsed.error, "") << form;
+    return DeploymentOf(parsed.arm.adapter == "lora" ? adapters[0] : adapters[1], parsed.arm);
+  };
+  EXPECT_EQ(deployed("lora + rag"), kAsTrained);
+  EXPECT_EQ(deployed("qlora"), kAsTrained);
+  EXPECT_EQ(deployed("qlora merged"), kMergedIn);
+  EXPECT_EQ(deployed("lora merged int8 + rag"), kMergedIn);
+  EXPECT_EQ(deployed("lora on gguf:Q4_K_M"), kOnOthers);
+  EXPECT_EQ(deployed("qlora on base"), kOnOthers);
+  const ArmConfig merged = ParseArm("lora merged gguf:q4_k_m", adapters).arm;
+  EXPECT_EQ(merged.name, "lora merged gguf:Q4_K_M");
+  EXPECT_EQ(merged.adapter, "lora");
+  const WeightsRecipe recipe = RecipeOf(merged.weights);
+  EXPECT_EQ(recipe.merged, "lora");
+  EXPECT_EQ(recipe.kind, WeightsRecipe::Kind::kGguf);
+  EXPECT_EQ(recipe.Output(), "lora-merged-gguf-Q4_K_M.gguf");
+  EXPECT_EQ(RecipeOf("lora merged").Output(), "lora-merged");
+  for (const auto& [wrong, said] :
+       {std::pair("lorra merged", "did you mean 'lora'?"), std::pair("lora merged base", "nothing for bf16"),
+        std::pair("lora merged int4", "int8"), std::pair("lora merged gptq-5", "2, 3, 4 or 8"),
+        std::pair("lora on base", "say 'lora'"), std::pair("lora on", "names no weights"),
+        std::pair("lora on few-shot", "behind 'on' come weights"), std::pair("int8 on gguf", "none of the adapters")})
+    EXPECT_NE(ParseArm(wrong, adapters).error.find(said), std::string::npos)
+        << wrong << ": " << ParseArm(wrong, adapters).error;
+}
+
+TEST(Arms, WhatIsMergedIsMadeBehindWhatItIsMadeOf) {
+  const Config config = Load(std::string(kMinimal) +
+                             "seeds: 2\nadapters: {small: {base: nf4}}\narms: [base, small merged int8, small]\n"
+                             "eval: {text_only: [small on gptq-4]}\n");
+  std::vector<std::string> made;
+  for (const WeightsRecipe& recipe : MadeWeights(config)) made.push_back(recipe.weights);
+  EXPECT_EQ(made, (std::vector<std::string>{"nf4", "small merged", "small merged int8", "small-seed1 merged",
+                                            "small-seed1 merged int8", "gptq-4"}));
+  EXPECT_EQ(config.arms[3].name, "small merged int8 (seed 1)");
+  EXPECT_EQ(config.arms[3].adapter, "small-seed1");
+  EXPECT_EQ(FormsOf(config).size(), 4u) << "another seed is no other form";
+  EXPECT_NE(ErrorOf(std::string(kMinimal) + "adapters: {a: {}, b: {base: a merged}}\n").find("weights to train on"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -75,8 +75,8 @@ Results EvaluateGivenSource(Workspace& workspace, const ArmConfig& arm, const Co
 
 // Whether its adapter was trained when the documents had been updated: it was not there before.
 bool IsOfAfter(const Config& config, const ArmConfig& arm) {
-  const auto adapter = std::ranges::find(config.adapters, arm.adapter, &AdapterConfig::name);
-  return adapter != config.adapters.end() && adapter->after_update;
+  const AdapterConfig* adapter = FindAdapter(config, arm.adapter);
+  return adapter != nullptr && adapter->after_update;
 }
 
 std::vector<Item> ItemsBefore(const Workspace& workspace) {

@@ -51,8 +51,18 @@ void Compare(const Workspace& workspace, const std::vector<bool>& beforehand, Re
   CorrectDeclared(results.comparisons, options, results.manifest.value("withdrawn", Json::array()).size());
 }
 
-// What an update of the facts costs each arm: its index again; its training again and its evaluation, because a new
-// adapter is another model; or nothing that would help.
+// Of weights that have the adapter in them: merging, and what is made of the merged ones.
+double SecondsToMake(const ArmConfig& arm, const Results& results) {
+  if (!arm.merged) return 0;
+  const auto of = [&](const std::string& weights) {
+    return results.Value(weights, kQuantizeSlice, "seconds").value_or(0);
+  };
+  const std::string merged = MergedWord(arm.adapter);
+  return of(merged) + (arm.weights == merged ? 0 : of(arm.weights));
+}
+
+// What an update of the facts costs each arm: its index again; its training again, what is made of that and its
+// evaluation, because a new adapter is another model; or nothing that would help.
 void AddUpdateRows(const Workspace& workspace, Results& results) {
   for (const ArmConfig& arm : workspace.config.arms) {
     std::optional<double> seconds;
@@ -61,7 +71,7 @@ void AddUpdateRows(const Workspace& workspace, Results& results) {
     } else if (!arm.adapter.empty()) {
       const auto training = results.Value(arm.adapter, kTrainingSlice, "seconds"),
                  evaluation = results.Value(arm.name, kUpdateSlice, "evaluation_seconds");
-      if (training && evaluation) seconds = *training + *evaluation;
+      if (training && evaluation) seconds = *training + *evaluation + SecondsToMake(arm, results);
     }
     if (seconds) results.rows.push_back(Measured(arm.name, kUpdateSlice, "seconds_to_update", *seconds));
   }
@@ -122,6 +132,7 @@ void AddDerived(const Workspace& workspace, const std::vector<bool>& beforehand,
   AddUpdateRows(workspace, results);
   AddQuerySeconds(workspace, results);
   for (Row& row : RowsBeforeUpdate(workspace)) results.rows.push_back(std::move(row));
+  for (Row& row : RowsOfForgetting(workspace)) results.rows.push_back(std::move(row));
   Compare(workspace, beforehand, results);
 }
 

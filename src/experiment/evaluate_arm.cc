@@ -64,32 +64,6 @@ void Cite(const ArmRun& run, const Item& item, const Prompt& prompt, Sample& sam
     sample.scores["citation"] = IsFromSource(sample.citation, item.source) ? 1 : 0;
 }
 
-// The likeliest of the item's choices: by the sum of its tokens' log-probabilities, and by that for each byte, which
-// favours no short ones (lm-evaluation-harness' acc and acc_norm). The prompt is computed once for all.
-void ScoreChoices(ArmRun& run, const Item& item, const Prompt& prompt, Sample& sample) {
-  if (prompt.choices.empty()) return;
-  if (prompt.nothing_found) {  // a refusal is none of them
-    sample.scores["choice"] = sample.scores["choice_by_byte"] = 0;
-    return;
-  }
-  const std::vector<std::vector<TokenId>> prompts(prompt.choices.size(), prompt.tokens);
-  GenerateOptions options;
-  options.max_new_tokens = 1;
-  options.references = prompt.choices;
-  const std::vector<Generated> scored =
-      Generate(run.workspace.context, run.model.transformer, run.model.tokenizer, prompts, options);
-  size_t likeliest = 0, likeliest_by_byte = 0;
-  const auto of_byte = [&](size_t i) {
-    return scored[i].reference_log_probability / static_cast<double>(item.choices[i].size());
-  };
-  for (size_t i = 1; i < scored.size(); ++i) {
-    if (scored[i].reference_log_probability > scored[likeliest].reference_log_probability) likeliest = i;
-    if (of_byte(i) > of_byte(likeliest_by_byte)) likeliest_by_byte = i;
-  }
-  sample.scores["choice"] = item.choices[likeliest] == item.completion ? 1 : 0;
-  sample.scores["choice_by_byte"] = item.choices[likeliest_by_byte] == item.completion ? 1 : 0;
-}
-
 // Where no passage was found the model is not asked, and `answer` is empty.
 Sample MakeSample(const ArmRun& run, const Item& item, const Prompt& prompt, const Generated& answer) {
   Sample sample = StartSample(run.arm.name, item);
@@ -163,7 +137,7 @@ void RunItems(ArmRun& run, const PromptMaker& maker, std::span<const Item> items
   }
   for (size_t i = 0; i < kept.size(); ++i) {
     run.samples.push_back(MakeSample(run, *kept[i], prompts[i], answers[i]));
-    ScoreChoices(run, *kept[i], prompts[i], run.samples.back());
+    ScoreChoices(run.workspace, run.model, *kept[i], prompts[i], run.samples.back());
   }
 }
 
@@ -262,10 +236,6 @@ void AddRetrievalRows(const ArmRun& run, const Index& index, const RefusalRule& 
 }
 
 ArmRun StartRun(Workspace& workspace, const ArmConfig& arm) {
-  const fs::path adapter = arm.adapter.empty() ? fs::path() : workspace.AdapterFolder(arm.adapter);
-  if (!adapter.empty() && !fs::exists(adapter / "adapter_model.safetensors"))
-    FailInput("{}: no adapter there; run `qad train --config {}` first", adapter.string(),
-              workspace.config.file.string());
   return {workspace, arm, ModelOf(workspace, arm), Refusals(workspace)};
 }
 
@@ -304,6 +274,30 @@ double AnswerAll(ArmRun& run, const PromptMaker& maker, std::span<const Item> it
 }
 
 }  // namespace
+
+void ScoreChoices(Workspace& workspace, Model& model, const Item& item, const Prompt& prompt, Sample& sample) {
+  if (prompt.choices.empty()) return;
+  if (prompt.nothing_found) {  // a refusal is none of them
+    sample.scores["choice"] = sample.scores["choice_by_byte"] = 0;
+    return;
+  }
+  const std::vector<std::vector<TokenId>> prompts(prompt.choices.size(), prompt.tokens);
+  GenerateOptions options;
+  options.max_new_tokens = 1;
+  options.references = prompt.choices;
+  const std::vector<Generated> scored =
+      Generate(workspace.context, model.transformer, model.tokenizer, prompts, options);
+  size_t likeliest = 0, likeliest_by_byte = 0;
+  const auto of_byte = [&](size_t i) {
+    return scored[i].reference_log_probability / static_cast<double>(item.choices[i].size());
+  };
+  for (size_t i = 1; i < scored.size(); ++i) {
+    if (scored[i].reference_log_probability > scored[likeliest].reference_log_probability) likeliest = i;
+    if (of_byte(i) > of_byte(likeliest_by_byte)) likeliest_by_byte = i;
+  }
+  sample.scores["choice"] = item.choices[likeliest] == item.completion ? 1 : 0;
+  sample.scores["choice_by_byte"] = item.choices[likeliest_by_byte] == item.completion ? 1 : 0;
+}
 
 std::vector<Sample> AnswerItems(Workspace& workspace, const ArmConfig& arm, const Index* index,
                                 std::span<const Item> items, const std::string& label, const fs::path& batches,

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "experiment/prompts.h"
 #include "experiment/workspace.h"
 #include "results/results.h"
 
@@ -21,5 +22,9 @@ Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const std::files
 std::vector<Sample> AnswerItems(Workspace& workspace, const ArmConfig& arm, const Index* index,
                                 std::span<const Item> items, const std::string& label,
                                 const std::filesystem::path& batches, const Json& inputs);
+
+// The likeliest of the item's choices: by the sum of its tokens' log-probabilities, and by that for each byte, which
+// favours no short ones (lm-evaluation-harness' acc and acc_norm). The prompt is computed once for all.
+void ScoreChoices(Workspace& workspace, Model& model, const Item& item, const Prompt& prompt, Sample& sample);
 
 }  // namespace qad

@@ -1,13 +1,13 @@
 // The stages that score: arms over items, baselines without a model, general text.
 #include <algorithm>
 #include <cmath>
-#include <set>
 
 #include "base/files.h"
 #include "base/hash.h"
 #include "evaluate/baselines.h"
 #include "evaluate/metrics.h"
 #include "evaluate/perplexity.h"
+#include "experiment/arms.h"
 #include "experiment/evaluate_arm.h"
 #include "experiment/general_text.h"
 #include "experiment/stages.h"
@@ -47,8 +47,7 @@ Results TextOf(Workspace& workspace, const ArmConfig& arm) {
   // The reference and the arm are two transformers even where they share weights: an adapter sits on one of them.
   Model reference = LoadModel(workspace.config.model, WeightMode::kBF16);
   Context reference_context(Numerics::kFast, workspace.context.threads);
-  Model& model =
-      workspace.models.Get(arm.weights, arm.adapter.empty() ? fs::path() : workspace.AdapterFolder(arm.adapter));
+  Model& model = ModelOf(workspace, arm);
   const size_t context = std::min(kTextContext, model.config().max_positions);
   const std::vector<TokenId> tokens = GeneralTokens(model, workspace.scope.partial() ? 1 : kTextWindows, context);
   Results results;
@@ -58,12 +57,13 @@ Results TextOf(Workspace& workspace, const ArmConfig& arm) {
       .context = context, .protocol = WindowProtocol::kAll, .max_windows = 0, .bos = {}, .quiet = true};
   if (model.tokenizer.add_bos()) options.bos = model.tokenizer.bos();
   // Window by window: tokens of one text are not independent of each other, its parts nearly are.
-  std::vector<double> losses, divergences, same;
+  std::vector<double> losses, more, divergences, same;
   int64_t n = 0;
   for (size_t at = 0; at + context <= tokens.size(); at += context) {
     const PerplexityResult window =
         Perplexity(scored, is_base ? nullptr : &other, std::span(tokens).subspan(at, context), options);
     losses.push_back(std::log(window.perplexity));
+    if (window.has_reference) more.push_back(losses.back() - std::log(window.reference_perplexity));
     divergences.push_back(window.kl_divergence);
     same.push_back(window.same_top1);
     n += static_cast<int64_t>(window.tokens);
@@ -78,8 +78,10 @@ Results TextOf(Workspace& workspace, const ArmConfig& arm) {
     results.rows.push_back(std::move(row));
   };
   const auto as_is = [](double value) { return value; };
-  add("perplexity", losses, [](double loss) { return std::exp(loss); });
+  const auto exponential = [](double loss) { return std::exp(loss); };
+  add("perplexity", losses, exponential);
   if (is_base) return results;
+  add("perplexity_ratio", more, exponential);
   add("kl_divergence", divergences, as_is);
   add("same_top1", same, as_is);
   return results;
@@ -87,28 +89,33 @@ Results TextOf(Workspace& workspace, const ArmConfig& arm) {
 
 }  // namespace
 
+Json AnswerInputs(Workspace& workspace, const ArmConfig& arm) {
+  const Config& config = workspace.config;
+  Json inputs = ItemInputs(workspace);
+  inputs["arm"] = ArmInputs(workspace, arm);
+  inputs["prompting"] = static_cast<int>(arm.prompting);
+  inputs["max_new_tokens"] = config.eval.max_new_tokens;
+  inputs["temperature"] = config.eval.temperature;
+  inputs["max_length"] = config.data.max_length;
+  inputs["system_prompt"] = config.data.system_prompt;
+  if (arm.prompting == Prompting::kFewShot) inputs["shots"] = {config.few_shot.examples, config.few_shot.select};
+  if (arm.prompting == Prompting::kRag) {
+    inputs["documents"] = IndexStage(workspace).inputs;
+    inputs["search"] = workspace.SearchInputs();
+    inputs["refuse"] = RefusalInputs(config);
+  }
+  return inputs;
+}
+
 std::vector<Stage> EvaluateStages(Workspace& workspace) {
   std::vector<Stage> stages;
   for (const ArmConfig& arm : workspace.config.arms) {
     const fs::path samples = workspace.root / "samples" / SamplesFileName(arm.name);
     Stage stage{.name = "eval: " + arm.name,
                 .label = "evaluate " + arm.name,
-                .inputs = ItemInputs(workspace),
+                .inputs = AnswerInputs(workspace, arm),
                 .outputs = {samples},
                 .run = {}};
-    stage.inputs["arm"] = ArmInputs(workspace, arm);
-    stage.inputs["prompting"] = static_cast<int>(arm.prompting);
-    stage.inputs["max_new_tokens"] = workspace.config.eval.max_new_tokens;
-    stage.inputs["temperature"] = workspace.config.eval.temperature;
-    stage.inputs["max_length"] = workspace.config.data.max_length;
-    stage.inputs["system_prompt"] = workspace.config.data.system_prompt;
-    if (arm.prompting == Prompting::kFewShot)
-      stage.inputs["shots"] = {workspace.config.few_shot.examples, workspace.config.few_shot.select};
-    if (arm.prompting == Prompting::kRag) {
-      stage.inputs["documents"] = IndexStage(workspace).inputs;
-      stage.inputs["search"] = workspace.SearchInputs();
-      stage.inputs["refuse"] = RefusalInputs(workspace.config);
-    }
     stage.run = [&workspace, arm, samples, inputs = stage.inputs] {
       return EvaluateArm(workspace, arm, samples, inputs);
     };
@@ -144,21 +151,9 @@ Stage BaselineStage(Workspace& workspace) {
 }
 
 std::vector<Stage> TextStages(Workspace& workspace) {
-  std::vector<ArmConfig> arms;
-  // Prompting is no part of it: one row for each pair of weights and adapter, under the arm that has nothing else, or
-  // else under the first.
-  std::set<std::pair<std::string, std::string>> pairs;
-  for (const bool plain : {true, false}) {
-    for (const ArmConfig& arm : workspace.config.arms) {
-      if (arm.endpoint || !arm.replica_of.empty()) continue;  // an endpoint cannot be asked what it makes of a text
-      if (plain == (arm.prompting == Prompting::kZeroShot) && pairs.insert({arm.weights, arm.adapter}).second)
-        arms.push_back(arm);
-    }
-  }
-  arms.insert(arms.end(), workspace.config.text_only.begin(), workspace.config.text_only.end());
   std::vector<Stage> stages;
   const std::string text_hash = Sha256(GeneralText());
-  for (const ArmConfig& arm : arms) {
+  for (const ArmConfig& arm : FormsOf(workspace.config)) {
     Stage stage{
         .name = "text: " + arm.name,
         .label = "general text, " + arm.name,

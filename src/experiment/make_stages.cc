@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "experiment/adapter_files.h"
 #include "experiment/auto_weights.h"
 #include "experiment/floor_judge.h"
 #include "experiment/manifest.h"
@@ -26,11 +27,16 @@ CalibrationOptions CalibrationOf(const Config& config) {
           .system_prompt = config.data.system_prompt};
 }
 
-Calibration Calibrate(const Workspace& workspace) {
+// What the weights are made of: the model itself, or with the adapter in it.
+fs::path SourceOf(const Workspace& workspace, const WeightsRecipe& recipe) {
+  return recipe.merged.empty() ? workspace.model_path : fs::path(workspace.models.SourceOf(MergedWord(recipe.merged)));
+}
+
+Calibration Calibrate(const Workspace& workspace, const fs::path& model) {
   const Config& config = workspace.config;
   if (config.quantize.calibration.empty())
-    return GenerateCalibration(workspace.model_path, CalibrationOf(config), workspace.context.threads);
-  return ReadCalibration(config.quantize.calibration, OpenModel(workspace.model_path), CalibrationOf(config));
+    return GenerateCalibration(model, CalibrationOf(config), workspace.context.threads);
+  return ReadCalibration(config.quantize.calibration, OpenModel(model), CalibrationOf(config));
 }
 
 // Arms that look at the same texts measure them once.
@@ -49,24 +55,26 @@ GroupModelOptions GroupOptionsOf(const Workspace& workspace, const WeightsRecipe
 }
 
 QuantizeReport MakeGroups(const Workspace& workspace, const WeightsRecipe& recipe, const fs::path& output) {
-  return QuantizeGroups(workspace.model_path, output, recipe.calibrated() ? Calibrate(workspace) : Calibration(),
+  const fs::path source = SourceOf(workspace, recipe);
+  return QuantizeGroups(source, output, recipe.calibrated() ? Calibrate(workspace, source) : Calibration(),
                         GroupOptionsOf(workspace, recipe));
 }
 
 QuantizeReport MakeGgufWeights(Workspace& workspace, const WeightsRecipe& recipe, const fs::path& output) {
   const ReportFrame frame(workspace.context.threads);
+  const fs::path source = SourceOf(workspace, recipe);
   GgufOptions options{.type = recipe.type, .quiet = workspace.quiet, .threads = workspace.context.threads};
-  if (!recipe.calibrated()) return QuantizeGguf(workspace.model_path, output, options);
-  const Calibration calibration = Calibrate(workspace);
+  if (!recipe.calibrated()) return QuantizeGguf(source, output, options);
+  const Calibration calibration = Calibrate(workspace, source);
   if (workspace.config.quantize.error_feedback) {
     options.feedback = {.calibration = &calibration, .act_order = workspace.config.quantize.act_order};
-    return QuantizeGguf(workspace.model_path, output, options);
+    return QuantizeGguf(source, output, options);
   }
-  const ModelFiles files = OpenModel(workspace.model_path);
+  const ModelFiles files = OpenModel(source);
   const Importance importance =
       Statistics(StatisticsFolder(workspace), files, calibration).GetImportance(workspace.context, workspace.quiet);
   options.importance = &importance;
-  const GgufMade made = MakeGguf(workspace.model_path, output, options);
+  const GgufMade made = MakeGguf(source, output, options);
   return frame.Finish(output, made.bytes, made.source_bytes, made.errors);
 }
 
@@ -87,7 +95,8 @@ QuantizeReport MakeAuto(const Workspace& workspace, const WeightsRecipe& recipe,
                         Results& results) {
   std::optional<FloorsToReach> floors;
   if (recipe.floor) floors.emplace(FloorsToReach{workspace.config, recipe.prompting});
-  const AutoWeights made = MakeAutoWeights(workspace.model_path, output, Calibrate(workspace),
+  const fs::path source = SourceOf(workspace, recipe);
+  const AutoWeights made = MakeAutoWeights(source, output, Calibrate(workspace, source),
                                            {.budget = recipe.budget,
                                             .limit = recipe.max_kl,
                                             .judge = nullptr,
@@ -106,25 +115,44 @@ QuantizeReport MakeAuto(const Workspace& workspace, const WeightsRecipe& recipe,
   return made.report.artefact;
 }
 
+// The adapter in the weights that it was trained on.
+QuantizeReport MakeMerged(const Workspace& workspace, const std::string& name, const fs::path& output) {
+  const AdapterConfig& adapter = *FindAdapter(workspace.config, name);
+  return MergeAdapterFiles(ResolveModel(workspace.models.SourceOf(adapter.base)), workspace.AdapterFolder(name), output,
+                           {.threads = workspace.context.threads, .quiet = workspace.quiet})
+      .report;
+}
+
+QuantizeReport MakeArtefact(Workspace& workspace, const WeightsRecipe& recipe, const fs::path& output,
+                            Results& results) {
+  using Kind = WeightsRecipe::Kind;
+  const int threads = workspace.context.threads;
+  switch (recipe.kind) {
+    case Kind::kInt8:
+      return QuantizeInt8(
+          SourceOf(workspace, recipe), output,
+          {.per_tensor = recipe.per_tensor, .embeddings = false, .quiet = workspace.quiet, .threads = threads});
+    case Kind::kNf4:
+      return QuantizeNf4(SourceOf(workspace, recipe), output, {.quiet = workspace.quiet, .threads = threads});
+    case Kind::kGroups:
+      return MakeGroups(workspace, recipe, output);
+    case Kind::kGguf:
+      return MakeGgufWeights(workspace, recipe, output);
+    case Kind::kAuto:
+      return MakeAuto(workspace, recipe, output, results);
+    case Kind::kMerged:
+      return MakeMerged(workspace, recipe.merged, output);
+    case Kind::kBase:
+    case Kind::kStored:
+      break;  // nothing is made
+  }
+  QAD_CHECK(false);
+}
+
 Results MakeWeights(Workspace& workspace, const WeightsRecipe& recipe, const fs::path& output) {
   workspace.FreeModels();
   Results results;
-  QuantizeReport report;
-  if (recipe.kind == WeightsRecipe::Kind::kInt8)
-    report = QuantizeInt8(workspace.model_path, output,
-                          {.per_tensor = recipe.per_tensor,
-                           .embeddings = false,
-                           .quiet = workspace.quiet,
-                           .threads = workspace.context.threads});
-  else if (recipe.kind == WeightsRecipe::Kind::kNf4)
-    report =
-        QuantizeNf4(workspace.model_path, output, {.quiet = workspace.quiet, .threads = workspace.context.threads});
-  else if (recipe.kind == WeightsRecipe::Kind::kGroups)
-    report = MakeGroups(workspace, recipe, output);
-  else if (recipe.kind == WeightsRecipe::Kind::kGguf)
-    report = MakeGgufWeights(workspace, recipe, output);
-  else
-    report = MakeAuto(workspace, recipe, output, results);
+  const QuantizeReport report = MakeArtefact(workspace, recipe, output, results);
   const auto add = [&](const std::string& metric, double value, int64_t n = 1) {
     results.rows.push_back(Measured(recipe.weights, kQuantizeSlice, metric, value, n));
   };
@@ -158,6 +186,11 @@ Json FloorInputs(const Workspace& workspace, Prompting prompting) {
 Json WeightsInputs(const Workspace& workspace, const WeightsRecipe& recipe) {
   const Config& config = workspace.config;
   Json inputs{{"program", ProgramSha256()}, {"model", workspace.ModelHash()}};
+  if (!recipe.merged.empty()) {
+    inputs["adapter"] = AdapterInputs(workspace, recipe.merged);
+    if (const WeightsRecipe base = RecipeOf(FindAdapter(config, recipe.merged)->base); base.made())
+      inputs["base"] = WeightsInputs(workspace, base);
+  }
   if (recipe.kind == WeightsRecipe::Kind::kGroups) inputs["group_size"] = config.quantize.group_size;
   if (recipe.kind == WeightsRecipe::Kind::kGguf) inputs["error_feedback"] = config.quantize.error_feedback;
   if (recipe.calibrated()) {
@@ -177,14 +210,14 @@ Json WeightsInputs(const Workspace& workspace, const WeightsRecipe& recipe) {
 namespace {
 
 Stage QuantizeStage(Workspace& workspace, const WeightsRecipe& recipe) {
-  const fs::path output = workspace.config.output / recipe.Output();
+  const fs::path output = workspace.WeightsPath(recipe);
   Stage stage{.name = "quantize: " + recipe.weights,
               .label = "make " + recipe.weights + " weights",
               .inputs = WeightsInputs(workspace, recipe),
               .outputs = {},
               .run = {},
-              .of_every_run = true};
-  for (const fs::path& file : recipe.Files()) stage.outputs.push_back(workspace.config.output / file);
+              .of_every_run = recipe.merged.empty()};
+  for (const fs::path& file : recipe.Files()) stage.outputs.push_back(output.parent_path() / file);
   stage.run = [&workspace, recipe, output] { return MakeWeights(workspace, recipe, output); };
   return stage;
 }
@@ -194,6 +227,32 @@ Stage QuantizeStage(Workspace& workspace, const WeightsRecipe& recipe) {
 std::vector<Stage> QuantizeStages(Workspace& workspace) {
   std::vector<Stage> stages;
   for (const WeightsRecipe& recipe : MadeWeights(workspace.config)) stages.push_back(QuantizeStage(workspace, recipe));
+  return stages;
+}
+
+std::vector<Stage> ExportStages(Workspace& workspace) {
+  std::vector<Stage> stages;
+  for (const AdapterConfig& adapter : workspace.config.adapters) {
+    const fs::path file = workspace.AdapterFile(adapter.name);
+    const auto has_it = [&](const ArmConfig& arm) {
+      return arm.adapter == adapter.name && workspace.AttachedAdapter(arm) == file;
+    };
+    if (std::ranges::none_of(workspace.config.arms, has_it) && std::ranges::none_of(workspace.config.text_only, has_it))
+      continue;
+    Stage stage{.name = "convert: " + adapter.name,
+                .label = "adapter " + adapter.name + " as a GGUF file",
+                .inputs = AdapterInputs(workspace, adapter.name),
+                .outputs = {file},
+                .run = {}};
+    stage.inputs["program"] = ProgramSha256();
+    stage.inputs["model"] = workspace.ModelHash();
+    stage.run = [&workspace, name = adapter.name, file] {
+      workspace.FreeModels();
+      ConvertAdapterFiles(workspace.model_path, workspace.AdapterFolder(name), file);
+      return Results();
+    };
+    stages.push_back(std::move(stage));
+  }
   return stages;
 }
 

@@ -77,6 +77,7 @@ Json MakeManifest(Workspace& workspace) {
                    {"scope",
                     {{"max_train_samples", workspace.scope.max_train_samples},
                      {"max_eval_samples", workspace.scope.max_eval_samples}}}};
+  if (!config.data.zero_shot.empty()) manifest["data"]["zero_shot"] = Sha256File(config.data.zero_shot);
   if (!config.data.dev.empty()) manifest["data"]["dev"] = Sha256File(config.data.dev);
   for (const AdapterConfig& adapter : config.adapters)
     if (adapter.data != config.data.train) manifest["data"]["train of " + adapter.name] = Sha256File(adapter.data);

@@ -16,7 +16,8 @@ namespace {
 
 // Training goes at about this share of prefill's tokens per second, or quicker where sequences begin alike.
 constexpr double kTrainingShare = 0.3;
-constexpr double kBatchGain = 4;  // batched decode over single-stream decode
+constexpr double kChoiceSeconds = 0.03;  // a prompt with its few choices, one by one
+constexpr double kBatchGain = 4;         // batched decode over single-stream decode
 
 struct Rates {
   double prefill, decode;
@@ -99,7 +100,7 @@ double ArtefactBytes(const WeightsRecipe& recipe, double parameters) {
     return recipe.budget > 0 ? static_cast<double>(recipe.budget) : 2 * kDense * parameters;
   if (recipe.kind == WeightsRecipe::Kind::kGguf)
     return (GetFormat(recipe.type->format).BitsPerWeight() / 8 + 0.1) * parameters;
-  return kCoded * parameters;
+  return (recipe.kind == WeightsRecipe::Kind::kMerged ? kDense : kCoded) * parameters;
 }
 
 // What would stop the run, or mark its pack, later on.
@@ -125,10 +126,15 @@ class RunPlan {
     if (!workspace.CurrentDocuments().empty()) Add(IndexStage(workspace), IndexSeconds(workspace));
     Evaluate();
     Add(BaselineStage(workspace), 1);
+    // Both forms, each with prompts and answers.
+    for (const Stage& stage : ParityStages(workspace))
+      Add(stage, 2 * TokensOf(model_, workspace.eval) / rates_.prefill);
     for (const Stage& stage : TextStages(workspace)) Add(stage, 2 * 4096 / rates_.prefill + 2);
     const double latency =
         3 * (200 / rates_.prefill + 32 / rates_.decode) + 2 * (512 / rates_.prefill + 64 / rates_.decode);
     const double rounds = workspace.scope.partial() ? 1 : workspace.config.eval.repetitions;
+    for (const Stage& stage : ZeroShotStages(workspace))
+      Add(stage, static_cast<double>(workspace.zero_shot.size()) * kChoiceSeconds);
     Add(SpeedStage(workspace), arms() * rounds * latency);
     for (const Stage& stage : MemoryStages(workspace)) Add(stage, 3);
   }

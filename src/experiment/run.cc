@@ -68,7 +68,8 @@ std::vector<Stage> BaseStages(Workspace& workspace) {
 std::string AdapterOf(const Stage& training) { return training.name.substr(training.name.find(' ') + 1); }
 
 bool IsUsed(const Workspace& workspace, const std::string& adapter) {
-  return std::ranges::any_of(workspace.config.arms, [&](const ArmConfig& arm) { return arm.adapter == adapter; });
+  const auto uses = [&](const ArmConfig& arm) { return arm.adapter == adapter; };
+  return std::ranges::any_of(workspace.config.arms, uses) || std::ranges::any_of(workspace.config.text_only, uses);
 }
 
 // Trainings are of the configuration, also where an adapter from elsewhere is evaluated beside them.
@@ -174,12 +175,15 @@ Results EvaluateArms(Workspace& workspace) {
   const std::vector<Stage> training = TrainStages(workspace);
   RequireTrained(workspace, training);
   RunAndAppend(workspace, QuantizeStages(workspace), results);
+  RunAndAppend(workspace, ExportStages(workspace), results);
   AddAdapters(workspace, training, results);
   if (AnyRag(workspace.config)) RunAndAppend(workspace, IndexStage(workspace), results);
   RunAndAppend(workspace, EvaluateStages(workspace), results);
   RunAndAppend(workspace, ControlStages(workspace), results);
   RunAndAppend(workspace, BaselineStage(workspace), results);
+  RunAndAppend(workspace, ParityStages(workspace), results);
   RunAndAppend(workspace, TextStages(workspace), results);
+  RunAndAppend(workspace, ZeroShotStages(workspace), results);
   RunAndAppend(workspace, SpeedStage(workspace), results);
   RunAndAppend(workspace, MemoryStages(workspace), results);
   AddDerived(workspace, declared.beforehand, results);

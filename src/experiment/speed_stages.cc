@@ -171,7 +171,7 @@ double WeightFileBytes(const fs::path& model) {
 // All that an arm is read from.
 double DiskBytes(const Workspace& workspace, const ArmConfig& arm) {
   double bytes = WeightFileBytes(ResolveModel(workspace.models.SourceOf(arm.weights)));
-  if (!arm.adapter.empty()) bytes += WeightFileBytes(workspace.AdapterFolder(arm.adapter));
+  if (const fs::path adapter = workspace.AttachedAdapter(arm); !adapter.empty()) bytes += WeightFileBytes(adapter);
   if (arm.prompting != Prompting::kRag) return bytes;
   bytes += static_cast<double>(fs::file_size(IndexPath(workspace.config)));
   if (workspace.DocumentRetriever() == Retriever::kBm25) return bytes;
@@ -197,7 +197,8 @@ std::vector<std::string> BenchWords(const Workspace& workspace, const ArmConfig&
                                  "--threads",
                                  std::to_string(workspace.context.threads)};
   const auto& rag = workspace.config.rag;
-  if (!arm.adapter.empty()) words.insert(words.end(), {"--adapter", workspace.AdapterFolder(arm.adapter).string()});
+  if (const fs::path adapter = workspace.AttachedAdapter(arm); !adapter.empty())
+    words.insert(words.end(), {"--adapter", adapter.string()});
   if (arm.prompting == Prompting::kRag)
     words.insert(words.end(), {"--index", IndexPath(workspace.config).string(), "--retriever", rag.retriever,
                                "--embedder", rag.embedder});

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 
+#include "adapt/gguf_adapter.h"
+#include "base/error.h"
 #include "base/hash.h"
+#include "experiment/arms.h"
 
 namespace qad {
 namespace {
@@ -47,8 +50,12 @@ Results RunStage(const Workspace& workspace, const Stage& stage) {
 
 Model& ModelOf(Workspace& workspace, const ArmConfig& arm) {
   if (arm.endpoint) return workspace.models.Get("bf16");
-  return workspace.models.Get(arm.weights,
-                              arm.adapter.empty() ? std::filesystem::path() : workspace.AdapterFolder(arm.adapter));
+  const std::filesystem::path adapter = workspace.AttachedAdapter(arm);
+  const bool is_file = IsGgufAdapter(adapter);
+  if (!adapter.empty() && !std::filesystem::exists(is_file ? adapter : adapter / "adapter_model.safetensors"))
+    FailInput("{}: no adapter there; run `qad {} --config {}` first", adapter.string(), is_file ? "run" : "train",
+              workspace.config.file.string());
+  return workspace.models.Get(arm.weights, adapter);
 }
 
 void RequireEndpoints(Workspace& workspace) {
@@ -60,6 +67,14 @@ void RequireEndpoints(Workspace& workspace) {
   }
 }
 
+Json AdapterInputs(const Workspace& workspace, const std::string& adapter) {
+  Json inputs;
+  const std::filesystem::path folder = workspace.AdapterFolder(adapter);
+  for (const char* name : {"adapter_model.safetensors", "adapter_config.json"})
+    inputs[name] = std::filesystem::exists(folder / name) ? Sha256File(folder / name) : "not trained yet";
+  return inputs;
+}
+
 Json ArmInputs(const Workspace& workspace, const ArmConfig& arm) {
   if (arm.endpoint)
     return {{"program", ProgramSha256()},
@@ -69,11 +84,7 @@ Json ArmInputs(const Workspace& workspace, const ArmConfig& arm) {
   Json inputs = {{"program", ProgramSha256()}, {"model", workspace.ModelHash()}, {"weights", arm.weights}};
   for (const WeightsRecipe& recipe : MadeWeights(workspace.config))
     if (recipe.weights == arm.weights) inputs["made"] = WeightsInputs(workspace, recipe);
-  if (!arm.adapter.empty()) {
-    const std::filesystem::path folder = workspace.AdapterFolder(arm.adapter);
-    for (const char* name : {"adapter_model.safetensors", "adapter_config.json"})
-      inputs[name] = std::filesystem::exists(folder / name) ? Sha256File(folder / name) : "not trained yet";
-  }
+  if (!arm.adapter.empty()) inputs.update(AdapterInputs(workspace, arm.adapter));
   return inputs;
 }
 
@@ -94,19 +105,20 @@ ArmInfo Describe(const Workspace& workspace, const ArmConfig& arm) {
             .moving_parts = arm.prompting == Prompting::kZeroShot ? 1 : 2};
   ArmInfo info{.name = arm.name,
                .weights = WeightsWord(workspace, arm.weights),
-               .made = std::string(RecipeOf(arm.weights).HowMade(workspace.config.quantize.error_feedback)),
+               .made = RecipeOf(arm.weights).HowMade(workspace.config.quantize.error_feedback),
                .adapter = arm.adapter,
                .prompting = std::string(PromptingWord(arm.prompting)),
                .artefact = {},
                .command = AskCommand(workspace, arm)};
-  info.artefact =
-      arm.adapter.empty() ? workspace.models.SourceOf(arm.weights) : workspace.AdapterFolder(arm.adapter).string();
+  const std::filesystem::path attached = workspace.AttachedAdapter(arm);
+  info.artefact = attached.empty() ? workspace.models.SourceOf(arm.weights) : attached.string();
   info.replica_of = arm.replica_of;
-  info.retrained = std::ranges::any_of(workspace.config.adapters, [&](const AdapterConfig& adapter) {
-    return adapter.name == arm.adapter && adapter.after_update;
-  });
+  if (const AdapterConfig* adapter = FindAdapter(workspace.config, arm.adapter)) {
+    info.retrained = adapter->after_update;
+    info.deployed = DeploymentOf(*adapter, arm);
+  }
   info.moving_parts =
-      (arm.weights == "bf16" ? 0 : 1) + (arm.adapter.empty() ? 0 : 1) + (arm.prompting == Prompting::kZeroShot ? 0 : 1);
+      (arm.weights == "bf16" ? 0 : 1) + (attached.empty() ? 0 : 1) + (arm.prompting == Prompting::kZeroShot ? 0 : 1);
   return info;
 }
 

@@ -31,11 +31,16 @@ std::vector<Stage> QuantizeStages(Workspace& workspace);
 // What cannot be made is found before anything is trained. Errors: as RequireGroupsFit, RequireBudget.
 void RequireMakeable(const Workspace& workspace);
 std::vector<Stage> TrainStages(Workspace& workspace);
+// Writes adapters as GGUF files for the arms that have them on one.
+std::vector<Stage> ExportStages(Workspace& workspace);
 Stage IndexStage(Workspace& workspace);
 // Of their chunks: what an index over them holds.
 std::string DocumentsHash(const Config& config, const std::vector<std::filesystem::path>& documents);
 // Samples land in samples/<arm>.jsonl.
 std::vector<Stage> EvaluateStages(Workspace& workspace);
+// The forms of arms and eval.text_only in which an adapter is served otherwise than it was trained: KL divergence, same
+// top-1 and what the right answers lose in likelihood, from the adapter as it was trained (evaluate/parity.h).
+std::vector<Stage> ParityStages(Workspace& workspace);
 // Controls of arms that look things up: the documents before their update and what was right then (kBeforeMetric of the
 // slices), and the passages of the source that an item names instead of those found (right_given_source).
 std::vector<Stage> ControlStages(Workspace& workspace);
@@ -45,6 +50,11 @@ std::vector<Row> RowsBeforeUpdate(const Workspace& workspace);
 Stage BaselineStage(Workspace& workspace);
 // Perplexity on general text, KL divergence and same top-1 against the base, for every set of weights and adapter.
 std::vector<Stage> TextStages(Workspace& workspace);
+// The choices of data.zero_shot, asked of the base and of every adapter as it was trained; samples land in
+// zero-shot/<arm>.jsonl.
+std::vector<Stage> ZeroShotStages(Workspace& workspace);
+// What each adapter does better or worse on them than the base, paired by item: choice_difference.
+std::vector<Row> RowsOfForgetting(const Workspace& workspace);
 inline constexpr int kAnswerTokens = 32;  // fixed output length of the latency measurement
 // Interleaved rounds over all arms: latencies of each, prefill and decode of each set of weights and adapter.
 Stage SpeedStage(Workspace& workspace);
@@ -53,7 +63,12 @@ std::vector<Stage> MemoryStages(Workspace& workspace);
 
 // What made weights depend on.
 Json WeightsInputs(const Workspace& workspace, const WeightsRecipe& recipe);
-// The arm's model with its adapter; of an endpoint's the base, whose tokenizer says what fits.
+// Hashes of an adapter's files.
+Json AdapterInputs(const Workspace& workspace, const std::string& adapter);
+// What answers of the arm depend on, beside the items that are asked.
+Json AnswerInputs(Workspace& workspace, const ArmConfig& arm);
+// The arm's model with its adapter; of an endpoint's the base, whose tokenizer says what fits. Errors: as LoadModel,
+// LoraAdapter; kInput, the adapter was not trained yet.
 Model& ModelOf(Workspace& workspace, const ArmConfig& arm);
 // Errors: as Endpoint::Ask, of the first one that is still to be asked and does not answer.
 void RequireEndpoints(Workspace& workspace);

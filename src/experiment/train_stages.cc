@@ -68,10 +68,14 @@ Curve LearningCurve(const std::string& name, const TrainResult& trained) {
   Curve curve{.arm = name,
               .steps = {},
               .losses = trained.losses,
+              .tokens_per_second = {},
+              .rss_bytes = trained.rss_bytes,
               .validation_steps = {},
               .validation_losses = trained.validation_losses,
               .validation_scores = trained.validation_scores};
   for (size_t i = 0; i < trained.losses.size(); ++i) curve.steps.push_back(static_cast<double>(i + 1));
+  for (size_t i = 0; i < trained.step_tokens.size(); ++i)
+    curve.tokens_per_second.push_back(trained.step_tokens[i] / std::max(trained.step_seconds[i], 1e-9));
   for (const int64_t step : trained.validation_steps) curve.validation_steps.push_back(static_cast<double>(step));
   return curve;
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <optional>
 
 #include "base/error.h"
@@ -103,32 +104,45 @@ bool WeightsRecipe::calibrated() const {
          (kind == Kind::kGguf && GgmlGrid::Has(type->format));
 }
 
-std::string_view WeightsRecipe::HowMade(bool error_feedback) const {
-  switch (kind) {
+namespace {
+
+std::string_view HowMadeOfDense(const WeightsRecipe& recipe, bool error_feedback) {
+  switch (recipe.kind) {
     case Kind::kBase:
       return "as it came, in bf16";
     case Kind::kStored:
       return "as the model's file stores them";
     case Kind::kInt8:
-      return per_tensor ? "rounded to nearest, one scale for a whole matrix"
-                        : "rounded to nearest, one scale for each output";
+      return recipe.per_tensor ? "rounded to nearest, one scale for a whole matrix"
+                               : "rounded to nearest, one scale for each output";
     case Kind::kNf4:
       return "rounded to 16 values of a normal distribution, one scale for 64 weights";
     case Kind::kGroups:
-      return HowGroupsAreMade(method);
+      return HowGroupsAreMade(recipe.method);
     case Kind::kGguf:
-      if (!calibrated()) return "one of llama.cpp's file types";
+      if (!recipe.calibrated()) return "one of llama.cpp's file types";
       return error_feedback ? "one of llama.cpp's file types, solved with error feedback"
                             : "one of llama.cpp's file types, scales weighted by importance";
     case Kind::kAuto:
       return "a GGUF file whose types were searched for, matrix by matrix";
+    case Kind::kMerged:
+      return "in bf16";
   }
   QAD_CHECK(false);
+}
+
+}  // namespace
+
+std::string WeightsRecipe::HowMade(bool error_feedback) const {
+  const std::string_view how = HowMadeOfDense(*this, error_feedback);
+  if (merged.empty()) return std::string(how);
+  return fmt::format("adapter {} merged into the weights, {}{}", merged, kind == Kind::kMerged ? "" : "then ", how);
 }
 
 std::filesystem::path WeightsRecipe::Output() const {
   std::string name = weights;
   std::ranges::replace(name, ':', '-');
+  std::ranges::replace(name, ' ', '-');
   return kind == Kind::kGguf || kind == Kind::kAuto ? name + ".gguf" : name;
 }
 
@@ -137,8 +151,39 @@ std::vector<std::filesystem::path> WeightsRecipe::Files() const {
   return {Output() / "model.safetensors", Output() / "config.json"};
 }
 
+namespace {
+
+constexpr std::string_view kMerged = " merged";
+
+// "lora merged", or with what is made of it: "lora merged int8".
+ParsedWeights ParseMerged(const std::string& word, size_t at) {
+  ParsedWeights parsed{.recipe = {.kind = Kind::kMerged, .weights = word}, .known = true, .error = ""};
+  const size_t behind = at + kMerged.size();
+  if (behind < word.size()) {
+    const std::string inner = word.substr(behind + 1);
+    parsed = ParseWeights(inner);
+    if (!parsed.known || (parsed.error.empty() && !parsed.recipe.made()))
+      parsed.error = fmt::format(
+          "'{}': behind 'merged' comes what is made of the merged weights, e.g. int8, gptq-4 or gguf:Q4_K_M; nothing "
+          "for bf16",
+          word);
+    parsed.known = true;
+    parsed.recipe.weights = fmt::format("{}{} {}", word.substr(0, at), kMerged, parsed.recipe.weights);
+  }
+  parsed.recipe.merged = word.substr(0, at);
+  return parsed;
+}
+
+}  // namespace
+
+std::string MergedWord(std::string_view adapter) { return fmt::format("{}{}", adapter, kMerged); }
+
 ParsedWeights ParseWeights(std::string_view text) {
   const std::string word(text);
+  if (const size_t at = word.find(kMerged); at != std::string::npos && at > 0) {
+    const size_t behind = at + kMerged.size();
+    if (behind == word.size() || word[behind] == ' ') return ParseMerged(word, at);
+  }
   for (const FixedWord& row : kFixed)
     if (word == row.word || word == row.weights)
       return {.recipe = {.kind = row.kind, .weights = std::string(row.weights), .per_tensor = row.per_tensor},
@@ -159,16 +204,17 @@ WeightsRecipe RecipeOf(std::string_view weights) {
 
 std::vector<WeightsRecipe> MadeWeights(const Config& config) {
   std::vector<WeightsRecipe> made;
-  const auto add = [&](const std::string& weights, Prompting prompting) {
+  const std::function<void(const std::string&, Prompting)> add = [&](const std::string& weights, Prompting prompting) {
     WeightsRecipe recipe = RecipeOf(weights);
+    if (!recipe.merged.empty() && recipe.kind != Kind::kMerged) add(MergedWord(recipe.merged), prompting);
     if (!recipe.made() || std::ranges::find(made, recipe.weights, &WeightsRecipe::weights) != made.end()) return;
     recipe.prompting = prompting;
     made.push_back(std::move(recipe));
   };
+  for (const AdapterConfig& adapter : config.adapters) add(adapter.base, Prompting::kZeroShot);
   for (const auto* arms : {&config.arms, &config.text_only})
     for (const ArmConfig& arm : *arms)
       if (!arm.endpoint) add(arm.weights, arm.prompting);
-  for (const AdapterConfig& adapter : config.adapters) add(adapter.base, Prompting::kZeroShot);
   return made;
 }
 

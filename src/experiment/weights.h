@@ -1,5 +1,5 @@
 // The words for an arm's weights, and how weights that are made are made: "base", "int8", "gptq-4", "gguf:Q4_K_M",
-// "auto:90MB" …
+// "auto:90MB", and with an adapter in them "lora merged", "lora merged int8" …
 #pragma once
 
 #include <cstdint>
@@ -23,9 +23,11 @@ struct WeightsRecipe {
     kGroups,  // a folder of codes in groups
     kGguf,    // a GGUF file of one of llama.cpp's types
     kAuto,    // a GGUF file whose types are searched for
+    kMerged,  // a folder in bf16
   };
   Kind kind = Kind::kBase;
   std::string weights = "bf16";  // ArmConfig::weights: "bf16", "as-stored", or the word
+  std::string merged = {};       // the adapter in what they are made of; empty: they are made of the model itself
   bool per_tensor = false;
   GroupMethod method = GroupMethod::kRtn;
   int bits = 8;
@@ -36,8 +38,8 @@ struct WeightsRecipe {
   Prompting prompting = Prompting::kZeroShot;  // that floors are judged with: of the first arm with these weights
 
   bool made() const { return kind != Kind::kBase && kind != Kind::kStored; }
-  bool calibrated() const;                              // looks at texts
-  std::string_view HowMade(bool error_feedback) const;  // in words; GGUF files are solved with feedback, or rounded
+  bool calibrated() const;                         // looks at texts
+  std::string HowMade(bool error_feedback) const;  // in words; GGUF files are solved with feedback, or rounded
   // Where it lands within the output folder: a folder, or a file.
   std::filesystem::path Output() const;
   // The files that it consists of.
@@ -55,8 +57,11 @@ struct ParsedWeights {
 ParsedWeights ParseWeights(std::string_view word);
 // Of ArmConfig::weights, which was parsed before.
 WeightsRecipe RecipeOf(std::string_view weights);
+// "lora merged": the adapter in bf16 weights, before they are quantized.
+std::string MergedWord(std::string_view adapter);
 
-// All weights that a configuration needs made, each once: of arms, and those that adapters are trained on.
+// All weights that a configuration needs made, each once, behind those that it is made of: of arms, and those that
+// adapters are trained on.
 std::vector<WeightsRecipe> MadeWeights(const Config& config);
 
 // "base, int8, …": what a configuration may say.

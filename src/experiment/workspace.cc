@@ -73,9 +73,13 @@ void CheckReferences(const fs::path& file, const std::vector<Item>& items) {
   }
 }
 
-std::map<std::string, fs::path> Artefacts(const Config& config) {
+fs::path PathOf(const WeightsRecipe& recipe, const Config& config, const fs::path& root) {
+  return (recipe.merged.empty() ? config.output : root) / recipe.Output();
+}
+
+std::map<std::string, fs::path> Artefacts(const Config& config, const fs::path& root) {
   std::map<std::string, fs::path> artefacts;
-  for (const WeightsRecipe& recipe : MadeWeights(config)) artefacts[recipe.weights] = config.output / recipe.Output();
+  for (const WeightsRecipe& recipe : MadeWeights(config)) artefacts[recipe.weights] = PathOf(recipe, config, root);
   return artefacts;
 }
 
@@ -98,6 +102,13 @@ Model& ModelPool::Get(const std::string& weights, const fs::path& adapter) {
 }
 
 void ModelPool::Clear() { loaded_.clear(); }
+
+size_t ModelPool::AdapterBytes(const fs::path& adapter) const {
+  for (const auto& [weights, loaded] : loaded_)
+    if (const auto held = loaded.adapters.find(adapter.string()); held != loaded.adapters.end())
+      return held->second->bytes();
+  return 0;
+}
 
 std::string ModelPool::SourceOf(const std::string& weights) const {
   const auto artefact = artefacts_.find(weights);
@@ -123,7 +134,7 @@ Workspace::Workspace(Config given, Scope scoped, int threads, bool be_quiet)
       context(Numerics::kFast, threads > 0 ? threads : config.hardware.threads),
       cache(root / "cache"),
       model_path(ResolveModel(config.model)),
-      models(config.model, Artefacts(config)),
+      models(config.model, Artefacts(config, root)),
       train(TakeInTurn(LoadNamed(config, "data.train", config.data.train), scope.max_train_samples)),
       eval(LoadNamed(config, "data.eval", config.data.eval)) {
   const std::vector<Item> all = std::exchange(eval, TakeInTurn(eval, scope.max_eval_samples));
@@ -137,6 +148,13 @@ Workspace::Workspace(Config given, Scope scoped, int threads, bool be_quiet)
   stored_format = MainFormat(PlanOf(files, WeightMode::kAsStored));
   if (!config.data.dev.empty())
     dev = TakeInTurn(LoadNamed(config, "data.dev", config.data.dev), scope.max_eval_samples);
+  if (!config.data.zero_shot.empty()) {
+    zero_shot = TakeInTurn(LoadNamed(config, "data.zero_shot", config.data.zero_shot), scope.max_eval_samples);
+    for (const Item& item : zero_shot)
+      if (item.choices.empty())
+        FailInput("{}:{}: has no \"choices\", of which the likeliest is asked for", config.data.zero_shot.string(),
+                  item.line);
+  }
   CheckReferences(config.data.train, train);
   CheckReferences(config.data.dev, dev);
   CheckReferences(config.data.eval, eval);
@@ -177,6 +195,16 @@ fs::path Workspace::AdapterFolder(const std::string& name) const {
   const fs::path cut = root / (name + "_adapter");  // of a cut training that did not replace a full one
   return scope.partial() && fs::exists(cut / "adapter_model.safetensors") ? cut : config.AdapterFolder(name);
 }
+
+fs::path Workspace::AttachedAdapter(const ArmConfig& arm) const {
+  if (arm.adapter.empty() || arm.merged) return {};
+  const bool elsewhere = FindAdapter(config, arm.adapter)->base != arm.weights;
+  const fs::path weights = arm.weights == "as-stored" ? model_path : fs::path(models.SourceOf(arm.weights));
+  const bool on_gguf = arm.weights != "bf16" && weights.extension() == ".gguf";
+  return elsewhere && on_gguf ? AdapterFile(arm.adapter) : AdapterFolder(arm.adapter);
+}
+
+fs::path Workspace::WeightsPath(const WeightsRecipe& recipe) const { return PathOf(recipe, config, root); }
 
 fs::path Workspace::TrainingFolder(const std::string& name) const {
   fs::path folder = config.AdapterFolder(name);

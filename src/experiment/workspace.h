@@ -41,7 +41,8 @@ class ModelPool {
 
   // With the adapter of `folder` attached, or none where it is empty.
   Model& Get(const std::string& weights, const std::filesystem::path& adapter = {});
-  void Clear();  // frees all models
+  void Clear();                                                     // frees all models
+  size_t AdapterBytes(const std::filesystem::path& adapter) const;  // of one that is loaded; 0 where it is not
   // What `qad` commands call these weights: a path or name, and --format.
   std::string SourceOf(const std::string& weights) const;
   static std::string FormatOf(const std::string& weights);
@@ -70,13 +71,20 @@ struct Workspace {
   std::filesystem::path model_path;  // resolved
   std::string stored_format;         // of most of its weights: "q4_1"
   ModelPool models;
-  std::vector<Item> train, dev, eval;  // cut to the scope
+  std::vector<Item> train, dev, eval, zero_shot;  // cut to the scope
 
   // The folder that an adapter is read from: outputs/NAME_adapter, or the one of --adapter-path.
   std::filesystem::path AdapterFolder(const std::string& name) const;
+  // The adapter that the arm's model carries: its folder, or a GGUF file where it is on other weights than it was
+  // trained on and these are one. Empty where there is none, or it is in the weights.
+  std::filesystem::path AttachedAdapter(const ArmConfig& arm) const;
+  // That file.
+  std::filesystem::path AdapterFile(const std::string& name) const { return root / (name + "_adapter.gguf"); }
   // Where training writes it: outputs/NAME_adapter, or outputs/partial/NAME_adapter where a partial training would
   // replace a full one.
   std::filesystem::path TrainingFolder(const std::string& name) const;
+  // Where made weights land. Those with an adapter in them are of this run, the others of every run.
+  std::filesystem::path WeightsPath(const WeightsRecipe& recipe) const;
   // SHA-256 of the model's files; computed when first asked for.
   const std::string& ModelHash() const;
   // The documents as they are now: updates where given.

@@ -27,6 +27,7 @@ constexpr std::array kTokenizerFiles = {"tokenizer.json",
                                         "merges.txt",
                                         "gpt2.tiktoken"};
 constexpr const char* kMethodPrefix = "qad-";
+constexpr const char* kMadeBy = "made_by";  // of dense weights, in config.json
 
 // Whether a file of this name is one that a quantized model of ours is made of.
 bool IsWritten(const fs::directory_entry& entry) {
@@ -46,8 +47,9 @@ std::string QuantMethod(const Json& config) {
   return config["quantization_config"].value("quant_method", "unknown");
 }
 
-// Whether qad wrote it: a method of its own, or its name among what a foreign layout says of its maker.
+// Whether qad wrote it: dense, or by a method of its own, or its name is among what a foreign layout says of its maker.
 bool IsOurs(const Json& config) {
+  if (config.is_object() && config.value(kMadeBy, Json()) == "qad") return true;
   if (QuantMethod(config).starts_with(kMethodPrefix)) return true;
   const Json meta =
       config.is_object() && !QuantMethod(config).empty() ? config["quantization_config"].value("meta", Json()) : Json();
@@ -131,6 +133,7 @@ Json DenseConfig(const ModelFiles& source, const std::string& dtype) {
   Json config = SourceConfig(source);
   config.erase("quantization_config");
   config["torch_dtype"] = dtype;
+  config[kMadeBy] = "qad";
   return config;
 }
 
@@ -235,8 +238,7 @@ void RequireReplaceable(const fs::path& output, const fs::path& source) {
   if (fs::is_empty(output, ignored)) return;
   const fs::path config = output / "config.json";
   if (!fs::exists(config) || !IsOurs(ReadJsonFile(config)))
-    Fail(ErrorKind::kUsage,
-         "{}: exists and is no quantized model of qad's, so it is not replaced; choose another --output",
+    Fail(ErrorKind::kUsage, "{}: exists and is no model that qad made, so it is not replaced; choose another --output",
          output.string());
   // The folder is swapped as a whole: nothing may be lost that somebody else put there.
   for (const auto& entry : fs::directory_iterator(output))

@@ -18,7 +18,8 @@ namespace qad {
 // config.json of `source` with `quantization` as its quantization_config; for a GGUF, made from its header.
 // Errors (kInput): the source is quantized already and no GGUF; its header says something config.json cannot.
 Json ArtefactConfig(const ModelFiles& source, const Json& quantization);
-// The same of weights that are all dense, in this torch_dtype, whatever the source is. Errors (kInput): its header.
+// The same of weights that are all dense, in this torch_dtype, whatever the source is; marked as made by qad. Errors
+// (kInput): its header.
 Json DenseConfig(const ModelFiles& source, const std::string& dtype);
 
 // The fields of transformers' config.json that `config` holds.

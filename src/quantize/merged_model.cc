@@ -124,8 +124,6 @@ class Writer {
 
 QuantizeReport MergeAdapter(const fs::path& source, std::span<const LowRankUpdate> updates, const fs::path& output,
                             const MergeOptions& options) {
-  if (fs::exists(output))
-    Fail(ErrorKind::kUsage, "{}: is there already; name a place where nothing is", output.string());
   return WriteFolder(
       source, output, [&](const ModelFiles& files) { return DenseConfig(files, TypeName(options.type)); },
       options.threads,

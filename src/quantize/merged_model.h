@@ -27,7 +27,7 @@ struct MergeOptions {
 };
 
 // The source may be quantized: what it decodes to is what the adapter is added to, in f32. GPT-2's Conv1D lies
-// transposed, as transformers has it. Errors: kUsage (`output` exists), kInput (as FindSource; a module that the model
+// transposed, as transformers has it. Errors: as RequireReplaceable, kInput (as FindSource; a module that the model
 // lacks, or of another shape), kNumeric (NaN or infinity, or values beyond f16), kFailed, kInterrupted.
 QuantizeReport MergeAdapter(const std::filesystem::path& source, std::span<const LowRankUpdate> updates,
                             const std::filesystem::path& output, const MergeOptions& options);

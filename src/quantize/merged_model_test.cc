@@ -97,8 +97,12 @@ TEST_F(MergedModel, WhatDoesNotFitIsRefusedAndNothingIsWritten) {
   updates[0].in = 7;
   EXPECT_TRUE(Fails(merge, ErrorKind::kInput, {module, "7 ×"}));
   EXPECT_FALSE(fs::exists(folder_ / "out"));
-  fs::create_directory(folder_ / "out");
-  EXPECT_TRUE(Fails(merge, ErrorKind::kUsage, {"is there already"}));
+  updates[0].in = PlanOf(OpenModel(folder_ / "model"), WeightMode::kAsStored).config.hidden;
+  folder_.Write("out/notes.txt", "mine");
+  EXPECT_TRUE(Fails(merge, ErrorKind::kUsage, {"no model that qad made"}));
+  fs::remove_all(folder_ / "out");
+  merge();
+  EXPECT_NO_THROW(merge()) << "what qad made it may make again";
 }
 
 }  // namespace

@@ -170,28 +170,6 @@ void SayQuantizing(const Pack& pack, Document& page) {
   AddFront(pack, page);
 }
 
-void SayTraining(const Pack& pack, Document& page) {
-  Table table = TrainingTable(pack.results);
-  if (table.rows.empty() && pack.results.curves.empty()) return;
-  page.Section("Training");
-  if (!table.rows.empty()) page.Add(std::move(table));
-  std::vector<ChartLine> lines;
-  for (const Curve& curve : pack.results.curves) {
-    ChartLine loss{curve.arm + " train", lines.size(), {}, false, false},
-        validation{curve.arm + " validation", lines.size(), {}, true, true};
-    for (size_t i = 0; i < std::min(curve.steps.size(), curve.losses.size()); ++i)
-      loss.points.emplace_back(curve.steps[i], curve.losses[i]);
-    for (size_t i = 0; i < std::min(curve.validation_steps.size(), curve.validation_losses.size()); ++i)
-      validation.points.emplace_back(curve.validation_steps[i], curve.validation_losses[i]);
-    lines.push_back(loss);
-    lines.push_back(validation);
-  }
-  page.Add(Picture{
-      LineChart("Learning curves", "optimizer step", "loss, nats per token", lines, {FormatCount}, {FormatNumber}),
-      "Mean loss over supervised tokens. The adapter kept is that of the epoch whose answers to the validation items "
-      "score best (the table's “kept”), which need not be the one of the lowest loss."});
-}
-
 // A section with a table, or the plain word that there is nothing.
 void SaySection(Document& page, const char* title, const char* introduction, Table table, const char* missing) {
   page.Section(title);
@@ -223,11 +201,13 @@ Document BenchmarkPage(const Pack& pack) {
       "Median over the rounds (least–largest); one query at a time, every answer of 32 tokens whatever it says. What a "
       "query costs is reckoned for the length that an arm's answers really have.",
       SpeedTable(pack.results), "Speed was not measured in this run.");
-  SaySection(page, "Deployment parity", "Every form of the model on the same held-out text, against the base.",
+  SaySection(page, "General text", "Every form of the model on the same held-out text, against the base.",
              TextTable(pack.results), "No arm was scored on held-out text in this run.");
   SayRetrieval(pack, page);
   SayQuantizing(pack, page);
-  SayTraining(pack, page);
+  SayTraining(pack.results, page);
+  SayForgetting(pack.results, page);
+  SayDeployment(pack, page);
   SaySection(page, "Bringing changed facts into the answer", "", UpdateTable(pack.results),
              "The time to update an arm was not measured in this run.");
   SaySection(page, "Baselines without a language model", "", BaselineTable(pack),

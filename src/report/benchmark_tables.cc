@@ -18,11 +18,6 @@ Text CountedCell(const Results& results, const Row* row, int64_t n) {
   return cell;
 }
 
-Text KeptCell(const Row* best, const Row* all) {
-  if (best == nullptr || all == nullptr) return Missing();
-  return Text(fmt::format("step {} of {}", FormatCount(best->value), FormatCount(all->value)));
-}
-
 }  // namespace
 
 std::vector<std::string> MetricsOf(const Results& results, std::string_view slice) {
@@ -138,6 +133,7 @@ Table TextTable(const Results& results) {
   Table table{{{"arm"},
                {"weights"},
                {"perplexity", Align::kRight},
+               {"× the base's", Align::kRight},
                {"KL divergence", Align::kRight},
                {"same top-1", Align::kRight}},
               {},
@@ -147,6 +143,7 @@ Table TextTable(const Results& results) {
     const auto row = [&](const char* metric) { return results.Find(arm, kTextSlice, metric); };
     const ArmInfo* info = results.Arm(arm);
     table.rows.push_back({arm, info ? Text(info->weights) : Missing(), SpreadCell(row("perplexity"), FormatNumber),
+                          SpreadCell(row("perplexity_ratio"), FormatNumber),
                           SpreadCell(row("kl_divergence"), FormatNumber), ShareCell(row("same_top1"))});
   }
   return table;
@@ -183,30 +180,6 @@ Table QuantizeTable(const Results& results) {
       "makes it larger, and outputs better. KL divergence is on general text. Estimated "
       "and held out: what the search for types expected and measured on its calibration texts, which are of another "
       "kind.";
-  return table;
-}
-
-Table TrainingTable(const Results& results) {
-  Table table{{{"arm"},
-               {"time", Align::kRight},
-               {"tok/s", Align::kRight},
-               {"trainable parameters", Align::kRight},
-               {"peak RSS", Align::kRight},
-               {"kept", Align::kRight},
-               {"validation loss", Align::kRight},
-               {"validation score", Align::kRight},
-               {"last training loss", Align::kRight}},
-              {},
-              "",
-              {}};
-  for (const std::string& arm : ArmsWithRows(results, kTrainingSlice)) {  // rows stand under the adapter's name
-    const auto row = [&](const char* metric) { return results.Find(arm, kTrainingSlice, metric); };
-    const Row* trainable = row("trainable_parameters");
-    table.rows.push_back({arm, SecondsCell(row("seconds")), RateCell(row("tokens_per_second")),
-                          trainable ? Text(FormatCount(trainable->value)) : Missing(), BytesCell(row("peak_rss_bytes")),
-                          KeptCell(row("best_step"), row("steps")), NumberCell(row("validation_loss")),
-                          ShareCell(row("validation_score")), NumberCell(row("final_loss"))});
-  }
   return table;
 }
 

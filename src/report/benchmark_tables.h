@@ -14,12 +14,16 @@ Table SpeedTable(const Results& results);
 Table TextTable(const Results& results);
 // Of weights that were made: what making them took, and what came of it.
 Table QuantizeTable(const Results& results);
-Table TrainingTable(const Results& results);
 Table UpdateTable(const Results& results);
 Table BaselineTable(const Pack& pack);  // the primary metric of every slice
 Table TokensTable(const Pack& pack);
 Table CostTable(const Pack& pack);
 Table ManifestTable(const Json& manifest);
+// What training took, how it went, what it made the model forget, and what is left of it in the forms in which an
+// adapter may be served.
+void SayTraining(const Results& results, Document& page);
+void SayForgetting(const Results& results, Document& page);
+void SayDeployment(const Pack& pack, Document& page);
 // At which stage questions that an index can answer are lost, and how well it finds and refuses.
 void SayRetrieval(const Pack& pack, Document& page);
 // Evaluation items that stand elsewhere too, where the manifest lists some ("leaks").

@@ -6,8 +6,8 @@
 namespace qad {
 
 Text VerdictText(const std::string& word) {
-  static constexpr std::array<std::string_view, 5> kGood = {"pass", "better", "shown", "equivalent", "fits"};
-  static constexpr std::array<std::string_view, 4> kBad = {"fail", "worse", "not shown", "does not fit"};
+  static constexpr std::array<std::string_view, 6> kGood = {"pass", "better", "shown", "equivalent", "fits", "kept"};
+  static constexpr std::array<std::string_view, 5> kBad = {"fail", "worse", "not shown", "does not fit", "lost"};
   if (std::find(kGood.begin(), kGood.end(), word) != kGood.end()) return {word, Style::kGood};
   if (std::find(kBad.begin(), kBad.end(), word) != kBad.end()) return {word, Style::kBad};
   return {word, Style::kUnsure};

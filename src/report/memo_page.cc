@@ -130,6 +130,19 @@ void SayFreshness(const Decision& decision, Document& page) {
            " Changes are simulated at a stated rate; nobody has waited for them.");
 }
 
+// Whether what was trained arrives: only where it was served otherwise than it was trained.
+void SayParity(const Decision& decision, Document& page) {
+  if (decision.deployment.empty()) return;
+  std::string kept, all;
+  for (const DeploymentAnswer& answer : decision.deployment) {
+    if (answer.verdict == "kept") kept += (kept.empty() ? "" : ", ") + answer.arm;
+    if (const std::string warning = DeploymentWarning(answer); !warning.empty()) all += " " + warning;
+  }
+  if (!kept.empty()) kept = " As in training (KL divergence within 0.02 nats): " + kept + ".";
+  if (kept.empty() && all.empty()) return;
+  page.Say(Text(Strong("Does what was trained survive deployment?")) + kept + all);
+}
+
 void SayQlora(const Decision& decision, Document& page) {
   std::string all;
   for (const std::string& sentence : decision.qlora) all += (all.empty() ? "" : " ") + sentence;
@@ -290,6 +303,7 @@ Document MemoPage(const Pack& pack) {
   SayFreshness(*pack.decision, page);
   SayQuantization(pack, page);
   SayQlora(*pack.decision, page);
+  SayParity(*pack.decision, page);
   SayOthers(*pack.decision, page);
   SaySensitivity(pack, page);
   SayPattern(*pack.decision, page);

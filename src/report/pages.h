@@ -54,4 +54,7 @@ Text Missing();
 // value (low–high) with a formatter.
 Text SpreadCell(const Row* row, std::string (*format)(double));
 
+// What a form that lost or changed behaviour lost, and what would serve instead; "" of the others.
+std::string DeploymentWarning(const DeploymentAnswer& answer);
+
 }  // namespace qad

@@ -167,6 +167,34 @@ void Fields(Visitor& visit, FreshnessAnswer& answer) {
 }
 
 template <typename Visitor>
+void Fields(Visitor& visit, SliceDifference& difference) {
+  visit("slice", difference.slice);
+  visit("metric", difference.metric);
+  visit("value", difference.value);
+  visit("difference", difference.difference);
+  visit("low", difference.low);
+  visit("high", difference.high);
+}
+
+template <typename Visitor>
+void Fields(Visitor& visit, DeploymentAnswer& answer) {
+  visit("arm", answer.arm);
+  visit("adapter", answer.adapter);
+  visit("deployed", answer.deployed);
+  visit("resident_bytes", answer.resident_bytes);
+  visit("kl", answer.kl);
+  visit("kl_low", answer.kl_low);
+  visit("kl_high", answer.kl_high);
+  visit("same_top1", answer.same_top1);
+  visit("likelihood_lost", answer.likelihood_lost);
+  visit("slices", answer.slices);
+  visit("verdict", answer.verdict);
+  visit("basis", answer.basis);
+  visit("remedy", answer.remedy);
+  visit("remedy_basis", answer.remedy_basis);
+}
+
+template <typename Visitor>
 void Fields(Visitor& visit, PatternStatement& statement) {
   visit("statement", statement.statement);
   visit("verdict", statement.verdict);
@@ -195,6 +223,7 @@ void Fields(Visitor& visit, Decision& decision) {
   visit("freshness", decision.freshness);
   visit("weekly", decision.weekly);
   visit("qlora", decision.qlora);
+  visit("deployment", decision.deployment);
   visit("pattern", decision.pattern);
   visit("unknowns", decision.unknowns);
   visit("utilization", decision.utilization);

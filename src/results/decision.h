@@ -144,6 +144,24 @@ struct FreshnessAnswer {
   std::string update_source;
 };
 
+// A form's answers on a slice, less those of the adapter as it was trained, paired by item.
+struct SliceDifference {
+  std::string slice, metric;
+  double value = 0;  // of the form
+  double difference = 0, low = 0, high = 0;
+};
+
+// What is left of a training in one form in which it may be served.
+struct DeploymentAnswer {
+  std::string arm, adapter, deployed;                    // as Form has them
+  std::optional<double> resident_bytes;                  // weights and adapter
+  std::optional<double> kl, kl_low, kl_high, same_top1;  // on the right answers, from the adapter as it was trained
+  std::optional<double> likelihood_lost;                 // nats per token of the right answers
+  std::vector<SliceDifference> slices;                   // empty: it did not answer, or the other did not
+  std::string verdict, basis;        // "kept", "differs", "lost", "cannot tell"; where lost, the slices that are worse
+  std::string remedy, remedy_basis;  // the arm that has lost nothing and is as small; empty: none was measured
+};
+
 struct PatternStatement {
   std::string statement;
   std::string verdict;  // "shown", "not shown", "cannot tell here"
@@ -170,6 +188,7 @@ struct Decision {
   std::vector<QuantizationAnswer> quantization;  // smallest artefact first
   std::vector<FreshnessAnswer> freshness;        // empty: no slice of changing facts
   std::vector<std::string> weekly, qlora;        // sentences: facts that change weekly; whether QLoRA is worth it
+  std::vector<DeploymentAnswer> deployment;      // of adapters, as results.forms has them
   std::vector<PatternStatement> pattern;
   std::vector<std::string> unknowns;  // what this run cannot know
   double utilization = 1, queries_per_month = 0, changes_per_month = 0, horizon_months = 0, price_per_hour = 0;

@@ -68,13 +68,23 @@ Row ReadRow(const JsonObject& json) {
 }
 
 Json ToJson(const ArmInfo& arm) {
-  return {{"name", arm.name},           {"weights", arm.weights},       {"made", arm.made},
-          {"adapter", arm.adapter},     {"prompting", arm.prompting},   {"artefact", arm.artefact},
-          {"command", arm.command},     {"baseline", arm.baseline},     {"remote", arm.remote},
-          {"retrained", arm.retrained}, {"replica_of", arm.replica_of}, {"moving_parts", arm.moving_parts}};
+  return {{"name", arm.name},
+          {"weights", arm.weights},
+          {"made", arm.made},
+          {"adapter", arm.adapter},
+          {"prompting", arm.prompting},
+          {"artefact", arm.artefact},
+          {"command", arm.command},
+          {"baseline", arm.baseline},
+          {"remote", arm.remote},
+          {"retrained", arm.retrained},
+          {"replica_of", arm.replica_of},
+          {"deployed", arm.deployed},
+          {"moving_parts", arm.moving_parts}};
 }
 
 ArmInfo ReadArm(const JsonObject& json) {
+  const bool adapted = !json.String("adapter").empty();  // once no adapter was served but as trained
   return {.name = json.String("name"),
           .weights = json.String("weights"),
           .made = json.StringOr("made", ""),
@@ -86,6 +96,7 @@ ArmInfo ReadArm(const JsonObject& json) {
           .remote = json.BoolOr("remote", false),
           .retrained = json.BoolOr("retrained", false),
           .replica_of = json.StringOr("replica_of", ""),
+          .deployed = json.StringOr("deployed", adapted ? std::string(kAsTrained) : ""),
           .moving_parts = static_cast<int>(json.Int("moving_parts", 0, 100))};
 }
 
@@ -93,6 +104,8 @@ Json ToJson(const Curve& curve) {
   return {{"arm", curve.arm},
           {"steps", curve.steps},
           {"losses", curve.losses},
+          {"tokens_per_second", curve.tokens_per_second},
+          {"rss_bytes", curve.rss_bytes},
           {"validation_steps", curve.validation_steps},
           {"validation_losses", curve.validation_losses},
           {"validation_scores", curve.validation_scores}};
@@ -102,10 +115,17 @@ Curve ReadCurve(const JsonObject& json) {
   Curve curve{.arm = json.String("arm"),
               .steps = ReadNumbers(json, "steps"),
               .losses = ReadNumbers(json, "losses"),
+              .tokens_per_second =
+                  json.Has("tokens_per_second") ? ReadNumbers(json, "tokens_per_second") : std::vector<double>(),
+              .rss_bytes = json.Has("rss_bytes") ? ReadNumbers(json, "rss_bytes") : std::vector<double>(),
               .validation_steps = ReadNumbers(json, "validation_steps"),
               .validation_losses = ReadNumbers(json, "validation_losses"),
               .validation_scores = ReadNumbers(json, "validation_scores")};
-  if (curve.steps.size() != curve.losses.size() || curve.validation_steps.size() != curve.validation_losses.size() ||
+  const auto fits = [&](const std::vector<double>& values) {
+    return values.empty() || values.size() == curve.steps.size();
+  };
+  if (curve.steps.size() != curve.losses.size() || !fits(curve.tokens_per_second) || !fits(curve.rss_bytes) ||
+      curve.validation_steps.size() != curve.validation_losses.size() ||
       (!curve.validation_scores.empty() && curve.validation_scores.size() != curve.validation_steps.size()))
     FailInput("{}: steps and losses differ in length", json.where());
   return curve;
@@ -117,6 +137,12 @@ Front ReadFront(const JsonObject& json) {
   Front front{.weights = json.String("weights"), .bytes = ReadNumbers(json, "bytes"), .kl = ReadNumbers(json, "kl")};
   if (front.bytes.size() != front.kl.size()) FailInput("{}: bytes and kl differ in length", json.where());
   return front;
+}
+
+Json ToJson(const Form& form) { return {{"arm", form.arm}, {"adapter", form.adapter}, {"deployed", form.deployed}}; }
+
+Form ReadForm(const JsonObject& json) {
+  return {.arm = json.String("arm"), .adapter = json.String("adapter"), .deployed = json.String("deployed")};
 }
 
 Json ToJson(const Comparison& c) {
@@ -203,13 +229,13 @@ Sample ReadSample(const JsonObject& json) {
   return sample;
 }
 
+}  // namespace
+
 bool IsGroup(std::string_view slice) {
-  static constexpr std::array kGroups = {kSpeedSlice,  kMemorySlice,    kTrainingSlice, kTextSlice,
-                                         kUpdateSlice, kRetrievalSlice, kQuantizeSlice, kTokensSlice};
+  static constexpr std::array kGroups = {kSpeedSlice,    kMemorySlice, kTrainingSlice,  kTextSlice,     kParitySlice,
+                                         kZeroShotSlice, kUpdateSlice, kRetrievalSlice, kQuantizeSlice, kTokensSlice};
   return std::find(kGroups.begin(), kGroups.end(), slice) != kGroups.end();
 }
-
-}  // namespace
 
 bool SaysWhatIsRight(std::string_view metric) {
   return metric == "exact" || metric == "contains" || metric == "correct_refusal" || metric == "choice";
@@ -299,7 +325,8 @@ Results ReadResults(const std::filesystem::path& path) {
           .rows = ReadList(json, "rows", ReadRow),
           .comparisons = ReadList(json, "comparisons", ReadComparison),
           .curves = ReadList(json, "curves", ReadCurve),
-          .fronts = json.Has("fronts") ? ReadList(json, "fronts", ReadFront) : std::vector<Front>()};
+          .fronts = json.Has("fronts") ? ReadList(json, "fronts", ReadFront) : std::vector<Front>(),
+          .forms = json.Has("forms") ? ReadList(json, "forms", ReadForm) : std::vector<Form>()};
 }
 
 void WriteResults(const std::filesystem::path& path, const Results& results) {
@@ -311,7 +338,8 @@ void WriteResults(const std::filesystem::path& path, const Results& results) {
                      {"rows", ListToJson(results.rows)},
                      {"comparisons", ListToJson(results.comparisons)},
                      {"curves", ListToJson(results.curves)},
-                     {"fronts", ListToJson(results.fronts)}};
+                     {"fronts", ListToJson(results.fronts)},
+                     {"forms", ListToJson(results.forms)}};
   WriteFileAtomic(path, DumpJson(json, 1));
 }
 

@@ -33,10 +33,18 @@ inline constexpr std::string_view kMemorySlice =
 inline constexpr std::string_view kTrainingSlice =
     "training";  // seconds, tokens_per_second, trainable_parameters, peak_rss_bytes
 inline constexpr std::string_view kTextSlice = "text";      // perplexity, kl_divergence, same_top1 on general text
+inline constexpr std::string_view kParitySlice = "parity";  // kl_divergence, same_top1 … from an adapter as trained
+inline constexpr std::string_view kZeroShotSlice = "zero-shot";  // choice, choice:TASK, choice_difference from the base
 inline constexpr std::string_view kUpdateSlice = "update";  // seconds_to_update: from a changed fact to answering it
 inline constexpr std::string_view kRetrievalSlice = "retrieval";  // recall_at_1, recall_at_3, mrr
 inline constexpr std::string_view kQuantizeSlice = "quantize";    // seconds, bytes, nmse:<role> of making an artefact
 inline constexpr std::string_view kTokensSlice = "tokens";        // prompt_tokens, output_tokens (means), skipped_items
+
+// How an adapter is served: on the weights it was trained on, in them, on others.
+inline constexpr std::string_view kAsTrained = "as trained", kMergedIn = "merged", kOnOthers = "on other weights";
+
+// Whether rows of it belong to no slice of items.
+bool IsGroup(std::string_view slice);
 
 // What one arm is. `weights` is a format ("bf16", "int8", "q4_1"); adapter and prompting are empty where there is none.
 struct ArmInfo {
@@ -51,8 +59,11 @@ struct ArmInfo {
   bool remote = false;          // answers come from an endpoint: its memory is not this machine's
   bool retrained = false;       // its adapter knows the facts as they are after the documents' update
   std::string replica_of = {};  // the arm that differs from it in the seed of its adapter's training alone; empty: none
+  std::string deployed = {};    // one of the words below; empty: no adapter
   int moving_parts = 0;         // 0 the base alone; one more for each of: other weights, an adapter, few-shot, an index
 
+  // Whether its adapter is on the weights it was trained on.
+  bool IsAsTrained() const { return deployed == kAsTrained; }
   // Whether it may be recommended, and compared as one way to do the job.
   bool IsCandidate() const { return !baseline && replica_of.empty(); }
 };
@@ -74,10 +85,11 @@ struct Sample {
   const std::string& Cluster() const { return cluster.empty() ? item : cluster; }
 };
 
-// Loss against optimizer step, for the learning curves.
+// What a training was like at each optimizer step, for the learning curves.
 struct Curve {
   std::string arm;
-  std::vector<double> steps, losses;  // training loss, mean over supervised tokens
+  std::vector<double> steps, losses;                           // training loss, mean over supervised tokens
+  std::vector<double> tokens_per_second = {}, rss_bytes = {};  // by step; empty in older files
   std::vector<double> validation_steps, validation_losses;
   std::vector<double> validation_scores;  // by what the adapter kept was chosen; empty: by the losses
 };
@@ -86,6 +98,12 @@ struct Curve {
 struct Front {
   std::string weights;  // whose search it was: "auto:90MB"
   std::vector<double> bytes, kl;
+};
+
+// A form in which an adapter was served otherwise than it was trained, as rows of kParitySlice measure it.
+struct Form {
+  std::string arm, adapter;
+  std::string deployed;  // ArmInfo::deployed
 };
 
 // Share of the questions of a slice that was right before the documents' update, of arms that were there then.
@@ -112,6 +130,7 @@ struct Results {
   std::vector<Comparison> comparisons;
   std::vector<Curve> curves;
   std::vector<Front> fronts = {};
+  std::vector<Form> forms = {};
 
   const Row* Find(std::string_view arm, std::string_view slice, std::string_view metric) const;  // null where missing
   std::optional<double> Value(std::string_view arm, std::string_view slice, std::string_view metric) const;

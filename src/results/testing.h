@@ -51,6 +51,7 @@ class SyntheticMaker {
     AddComparisons();
     AddManifest();
     AddCurves();
+    AddForms();
     AddMemory();
     return pack_;
   }
@@ -78,6 +79,7 @@ class SyntheticMaker {
     info.made = arm.weights == "int8" ? "rounded to nearest, one scale for each output" : "as it came, in bf16";
     info.adapter = arm.adapter;
     info.prompting = arm.prompting;
+    if (!arm.adapter.empty()) info.deployed = kAsTrained;
     info.moving_parts = arm.moving_parts;
     info.artefact = arm.adapter.empty() ? "models/smollm2-135m-instruct" : "outputs/" + arm.adapter + "_adapter";
     info.command = "qad ask --config config.yaml --arm '" + arm.name + "' 'How long is the warranty?'";
@@ -227,9 +229,29 @@ class SyntheticMaker {
       if (step % 11 == 0) {
         curve.validation_steps.push_back(step);
         curve.validation_losses.push_back(0.33 + 2.0 * std::exp(-step / 12.0));
+        curve.validation_scores.push_back(0.9 - std::exp(-step / 12.0));
       }
+      curve.tokens_per_second.push_back(650 + 40 * std::sin(step));
+      curve.rss_bytes.push_back(800.0 * (1 << 20));
     }
     pack_.results.curves.push_back(curve);
+  }
+
+  // What became of the adapter in other forms, and of what it is not trained on.
+  void AddForms() {
+    for (const auto& [name, kl] : {std::pair("lora merged", 0.0002), std::pair("lora merged gptq-4", 0.06)}) {
+      pack_.results.forms.push_back({name, "lora", std::string(kMergedIn)});
+      Add(name, kParitySlice, "kl_divergence", kl, 280, 0.2);
+      Add(name, kParitySlice, "same_top1", 1 - kl, 280, 0.01);
+      Add(name, kParitySlice, "log_likelihood_lost", 2 * kl, 280, 0.5);
+      Add(name, kParitySlice, "resident_bytes", (kl < 0.01 ? 256.6 : 110.0) * (1 << 20));
+    }
+    Add("lora", kTextSlice, "perplexity_ratio", 1.08, 4096, 0.02);
+    for (const auto& [name, share] : {std::pair("base", 0.7), std::pair("lora", 0.65)}) {
+      Add(name, kZeroShotSlice, "choice", share, 240, 0.1);
+      Add(name, kZeroShotSlice, "choice:capitals", share - 0.1, 40, 0.3);
+    }
+    Add("lora", kZeroShotSlice, "choice_difference", -0.05, 240);
   }
 
   void AddMemory() {

@@ -68,6 +68,7 @@ void ReadForm(const JsonObject& json, Item& item) {
   const bool alpaca = json.Has("instruction");
   if (json.Has("messages") + json.Has("prompt") + alpaca + (json.Has("text") && !alpaca) > 1)
     FailInput("{}: \"text\", \"prompt\", \"messages\" and \"instruction\" exclude each other", json.where());
+  item.no_system = json.json().contains("system") && json.json()["system"].is_null();
   const std::string system = json.StringOr("system", "");
   if (!system.empty()) item.messages.push_back({"system", system});
   if (json.Has("messages")) {

@@ -22,6 +22,7 @@ struct Item {
   std::vector<Message> messages;  // the prompt: system and user turns (earlier assistant turns allowed)
   std::string completion;         // the reference answer; for {"text"} the text itself, with no messages
   bool plain_text = false;        // {"text"}: trained and scored without a template
+  bool no_system = false;         // "system": null: none, whatever the configuration puts in front of the others
   // How it is scored; all optional.
   std::vector<std::string> accept;                         // an answer must contain one of these …
   std::vector<std::string> reject;                         // … and none of these

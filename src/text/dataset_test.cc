@@ -2,6 +2,7 @@
 #include "text/dataset.h"
 
 #include "base/test_files.h"
+#include "text/prompt.h"
 
 namespace qad {
 namespace {
@@ -39,6 +40,17 @@ TEST(Dataset, Forms) {
   EXPECT_EQ(items[4].messages.at(0).content, "do\n\nthis");
   EXPECT_EQ(items[5].messages.at(0).content, "do");
   EXPECT_EQ(items[5].line, 6);
+}
+
+TEST(Dataset, AnItemMayWantNoSystemMessage) {
+  const std::vector<Item> items = Load(
+      R"({"prompt": "p", "completion": "c", "system": null}
+{"prompt": "p", "completion": "c", "system": ""}
+{"prompt": "p", "completion": "c", "system": "own"}
+)");
+  EXPECT_EQ(BuildMessages(items.at(0), "of all").front().role, "user");
+  EXPECT_EQ(BuildMessages(items.at(1), "of all").front().content, "of all");
+  EXPECT_EQ(BuildMessages(items.at(2), "of all").front().content, "own");
 }
 
 TEST(Dataset, Scoring) {

@@ -11,7 +11,7 @@ std::vector<Message> BuildMessages(const Item& item, const std::string& system, 
   std::vector<Message> messages;
   if (FirstTurn(item) == 1)
     messages.push_back(item.messages.front());
-  else if (!system.empty())
+  else if (!system.empty() && !item.no_system)
     messages.push_back({"system", system});
   for (const Item& shot : shots) {
     for (size_t i = FirstTurn(shot); i < shot.messages.size(); ++i) messages.push_back(shot.messages[i]);
