@@ -81,7 +81,9 @@ Json TrainingIdentity(const LoraAdapter& adapter, const AdapterBase& base, const
           {"train.warmup_ratio", o.warmup_ratio},
           {"train.weight_decay", o.weight_decay},
           {"train.max_grad_norm", o.max_grad_norm},
-          {"train.numerics", o.exact ? "exact" : "fast"},
+          {"train.numerics", !o.exact  ? "fast"
+                             : o.split ? "split"
+                                       : "exact"},
           {"train.keep", o.keep_best ? "best" : "last"},
           {"train.validate_every", o.validate_every},
           {"train.patience", o.patience}};
@@ -187,11 +189,14 @@ void ReadCheckpoint(const fs::path& folder, const Json& identity, LoraAdapter& a
 
 namespace {
 
+fs::path KeptFolder(const fs::path& folder, int64_t step) { return fmt::format("{}-{}", folder.string(), step); }
+
 // Steps of the kept ones, ascending.
 std::vector<int64_t> KeptSteps(const fs::path& folder) {
   std::vector<int64_t> steps;
   const std::string prefix = folder.filename().string() + "-";
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder.parent_path())) {
+  std::error_code missing;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder.parent_path(), missing)) {
     const std::string name = entry.path().filename();
     int64_t step = 0;
     if (!entry.is_directory() || !name.starts_with(prefix)) continue;
@@ -204,24 +209,32 @@ std::vector<int64_t> KeptSteps(const fs::path& folder) {
   return steps;
 }
 
+// Under another name first: what a kill leaves of it does not pass for a checkpoint.
+void Drop(const fs::path& folder, int64_t step) {
+  const fs::path dropped = folder.string() + ".dropped";
+  fs::remove_all(dropped);
+  fs::rename(KeptFolder(folder, step), dropped);
+  fs::remove_all(dropped);
+}
+
 }  // namespace
 
 // Hard links where the file system has them: files of a checkpoint are never written in place.
 void KeepCheckpoint(const fs::path& folder, int64_t step, int keep) {
   if (keep <= 1) return;
-  const fs::path place = fmt::format("{}-{}", folder.string(), step), unfinished = place.string() + ".tmp";
-  fs::remove_all(unfinished);
-  MakeFolders(unfinished);
+  FolderSwap swap(KeptFolder(folder, step));
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
     std::error_code refused;
-    fs::create_hard_link(entry.path(), unfinished / entry.path().filename(), refused);
-    if (refused) fs::copy_file(entry.path(), unfinished / entry.path().filename());
+    fs::create_hard_link(entry.path(), swap.path() / entry.path().filename(), refused);
+    if (refused) fs::copy_file(entry.path(), swap.path() / entry.path().filename());
   }
-  fs::remove_all(place);
-  fs::rename(unfinished, place);
+  swap.Commit();
   const std::vector<int64_t> steps = KeptSteps(folder);
-  for (size_t i = 0; i + static_cast<size_t>(keep) < steps.size(); ++i)
-    fs::remove_all(fmt::format("{}-{}", folder.string(), steps[i]));
+  for (size_t i = 0; i + static_cast<size_t>(keep) < steps.size(); ++i) Drop(folder, steps[i]);
+}
+
+void DropKeptCheckpoints(const fs::path& folder) {
+  for (const int64_t step : KeptSteps(folder)) Drop(folder, step);
 }
 
 }  // namespace qad

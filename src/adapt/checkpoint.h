@@ -37,8 +37,10 @@ void WriteCheckpoint(const std::filesystem::path& folder, const Json& identity, 
                      const LoraAdapter& adapter, AdamWOptimizer& optimizer, const TrainState& state);
 
 // Keeps the checkpoint in `folder` a second time, as `folder`-STEP, and of such the last `keep`; where `keep` is 1,
-// none. Errors: kFailed.
+// none. They come and go whole. Errors: kFailed.
 void KeepCheckpoint(const std::filesystem::path& folder, int64_t step, int keep);
+// Removes all that were kept so: they are of another training.
+void DropKeptCheckpoints(const std::filesystem::path& folder);
 
 // Fills adapter values, optimizer and state. Errors: kInput, files that are missing or malformed; kUsage, another
 // training, with the difference.

@@ -118,6 +118,13 @@ TEST(Train, NonFiniteLossKeepsWhatWasSaved) {
   EXPECT_TRUE(std::ranges::all_of(kept.values(), [](float v) { return std::isfinite(v); }));
 }
 
+std::vector<std::string> NamesIn(const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename());
+  std::ranges::sort(names);
+  return names;
+}
+
 TEST(Train, KeepsTheLastCheckpoints) {
   const ExampleSet train = RandomExamples(14, 96, 2);
   TempFolder folder;
@@ -129,10 +136,7 @@ TEST(Train, KeepsTheLastCheckpoints) {
     if (done.step == 9) throw Killed{};
   };
   EXPECT_THROW(TrainTiny(train, {}, options, hooks), Killed);
-  std::vector<std::string> kept;
-  for (const auto& entry : fs::directory_iterator(hooks.output)) kept.push_back(entry.path().filename());
-  std::ranges::sort(kept);
-  EXPECT_EQ(kept, (std::vector<std::string>{"checkpoint", "checkpoint-6", "checkpoint-8"}));
+  EXPECT_EQ(NamesIn(hooks.output), (std::vector<std::string>{"checkpoint", "checkpoint-6", "checkpoint-8"}));
   const Transformer model = LoadTransformer(TinyPath("llama-gqa"));
   const LoraAdapter six(model, hooks.output / "checkpoint-6"), eight(model, hooks.output / "checkpoint-8"),
       last(model, hooks.output / "checkpoint");
@@ -141,6 +145,28 @@ TEST(Train, KeepsTheLastCheckpoints) {
   hooks.on_step = nullptr;
   EXPECT_EQ(TrainTiny(train, {}, options, hooks).result.resumed_from, 8);
   EXPECT_FALSE(fs::exists(hooks.output / "checkpoint-8")) << "gone with the finished adapter";
+}
+
+TEST(Train, KeepsCheckpointsOfThisTrainingOnly) {
+  const ExampleSet train = RandomExamples(14, 96, 2);
+  TempFolder folder;
+  TrainHooks hooks = Quiet();
+  hooks.output = folder.path() / "adapter";
+  TrainOptions options = TinyOptions();  // a checkpoint every other step
+  options.keep_checkpoints = 2;
+  int64_t last = 9;
+  hooks.on_step = [&](const TrainProgress& done) {
+    if (done.step == last) throw Killed{};
+  };
+  EXPECT_THROW(TrainTiny(train, {}, options, hooks), Killed);
+  options.learning_rate *= 2;
+  last = 5;
+  EXPECT_THROW(TrainTiny(train, {}, options, hooks), Killed);
+  EXPECT_EQ(NamesIn(hooks.output), (std::vector<std::string>{"checkpoint", "checkpoint-2", "checkpoint-4"}));
+  // As a kill leaves it between a checkpoint and keeping it.
+  fs::remove_all(hooks.output / "checkpoint-4");
+  EXPECT_THROW(TrainTiny(train, {}, options, hooks), Killed);
+  EXPECT_EQ(NamesIn(hooks.output), (std::vector<std::string>{"checkpoint", "checkpoint-2", "checkpoint-4"}));
 }
 
 // Scales beyond reason: B is zero, so that the loss is finite, and its gradient is not.

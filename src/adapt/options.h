@@ -39,7 +39,8 @@ struct TrainOptions {
   int validate_every = 0;       // optimizer steps; 0: after each epoch
   int patience = 0;             // validations without a better one after which training ends; 0: it does not
   bool recompute = false;       // a block's activations again on the way back, in place of keeping them
-  bool exact = false;           // f32 products instead of bf16
+  bool exact = false;           // f32 products instead of bf16 …
+  bool split = false;           // … each in three of bf16 where that is quicker (Context::f32_in_parts)
 };
 
 }  // namespace qad

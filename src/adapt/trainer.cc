@@ -11,6 +11,7 @@
 #include "adapt/schedule.h"
 #include "adapt/seeds.h"
 #include "base/error.h"
+#include "base/files.h"
 #include "base/interrupt.h"
 #include "base/process.h"
 #include "base/progress.h"
@@ -126,10 +127,13 @@ void Trainer::Predict() {
 }
 
 void Trainer::Resume() {
-  if (hooks_.output.empty() || !HasCheckpoint(CheckpointFolder())) return;
+  if (hooks_.output.empty()) return;
+  for (const fs::path& folder : {hooks_.output, CheckpointFolder()}) MendSwaps(folder);
+  if (!HasCheckpoint(CheckpointFolder())) return;
   if (!hooks_.resume && !IsCheckpointOf(CheckpointFolder(), identity_)) return;
   ReadCheckpoint(CheckpointFolder(), identity_, adapter_, optimizer_, state_);
   saved_step_ = result_.resumed_from = state_.step;
+  KeepCheckpoint(CheckpointFolder(), state_.step, options_.keep_checkpoints);  // where a kill came before that
 }
 
 size_t Trainer::TokensOf(const std::vector<size_t>& examples) const {
@@ -273,6 +277,7 @@ bool Trainer::HasStopped() const {
 
 void Trainer::SaveCheckpoint() {
   if (hooks_.output.empty() || saved_step_ == state_.step) return;
+  if (saved_step_ == 0) DropKeptCheckpoints(CheckpointFolder());
   WriteCheckpoint(CheckpointFolder(), identity_, hooks_.base, adapter_, optimizer_, state_);
   KeepCheckpoint(CheckpointFolder(), state_.step, options_.keep_checkpoints);
   saved_step_ = state_.step;
@@ -353,6 +358,7 @@ TrainResult Train(Context& context, Transformer& model, LoraAdapter& adapter, co
     Fail(ErrorKind::kUsage, "train.batch_size ({}) and train.epochs ({}) must be positive", options.batch_size,
          options.epochs);
   const ScopedSetting numerics(context.numerics, options.exact ? Numerics::kExact : Numerics::kFast);
+  const ScopedSetting parts(context.f32_in_parts, options.split || context.f32_in_parts);
   return Trainer(context, model, adapter, train, dev, options, seed, hooks).Run();
 }
 

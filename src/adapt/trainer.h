@@ -60,8 +60,8 @@ struct TrainResult {
   size_t peak_rss_bytes = 0;  // of the process so far
 };
 
-// Uses options.exact in place of context.numerics while it runs. The adapter is left attached, with the values of the
-// epoch that validates best: highest hooks.score, then lowest loss (the last ones without a dev set or
+// Uses options.exact and split in place of context.numerics while it runs. The adapter is left attached, with the
+// values of the epoch that validates best: highest hooks.score, then lowest loss (the last ones without a dev set or
 // options.keep_best), and saved to hooks.output. A checkpoint of this very training is gone on with even without
 // hooks.resume; one of another is written over. Errors: kNumeric, a loss or gradient norm that is NaN or infinite:
 // names the step, the checkpoint stays; kInterrupted (Ctrl-C) at the end of a step, with a checkpoint written; kInput,

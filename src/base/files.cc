@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <utility>
@@ -156,12 +158,46 @@ namespace {
 
 fs::path WithoutTrailingSlash(const fs::path& path) { return path.has_filename() ? path : path.parent_path(); }
 
+// This process never swaps a place twice at once: what has its number was left by an earlier one with the same.
+bool IsAnother(pid_t process) { return process != ::getpid() && (::kill(process, 0) == 0 || errno == EPERM); }
+
+// Folders of swaps: the place's name, one of these, the number of the process. Nobody else's folders are called so.
+constexpr const char *kNew = ".qad-new.", *kOld = ".qad-old.";
+
+// Those of processes that have ended.
+std::vector<fs::path> LeftBeside(const fs::path& place, const char* kind) {
+  std::vector<fs::path> left;
+  const std::string prefix = place.filename().string() + kind;
+  std::error_code missing;
+  for (const fs::directory_entry& entry : fs::directory_iterator(fs::absolute(place).parent_path(), missing)) {
+    const std::string name = entry.path().filename();
+    if (!name.starts_with(prefix) || !entry.is_directory()) continue;
+    pid_t process = 0;
+    const char* end = name.data() + name.size();
+    const auto [stop, error] = std::from_chars(name.data() + prefix.size(), end, process);
+    const bool fits = error == std::errc() && (stop == end || *stop == '.');  // a swap within a swap adds its own
+    if (fits && !IsAnother(process)) left.push_back(entry.path());
+  }
+  return left;
+}
+
 }  // namespace
 
-FolderSwap::FolderSwap(const fs::path& folder) : place_(WithoutTrailingSlash(folder)), temporary_(place_) {
-  temporary_ += fmt::format(".tmp.{}", ::getpid());
+void MendSwaps(const fs::path& folder) {
+  const fs::path place = WithoutTrailingSlash(folder);
   std::error_code ignored;
-  fs::remove_all(temporary_, ignored);
+  for (const fs::path& aside : LeftBeside(place, kOld)) {
+    if (fs::exists(place, ignored))
+      fs::remove_all(aside, ignored);
+    else
+      fs::rename(aside, place, ignored);
+  }
+  for (const fs::path& unfinished : LeftBeside(place, kNew)) fs::remove_all(unfinished, ignored);
+}
+
+FolderSwap::FolderSwap(const fs::path& folder) : place_(WithoutTrailingSlash(folder)), temporary_(place_) {
+  temporary_ += kNew + std::to_string(::getpid());
+  MendSwaps(place_);
   MakeFolders(temporary_);
 }
 
@@ -180,10 +216,10 @@ bool FolderSwap::Exchange() {
   return true;
 }
 
-// Between the two renames the old folder stands under its aside name only.
+// Between the two renames the old folder stands under its aside name only; MendSwaps knows it by that.
 void FolderSwap::Replace() {
   fs::path aside = place_;
-  aside += fmt::format(".old.{}", ::getpid());
+  aside += kOld + std::to_string(::getpid());
   std::error_code error, ignored;
   fs::rename(place_, aside, error);
   if (!error) fs::rename(temporary_, place_, error);

@@ -65,7 +65,8 @@ void MoveFile(const std::filesystem::path& from, const std::filesystem::path& to
 void WriteFileAtomic(const std::filesystem::path& path, std::string_view text);
 
 // A folder written beside its place and swapped in whole by Commit(), so that the path names a whole folder at any
-// time; without it the new one is removed and what stood there stays. Errors: kFailed.
+// time; without it the new one is removed and what stood there stays. What killed swaps left is mended first. Errors:
+// kFailed.
 class FolderSwap {
  public:
   explicit FolderSwap(const std::filesystem::path& folder);
@@ -78,12 +79,16 @@ class FolderSwap {
 
  protected:
   bool Exchange();  // in one call to the kernel; false where the filesystem cannot
-  void Replace();   // in two renames
+  void Replace();   // in two renames, between which the path names nothing
 
  private:
   std::filesystem::path place_, temporary_;
   bool committed_ = false;
 };
+
+// After a kill: what swaps of `folder` were writing goes away, and the folder that one had put aside goes back to its
+// place where that is empty. What other processes are still swapping is left alone.
+void MendSwaps(const std::filesystem::path& folder);
 
 // mkdir -p with our error.
 void MakeFolders(const std::filesystem::path& path);

@@ -171,6 +171,36 @@ TEST(FolderSwap, WhatCannotBePlacedLeavesTheOldOne) {
   EXPECT_EQ(FilesIn(folder.path()), 1u);
 }
 
+// Killed where names cannot be exchanged, and the old folder was just put aside.
+TEST(FolderSwap, WhatAKilledOneLeftIsMended) {
+  const TempFolder folder;
+  const fs::path out = folder.Write("out/old", "1").parent_path();
+  for (const bool by_the_next : {false, true}) {
+    const pid_t killed = ::fork();
+    if (killed == 0) {
+      const FolderSwap swap(out), within(swap.path());
+      fs::rename(out, fmt::format("{}.qad-old.{}", out.string(), ::getpid()));
+      ::_exit(0);
+    }
+    ASSERT_EQ(::waitpid(killed, nullptr, 0), killed);
+    EXPECT_EQ(FilesIn(folder.path()), 3u);
+    EXPECT_FALSE(fs::exists(out));
+    by_the_next ? static_cast<void>(FolderSwap(out)) : MendSwaps(out / "");
+    EXPECT_EQ(FileBytes(out / "old"), "1");
+    EXPECT_EQ(FilesIn(folder.path()), 1u);
+  }
+}
+
+TEST(FolderSwap, WhatIsNotAKilledOnesIsLeftAlone) {
+  const TempFolder folder;
+  const std::string running = fmt::format("out.qad-new.{}", ::getppid());
+  for (const std::string& name : {running, std::string("out.old.1"), std::string("out.tmp.1"),
+                                  std::string("out.qad-old.mine"), std::string("other.qad-new.1")})
+    folder.Write(name + "/file", "1");
+  FolderSwap(folder / "out").Commit();
+  EXPECT_EQ(FilesIn(folder.path()), 6u);
+}
+
 TEST(FolderSwap, MakesAFolderThatWasNotThere) {
   const TempFolder folder;
   FolderSwap swap(folder / "deep/out");

@@ -99,7 +99,9 @@ void ReadTrain(YamlMap& map, TrainOptions& train) {
   IntOrAuto(map, "micro_batch_tokens", 16, 1 << 20, train.micro_batch_tokens);
   map.Number("learning_rate", 0, 10, train.learning_rate);
   std::string schedule = "cosine", loss_on = train.completion_only ? "completion" : "all",
-              numerics = train.exact ? "exact" : "fast";
+              numerics = !train.exact  ? "fast"
+                         : train.split ? "split"
+                                       : "exact";
   const bool has_schedule = map.Has("schedule");
   map.Choice("schedule", {"constant", "linear", "cosine"}, schedule);
   if (has_schedule)
@@ -120,8 +122,9 @@ void ReadTrain(YamlMap& map, TrainOptions& train) {
   IntOrAuto(map, "validate_every", 1, kMany, train.validate_every);
   map.Int("patience", 0, kMany, train.patience);
   map.Bool("recompute", train.recompute);
-  map.Choice("numerics", {"fast", "exact"}, numerics);
-  train.exact = numerics == "exact";
+  map.Choice("numerics", {"fast", "exact", "split"}, numerics);
+  train.exact = numerics != "fast";
+  train.split = numerics == "split";
 }
 
 const std::map<std::string, std::string> kLoraHints = {

@@ -109,7 +109,8 @@ Json AdapterSettings(const AdapterConfig& a) {
           {"validate_every", a.train.validate_every},
           {"patience", a.train.patience},
           {"recompute", a.train.recompute},
-          {"exact", a.train.exact}};
+          {"exact", a.train.exact},
+          {"split", a.train.split}};
 }
 
 Json QuantizeSettings(const QuantizeConfig& quantize) {

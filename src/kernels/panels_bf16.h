@@ -36,6 +36,9 @@ void SplitToBF16(const float* in, uint16_t* high, uint16_t* low, size_t n);
 // rows' scales.
 void DecodeBF16ColumnPanel(const MatrixView& w, size_t column, size_t begin, size_t end, uint16_t* panel);
 
+// What that leaves of weights in f32, as DecodeBF16Rest does.
+void DecodeBF16ColumnRest(const MatrixView& w, size_t column, size_t begin, size_t end, uint16_t* panel);
+
 // The outputs of a panel one after another, each with all its inputs, as activations lie: (kTileRows, 2·pairs) with row
 // stride ld.
 void TransposePanel(const uint16_t* panel, size_t pairs, uint16_t* rows, size_t ld);

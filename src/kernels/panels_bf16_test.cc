@@ -127,6 +127,16 @@ TEST_F(Panels, OfColumnsHoldTheRoundedWeights) {
                   << LayoutName(layout) << " " << cols << " at " << begin + k << " " << column + i;
             }
           ASSERT_EQ(panel[values], 0x7fc1) << "written beyond the panel";
+          if (layout != Layout::kF32) continue;
+          DecodeBF16ColumnRest(w.view(), column, begin, end, panel.data());
+          for (size_t k = 0; k < 2 * InputPairs(end - begin); ++k)
+            for (size_t i = 0; i < kTileRows; ++i) {
+              const bool inside = begin + k < end && column + i < cols;
+              const float value = inside ? w.At(begin + k, column + i) : 0;
+              const float rest = value - BF16ToFloat(FloatToBF16(value));
+              ASSERT_EQ(BF16ToFloat(panel[k / 2 * 2 * kTileRows + 2 * i + k % 2]), BF16ToFloat(FloatToBF16(rest)))
+                  << "rest at " << begin + k << " " << column + i;
+            }
         }
       }
     }

@@ -202,15 +202,19 @@ QAD_BF16 void DecodeRowsF32(const MatrixView& w, size_t row, float* panel) {
   }
 }
 
-template <Layout kLayout>
+template <Layout kLayout, bool kRest = false>
 QAD_BF16 void DecodeColumns(const MatrixView& w, size_t column, size_t begin, size_t end, uint16_t* panel) {
   const size_t left = w.cols - column;
   const __mmask16 mask = FirstLanes(left);
   const bool second = column % kBlock != 0;
   const std::byte* row = w.codes + begin * w.stride_bytes + InputOffset<kLayout>(column);
   for (size_t k = begin; k < end; k += 2, panel += 2 * kTileRows, row += 2 * w.stride_bytes) {
-    const __m512 even = LoadColumns<kLayout>(row, mask, second);
-    const __m512 odd = k + 1 < end ? LoadColumns<kLayout>(row + w.stride_bytes, mask, second) : _mm512_setzero_ps();
+    __m512 even = LoadColumns<kLayout>(row, mask, second);
+    __m512 odd = k + 1 < end ? LoadColumns<kLayout>(row + w.stride_bytes, mask, second) : _mm512_setzero_ps();
+    if constexpr (kRest) {
+      even = RestOf(even);
+      odd = RestOf(odd);
+    }
     _mm512_storeu_si512(panel, RoundPairs(even, odd));
   }
 }
@@ -320,6 +324,11 @@ void DecodeBF16ColumnPanel(const MatrixView& w, size_t column, size_t begin, siz
   });
 }
 
+void DecodeBF16ColumnRest(const MatrixView& w, size_t column, size_t begin, size_t end, uint16_t* panel) {
+  QAD_CHECK(w.layout == Layout::kF32);
+  DecodeColumns<Layout::kF32, true>(w, column, begin, end, panel);
+}
+
 void TransposePanel(const uint16_t* panel, size_t pairs, uint16_t* rows, size_t ld) {
   TransposePairs(panel, pairs, rows, ld);
 }
@@ -341,6 +350,7 @@ const uint16_t* DecodeBF16Panel(const MatrixView&, size_t, uint16_t*) { QAD_CHEC
 void DecodeBF16Rest(const MatrixView&, size_t, uint16_t*) { QAD_CHECK(false); }
 void SplitToBF16(const float*, uint16_t*, uint16_t*, size_t) { QAD_CHECK(false); }
 void DecodeBF16ColumnPanel(const MatrixView&, size_t, size_t, size_t, uint16_t*) { QAD_CHECK(false); }
+void DecodeBF16ColumnRest(const MatrixView&, size_t, size_t, size_t, uint16_t*) { QAD_CHECK(false); }
 void TransposePanel(const uint16_t*, size_t, uint16_t*, size_t) { QAD_CHECK(false); }
 void DecodeF32Panel(const MatrixView&, size_t, float*) { QAD_CHECK(false); }
 

@@ -1,9 +1,11 @@
 #include "ops/linear.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/error.h"
 #include "kernels/elementwise.h"
+#include "kernels/low_rank.h"
 #include "ops/low_rank.h"
 #include "ops/many_rows.h"
 
@@ -111,6 +113,143 @@ void BaseForward(Context& context, const Linear& linear, const Rows& x, float* y
   }
 }
 
+// Whether rows are so few that FewRows takes them: then every part goes in pieces of its outputs.
+bool AreFew(const Context& context, const Linear& linear, size_t count) {
+  if (count > kFewFastRows && context.rows != RowsAre::kOfAnswers) return false;
+  return std::ranges::all_of(linear.parts, [&](const MatrixView& part) {
+    const bool in_place = part.layout == Layout::kBF16Tile && RoundsToBF16(context, part);
+    return in_place || PathOf(context, part, count) != Path::kPanels;
+  });
+}
+
+// Of few rows, the next tokens of sequences, everything in one parallel region: what they take is waiting for memory
+// and for each other. First the adapters' A x, in pieces of A's rows; then pieces of the outputs, each with its bias,
+// its adapters and what it is added to.
+class FewRows {
+ public:
+  FewRows(Context& context, const Linear& linear, const Rows& x, float* y, size_t ldy, bool add, float* tape)
+      : linear_(linear), x_(x), y_(y), ldy_(ldy), add_(add), products_(y), ld_products_(ldy), z_(tape) {
+    QAD_CHECK(linear.parts.size() <= kMostParts);
+    Activations many(context, x, linear.in);
+    size_t first = 0;
+    bool in_place = true;
+    for (size_t p = 0; p < linear.parts.size(); ++p) {
+      const MatrixView& w = linear.parts[p];
+      const Path path = PathOf(context, w, x.count);
+      if (path == Path::kInteger && quantized_.codes == nullptr) quantized_ = Quantize(context, x, linear.in);
+      if (path == Path::kPanels) rounded_ = {many.bf16(), x.count, many.bf16_stride()};
+      in_place = in_place && path == Path::kPanels;
+      const size_t step = path == Path::kPanels ? kPanelOutputs : TaskRows(w.cols, x.count);
+      parts_[p] = {&w, linear.biases[p], path, first, step, (w.rows + step - 1) / step};
+      tasks_ += parts_[p].tasks;
+      first += w.rows;
+    }
+    if (add && !in_place) {
+      products_ = context.Scratch(Context::Slot::kResults, x.count * linear.out);
+      ld_products_ = linear.out;
+    }
+    if (!linear.adapters.empty() && z_ == nullptr)
+      z_ = context.Scratch(Context::Slot::kAdapter, LowRankTapeFloats(linear, x.count));
+    for (const LowRank& adapter : linear.adapters) inner_tasks_ += InnerTasks(adapter);
+  }
+
+  void Run() {
+#pragma omp parallel if (Pays(linear_.out, linear_.in, x_.count))
+    {
+      if (inner_tasks_ > 0) {  // the same for all threads
+#pragma omp for schedule(static)
+        for (int64_t task = 0; task < static_cast<int64_t>(inner_tasks_); ++task) Inner(static_cast<size_t>(task));
+      }
+#pragma omp for schedule(static) nowait
+      for (int64_t task = 0; task < static_cast<int64_t>(tasks_); ++task) Outputs(static_cast<size_t>(task));
+    }
+  }
+
+ private:
+  static constexpr size_t kMostParts = 4;
+  static constexpr size_t kInnerRows = 4;                 // of A
+  static constexpr size_t kPanelOutputs = 2 * kTileRows;  // as products of many rows take them
+
+  struct Part {
+    const MatrixView* w = nullptr;
+    const float* bias = nullptr;
+    Path path = Path::kFewExact;
+    size_t first = 0, step = 0, tasks = 0;
+  };
+
+  static size_t InnerTasks(const LowRank& adapter) { return (adapter.rank + kInnerRows - 1) / kInnerRows; }
+
+  // Some rows of A x of one adapter.
+  void Inner(size_t task) const {
+    float* z = z_;
+    for (const LowRank& adapter : linear_.adapters) {
+      if (const size_t tasks = InnerTasks(adapter); task >= tasks) {
+        task -= tasks;
+        z += x_.count * adapter.rank;
+        continue;
+      }
+      const size_t begin = task * kInnerRows;
+      const MatrixView a{.layout = Layout::kF32,
+                         .rows = adapter.rank,
+                         .cols = linear_.in,
+                         .codes = reinterpret_cast<const std::byte*>(adapter.a),
+                         .stride_bytes = linear_.in * sizeof(float)};
+      return DotRows(a, begin, std::min(adapter.rank, begin + kInnerRows), x_.data, x_.count, x_.stride, z,
+                     adapter.rank);
+    }
+  }
+
+  void Outputs(size_t task) const {
+    size_t p = 0;
+    for (; task >= parts_[p].tasks; ++p) task -= parts_[p].tasks;
+    const Part& part = parts_[p];
+    const size_t begin = task * part.step, end = std::min(part.w->rows, begin + part.step);
+    float* out = products_ + part.first;
+    switch (part.path) {
+      case Path::kFewExact:
+        DotRows(*part.w, begin, end, x_.data, x_.count, x_.stride, out, ld_products_);
+        break;
+      case Path::kInteger:
+        DotRowsInt8(*part.w, begin, end, quantized_, out, ld_products_);
+        break;
+      case Path::kPanels:
+        MultiplyTiles(*part.w, rounded_, begin, end, out, ld_products_, add_ && products_ == y_);
+        break;
+    }
+    for (size_t m = 0; m < x_.count; ++m) {
+      float* row = out + m * ld_products_ + begin;
+      if (part.bias != nullptr) Add(part.bias + begin, row, end - begin);
+      AddAdapters(m, part.first + begin, part.first + end);
+      if (products_ != y_) Add(row, y_ + m * ldy_ + part.first + begin, end - begin);
+    }
+  }
+
+  // To outputs begin … end of a row.
+  void AddAdapters(size_t m, size_t begin, size_t end) const {
+    const float* z = z_;
+    for (const LowRank& adapter : linear_.adapters) {
+      const size_t from = std::max(begin, adapter.first), to = std::min(end, adapter.first + adapter.outputs);
+      if (from < to)
+        AddLowRank(adapter.b + (from - adapter.first) * adapter.rank, to - from, adapter.rank, z + m * adapter.rank,
+                   adapter.scale, products_ + m * ld_products_ + from);
+      z += x_.count * adapter.rank;
+    }
+  }
+
+  const Linear& linear_;
+  Rows x_;
+  float* y_;
+  size_t ldy_;
+  bool add_;
+  float* products_;  // y, or beside it where products cannot be added to it
+  size_t ld_products_;
+  float* z_;  // A x of every adapter, one after another, (count, rank)
+  QuantizedRows quantized_ = {};
+  BF16Rows rounded_ = {};
+  std::array<Part, kMostParts> parts_ = {};
+  size_t tasks_ = 0, inner_tasks_ = 0;
+};
+
 }  // namespace
 
 Products ProductsOf(const Context& context, const MatrixView& weights, size_t rows) {
@@ -146,6 +285,10 @@ void LinearForward(Context& context, const Linear& linear, const float* x, size_
                    bool accumulate, const Dropout& dropout, float* tape) {
   QAD_CHECK(linear.parts.size() == linear.biases.size());
   if (m == 0) return;
+  if (AreFew(context, linear, m) && dropout.p == 0) {
+    const ScopedTimer timer(context, Timed::kLinear);
+    return FewRows(context, linear, {x, m, ldx}, y, ldy, accumulate, tape).Run();
+  }
   float* out = y;
   size_t ld_out = ldy;
   const bool adds = accumulate && Adds(context, linear, m);

@@ -335,6 +335,31 @@ TEST(Linear, ProductsInPartsAreNearlyThoseOfF32) {
     }
 }
 
+// So is what goes back, of more outputs than are taken at a time as well.
+TEST(Linear, BackwardInPartsIsNearlyThatOfF32) {
+  if (!HasBF16Tiles() || !Context(Numerics::kExact, 1).has_bf16) GTEST_SKIP() << "here f32 is multiplied as f32";
+  for (const auto& [in, rows] : {std::pair<size_t, size_t>{75, 33}, {576, 40}, {50, 2100}})
+    for (const size_t m : {1, 16, 77}) {
+      const Layer layer({Layout::kF32, Layout::kF32}, in, rows, false, false);
+      const size_t out = layer.linear.out;
+      const auto x = Normals(m * in, 1), dy = Normals(m * out, 2);
+      Context context(Numerics::kExact, 2);
+      const auto run = [&] {
+        std::vector<float> dx(m * in, 0.25f);
+        LinearBackward(context, layer.linear, x.data(), in, nullptr, dy.data(), m, out, dx.data(), in);
+        return dx;
+      };
+      const std::vector<float> whole = run();
+      context.f32_in_parts = true;
+      const std::vector<float> parts = run();
+      EXPECT_NE(whole, parts) << "they were not multiplied in parts";
+      for (size_t i = 0; i < whole.size(); ++i)
+        ASSERT_LE(std::fabs(static_cast<double>(whole[i]) - static_cast<double>(parts[i])),
+                  0x1p-15 * std::sqrt(static_cast<double>(out)))
+            << in << " " << rows << " " << m;
+    }
+}
+
 // A batch of one is a part of any other: tiles of bf16 take the same sums however many rows there are.
 TEST(Linear, FastTilesOfBF16DoNotDependOnTheBatch) {
   const Layer layer({Layout::kBF16Tile}, 576, 100, true, false);

@@ -187,6 +187,21 @@ void ManyRows(Context& context, const MatrixView& w, Activations& x, float* y, s
   MultiplyDense(context, w, rows, y, ldy);
 }
 
+void MultiplyTiles(const MatrixView& w, const BF16Rows& x, size_t begin, size_t end, float* y, size_t ldy,
+                   bool accumulate) {
+  QAD_CHECK(w.layout == Layout::kBF16Tile);
+  MultiplyPanels(BF16Product{.x = x.data,
+                             .count = x.count,
+                             .ldx = x.stride,
+                             .words = InputPairs(w.cols),
+                             .panels = DecodeBF16Panel(w, begin, nullptr),
+                             .from_memory = true,
+                             .outputs = end - begin,
+                             .y = y + begin,
+                             .ldy = ldy,
+                             .accumulate = accumulate});
+}
+
 namespace {
 
 // A thread decodes two panels of Wᵀ at a time, a stretch of its rows so long that they stay in L2, and multiplies all
@@ -219,10 +234,44 @@ void MultiplyInColumnPanels(Context& context, const MatrixView& w, const Rows& d
   }
 }
 
+// The same in parts: of one stretch of W's rows after the other, whose gradients are taken apart first.
+void MultiplyColumnsInParts(Context& context, const MatrixView& w, const Rows& dy, float* dx, size_t ldx) {
+  const size_t longest = std::min(w.rows, kBackwardRows);
+  const size_t floats = PanelValues(longest) * (kPartsTaskRows / kTileRows);
+  float* scratch = context.Scratch(Context::Slot::kPanel, floats * RegionThreads());
+  const auto tasks = static_cast<int64_t>((w.cols + kPartsTaskRows - 1) / kPartsTaskRows);
+  for (size_t begin = 0; begin < w.rows; begin += longest) {
+    const size_t end = std::min(w.rows, begin + longest), stride = 2 * InputPairs(end - begin);
+    const size_t values = PanelValues(end - begin);
+    const uint16_t* x = SplitRows(context, {dy.data + begin, dy.count, dy.stride}, end - begin, stride);
+#pragma omp parallel for schedule(static) if (Pays(w.cols, end - begin, 3 * dy.count))
+    for (int64_t task = 0; task < tasks; ++task) {
+      const size_t column = static_cast<size_t>(task) * kPartsTaskRows;
+      auto* panels = reinterpret_cast<uint16_t*>(scratch + floats * static_cast<size_t>(omp_get_thread_num()));
+      const BF16Product product{.x = x,
+                                .count = dy.count,
+                                .ldx = 2 * stride,
+                                .words = InputPairs(end - begin),
+                                .panels = panels,
+                                .outputs = std::min(kPartsTaskRows, w.cols - column),
+                                .y = dx + column,
+                                .ldy = ldx,
+                                .accumulate = true,
+                                .in_parts = true};
+      for (size_t i = 0; i < product.outputs; i += kTileRows, panels += 2 * values) {
+        DecodeBF16ColumnPanel(w, column + i, begin, end, panels);
+        DecodeBF16ColumnRest(w, column + i, begin, end, panels + values);
+      }
+      MultiplyPanels(product);
+    }
+  }
+}
+
 }  // namespace
 
 void ManyRowsBackward(Context& context, const MatrixView& w, const Rows& dy, float* dx, size_t ldx) {
   if (RoundsToBF16(context, w)) return MultiplyInColumnPanels(context, w, dy, dx, ldx);
+  if (MultipliesInParts(context, w)) return MultiplyColumnsInParts(context, w, dy, dx, ldx);
   // W as it lies is the (k, n) operand.
   const size_t step = PanelRows(w);
   for (size_t begin = 0; begin < w.rows; begin += step) {

@@ -17,6 +17,12 @@ struct Rows {
   size_t count, stride;
 };
 
+// Rounded ones, (count, stride).
+struct BF16Rows {
+  const uint16_t* data = nullptr;
+  size_t count = 0, stride = 0;
+};
+
 // Whether both sides are rounded to bf16: in fast mode, if the CPU can multiply that, for weights that are not f32
 // (Context::f32_in_bf16: for all).
 bool RoundsToBF16(const Context& context, const MatrixView& w);
@@ -45,6 +51,11 @@ class Activations {
 
 // y[m·ldy + r] = Σ x·w of row r; added to y where UsesOwnPanels and `accumulate`.
 void ManyRows(Context& context, const MatrixView& w, Activations& x, float* y, size_t ldy, bool accumulate);
+
+// Outputs begin … end (begin a multiple of kTileRows) of tiles of bf16, which are panels in place, for a caller that
+// cuts the work itself.
+void MultiplyTiles(const MatrixView& w, const BF16Rows& x, size_t begin, size_t end, float* y, size_t ldy,
+                   bool accumulate);
 
 // Whether w is multiplied in parts: in exact mode, where Context::f32_in_parts says so.
 bool MultipliesInParts(const Context& context, const MatrixView& w);
