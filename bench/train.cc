@@ -3,7 +3,8 @@
 //
 // FILE holds one JSON array of token ids, cut into (1 + steps) × batch sequences of `length` tokens, each predicting
 // its next token. The trainer's shuffle is undone, so that step k sees the k-th batch of the file. The adapter is saved
-// where --output says. The first step warms up and is not timed. bench/peers/train_peft.py does the same with PEFT.
+// where --output says, and as it began where --initial does. The first step warms up and is not timed.
+// bench/peers/train_peft.py does the same with PEFT.
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
@@ -27,7 +28,8 @@ namespace {
 constexpr uint64_t kSeed = 0;
 
 struct Options {
-  std::string model, ids, output, weights = "bf16";
+  std::string model, ids, output, initial, weights = "bf16";
+  double learning_rate = 1e-3;
   size_t batch = 4, length = 128, steps = 6;
   int threads = 0;
   bool exact = false, split = false, recompute = false;
@@ -86,12 +88,13 @@ Json Measure(const Options& options) {
   const ModelFiles files = OpenModel(ResolveModel(options.model));
   Transformer model(std::make_shared<Weights>(PlanOf(files, ModeOf(options.weights)), files));
   LoraAdapter adapter(model, options.lora, kSeed);
+  if (!options.initial.empty()) adapter.Save(options.initial, {.name = options.model});
   ExampleSet train = CutIntoSequences(options, model.config().vocab);
   Unshuffle(train, options.batch);
   const TrainOptions settings{.epochs = 1,
                               .batch_size = static_cast<int>(options.batch),
                               .micro_batch_tokens = static_cast<int>(options.batch * options.length),
-                              .learning_rate = 1e-3,
+                              .learning_rate = options.learning_rate,
                               .schedule = Schedule::kConstant,
                               .warmup_ratio = 0,
                               .weight_decay = 0.01,
@@ -143,6 +146,9 @@ int main(int argc, char** argv) {
   app.add_option("model", options.model, "folder, .gguf file, or name in qad's cache")->required();
   app.add_option("--ids", options.ids, "JSON array of token ids")->required();
   app.add_option("--output", options.output, "folder for the adapter");
+  app.add_option("--initial", options.initial, "folder for the adapter as it is before the first step");
+  app.add_option("--learning-rate", options.learning_rate, "of AdamW, the same for all steps")
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--targets", options.lora.target_modules, "modules or roles")->delimiter(',');
   app.add_option("--batch", options.batch, "sequences a step")->check(CLI::PositiveNumber);
   app.add_option("--length", options.length, "tokens a sequence")->check(CLI::Range(2, 1 << 20));
@@ -155,6 +161,7 @@ int main(int argc, char** argv) {
            name, [pattern = pattern](const std::vector<std::string>& words) { *pattern = qad::PatternOf(words); },
            "EXPRESSION=NUMBER of modules that differ")
         ->delimiter(',');
+  app.add_flag("--rslora", options.lora.rslora, "scale by alpha over the root of the rank");
   app.add_flag("--recompute", options.recompute, "each block again on the way back");
   app.add_option("--dropout", options.lora.dropout, "of the adapters' input")->check(CLI::Range(0.0, 0.9));
   app.add_option("--weights", options.weights, "how the base is held")

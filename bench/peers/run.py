@@ -164,6 +164,16 @@ def smollm2_folder():
 
 
 @functools.cache
+def nf4_folder():
+    """The same weights as qad makes them into bitsandbytes' 4 bits."""
+    folder = CACHE / "peers" / "smollm2-nf4"
+    if not (folder / "config.json").exists():
+        subprocess.run([ROOT / "build" / "release" / "qad", "quantize", smollm2_folder(), "--method", "nf4", "--output",
+                        folder], check=True)
+    return folder
+
+
+@functools.cache
 def transformers_model(folder, dtype):
     import torch
     from transformers import AutoModelForCausalLM
@@ -303,12 +313,19 @@ def all_works(threads):
     # Of the environment without GPTQModel, beside which PEFT wants optimum too.
     theirs = (CACHE / "venv" / "bin" / "python", PEERS / "train_peft.py", smollm2_folder(), "--threads", threads)
     for name, our_flags, their_flags, tolerance in (  # relative; 8 bits of bf16 are 4e-3, over many sums
-            ("f32", ("--exact", "--weights", "f32"), (), 1e-4),
+            ("f32", ("--split", "--weights", "f32"), (), 1e-4),
             ("bf16", ("--weights", "bf16"), ("--bf16",), 1e-2)):
         targets = ("≥ 3×" if name == "f32" else "≥ 2×", "≥ 3×")
         yield f"lora-{name}", Work(f"PEFT {name}",
                                    *training_pair((*ours, *our_flags), (*theirs, *their_flags), tolerance),
                                    training_figures(name, targets))
+    if importlib.util.find_spec("bitsandbytes"):
+        yield "qlora", Work("bitsandbytes and PEFT",
+                            *training_pair((ours[0], nf4_folder(), *ours[2:], "--weights", "as-stored"),
+                                           (sys.executable, *theirs[1:], "--nf4"), 1e-2),
+                            training_figures("NF4 with double quantization (QLoRA)", ("≥ 2×", "≥ 4×")))
+    else:
+        print("bitsandbytes is not installed: without QLoRA", file=sys.stderr)
     if importlib.util.find_spec("llama_cpp"):
         yield from llama_works(threads)
     else:

@@ -77,7 +77,9 @@ Json TrainingIdentity(const LoraAdapter& adapter, const AdapterBase& base, const
           {"train.batch_size", o.batch_size},
           {"train.micro_batch_tokens", o.micro_batch_tokens},
           {"train.learning_rate", o.learning_rate},
-          {"train.schedule", static_cast<int>(o.schedule)},
+          {"train.schedule", o.schedule == Schedule::kConstant ? "constant"
+                             : o.schedule == Schedule::kLinear ? "linear"
+                                                               : "cosine"},
           {"train.warmup_ratio", o.warmup_ratio},
           {"train.weight_decay", o.weight_decay},
           {"train.max_grad_norm", o.max_grad_norm},

@@ -145,9 +145,13 @@ LoraAdapter::LoraAdapter(const Transformer& model, const fs::path& folder) {
 
 void LoraAdapter::AttachTo(Transformer& model) {
   model.ClearAdapters();
+  AddTo(model, 1);
+}
+
+void LoraAdapter::AddTo(Transformer& model, float weight) {
   const auto gradient = [&](size_t at) { return gradients_.empty() ? nullptr : gradients_.data() + at; };
   for (const Module& module : modules_) {
-    LowRank low_rank{.rank = module.rank, .scale = module.scale};
+    LowRank low_rank{.rank = module.rank, .scale = weight * module.scale};
     low_rank.a = values_.data() + module.a;
     low_rank.b = values_.data() + module.b;
     low_rank.a_gradient = gradient(module.a);

@@ -53,6 +53,8 @@ class LoraAdapter {
   // Replaces what is attached. The model holds pointers into this object: attach again after moving it or after
   // enabling or dropping gradients.
   void AttachTo(Transformer& model);
+  // Beside what is attached, its updates times `weight`.
+  void AddTo(Transformer& model, float weight);
 
   // As a PEFT folder that PEFT loads onto the same base; `base` is what the base model was called. Atomic.
   void Save(const std::filesystem::path& folder, const AdapterBase& base) const;

@@ -87,7 +87,8 @@ class FolderSwap {
 };
 
 // After a kill: what swaps of `folder` were writing goes away, and the folder that one had put aside goes back to its
-// place where that is empty. What other processes are still swapping is left alone.
+// place where that is empty. What other processes of this machine (and of its process namespace) are still swapping is
+// left alone.
 void MendSwaps(const std::filesystem::path& folder);
 
 // mkdir -p with our error.

@@ -58,10 +58,19 @@ const ArmConfig& ArmToAsk(const Config& config, const std::string& name) {
   Fail(ErrorKind::kUsage, "'{}' is none of the arms; {} has {}", wanted, config.file.string(), known);
 }
 
+namespace {
+
+Model& CurrentModel(Workspace& workspace, const ArmConfig& arm) {
+  RequireMade(workspace, arm);
+  return ModelOf(workspace, arm);
+}
+
+}  // namespace
+
 Answerer::Answerer(const fs::path& config, const std::string& arm, int threads)
     : workspace_(LoadConfig(config), {}, threads, true),
       arm_(ArmToAsk(workspace_.config, arm)),
-      model_(ModelOf(workspace_, arm_)),
+      model_(CurrentModel(workspace_, arm_)),
       endpoint_(arm_.endpoint ? std::make_unique<Endpoint>(arm_.endpoint->options) : nullptr),
       index_(arm_.prompting == Prompting::kRag ? OpenIndex(workspace_, false, nullptr) : nullptr),
       maker_(workspace_, index_.get()),

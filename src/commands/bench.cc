@@ -4,7 +4,7 @@
 #include <memory>
 #include <numeric>
 
-#include "adapt/lora.h"
+#include "adapt/adapter_set.h"
 #include "base/clock.h"
 #include "base/process.h"
 #include "commands/command.h"
@@ -19,7 +19,8 @@ namespace qad {
 namespace {
 
 struct Options {
-  std::string model, adapter, format = "as-stored", kv_type = "f16", index;
+  std::string model, format = "as-stored", kv_type = "f16", index;
+  std::vector<std::string> adapters;
   RetrieveOptions retrieve;
   BenchOptions bench;
   bool exact = false, profile = false, ceilings = true;
@@ -117,7 +118,7 @@ Searched Search(const Options& options, int threads) {
 }
 
 // What this process holds, for the pack's predicted-beside-measured rows.
-Json MemoryJson(const Options& options, const Context& context, const Model& model, const LoraAdapter* adapter,
+Json MemoryJson(const Options& options, const Context& context, const Model& model, const AdapterSet& adapters,
                 const Searched& searched, uint64_t process, uint64_t peak) {
   const BenchOptions& bench = options.bench;
   const size_t positions = std::max(bench.prompt, bench.depth + bench.generate);
@@ -126,7 +127,7 @@ Json MemoryJson(const Options& options, const Context& context, const Model& mod
           {"weights_bytes", model.weights().allocated_bytes()},
           {"kv_bytes", KvCache::Bytes(model.config(), bench.batch, positions, bench.kv_type)},
           {"workspace_bytes", model.transformer.workspace_bytes() + context.scratch_bytes() + logits},
-          {"adapter_bytes", adapter == nullptr ? 0 : adapter->bytes()},
+          {"adapter_bytes", adapters.bytes()},
           {"retrieval_bytes", searched.bytes()},
           {"peak_rss_bytes", peak}};
 }
@@ -136,18 +137,14 @@ void RunBench(Options options, const GlobalFlags& flags) {
   Context context(options.exact ? Numerics::kExact : Numerics::kFast, flags.threads);
   Model model = LoadModel(options.model, WeightModeOf(options.format));
   options.bench.kv_type = ParseKvType(options.kv_type, model.config());
-  std::unique_ptr<LoraAdapter> adapter;
-  if (!options.adapter.empty()) {
-    adapter = std::make_unique<LoraAdapter>(model.transformer, options.adapter);
-    adapter->AttachTo(model.transformer);
-  }
+  const AdapterSet adapters(model.transformer, options.adapters);
   const Searched searched = Search(options, context.threads);
   const std::vector<BenchRow> rows = Bench(context, model.transformer, options.bench);
   if (options.profile)
     for (const BenchRow& row : rows) PrintProfile(row);
   if (flags.json) {
     const uint64_t peak = PeakRssBytes();  // before the report itself allocates
-    const Json memory = MemoryJson(options, context, model, adapter.get(), searched, process, peak);
+    const Json memory = MemoryJson(options, context, model, adapters, searched, process, peak);
     Json json = Json::array();
     const Ceilings ceilings = CeilingsOf(options, context, model);
     for (const BenchRow& row : rows) json.push_back(RowJson(row, options, context, model, ceilings));
@@ -178,7 +175,7 @@ void RunBench(Options options, const GlobalFlags& flags) {
 std::function<void()> AddBenchCommand(CLI::App& app, const GlobalFlags& flags) {
   auto options = std::make_shared<Options>();
   app.add_option("model", options->model, "model: folder, .gguf file, hub id in the local cache, or name")->required();
-  app.add_option("--adapter", options->adapter, "LoRA adapter folder (PEFT), unmerged");
+  AddAdapterOption(app, options->adapters);
   app.add_option("--format", options->format, "weights in memory")
       ->check(CLI::IsMember({"as-stored", "f32", "bf16"}))
       ->capture_default_str();

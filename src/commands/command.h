@@ -4,6 +4,8 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <string>
+#include <vector>
 
 #include "base/json.h"
 
@@ -17,6 +19,9 @@ struct GlobalFlags {
 
 // Adds options to `app` (already named) and returns the action, which prints data on stdout. It may throw Error.
 using CommandFactory = std::function<void()> (*)(CLI::App& app, const GlobalFlags& flags);
+
+// `--adapter PATH[=WEIGHT]`, as often as there are adapters (adapt/adapter_set.h).
+void AddAdapterOption(CLI::App& app, std::vector<std::string>& adapters);
 
 // One JSON document and a final newline on stdout.
 void PrintJson(const Json& json);

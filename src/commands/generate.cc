@@ -1,9 +1,9 @@
-// qad generate MODEL [--adapter PATH] (--prompt TEXT | --chat TEXT)
+// qad generate MODEL [--adapter PATH …] (--prompt TEXT | --chat TEXT)
 #include <fmt/format.h>
 
 #include <memory>
 
-#include "adapt/lora.h"
+#include "adapt/adapter_set.h"
 #include "base/error.h"
 #include "base/process.h"
 #include "commands/command.h"
@@ -15,7 +15,8 @@ namespace qad {
 namespace {
 
 struct Options {
-  std::string model, adapter, prompt, chat, format = "as-stored", kv_type = "f16";
+  std::string model, prompt, chat, format = "as-stored", kv_type = "f16";
+  std::vector<std::string> adapters;
   GenerateOptions generate;
   bool exact = false;
 };
@@ -30,11 +31,7 @@ std::vector<TokenId> EncodePrompt(const Model& model, const Options& options) {
 void Generate(const Options& options, const GlobalFlags& flags) {
   Context context(options.exact ? Numerics::kExact : Numerics::kFast, flags.threads);
   Model model = LoadModel(options.model, WeightModeOf(options.format));
-  std::unique_ptr<LoraAdapter> adapter;
-  if (!options.adapter.empty()) {
-    adapter = std::make_unique<LoraAdapter>(model.transformer, options.adapter);
-    adapter->AttachTo(model.transformer);
-  }
+  const AdapterSet adapters(model.transformer, options.adapters);
   const std::vector<std::vector<TokenId>> prompts{EncodePrompt(model, options)};
   const std::function<void(std::string_view)> print = [](std::string_view text) {
     std::fwrite(text.data(), 1, text.size(), stdout);
@@ -64,7 +61,7 @@ void Generate(const Options& options, const GlobalFlags& flags) {
 std::function<void()> AddGenerateCommand(CLI::App& app, const GlobalFlags& flags) {
   auto options = std::make_shared<Options>();
   app.add_option("model", options->model, "model: folder, .gguf file, hub id in the local cache, or name")->required();
-  app.add_option("--adapter", options->adapter, "LoRA adapter folder (PEFT)");
+  AddAdapterOption(app, options->adapters);
   auto* prompt = app.add_option("--prompt", options->prompt, "text to continue");
   app.add_option("--chat", options->chat, "a user's message, put into the model's chat template")->excludes(prompt);
   app.add_option("--format", options->format, "weights in memory")

@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "adapt/adapter_set.h"
 #include "base/files.h"
 #include "commands/command.h"
 #include "model/load.h"
@@ -15,6 +16,7 @@ namespace {
 struct Options {
   std::string model, reference, file, format = "as-stored", kv_type = "f32", reference_format = "bf16",
                                       protocol = "all", rows = "prompts";
+  std::vector<std::string> adapters;
   PerplexityOptions perplexity;
   bool exact = false;
 };
@@ -23,6 +25,7 @@ void RunPerplexity(Options options, const GlobalFlags& flags) {
   const Numerics numerics = options.exact ? Numerics::kExact : Numerics::kFast;
   Context context(numerics, flags.threads), reference_context(numerics, flags.threads);
   Model model = LoadModel(options.model, WeightModeOf(options.format));
+  const AdapterSet adapters(model.transformer, options.adapters);
   std::unique_ptr<Model> reference;
   if (!options.reference.empty())
     reference = std::make_unique<Model>(LoadModel(options.reference, WeightModeOf(options.reference_format)));
@@ -66,6 +69,7 @@ std::function<void()> AddPerplexityCommand(CLI::App& app, const GlobalFlags& fla
   auto options = std::make_shared<Options>();
   const auto formats = CLI::IsMember({"as-stored", "f32", "bf16"});
   app.add_option("model", options->model, "model: folder, .gguf file, hub id in the local cache, or name")->required();
+  AddAdapterOption(app, options->adapters);
   app.add_option("--file", options->file, "text, UTF-8")->required();
   app.add_option("--context", options->perplexity.context, "tokens of a window")
       ->check(CLI::Range(2, 1 << 20))

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 
 #include "base/units.h"
@@ -152,11 +153,13 @@ std::vector<std::string> SameTraining(const std::vector<Adapter>& adapters, cons
 
 // Sets the remedy, where one was measured.
 void FindRemedy(const Results& results, const std::vector<Sample>& samples, const std::vector<Adapter>& adapters,
-                const ArmInfo& trained, DeploymentAnswer& answer) {
+                const ArmInfo& trained, const std::vector<DeploymentAnswer>& judged, DeploymentAnswer& answer) {
   const std::vector<std::string> names = SameTraining(adapters, answer.adapter);
-  double best = MeanDifference(answer.slices);
+  double best = answer.slices.empty() ? -HUGE_VAL : MeanDifference(answer.slices);
   for (const ArmInfo& arm : results.arms) {
     const auto bytes = ResidentBytes(results, arm.name);
+    const auto own = std::ranges::find(judged, arm.name, &DeploymentAnswer::arm);
+    if (own != judged.end() && (own->verdict == "lost" || own->verdict == "differs")) continue;
     if (!arm.IsCandidate() || arm.name == answer.arm || arm.prompting != trained.prompting || !bytes ||
         !answer.resident_bytes || *bytes > kAsSmall * *answer.resident_bytes ||
         std::ranges::find(names, arm.adapter) == names.end())
@@ -193,9 +196,14 @@ std::vector<DeploymentAnswer> AnswerDeployments(const Results& results, const st
     answer.likelihood_lost = results.Value(form.arm, kParitySlice, "log_likelihood_lost");
     if (arm != nullptr && trained != nullptr) answer.slices = DifferencesOf(results, samples, *arm, *trained);
     Judge(answer);
-    if (trained != nullptr && (answer.verdict == "lost" || answer.verdict == "differs"))
-      FindRemedy(results, samples, adapters, *trained, answer);
     answers.push_back(std::move(answer));
+  }
+  const std::vector<DeploymentAnswer> judged = answers;
+  for (DeploymentAnswer& answer : answers) {
+    const ArmInfo* arm = results.Arm(answer.arm);
+    const ArmInfo* trained = ArmOf(results, answer.adapter, arm == nullptr ? "" : arm->prompting);
+    if (trained != nullptr && (answer.verdict == "lost" || answer.verdict == "differs"))
+      FindRemedy(results, samples, adapters, *trained, judged, answer);
   }
   return answers;
 }

@@ -19,7 +19,7 @@ std::vector<std::string> AnswerQlora(const Results& results, const std::vector<S
 // adapter as it was trained, with the whole interval of the paired difference; else by the KL divergence on the
 // answers: "kept" at kEquivalentKl at most with its whole interval, "differs" above it, else "cannot tell". The remedy
 // of what is lost or differs is the measured arm of the same training data, not larger than kAsSmall times the form,
-// that answers best and has lost nothing itself.
+// that answers best and has itself neither lost nor changed what it does.
 std::vector<DeploymentAnswer> AnswerDeployments(const Results& results, const std::vector<Sample>& samples);
 
 inline constexpr double kAsSmall = 1.15;

@@ -16,28 +16,45 @@ constexpr size_t kLogitsAtOnce = 64;  // rows of logits that exist at once
 
 size_t Length(const GivenAnswer& given) { return given.prompt.size() + given.answer.size() - 1; }
 
-// Answers that go through the model together.
-struct Pass {
-  std::vector<std::vector<TokenId>> tokens;  // of each, without the answer's last
-  std::vector<size_t> rows;                  // that predict a token of an answer
+// Part of a pass: tokens of every answer from `starts` on, and what their rows predict.
+struct Step {
+  RowsAre as = RowsAre::kOfPrompts;
+  std::vector<size_t> starts;
+  std::vector<std::vector<TokenId>> tokens;
+  std::vector<size_t> rows;
   std::vector<TokenId> targets;
   std::vector<size_t> answer_of;  // by row
+
+  bool empty() const { return rows.empty(); }
 };
 
-Pass PassOf(std::span<const GivenAnswer> answers, size_t first) {
+// Answers that go through the model together: their prompts, whose last rows predict the first tokens, and then, as
+// answers are decoded, the tokens of the answers but the last.
+struct Pass {
+  Step prompts, answers;
+  size_t count = 0;
+};
+
+Pass PassOf(std::span<const GivenAnswer> all, size_t first) {
   Pass pass;
-  size_t rows = 0;
-  for (size_t i = first; i < answers.size() && pass.tokens.size() < kAnswersAtOnce; ++i) {
-    const GivenAnswer& given = answers[i];
-    if (!pass.tokens.empty() && rows + Length(given) > kRowsAtOnce) break;
-    std::vector<TokenId>& tokens = pass.tokens.emplace_back(given.prompt);
-    tokens.insert(tokens.end(), given.answer.begin(), given.answer.end() - 1);
-    for (size_t k = 0; k < given.answer.size(); ++k) {
-      pass.rows.push_back(rows + given.prompt.size() - 1 + k);
-      pass.targets.push_back(given.answer[k]);
-      pass.answer_of.push_back(i);
+  pass.answers.as = RowsAre::kOfAnswers;
+  size_t prompt_rows = 0, answer_rows = 0;
+  for (size_t i = first; i < all.size() && pass.count < kAnswersAtOnce; ++i, ++pass.count) {
+    const auto& [prompt, answer] = all[i];
+    if (pass.count > 0 && prompt_rows + answer_rows + Length(all[i]) > kRowsAtOnce) break;
+    pass.prompts.starts.push_back(0);
+    pass.prompts.tokens.push_back(prompt);
+    prompt_rows += prompt.size();
+    pass.prompts.rows.push_back(prompt_rows - 1);
+    pass.prompts.targets.push_back(answer.front());
+    pass.prompts.answer_of.push_back(i);
+    pass.answers.starts.push_back(prompt.size());
+    pass.answers.tokens.emplace_back(answer.begin(), answer.end() - 1);
+    for (size_t k = 1; k < answer.size(); ++k) {
+      pass.answers.rows.push_back(answer_rows++);
+      pass.answers.targets.push_back(answer[k]);
+      pass.answers.answer_of.push_back(i);
     }
-    rows += tokens.size();
   }
   return pass;
 }
@@ -61,14 +78,17 @@ class Side {
         cache_(model.transformer->config(), slots, capacity, FormatId::kF32),
         logits_(kLogitsAtOnce * model.transformer->config().vocab) {}
 
-  void Run(const Pass& pass) {
+  void Run(const Step& step) {
+    const ScopedSetting as(model_.context->rows, step.as);
     std::vector<Segment> segments;
-    for (size_t slot = 0; slot < pass.tokens.size(); ++slot)
-      segments.push_back({.slot = slot, .start = 0, .tokens = pass.tokens[slot]});
+    for (size_t slot = 0; slot < step.tokens.size(); ++slot)
+      if (!step.tokens[slot].empty())
+        segments.push_back({.slot = slot, .start = step.starts[slot], .tokens = step.tokens[slot]});
     model_.transformer->Run(*model_.context, segments, cache_);
   }
   // After rows of the last Run, kLogitsAtOnce at most.
-  const float* Logits(std::span<const size_t> rows) {
+  const float* Logits(std::span<const size_t> rows, RowsAre are) {
+    const ScopedSetting as(model_.context->rows, are);
     model_.transformer->Logits(*model_.context, rows, logits_.data());
     return logits_.data();
   }
@@ -79,16 +99,18 @@ class Side {
   std::vector<float> logits_;
 };
 
-void AddScores(const Pass& pass, Side& model, Side& reference, size_t vocab, std::vector<AnswerDistance>& sums) {
-  for (size_t begin = 0; begin < pass.rows.size(); begin += kLogitsAtOnce) {
-    const size_t count = std::min(kLogitsAtOnce, pass.rows.size() - begin);
-    const std::span<const size_t> rows = std::span(pass.rows).subspan(begin, count);
-    const float* ours = model.Logits(rows);
-    const std::vector<RowScore> scores =
-        ScoreRows(ours, reference.Logits(rows), vocab, std::span(pass.targets).subspan(begin, count));
+void AddScores(const Step& step, Side& model, Side& reference, size_t vocab, std::vector<AnswerDistance>& sums) {
+  if (step.empty()) return;
+  model.Run(step);
+  reference.Run(step);
+  for (size_t begin = 0; begin < step.rows.size(); begin += kLogitsAtOnce) {
+    const size_t count = std::min(kLogitsAtOnce, step.rows.size() - begin);
+    const std::span<const size_t> rows = std::span(step.rows).subspan(begin, count);
+    const float *ours = model.Logits(rows, step.as), *theirs = reference.Logits(rows, step.as);
+    const std::vector<RowScore> scores = ScoreRows(ours, theirs, vocab, std::span(step.targets).subspan(begin, count));
     for (size_t r = 0; r < count; ++r) {
       if (!scores[r].IsFinite()) Fail(ErrorKind::kNumeric, "the logits are not finite; are the weights damaged?");
-      AnswerDistance& sum = sums[pass.answer_of[begin + r]];
+      AnswerDistance& sum = sums[step.answer_of[begin + r]];
       sum.kl += scores[r].kl;
       sum.same_top1 += scores[r].same_top ? 1 : 0;
       sum.log_likelihood_lost += scores[r].reference_log_probability - scores[r].log_probability;
@@ -112,10 +134,9 @@ std::vector<AnswerDistance> CompareAnswers(const ScoredModel& model, const Score
   for (size_t first = 0; first < answers.size();) {
     ThrowIfInterrupted();
     const Pass pass = PassOf(answers, first);
-    ours.Run(pass);
-    theirs.Run(pass);
-    AddScores(pass, ours, theirs, model.transformer->config().vocab, distances);
-    first += pass.tokens.size();
+    for (const Step* step : {&pass.prompts, &pass.answers})
+      AddScores(*step, ours, theirs, model.transformer->config().vocab, distances);
+    first += pass.count;
   }
   for (size_t i = 0; i < answers.size(); ++i) {
     const auto tokens = static_cast<double>(answers[i].answer.size());

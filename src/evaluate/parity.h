@@ -22,7 +22,8 @@ struct AnswerDistance {
   double log_likelihood_lost = 0;  // reference − model, nats per token of the answer; above 0: the model is worse
 };
 
-// One for each answer, in their order. Answers are run together, as many as fit into one pass. Errors (kInput): an
+// One for each answer, in their order. Prompts go through both models as prompts do, answers as they are decoded; many
+// are run together, which changes nothing. Errors (kInput): an
 // answer beyond the positions of either model, another vocabulary, as RequireRoom; (kNumeric) logits not finite.
 std::vector<AnswerDistance> CompareAnswers(const ScoredModel& model, const ScoredModel& reference,
                                            std::span<const GivenAnswer> answers);

@@ -67,6 +67,7 @@ std::string ReadOnOthers(const std::string& term, size_t at, const Adapters& ada
     return fmt::format("'{}': that is what it was trained on; say '{}'", term, name);
   arm.adapter = name;
   arm.weights = parsed.recipe.weights;
+  if (parsed.recipe.kind == WeightsRecipe::Kind::kGguf) arm.name = fmt::format("{} on {}", name, arm.weights);
   return "";
 }
 
@@ -99,7 +100,8 @@ std::vector<ArmConfig> FormsOf(const Config& config) {
         forms.push_back(arm);
     }
   }
-  forms.insert(forms.end(), config.text_only.begin(), config.text_only.end());
+  for (const ArmConfig& arm : config.text_only)
+    if (pairs.insert({arm.weights, arm.adapter}).second) forms.push_back(arm);
   return forms;
 }
 

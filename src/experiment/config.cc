@@ -281,7 +281,8 @@ void ReadTextOnly(YamlMap& map, Config& config) {
           map.Node("text_only").Mark(),
           "eval.text_only: " +
               (parsed.error.empty() ? "'" + word + "': weights, or an adapter, without prompting" : parsed.error));
-    else if (std::ranges::find(config.arms, parsed.arm.name, &ArmConfig::name) == config.arms.end())
+    else if (std::ranges::find(config.arms, parsed.arm.name, &ArmConfig::name) == config.arms.end() &&
+             std::ranges::find(config.text_only, parsed.arm.name, &ArmConfig::name) == config.text_only.end())
       config.text_only.push_back(parsed.arm);
   }
 }

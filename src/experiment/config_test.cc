@@ -210,6 +210,7 @@ TEST(Arms, AdaptersAreServedInManyForms) {
   const ArmConfig merged = ParseArm("lora merged gguf:q4_k_m", adapters).arm;
   EXPECT_EQ(merged.name, "lora merged gguf:Q4_K_M");
   EXPECT_EQ(merged.adapter, "lora");
+  EXPECT_EQ(ParseArm("lora on gguf:q4_k_m", adapters).arm.name, "lora on gguf:Q4_K_M");
   const WeightsRecipe recipe = RecipeOf(merged.weights);
   EXPECT_EQ(recipe.merged, "lora");
   EXPECT_EQ(recipe.kind, WeightsRecipe::Kind::kGguf);
@@ -218,8 +219,10 @@ TEST(Arms, AdaptersAreServedInManyForms) {
   for (const auto& [wrong, said] :
        {std::pair("lorra merged", "did you mean 'lora'?"), std::pair("lora merged base", "nothing for bf16"),
         std::pair("lora merged int4", "int8"), std::pair("lora merged gptq-5", "2, 3, 4 or 8"),
-        std::pair("lora on base", "say 'lora'"), std::pair("lora on", "names no weights"),
-        std::pair("lora on few-shot", "behind 'on' come weights"), std::pair("int8 on gguf", "none of the adapters")})
+        std::pair("lora merged qlora merged int8", "nothing for bf16"),
+        std::pair("lora merged auto:floor", "auto:90MB"), std::pair("lora on base", "say 'lora'"),
+        std::pair("lora on", "names no weights"), std::pair("lora on few-shot", "behind 'on' come weights"),
+        std::pair("int8 on gguf", "none of the adapters")})
     EXPECT_NE(ParseArm(wrong, adapters).error.find(said), std::string::npos)
         << wrong << ": " << ParseArm(wrong, adapters).error;
 }

@@ -9,6 +9,7 @@
 #include "experiment/manifest.h"
 #include "experiment/stages.h"
 #include "kernels/targets.h"
+#include "quantize/artefact.h"
 #include "quantize/calibration.h"
 #include "quantize/gguf_model.h"
 #include "quantize/nf4_model.h"
@@ -262,6 +263,10 @@ void RequireMakeable(const Workspace& workspace) {
   for (const WeightsRecipe& recipe : MadeWeights(workspace.config)) {
     if (recipe.kind == WeightsRecipe::Kind::kGroups) RequireGroupsFit(files, plan, GroupOptionsOf(workspace, recipe));
     if (recipe.kind == WeightsRecipe::Kind::kNf4) RequireNf4Fits(files, plan);
+    if (recipe.kind == WeightsRecipe::Kind::kMerged) {
+      (void)DenseConfig(files, "bfloat16");
+      RequireReplaceable(workspace.WeightsPath(recipe), workspace.model_path);
+    }
     if (recipe.budget > 0) RequireBudget(workspace.model_path, recipe.budget);
     if (recipe.floor) RequireFloors(workspace.config);
   }

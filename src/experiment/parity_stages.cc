@@ -18,12 +18,17 @@ ArmConfig AsTrained(const Config& config, const ArmConfig& form) {
   return trained;
 }
 
-// Every item's prompt with the answer it should get, as many as fit into the model.
-std::vector<GivenAnswer> GivenAnswers(Workspace& workspace, const ArmConfig& arm, const Model& model) {
+// Prompts with the answers they should get, of the items that fit into the model.
+struct Given {
+  std::vector<GivenAnswer> answers;
+  std::vector<const Item*> items;
+};
+
+Given GivenAnswers(Workspace& workspace, const ArmConfig& arm, const Model& model) {
   std::unique_ptr<Index> index;
   if (arm.prompting == Prompting::kRag) index = OpenIndex(workspace, false, nullptr);
   const PromptMaker maker(workspace, index.get());
-  std::vector<GivenAnswer> given;
+  Given given;
   for (const Item& item : workspace.eval) {
     Prompt prompt = maker.Make(model, arm, item);
     const size_t length = prompt.tokens.size() + prompt.reference.size();
@@ -31,33 +36,37 @@ std::vector<GivenAnswer> GivenAnswers(Workspace& workspace, const ArmConfig& arm
         prompt.tokens.size() > static_cast<size_t>(workspace.config.data.max_length) ||
         length > model.config().max_positions)
       continue;
-    given.push_back({std::move(prompt.tokens), std::move(prompt.reference)});
+    given.answers.push_back({std::move(prompt.tokens), std::move(prompt.reference)});
+    given.items.push_back(&item);
   }
   return given;
+}
+
+// Means over the items with their intervals, items of one fact resampled together.
+std::vector<Row> RowsOf(const Workspace& workspace, const std::string& arm, const std::vector<const Item*>& items,
+                        const std::vector<AnswerDistance>& distances) {
+  std::vector<Sample> samples;
+  for (size_t i = 0; i < items.size(); ++i) {
+    Sample& sample = samples.emplace_back();
+    sample.arm = arm;
+    sample.item = items[i]->id;
+    sample.cluster = items[i]->Cluster();
+    sample.slice = kParitySlice;
+    sample.scores = {{"kl_divergence", distances[i].kl},
+                     {"same_top1", distances[i].same_top1},
+                     {"log_likelihood_lost", distances[i].log_likelihood_lost}};
+  }
+  const EvalOptions& eval = workspace.config.eval;
+  return SummarizeSamples(samples, eval.confidence, eval.bootstrap, workspace.config.seed);
 }
 
 Results CompareForms(Workspace& workspace, const ArmConfig& form) {
   Context reference_context(Numerics::kFast, workspace.context.threads);
   Model &trained = ModelOf(workspace, AsTrained(workspace.config, form)), &served = ModelOf(workspace, form);
-  const std::vector<GivenAnswer> given = GivenAnswers(workspace, form, served);
-  Results results;
+  const auto [answers, items] = GivenAnswers(workspace, form, served);
   const ScoredModel model{&workspace.context, &served.transformer}, reference{&reference_context, &trained.transformer};
-  const std::vector<AnswerDistance> distances = CompareAnswers(model, reference, given);
-  const auto add = [&](const char* metric, double AnswerDistance::*value) {
-    std::vector<double> values;
-    for (const AnswerDistance& distance : distances) values.push_back(distance.*value);
-    if (values.empty()) return;
-    const MeanInterval mean = MeanOf(values, workspace.config.eval.confidence);
-    Row row = Measured(form.name, kParitySlice, metric, mean.mean, static_cast<int64_t>(values.size()));
-    if (mean.interval) {
-      row.low = mean.interval->low;
-      row.high = mean.interval->high;
-    }
-    results.rows.push_back(std::move(row));
-  };
-  add("kl_divergence", &AnswerDistance::kl);
-  add("same_top1", &AnswerDistance::same_top1);
-  add("log_likelihood_lost", &AnswerDistance::log_likelihood_lost);
+  Results results;
+  results.rows = RowsOf(workspace, form.name, items, CompareAnswers(model, reference, answers));
   const std::filesystem::path adapter = workspace.AttachedAdapter(form);
   const double resident = static_cast<double>(served.weights().allocated_bytes()) +
                           (adapter.empty() ? 0 : static_cast<double>(workspace.models.AdapterBytes(adapter)));
@@ -66,13 +75,22 @@ Results CompareForms(Workspace& workspace, const ArmConfig& form) {
   return results;
 }
 
+// Of arms and of what is measured on texts alone, each with its own prompts; another seed is no other form.
+std::vector<ArmConfig> ServedOtherwise(const Config& config) {
+  std::vector<ArmConfig> forms;
+  for (const auto* arms : {&config.arms, &config.text_only})
+    for (const ArmConfig& arm : *arms)
+      if (const AdapterConfig* adapter = FindAdapter(config, arm.adapter);
+          adapter != nullptr && arm.replica_of.empty() && DeploymentOf(*adapter, arm) != kAsTrained)
+        forms.push_back(arm);
+  return forms;
+}
+
 }  // namespace
 
 std::vector<Stage> ParityStages(Workspace& workspace) {
   std::vector<Stage> stages;
-  for (const ArmConfig& form : FormsOf(workspace.config)) {
-    if (form.adapter.empty() || DeploymentOf(*FindAdapter(workspace.config, form.adapter), form) == kAsTrained)
-      continue;
+  for (const ArmConfig& form : ServedOtherwise(workspace.config)) {
     Stage stage{.name = "parity: " + form.name,
                 .label = "parity of " + form.name,
                 .inputs = AnswerInputs(workspace, form),

@@ -126,6 +126,7 @@ class RunPlan {
     if (!workspace.CurrentDocuments().empty()) Add(IndexStage(workspace), IndexSeconds(workspace));
     Evaluate();
     Add(BaselineStage(workspace), 1);
+    for (const Stage& stage : ExportStages(workspace)) Add(stage, 1);
     // Both forms, each with prompts and answers.
     for (const Stage& stage : ParityStages(workspace))
       Add(stage, 2 * TokensOf(model_, workspace.eval) / rates_.prefill);

@@ -6,6 +6,7 @@
 
 #include "adapt/gguf_adapter.h"
 #include "base/error.h"
+#include "base/files.h"
 #include "base/hash.h"
 #include "experiment/arms.h"
 
@@ -52,10 +53,23 @@ Model& ModelOf(Workspace& workspace, const ArmConfig& arm) {
   if (arm.endpoint) return workspace.models.Get("bf16");
   const std::filesystem::path adapter = workspace.AttachedAdapter(arm);
   const bool is_file = IsGgufAdapter(adapter);
+  if (!adapter.empty() && !std::filesystem::exists(adapter)) MendSwaps(adapter);  // a kill may have left it beside
   if (!adapter.empty() && !std::filesystem::exists(is_file ? adapter : adapter / "adapter_model.safetensors"))
     FailInput("{}: no adapter there; run `qad {} --config {}` first", adapter.string(), is_file ? "run" : "train",
               workspace.config.file.string());
   return workspace.models.Get(arm.weights, adapter);
+}
+
+void RequireMade(Workspace& workspace, const ArmConfig& arm) {
+  const bool from_file = IsGgufAdapter(workspace.AttachedAdapter(arm));
+  if (!arm.merged && !from_file) return;
+  const std::string name = arm.merged ? "quantize: " + arm.weights : "convert: " + arm.adapter;
+  const std::vector<Stage> stages = arm.merged ? QuantizeStages(workspace) : ExportStages(workspace);
+  const auto stage = std::ranges::find(stages, name, &Stage::name);
+  if (stage != stages.end() && FindStage(workspace, *stage)) return;
+  Fail(ErrorKind::kUsage,
+       "{}: of another training than the one in {} now, or not made yet; `qad run --config {}` makes it", arm.name,
+       workspace.AdapterFolder(arm.adapter).string(), workspace.config.file.string());
 }
 
 void RequireEndpoints(Workspace& workspace) {

@@ -28,7 +28,8 @@ Results RunStage(const Workspace& workspace, const Stage& stage);
 
 // Makes the quantized weights that arms need.
 std::vector<Stage> QuantizeStages(Workspace& workspace);
-// What cannot be made is found before anything is trained. Errors: as RequireGroupsFit, RequireBudget.
+// What cannot be made is found before anything is trained. Errors: as RequireGroupsFit, RequireBudget, DenseConfig,
+// RequireReplaceable.
 void RequireMakeable(const Workspace& workspace);
 std::vector<Stage> TrainStages(Workspace& workspace);
 // Writes adapters as GGUF files for the arms that have them on one.
@@ -70,6 +71,9 @@ Json AnswerInputs(Workspace& workspace, const ArmConfig& arm);
 // The arm's model with its adapter; of an endpoint's the base, whose tokenizer says what fits. Errors: as LoadModel,
 // LoraAdapter; kInput, the adapter was not trained yet.
 Model& ModelOf(Workspace& workspace, const ArmConfig& arm);
+// Errors (kUsage): the arm's weights with an adapter in them, or the adapter's GGUF file, were not made yet, or of
+// another training than the one that is there now.
+void RequireMade(Workspace& workspace, const ArmConfig& arm);
 // Errors: as Endpoint::Ask, of the first one that is still to be asked and does not answer.
 void RequireEndpoints(Workspace& workspace);
 // What of an arm's weights and adapter decides its outputs, for the inputs of stages.

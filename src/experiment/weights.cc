@@ -162,7 +162,12 @@ ParsedWeights ParseMerged(const std::string& word, size_t at) {
   if (behind < word.size()) {
     const std::string inner = word.substr(behind + 1);
     parsed = ParseWeights(inner);
-    if (!parsed.known || (parsed.error.empty() && !parsed.recipe.made()))
+    if (parsed.recipe.floor)
+      parsed.error = fmt::format(
+          "'{}': floors are judged on the model itself before its copies, not on an adapter; name a size, e.g. {}{} "
+          "auto:90MB",
+          word, word.substr(0, at), kMerged);
+    else if (!parsed.known || !parsed.recipe.merged.empty() || (parsed.error.empty() && !parsed.recipe.made()))
       parsed.error = fmt::format(
           "'{}': behind 'merged' comes what is made of the merged weights, e.g. int8, gptq-4 or gguf:Q4_K_M; nothing "
           "for bf16",

@@ -105,14 +105,13 @@ std::vector<Row> RowsOfForgetting(const Workspace& workspace) {
   std::vector<Row> rows;
   if (workspace.zero_shot.empty()) return rows;
   const EvalOptions& eval = workspace.config.eval;
-  std::vector<Sample> before;
-  for (const ArmConfig& form : BeforeAndAfter(workspace.config)) {
+  const std::vector<ArmConfig> forms = BeforeAndAfter(workspace.config);
+  const auto base = std::ranges::find_if(forms, [](const ArmConfig& form) { return form.adapter.empty(); });
+  if (base == forms.end()) return rows;
+  const std::vector<Sample> before = ReadSamples(SamplesPath(workspace, base->name));
+  for (const ArmConfig& form : forms) {
+    if (form.adapter.empty()) continue;
     const std::vector<Sample> samples = ReadSamples(SamplesPath(workspace, form.name));
-    if (form.adapter.empty()) {
-      before = samples;
-      continue;
-    }
-    if (before.empty()) break;  // no arm is the base alone
     const Comparison pair = ComparePaired(samples, before, std::string(kZeroShotSlice), kMetric,
                                           {.confidence = eval.confidence,
                                            .bootstrap = eval.bootstrap,

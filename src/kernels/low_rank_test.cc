@@ -1,25 +1,20 @@
 // Low-rank updates against sums in f64, of ranks and outputs that fill no vector as well.
 #include "kernels/low_rank.h"
 
-#include <gtest/gtest.h>
-
 #include <cmath>
 
-#include "base/random.h"
+#include "kernels/targets_testing.h"
 
 namespace qad {
 namespace {
 
-TEST(LowRank, IsTheSumOfProducts) {
-  Random random(1);
-  const auto normals = [&](size_t n) {
-    std::vector<float> values(n);
-    for (float& value : values) value = static_cast<float>(random.Normal());
-    return values;
-  };
+class LowRankKernel : public PerTarget {};
+QAD_PER_TARGET(LowRankKernel);
+
+TEST_P(LowRankKernel, IsTheSumOfProducts) {
   for (const size_t rank : {1, 3, 4, 8, 12, 16, 64})
-    for (const size_t outputs : {1, 7, 8, 15, 16, 17, 33}) {
-      const std::vector<float> b = normals(outputs * rank), z = normals(rank), before = normals(outputs + 1);
+    for (const size_t outputs : OddSizes()) {
+      const std::vector<float> b = Normals(outputs * rank, 1), z = Normals(rank, 2), before = Normals(outputs + 1, 3);
       std::vector<float> y = before;
       AddLowRank(b.data(), outputs, rank, z.data(), 0.5f, y.data());
       for (size_t r = 0; r < outputs; ++r) {

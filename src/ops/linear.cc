@@ -116,6 +116,8 @@ void BaseForward(Context& context, const Linear& linear, const Rows& x, float* y
 // Whether rows are so few that FewRows takes them: then every part goes in pieces of its outputs.
 bool AreFew(const Context& context, const Linear& linear, size_t count) {
   if (count > kFewFastRows && context.rows != RowsAre::kOfAnswers) return false;
+  // What a prompt comes to must not hang on those beside it: its adapters' sums are taken as those of many rows are.
+  if (context.rows == RowsAre::kOfPrompts && !linear.adapters.empty()) return false;
   return std::ranges::all_of(linear.parts, [&](const MatrixView& part) {
     const bool in_place = part.layout == Layout::kBF16Tile && RoundsToBF16(context, part);
     return in_place || PathOf(context, part, count) != Path::kPanels;

@@ -103,6 +103,13 @@ Table ForgettingTable(const Results& results) {
   return table;
 }
 
+// Resident, of weights and adapter.
+Text BytesOfArm(const Results& results, const std::string& arm) {
+  const auto weights = results.Value(arm, kMemorySlice, "weights_bytes");
+  if (!weights) return Missing();
+  return FormatBytes(*weights + results.Value(arm, kMemorySlice, "adapter_bytes").value_or(0));
+}
+
 std::string DifferenceText(const SliceDifference& d) {
   return fmt::format("{} ({}, {} to {})", FormatShare(d.value), FormatPoints(d.difference), FormatPoints(d.low),
                      FormatPoints(d.high));
@@ -115,7 +122,22 @@ Text KlCell(const DeploymentAnswer& answer) {
                           FormatNumber(*answer.kl_high)));
 }
 
-Table DeploymentTable(const std::vector<DeploymentAnswer>& answers) {
+// The adapter as it was trained: what its forms are held against.
+std::vector<Text> TrainedRow(const Results& results, const std::string& adapter,
+                             const std::vector<std::string>& slices) {
+  for (const ArmInfo& arm : results.arms) {
+    if (arm.adapter != adapter || !arm.IsAsTrained() || !arm.replica_of.empty()) continue;
+    std::vector<Text> cells = {
+        arm.name, std::string(kAsTrained), BytesOfArm(results, arm.name), Text("0"), Text("100%"), Text("0")};
+    for (const std::string& slice : slices)
+      cells.push_back(ShareCell(results.Find(arm.name, slice, PrimaryMetric(results, slice))));
+    cells.emplace_back("–");
+    return cells;
+  }
+  return {};
+}
+
+Table DeploymentTable(const Results& results, const std::vector<DeploymentAnswer>& answers) {
   std::vector<std::string> slices;
   for (const DeploymentAnswer& answer : answers)
     for (const SliceDifference& slice : answer.slices)
@@ -131,7 +153,13 @@ Table DeploymentTable(const std::vector<DeploymentAnswer>& answers) {
               {}};
   for (const std::string& slice : slices) table.columns.push_back({slice, Align::kRight});
   table.columns.push_back({"behaviour"});
+  std::string adapter;
   for (const DeploymentAnswer& answer : answers) {
+    if (answer.adapter != adapter) {
+      adapter = answer.adapter;
+      if (std::vector<Text> trained = TrainedRow(results, adapter, slices); !trained.empty())
+        table.rows.push_back(std::move(trained));
+    }
     std::vector<Text> cells = {answer.arm,
                                answer.deployed,
                                answer.resident_bytes ? Text(FormatBytes(*answer.resident_bytes)) : Missing(),
@@ -175,10 +203,12 @@ void SayForgetting(const Results& results, Document& page) {
   Table table = ForgettingTable(results);
   if (table.rows.empty()) return;
   page.Section("What training made it forget");
-  page.Say(fmt::format(
-      "General text, and choices that have nothing to do with the training set, before and after. Above 1 the text "
-      "surprises the trained model more; the difference in points is paired by item, with its {} interval.",
-      ConfidenceText(results)));
+  page.Say(
+      fmt::format("General text, and choices that have nothing to do with the training set, before and after; before "
+                  "is the base in "
+                  "bf16, also of adapters on quantized weights. Above 1 the text surprises the trained model more; the "
+                  "difference in points is paired by item, with its {} interval.",
+                  ConfidenceText(results)));
   page.Add(std::move(table));
   if (TasksOf(results).empty())
     page.Say("No zero-shot tasks were asked: data.zero_shot names a file of items with choices.", Tone::kNote);
@@ -191,7 +221,7 @@ void SayDeployment(const Pack& pack, Document& page) {
       "Every form in which an adapter was served, against the adapter as it was trained: KL divergence, same top-1 and "
       "what the right answers lose in likelihood, token by token on the evaluation items; and the shares answered "
       "right, with the paired difference in points. These differences are exploratory.");
-  page.Add(DeploymentTable(pack.decision->deployment));
+  page.Add(DeploymentTable(pack.results, pack.decision->deployment));
   page.Say(
       "Kept: a KL divergence of at most 0.02 nats with its whole interval, and no slice that is surely worse. Differs: "
       "above that, but no slice that is surely worse. Lost: a slice is worse with the whole interval.",
@@ -202,11 +232,12 @@ void SayDeployment(const Pack& pack, Document& page) {
 }
 
 std::string DeploymentWarning(const DeploymentAnswer& answer) {
-  if (answer.verdict != "lost" && (answer.verdict != "differs" || answer.slices.empty())) return "";
-  std::string text = answer.verdict == "lost"
-                         ? fmt::format("{} has lost behaviour: {}.", answer.arm, answer.basis)
-                         : fmt::format("{} predicts otherwise than {} as it was trained, with no slice surely worse.",
-                                       answer.arm, answer.adapter);
+  if (answer.verdict != "lost" && answer.verdict != "differs") return "";
+  std::string text = fmt::format("{} has lost behaviour: {}.", answer.arm, answer.basis);
+  if (answer.verdict == "differs")
+    text = fmt::format("{} predicts otherwise than {} as it was trained (KL divergence {}){}.", answer.arm,
+                       answer.adapter, FormatNumber(answer.kl.value_or(0)),
+                       answer.slices.empty() ? "; it was not asked for answers" : ", with no slice surely worse");
   if (!answer.remedy.empty())
     return text + fmt::format(" The best as small that was measured: {} ({}).", answer.remedy, answer.remedy_basis);
   return text + fmt::format(

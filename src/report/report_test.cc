@@ -416,5 +416,23 @@ TEST(Charts, AreWellFormedWhateverTheirData) {
   EXPECT_EQ(LineChart("t", "x", "y", {}, plain, plain), "");
 }
 
+TEST(Report, WarnsOfFormsThatLostBehaviour) {
+  DeploymentAnswer answer;
+  answer.arm = "lora merged gptq-3";
+  answer.adapter = "lora";
+  answer.verdict = "kept";
+  EXPECT_EQ(DeploymentWarning(answer), "");
+  answer.verdict = "differs";
+  answer.kl = 0.5;
+  EXPECT_NE(DeploymentWarning(answer).find("KL divergence 0.500"), std::string::npos) << DeploymentWarning(answer);
+  answer.verdict = "lost";
+  answer.basis = "behaviour −30.0 points (−40.0 to −20.0)";
+  EXPECT_NE(DeploymentWarning(answer).find("train on quantized weights"), std::string::npos);
+  answer.remedy = "qlora";
+  const std::string warning = DeploymentWarning(answer);
+  EXPECT_NE(warning.find("has lost behaviour: behaviour −30.0 points"), std::string::npos) << warning;
+  EXPECT_NE(warning.find("qlora"), std::string::npos) << warning;
+}
+
 }  // namespace
 }  // namespace qad

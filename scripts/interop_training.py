@@ -1,0 +1,92 @@
+"""Ten steps of LoRA training against PEFT's, from the same adapter on the same sequences, f32 on both sides: losses must
+agree to 1e-4, for each family and each knob of an adapter. Models are random."""
+
+import json
+import pathlib
+import subprocess
+import tempfile
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig
+
+from checks import BUILD, check, finish, run_json
+
+TOLERANCE = 1e-4  # relative: sums in another order, carried through ten steps
+VOCAB, BATCH, LENGTH, STEPS, RATE = 96, 4, 24, 10, 1e-2
+
+LLAMA = dict(vocab_size=VOCAB, hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=4,
+             num_key_value_heads=2, max_position_embeddings=64)
+MODELS = {
+    "llama": LlamaConfig(**LLAMA),
+    "llama with biases, untied": LlamaConfig(**LLAMA, attention_bias=True, mlp_bias=True, tie_word_embeddings=False),
+    "gpt2": GPT2Config(vocab_size=VOCAB, n_embd=36, n_layer=3, n_head=3, n_inner=60, n_positions=64, bos_token_id=0,
+                       eos_token_id=0, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0),
+}
+# Flags of bench/train; the adapter's folder tells PEFT. Names of modules are those of either family.
+KNOBS = {
+    "all-linear": [],
+    "rank 3": ["--rank", 3],
+    "rsLoRA": ["--rslora"],
+    "some layers": ["--layers", "0,2"],
+    "targets by regular expression": ["--targets", r"re:.*(mlp|attn)\..*(down_proj|c_proj|v_proj)"],
+    "rank and alpha patterns": ["--rank-pattern", "down_proj=2,c_proj=5", "--alpha-pattern", "o_proj=3,c_attn=4"],
+    "recomputing blocks": ["--recompute"],
+    "products in parts": ["--split"],
+}
+
+
+def train(place, knob, ids, initial):
+    """Our ten losses; `initial` receives the adapter that they begin with."""
+    flags = knob if "--split" in knob else ["--exact", *knob]
+    return run_json(BUILD / "bench" / "train", place, "--ids", ids, "--batch", BATCH, "--length", LENGTH, "--steps",
+                    STEPS - 1, "--learning-rate", RATE, "--weights", "f32", "--initial", initial, *flags)["losses"]
+
+
+def train_peft(place, sequences, initial):
+    base = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32)
+    model = PeftModel.from_pretrained(base, initial, is_trainable=True).train()
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trainable, lr=RATE, weight_decay=0.01)
+    losses = []
+    for batch in sequences:
+        loss = model(input_ids=batch, labels=batch).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    return losses
+
+
+def main():
+    torch.manual_seed(0)
+    sequences = torch.randint(0, VOCAB, (STEPS, BATCH, LENGTH))
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        ids = folder / "ids.json"
+        ids.write_text(json.dumps(sequences.flatten().tolist()))
+        for family, config in MODELS.items():
+            place = folder / family.split()[0] / str(len(family))
+            model = AutoModelForCausalLM.from_config(config).float()
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    if parameter.dim() > 1:
+                        parameter.copy_(0.08 * torch.randn_like(parameter))
+            model.save_pretrained(place)
+            for name, knob in KNOBS.items():
+                initial = place / f"{name} adapter"
+                try:
+                    ours = train(place, [str(word) for word in knob], ids, initial)
+                except subprocess.CalledProcessError as error:
+                    check(f"ten losses, {family}, {name}", False, str(error))
+                    continue
+                theirs = train_peft(place, sequences, initial)
+                worst = max(abs(a - b) / b for a, b in zip(ours, theirs, strict=True))
+                learnt = theirs[0] - theirs[-1]
+                check(f"ten losses, {family}, {name}", bool(worst <= TOLERANCE),
+                      f"worst {worst:.1e} relative, from {theirs[0]:.4f}, {learnt:+.4f} lower at the end")
+    finish()
+
+
+if __name__ == "__main__":
+    main()
