@@ -30,9 +30,13 @@ KNOBS = {
     "rsLoRA": ["--rslora"],
     "some layers": ["--layers", "0,2"],
     "targets by regular expression": ["--targets", r"re:.*(mlp|attn)\..*(down_proj|c_proj|v_proj)"],
-    "rank and alpha patterns": ["--rank-pattern", "down_proj=2,c_proj=5", "--alpha-pattern", "o_proj=3,c_attn=4"],
     "recomputing blocks": ["--recompute"],
     "products in parts": ["--split"],
+}
+# Expressions of patterns must match something.
+PATTERNS = {
+    "llama": ["--rank-pattern", "down_proj=2,v_proj=5", "--alpha-pattern", "o_proj=3"],
+    "gpt2": ["--rank-pattern", "c_proj=5", "--alpha-pattern", "c_attn=4"],
 }
 
 
@@ -73,7 +77,7 @@ def main():
                     if parameter.dim() > 1:
                         parameter.copy_(0.08 * torch.randn_like(parameter))
             model.save_pretrained(place)
-            for name, knob in KNOBS.items():
+            for name, knob in (KNOBS | {"rank and alpha patterns": PATTERNS[family.split()[0]]}).items():
                 initial = place / f"{name} adapter"
                 try:
                     ours = train(place, [str(word) for word in knob], ids, initial)
