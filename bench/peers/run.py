@@ -322,7 +322,7 @@ def all_works(threads):
     if importlib.util.find_spec("bitsandbytes"):
         yield "qlora", Work("bitsandbytes and PEFT",
                             *training_pair((ours[0], nf4_folder(), *ours[2:], "--weights", "as-stored"),
-                                           (sys.executable, *theirs[1:], "--nf4"), 1e-2),
+                                           (sys.executable, theirs[1], nf4_folder(), *theirs[3:], "--bf16"), 1e-2),
                             training_figures("NF4 with double quantization (QLoRA)", ("≥ 2×", "≥ 4×")))
     else:
         print("bitsandbytes is not installed: without QLoRA", file=sys.stderr)

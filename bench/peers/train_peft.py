@@ -1,7 +1,7 @@
 """train_peft.py FOLDER: what bench/train.cc does, with PEFT: LoRA r=8 on all linear layers, AdamW, B sequences × T tokens.
 
-A process of its own for its peak memory; prints the figures as JSON. bf16 is autocast with f32 adapters; nf4 is QLoRA:
-the base in bitsandbytes' 4 bits with double quantization, multiplied in bf16.
+A process of its own for its peak memory; prints the figures as JSON. bf16 is autocast with f32 adapters. Of a folder in
+bitsandbytes' 4 bits it is QLoRA: multiplied in bf16, too.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import pathlib
 import time
 
 import torch
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+from transformers import AutoModelForCausalLM
 
 # Where GPTQModel is installed beside it, PEFT wants optimum too.
 find_spec = importlib.util.find_spec
@@ -27,10 +27,8 @@ def peak_rss_bytes():
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
 
-def adapted(folder, dtype, nf4):
-    quantization = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
-                                      bnb_4bit_compute_dtype=torch.bfloat16) if nf4 else None
-    base = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, quantization_config=quantization)
+def adapted(folder, dtype):
+    base = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
     model = get_peft_model(base, LoraConfig(r=8, lora_alpha=16, lora_dropout=0.0, target_modules=TARGETS,
                                             task_type="CAUSAL_LM"))
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -48,14 +46,12 @@ def main():
     parser.add_argument("--steps", type=int, default=6, help="timed, after one that is not")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--bf16", action="store_true")
-    parser.add_argument("--nf4", action="store_true", help="QLoRA")
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
 
-    arguments.bf16 |= arguments.nf4
-    model, trainable = adapted(arguments.folder, torch.bfloat16 if arguments.bf16 else torch.float32, arguments.nf4)
+    model, trainable = adapted(arguments.folder, torch.bfloat16 if arguments.bf16 else torch.float32)
     optimizer = torch.optim.AdamW(trainable, lr=1e-3)
     shape = (1 + arguments.steps, arguments.batch, arguments.length)
     ids = json.loads(arguments.ids.read_text())[:shape[0] * shape[1] * shape[2]]
