@@ -24,10 +24,6 @@ const TopicAnswer* FindTopic(const std::vector<TopicAnswer>& topics, std::string
 // is at most kEquivalentKl with its whole interval; without such a row by a comparison's verdict.
 std::vector<QuantizationAnswer> AnswerQuantization(const Results& results);
 
-// Nats per token. Published 6-bit files lie below it (llama.cpp's q6_K on Llama-3-8B 0.0047), 4-bit files above
-// (0.031).
-inline constexpr double kEquivalentKl = 0.02;
-
 // The statements, judged on topics and quantization: five, and a sixth where an adapter was trained again.
 std::vector<PatternStatement> CheckPattern(const Results& results, const std::vector<Sample>& samples,
                                            const std::vector<QuantizationAnswer>& quantization);

@@ -8,7 +8,6 @@
 #include "evaluate/metrics.h"
 #include "experiment/evaluate_arm.h"
 #include "experiment/stages.h"
-#include "results/statistics.h"
 
 namespace qad {
 namespace fs = std::filesystem;
@@ -18,8 +17,7 @@ namespace {
 // The rows of `contains`, under another name.
 std::vector<Row> RowsOf(const Workspace& workspace, const std::vector<Sample>& samples, const char* name) {
   std::vector<Row> rows;
-  for (Row& row : SummarizeSamples(samples, workspace.config.eval.confidence, workspace.config.eval.bootstrap,
-                                   workspace.config.seed)) {
+  for (Row& row : Summarize(workspace, samples)) {
     if (row.metric != "contains") continue;
     row.metric = name;
     rows.push_back(std::move(row));

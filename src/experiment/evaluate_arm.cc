@@ -44,12 +44,8 @@ std::vector<std::string> Refusals(const Workspace& workspace) {
 }
 
 bool Fits(const ArmRun& run, const Prompt& prompt) {
-  if (prompt.tokens.empty()) return false;
-  const Config& config = run.workspace.config;
-  size_t behind = std::max(static_cast<size_t>(config.eval.max_new_tokens), prompt.reference.size());
-  for (const std::vector<TokenId>& choice : prompt.choices) behind = std::max(behind, choice.size());
-  return prompt.tokens.size() <= static_cast<size_t>(config.data.max_length) &&
-         prompt.tokens.size() + behind <= run.model.config().max_positions;
+  const auto answer = static_cast<size_t>(run.workspace.config.eval.max_new_tokens);
+  return Fits(run.workspace, run.model, prompt, std::max({answer, prompt.reference.size(), LongestChoice(prompt)}));
 }
 
 // Which passage the answer rests on, and whether that is the one the item names. A refusal rests on none.
@@ -322,8 +318,7 @@ Results EvaluateArm(Workspace& workspace, const ArmConfig& arm, const fs::path& 
   KeepDeclared(workspace.root, workspace.config);
   WriteSamples(samples_file, run.samples);
   Results results;
-  results.rows = SummarizeSamples(run.samples, workspace.config.eval.confidence, workspace.config.eval.bootstrap,
-                                  workspace.config.seed);
+  results.rows = Summarize(workspace, run.samples);
   AddTokenRows(run, results);
   if (index != nullptr) AddRetrievalRows(run, *index, maker.refusal(), results);
   results.rows.push_back(Measured(arm.name, kUpdateSlice, "evaluation_seconds", seconds));

@@ -141,8 +141,7 @@ Stage BaselineStage(Workspace& workspace) {
       std::ranges::copy_if(all, std::back_inserter(samples),
                            [&](const Sample& sample) { return sample.arm == arm.name; });
       WriteSamples(folder / SamplesFileName(arm.name), samples);
-      const std::vector<Row> rows = SummarizeSamples(samples, workspace.config.eval.confidence,
-                                                     workspace.config.eval.bootstrap, workspace.config.seed);
+      const std::vector<Row> rows = Summarize(workspace, samples);
       results.rows.insert(results.rows.end(), rows.begin(), rows.end());
     }
     return results;

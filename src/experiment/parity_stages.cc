@@ -4,7 +4,6 @@
 #include "evaluate/parity.h"
 #include "experiment/arms.h"
 #include "experiment/stages.h"
-#include "results/statistics.h"
 
 namespace qad {
 namespace {
@@ -31,10 +30,7 @@ Given GivenAnswers(Workspace& workspace, const ArmConfig& arm, const Model& mode
   Given given;
   for (const Item& item : workspace.eval) {
     Prompt prompt = maker.Make(model, arm, item);
-    const size_t length = prompt.tokens.size() + prompt.reference.size();
-    if (prompt.nothing_found || prompt.tokens.empty() || prompt.reference.empty() ||
-        prompt.tokens.size() > static_cast<size_t>(workspace.config.data.max_length) ||
-        length > model.config().max_positions)
+    if (prompt.nothing_found || prompt.reference.empty() || !Fits(workspace, model, prompt, prompt.reference.size()))
       continue;
     given.answers.push_back({std::move(prompt.tokens), std::move(prompt.reference)});
     given.items.push_back(&item);
@@ -56,8 +52,7 @@ std::vector<Row> RowsOf(const Workspace& workspace, const std::string& arm, cons
                      {"same_top1", distances[i].same_top1},
                      {"log_likelihood_lost", distances[i].log_likelihood_lost}};
   }
-  const EvalOptions& eval = workspace.config.eval;
-  return SummarizeSamples(samples, eval.confidence, eval.bootstrap, workspace.config.seed);
+  return Summarize(workspace, samples);
 }
 
 Results CompareForms(Workspace& workspace, const ArmConfig& form) {

@@ -9,6 +9,18 @@
 
 namespace qad {
 
+bool Fits(const Workspace& workspace, const Model& model, const Prompt& prompt, size_t behind) {
+  const size_t tokens = prompt.tokens.size();
+  return tokens > 0 && tokens <= static_cast<size_t>(workspace.config.data.max_length) &&
+         tokens + behind <= model.config().max_positions;
+}
+
+size_t LongestChoice(const Prompt& prompt) {
+  size_t longest = 0;
+  for (const std::vector<TokenId>& choice : prompt.choices) longest = std::max(longest, choice.size());
+  return longest;
+}
+
 PromptMaker::PromptMaker(const Workspace& workspace, const Index* index)
     : workspace_(workspace), index_(index), shots_(workspace.train, workspace.config.few_shot, workspace.config.seed) {
   if (index_ != nullptr && workspace.config.rag.refuse == "calibrated")

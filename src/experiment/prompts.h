@@ -20,6 +20,10 @@ struct Prompt {
   bool nothing_found = false;  // what was looked up is nothing, or fits too badly: the answer is a refusal
 };
 
+// Whether the prompt is short enough (data.max_length), and the model has positions for `behind` tokens after it.
+bool Fits(const Workspace& workspace, const Model& model, const Prompt& prompt, size_t behind);
+size_t LongestChoice(const Prompt& prompt);  // tokens; 0 where there are none
+
 class PromptMaker {
  public:
   // `index` may be null where no arm looks passages up. With one, and `rag.refuse: calibrated`, dev decides from which

@@ -9,6 +9,7 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "experiment/arms.h"
+#include "results/statistics.h"
 
 namespace qad {
 namespace {
@@ -100,6 +101,11 @@ Json ArmInputs(const Workspace& workspace, const ArmConfig& arm) {
     if (recipe.weights == arm.weights) inputs["made"] = WeightsInputs(workspace, recipe);
   if (!arm.adapter.empty()) inputs.update(AdapterInputs(workspace, arm.adapter));
   return inputs;
+}
+
+std::vector<Row> Summarize(const Workspace& workspace, const std::vector<Sample>& samples) {
+  const EvalOptions& eval = workspace.config.eval;
+  return SummarizeSamples(samples, eval.confidence, eval.bootstrap, workspace.config.seed);
 }
 
 Row Measured(const std::string& arm, std::string_view slice, const std::string& metric, double value, int64_t n) {

@@ -78,6 +78,8 @@ void RequireMade(Workspace& workspace, const ArmConfig& arm);
 void RequireEndpoints(Workspace& workspace);
 // What of an arm's weights and adapter decides its outputs, for the inputs of stages.
 Json ArmInputs(const Workspace& workspace, const ArmConfig& arm);
+// SummarizeSamples with the configuration's confidence, bootstrap and seed.
+std::vector<Row> Summarize(const Workspace& workspace, const std::vector<Sample>& samples);
 // A row without an interval.
 Row Measured(const std::string& arm, std::string_view slice, const std::string& metric, double value, int64_t n = 1);
 ArmInfo Describe(const Workspace& workspace, const ArmConfig& arm);

@@ -37,9 +37,9 @@ std::vector<ArmConfig> BeforeAndAfter(const Config& config) {
 }
 
 // "choice" of all, "choice:capitals" of one task.
-std::vector<Row> RowsOf(const std::vector<Sample>& samples, const EvalOptions& eval, uint64_t seed) {
+std::vector<Row> RowsOf(const Workspace& workspace, const std::vector<Sample>& samples) {
   std::vector<Row> rows;
-  for (Row& row : SummarizeSamples(samples, eval.confidence, eval.bootstrap, seed)) {
+  for (Row& row : Summarize(workspace, samples)) {
     if (row.metric != kMetric) continue;
     const std::string task = row.slice == kZeroShotSlice ? "" : row.slice.substr(kZeroShotSlice.size());
     row.slice = kZeroShotSlice;
@@ -47,12 +47,6 @@ std::vector<Row> RowsOf(const std::vector<Sample>& samples, const EvalOptions& e
     rows.push_back(std::move(row));
   }
   return rows;
-}
-
-bool Fits(const Prompt& prompt, size_t positions) {
-  return std::ranges::all_of(prompt.choices, [&](const std::vector<TokenId>& choice) {
-    return !choice.empty() && prompt.tokens.size() + choice.size() <= positions;
-  });
 }
 
 Results AskChoices(Workspace& workspace, const ArmConfig& form) {
@@ -63,7 +57,7 @@ Results AskChoices(Workspace& workspace, const ArmConfig& form) {
                     workspace.quiet);
   for (const Item& item : workspace.zero_shot) {
     const Prompt prompt = maker.Make(model, form, item);
-    if (!Fits(prompt, model.config().max_positions)) continue;
+    if (!Fits(workspace, model, prompt, LongestChoice(prompt))) continue;
     Sample sample;
     sample.arm = form.name;
     sample.item = item.id;
@@ -74,12 +68,12 @@ Results AskChoices(Workspace& workspace, const ArmConfig& form) {
     progress.Advance(1);
   }
   if (samples.empty())
-    FailInput("{}: none of its items fits into the model's {} positions", workspace.config.data.zero_shot.string(),
-              model.config().max_positions);
+    FailInput("{}: none of its items fits data.max_length and the model's {} positions",
+              workspace.config.data.zero_shot.string(), model.config().max_positions);
   MakeFolders(workspace.root / "zero-shot");
   WriteSamples(SamplesPath(workspace, form.name), samples);
   Results results;
-  results.rows = RowsOf(samples, workspace.config.eval, workspace.config.seed);
+  results.rows = RowsOf(workspace, samples);
   return results;
 }
 

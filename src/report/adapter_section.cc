@@ -222,10 +222,11 @@ void SayDeployment(const Pack& pack, Document& page) {
       "what the right answers lose in likelihood, token by token on the evaluation items; and the shares answered "
       "right, with the paired difference in points. These differences are exploratory.");
   page.Add(DeploymentTable(pack.results, pack.decision->deployment));
-  page.Say(
-      "Kept: a KL divergence of at most 0.02 nats with its whole interval, and no slice that is surely worse. Differs: "
-      "above that, but no slice that is surely worse. Lost: a slice is worse with the whole interval.",
-      Tone::kNote);
+  page.Say(fmt::format("Kept: a KL divergence of at most {} nats with its whole interval, and no slice that is surely "
+                       "worse. Differs: "
+                       "above that, but no slice that is surely worse. Lost: a slice is worse with the whole interval.",
+                       FormatNumber(kEquivalentKl)),
+           Tone::kNote);
   for (const DeploymentAnswer& answer : pack.decision->deployment)
     if (const std::string warning = DeploymentWarning(answer); !warning.empty())
       page.Say(warning, answer.verdict == "lost" ? Tone::kWarning : Tone::kBody);

@@ -138,7 +138,8 @@ void SayParity(const Decision& decision, Document& page) {
     if (answer.verdict == "kept") kept += (kept.empty() ? "" : ", ") + answer.arm;
     if (const std::string warning = DeploymentWarning(answer); !warning.empty()) all += " " + warning;
   }
-  if (!kept.empty()) kept = " As in training (KL divergence within 0.02 nats): " + kept + ".";
+  if (!kept.empty())
+    kept = fmt::format(" As in training (KL divergence within {} nats): {}.", FormatNumber(kEquivalentKl), kept);
   if (kept.empty() && all.empty()) return;
   page.Say(Text(Strong("Does what was trained survive deployment?")) + kept + all);
 }
