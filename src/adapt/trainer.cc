@@ -61,7 +61,7 @@ class Trainer {
         warmup_(WarmupSteps(options.warmup_ratio, plan_.total_steps())),
         dropout_seed_(SeedFor(seed, SeedPurpose::kDropout)),
         optimizer_(adapter.parameters()),
-        pass_(model, options.recompute),
+        pass_(model, TapeOf(options)),
         limit_(MicroBatchTokens(options)),
         identity_(TrainingIdentity(adapter, hooks.base, train, dev, options, seed)) {}
 
@@ -346,8 +346,10 @@ size_t MicroBatchTokens(const TrainOptions& options) {
   return options.micro_batch_tokens > 0 ? static_cast<size_t>(options.micro_batch_tokens) : kChosenMicroBatch;
 }
 
+TapeSettings TapeOf(const TrainOptions& options) { return {.recompute = options.recompute, .bf16 = !options.exact}; }
+
 double ValidationLoss(Context& context, Transformer& model, const ExampleSet& set, size_t micro_batch_tokens) {
-  TrainingPass pass(model);
+  TrainingPass pass(model, {.bf16 = context.numerics == Numerics::kFast});
   return LossOver(context, pass, set, micro_batch_tokens);
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "adapt/trainer.h"
 #include "base/error.h"
 #include "base/process.h"
 #include "base/progress.h"
@@ -107,6 +108,7 @@ MemoryQuery QueryOf(const Options& options, const Subject& subject) {
   for (const std::string& method : options.train) {
     TrainingQuery training = options.training;
     training.method = MethodOf(method);
+    training.tape = TapeOf({});
     query.training.push_back(training);
   }
   return query;

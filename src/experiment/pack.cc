@@ -76,7 +76,7 @@ MemoryMath MakeMemory(Workspace& workspace, const Results* results) {
                               .tokens = MicroBatchTokens(adapter.train),
                               .layers = adapter.lora.layers_to_transform,
                               .rank_pattern = adapter.lora.rank_pattern,
-                              .recompute = adapter.train.recompute});
+                              .tape = TapeOf(adapter.train)});
   MemoryMath math = MakeMemoryMath(plan, workspace.stored_format, true, query);
   if (results != nullptr) AddChecks(*results, math);
   WriteMemoryMath(workspace.root / "memory_math.json", math);

@@ -120,11 +120,12 @@ TrainingMath TrainingMemory(const Plan& base, const std::string& base_format, co
         trained * 4);
   Add(math, "gradients", count + "4 B", trained * 4);
   Add(math, "optimizer", count + "2 moments × 4 B", trained * 8);
+  // Gradients of whole weights want exact products.
+  const TapeSettings tape = {.recompute = query.tape.recompute, .bf16 = query.tape.bf16 && !full};
   Add(math, "activations",
       fmt::format("tape and buffers of {} packed tokens{}", Grouped(query.tokens),
-                  query.recompute ? ", blocks computed again" : ""),
-      query.recompute ? RecomputingBytes(config, query.tokens, adapter.layer_ranks)
-                      : TrainingBytes(config, query.tokens, adapter.ranks));
+                  query.tape.recompute ? ", blocks computed again" : ""),
+      TrainingBytes(config, query.tokens, {.all = adapter.ranks, .layer = adapter.layer_ranks}, tape));
   Add(math, "loss",
       fmt::format("{} rows × ({} logits + 3 × {} hidden) × 4 B", kLossRows, Grouped(config.vocab),
                   Grouped(config.hidden)),

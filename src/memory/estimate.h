@@ -31,7 +31,7 @@ struct TrainingQuery {
   uint64_t tokens = 512;                            // packed tokens of one forward pass; as adapt/ chooses
   std::vector<int> layers = {};                     // only within these; empty: all
   std::map<std::string, double> rank_pattern = {};  // r of modules that match (model/targets.h)
-  bool recompute = false;                           // blocks are computed again on the way back
+  TapeSettings tape = {};                           // of full training never in bf16
 };
 
 struct AdapterSize {

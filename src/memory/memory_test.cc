@@ -122,13 +122,16 @@ TEST_F(OnDisk, WorkspaceAndTapeAreTheBytesAllocated) {
     EXPECT_EQ(activations->bytes, pass.allocated_bytes());
     EXPECT_EQ(pass.Bytes(query.tokens), pass.allocated_bytes());
     EXPECT_EQ(SumOf(math.parts), math.bytes);
-    TrainingPass again(model, true);
-    (void)again.Run(context, batch, {});
-    TrainingQuery recomputed = query;
-    recomputed.recompute = true;
-    const TrainingMath less = TrainingMemory(plan, "f32", recomputed);
-    EXPECT_EQ(std::ranges::find(less.parts, "activations", &MemoryPart::name)->bytes, again.allocated_bytes());
-    EXPECT_LT(again.allocated_bytes(), pass.allocated_bytes());
+    for (const TapeSettings& tape :
+         {TapeSettings{.recompute = true}, TapeSettings{.bf16 = true}, TapeSettings{.recompute = true, .bf16 = true}}) {
+      TrainingPass again(model, tape);
+      (void)again.Run(context, batch, {});
+      TrainingQuery other = query;
+      other.tape = tape;
+      const TrainingMath less = TrainingMemory(plan, "f32", other);
+      EXPECT_EQ(std::ranges::find(less.parts, "activations", &MemoryPart::name)->bytes, again.allocated_bytes());
+      EXPECT_LT(again.allocated_bytes(), pass.allocated_bytes());
+    }
   }
 }
 

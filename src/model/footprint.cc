@@ -36,27 +36,34 @@ size_t InferenceBytes(const ModelConfig& c, size_t context, size_t sequences) {
   return WorkspaceBytes(c, rows) + sequences * c.vocab * sizeof(float);
 }
 
+namespace {
+
+// Of a row of `width` values that may be kept in bf16.
+size_t KeptFloats(size_t width, const TapeSettings& settings) { return settings.bf16 ? (width + 1) / 2 : width; }
+
+size_t WidestProduct(const ModelConfig& c) { return std::max(UpWidth(c), c.qkv_outputs()); }
+
+}  // namespace
+
 // Two residuals, two floats of statistics for each norm, q|k|v, a log-sum for each head, attention's output, gate and
 // up.
-size_t TapeLayerFloats(const ModelConfig& c, size_t rows) {
-  return rows * (2 * c.hidden + 4 + c.qkv_outputs() + c.heads + c.heads * c.head_dim + UpWidth(c));
+size_t TapeLayerFloats(const ModelConfig& c, size_t rows, const TapeSettings& settings) {
+  const size_t products = KeptFloats(c.qkv_outputs(), settings) + KeptFloats(UpWidth(c), settings);
+  return rows * (2 * c.hidden + 4 + c.heads + c.heads * c.head_dim + products);
 }
 
-size_t TrainingBufferFloats(const ModelConfig& c, size_t rows) {
-  const size_t wide = std::max(UpWidth(c), c.qkv_outputs()), narrow = std::max(c.hidden, c.intermediate);
-  return rows * (2 * wide + 2 * narrow + c.heads * c.head_dim);
+// The widest product's gradient, and in bf16 the product itself before it is rounded.
+size_t TrainingBufferFloats(const ModelConfig& c, size_t rows, const TapeSettings& settings) {
+  const size_t narrow = std::max(c.hidden, c.intermediate);
+  return rows * ((settings.bf16 ? 2 : 1) * WidestProduct(c) + 2 * narrow + c.heads * c.head_dim);
 }
 
-size_t RecomputingBytes(const ModelConfig& c, size_t tokens, size_t layer_ranks) {
-  const size_t rows = TrainingRows(tokens);
-  const size_t tape = TapeLayerFloats(c, rows) + rows * (c.layers * c.hidden + layer_ranks);
-  return (tape + TrainingBufferFloats(c, rows) + rows * c.hidden) * sizeof(float);
-}
-
-size_t TrainingBytes(const ModelConfig& c, size_t tokens, size_t ranks) {
-  const size_t rows = TrainingRows(tokens);
-  const size_t tape = c.layers * TapeLayerFloats(c, rows) + rows * c.hidden + rows * ranks;
-  return (tape + TrainingBufferFloats(c, rows) + rows * c.hidden) * sizeof(float);
+size_t TrainingBytes(const ModelConfig& c, size_t tokens, const RankSums& ranks, const TapeSettings& settings) {
+  const size_t rows = TrainingRows(tokens), layer = TapeLayerFloats(c, rows, settings);
+  // Of layers that are computed again the inputs; of the last one its output, too.
+  const size_t tape = settings.recompute ? layer + rows * (c.layers * c.hidden + ranks.layer)
+                                         : c.layers * layer + rows * (c.hidden + ranks.all);
+  return (tape + TrainingBufferFloats(c, rows, settings) + rows * c.hidden) * sizeof(float);
 }
 
 }  // namespace qad

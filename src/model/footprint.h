@@ -29,15 +29,21 @@ size_t InferenceBytes(const ModelConfig& config, size_t context, size_t sequence
 size_t TrainingRows(size_t tokens);
 inline constexpr size_t kLossRows = 128;  // rows of logits that exist at once in training
 
+// What training keeps for the way back.
+struct TapeSettings {
+  bool recompute = false;  // of each block its input alone: the rest is computed again, bit for bit
+  bool bf16 = false;       // q|k|v, and gate and up, rounded to bf16: where products are of bf16, too
+};
 // Floats of what one layer keeps for its backward, the adapters' share apart.
-size_t TapeLayerFloats(const ModelConfig& config, size_t rows);
+size_t TapeLayerFloats(const ModelConfig& config, size_t rows, const TapeSettings& settings);
 // Floats of the buffers that all layers share, the gradient of the residual apart.
-size_t TrainingBufferFloats(const ModelConfig& config, size_t rows);
-// Tape, buffers and gradient of the residual for `tokens` packed tokens; `ranks` is the sum of the ranks of all
-// adapters: TrainingPass::Bytes.
-size_t TrainingBytes(const ModelConfig& config, size_t tokens, size_t ranks);
-// The same where every block is computed again on the way back: of each layer only its input is kept. `layer_ranks` is
-// the sum of the ranks within one layer, the largest of each linear operation where layers differ.
-size_t RecomputingBytes(const ModelConfig& config, size_t tokens, size_t layer_ranks);
+size_t TrainingBufferFloats(const ModelConfig& config, size_t rows, const TapeSettings& settings);
+// Sums of adapters' ranks: of all of them, and within one layer, the largest of each linear operation where layers
+// differ.
+struct RankSums {
+  size_t all = 0, layer = 0;
+};
+// Tape, buffers and gradient of the residual for `tokens` packed tokens: TrainingPass::Bytes.
+size_t TrainingBytes(const ModelConfig& config, size_t tokens, const RankSums& ranks, const TapeSettings& settings);
 
 }  // namespace qad

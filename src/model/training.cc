@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "base/random.h"
-#include "model/footprint.h"
 #include "ops/loss.h"
 #include "ops/rows.h"
 
@@ -30,7 +29,7 @@ size_t PackedBatch::supervised() const {
 // Of a row, for each linear operation of the layer; with recomputation the largest of all layers, which share them.
 std::array<size_t, 4> TrainingPass::LowRankFloats(size_t layer) const {
   std::array<size_t, 4> floats{};
-  const size_t first = recompute_ ? 0 : layer, last = recompute_ ? model_.config().layers - 1 : layer;
+  const size_t first = settings_.recompute ? 0 : layer, last = settings_.recompute ? model_.config().layers - 1 : layer;
   for (size_t l = first; l <= last; ++l)
     for (size_t kind = 0; kind < Transformer::kKinds; ++kind)
       floats[kind] =
@@ -40,10 +39,13 @@ std::array<size_t, 4> TrainingPass::LowRankFloats(size_t layer) const {
 
 size_t TrainingPass::Bytes(size_t tokens) const {
   const ModelConfig& c = model_.config();
-  size_t ranks = 0;
-  for (size_t layer = 0; layer < (recompute_ ? 1 : c.layers); ++layer)
-    for (const size_t floats : LowRankFloats(layer)) ranks += floats;
-  return recompute_ ? RecomputingBytes(c, tokens, ranks) : TrainingBytes(c, tokens, ranks);
+  RankSums ranks;
+  for (size_t layer = 0; layer < c.layers; ++layer) {
+    const std::array<size_t, 4> floats = LowRankFloats(layer);
+    ranks.layer = std::accumulate(floats.begin(), floats.end(), size_t{0});
+    ranks.all += ranks.layer;
+  }
+  return TrainingBytes(c, tokens, ranks, settings_);
 }
 
 size_t TrainingPass::allocated_bytes() const {
@@ -57,10 +59,11 @@ void TrainingPass::PlaceLayer(Layer& layer, float*& at) const {
   layer.mid = take(c.hidden);
   layer.stats1 = take(2);
   layer.stats2 = take(2);
-  layer.qkv = take(c.qkv_outputs());
+  const auto take_product = [&](size_t width) { return take(settings_.bf16 ? (width + 1) / 2 : width); };
+  layer.qkv = take_product(c.qkv_outputs());
   layer.log_sum_exp = take(c.heads);
   layer.attention = take(c.heads * c.head_dim);
-  layer.up = take(model_.up_width());
+  layer.up = take_product(model_.up_width());
   const std::array<size_t, 4> low_rank = LowRankFloats(static_cast<size_t>(&layer - layers_.data()));
   for (size_t kind = 0; kind < low_rank.size(); ++kind) layer.low_rank[kind] = take(low_rank[kind]);
 }
@@ -69,7 +72,7 @@ void TrainingPass::Place(size_t rows) {
   const ModelConfig& c = model_.config();
   const size_t widest = std::max(model_.up_width(), c.qkv_outputs());
   const size_t narrow = std::max(c.hidden, c.intermediate);
-  const size_t buffer_floats = TrainingBufferFloats(c, rows), residual = rows * c.hidden;
+  const size_t buffer_floats = TrainingBufferFloats(c, rows, settings_), residual = rows * c.hidden;
   layers_.resize(c.layers);
   Grow(tape_, Bytes(rows) / sizeof(float) - buffer_floats - residual);
   Grow(buffers_, buffer_floats);
@@ -77,7 +80,7 @@ void TrainingPass::Place(size_t rows) {
   float* at = tape_.data();
   const auto take = [&](size_t width) { return std::exchange(at, at + rows * width); };
   for (Layer& layer : layers_) {
-    if (&layer == layers_.data() || !recompute_)
+    if (&layer == layers_.data() || !settings_.recompute)
       PlaceLayer(layer, at);
     else
       layer = layers_.front();
@@ -86,7 +89,7 @@ void TrainingPass::Place(size_t rows) {
   final_ = take(c.hidden);
   QAD_CHECK(at <= tape_.data() + tape_.size());
   at = buffers_.data();
-  wide_ = take(widest);
+  wide_ = settings_.bf16 ? take(widest) : nullptr;
   d_wide_ = take(widest);
   normed_ = take(narrow);
   d_normed_ = take(narrow);
@@ -118,13 +121,23 @@ void TrainingPass::CutIntoItems(const PackedBatch& batch) {
   if (rows_ > batch.tokens.size()) add(AttentionItem::kNoPrefix, rows_ - batch.tokens.size());
 }
 
+// Rounds what Product(kept) holds, so that the way back finds the very values that the way forward went on with.
+void TrainingPass::Keep(Context& context, float* kept, size_t width) {
+  if (settings_.bf16) RoundRowsToBF16(context, wide_, rows_, width, reinterpret_cast<uint16_t*>(kept));
+}
+
+const float* TrainingPass::Kept(Context& context, float* kept, size_t width) {
+  if (settings_.bf16) WidenRows(context, reinterpret_cast<const uint16_t*>(kept), rows_, width, wide_);
+  return Product(kept);
+}
+
 // Where a layer's attention finds its operands.
-void TrainingPass::PlaceItems(const Layer& t) {
+void TrainingPass::PlaceItems(const Layer& t, const float* qkv) {
   const ModelConfig& c = model_.config();
   const size_t width = c.qkv_outputs(), q_width = c.heads * c.head_dim;
   size_t first = 0;
   for (AttentionItem& item : items_) {
-    const float* row = t.qkv + first * width;
+    const float* row = qkv + first * width;
     item.q = row;
     item.ldq = width;
     item.k = KvView::Packed(row + q_width, c.head_dim, width);
@@ -164,15 +177,19 @@ void TrainingPass::ForwardLayer(Context& context, size_t index, const Options& o
                   DropoutOf(options, index, kind), t.low_rank[kind]);
   };
   NormForward(context, model_.NormOf(Role::kAttentionNorm, index), t.x, rows_, normed_, t.stats1);
-  linear(Transformer::kQkv, normed_, c.hidden, t.qkv, c.qkv_outputs(), false);
-  if (model_.rotary_) RotaryForward(context, *model_.rotary_, positions_, c.heads + c.kv_heads, t.qkv, c.qkv_outputs());
-  PlaceItems(t);
+  float* qkv = Product(t.qkv);
+  linear(Transformer::kQkv, normed_, c.hidden, qkv, c.qkv_outputs(), false);
+  if (model_.rotary_) RotaryForward(context, *model_.rotary_, positions_, c.heads + c.kv_heads, qkv, c.qkv_outputs());
+  Keep(context, t.qkv, c.qkv_outputs());
+  PlaceItems(t, qkv);
   AttentionForward(context, {c.heads, c.kv_heads, c.head_dim}, items_);
   std::memcpy(t.mid, t.x, rows_ * c.hidden * sizeof(float));
   linear(Transformer::kOutput, t.attention, q_width, t.mid, c.hidden, true);
   NormForward(context, model_.NormOf(Role::kMlpNorm, index), t.mid, rows_, normed_, t.stats2);
-  linear(Transformer::kUp, normed_, c.hidden, t.up, model_.up_width(), false);
-  ActivationForward(context, c.family->traits.activation, t.up, rows_, c.intermediate, normed_, c.intermediate);
+  float* up = Product(t.up);
+  linear(Transformer::kUp, normed_, c.hidden, up, model_.up_width(), false);
+  Keep(context, t.up, model_.up_width());
+  ActivationForward(context, c.family->traits.activation, up, rows_, c.intermediate, normed_, c.intermediate);
   float* next = index + 1 < c.layers ? layers_[index + 1].x : final_;
   std::memcpy(next, t.mid, rows_ * c.hidden * sizeof(float));
   linear(Transformer::kDown, normed_, c.intermediate, next, c.hidden, true);
@@ -180,7 +197,7 @@ void TrainingPass::ForwardLayer(Context& context, size_t index, const Options& o
 
 // dx_ holds d loss / d (output of the layer) and leaves as d loss / d (its input).
 void TrainingPass::BackwardLayer(Context& context, size_t index, const Options& options) {
-  if (recompute_) ForwardLayer(context, index, options);
+  if (settings_.recompute) ForwardLayer(context, index, options);
   const ModelConfig& c = model_.config();
   const Layer& t = layers_[index];
   const size_t q_width = c.heads * c.head_dim, up_width = model_.up_width(), n = c.intermediate;
@@ -190,16 +207,17 @@ void TrainingPass::BackwardLayer(Context& context, size_t index, const Options& 
     LinearBackward(context, model_.LinearOf(index, kind), x, in, t.low_rank[kind], dy, rows_, out, dx, in,
                    DropoutOf(options, index, kind));
   };
-  ActivationForward(context, c.family->traits.activation, t.up, rows_, c.intermediate, normed_, c.intermediate);
+  const float* up = Kept(context, t.up, up_width);
+  ActivationForward(context, c.family->traits.activation, up, rows_, n, normed_, n);
   linear(Transformer::kDown, normed_, n, dx_.data(), c.hidden, d_normed_);
-  ActivationBackward(context, c.family->traits.activation, t.up, d_normed_, rows_, n, d_wide_);
+  ActivationBackward(context, c.family->traits.activation, up, d_normed_, rows_, n, d_wide_);
   const NormWeights& mlp_norm = model_.NormOf(Role::kMlpNorm, index);
   NormForward(context, mlp_norm, t.mid, rows_, normed_);
   linear(Transformer::kUp, normed_, c.hidden, d_wide_, up_width, d_normed_);
   NormBackward(context, mlp_norm, t.mid, t.stats2, d_normed_, rows_, dx_.data());
 
   linear(Transformer::kOutput, t.attention, q_width, dx_.data(), c.hidden, d_attention_);
-  PlaceItems(t);
+  PlaceItems(t, Kept(context, t.qkv, c.qkv_outputs()));
   AttendBackward(context);
   if (model_.rotary_)
     RotaryBackward(context, *model_.rotary_, positions_, c.heads + c.kv_heads, d_wide_, c.qkv_outputs());

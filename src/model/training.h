@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "model/footprint.h"
 #include "model/transformer.h"
 
 namespace qad {
@@ -38,8 +39,7 @@ struct OutputGradient {
 
 class TrainingPass {
  public:
-  // With `recompute` a block's activations are computed again on the way back, bit for bit, in place of being kept.
-  explicit TrainingPass(Transformer& model, bool recompute = false) : model_(model), recompute_(recompute) {}
+  explicit TrainingPass(Transformer& model, const TapeSettings& settings = {}) : model_(model), settings_(settings) {}
 
   struct Options {
     double loss_weight = 1;       // each supervised token's weight in the gradient: 1 / tokens of the optimizer step
@@ -64,6 +64,7 @@ class TrainingPass {
   size_t allocated_bytes() const;
 
  private:
+  // Products are kept in f32, or rounded (TapeSettings::bf16): then `wide_` has them in f32 while they are used.
   struct Layer {
     float *x, *stats1, *qkv, *log_sum_exp, *attention, *mid, *stats2, *up;
     float* low_rank[4];
@@ -72,7 +73,10 @@ class TrainingPass {
   void PlaceLayer(Layer& layer, float*& at) const;
   std::array<size_t, 4> LowRankFloats(size_t layer) const;
   void CutIntoItems(const PackedBatch& batch);
-  void PlaceItems(const Layer& layer);
+  float* Product(float* kept) const { return settings_.bf16 ? wide_ : kept; }
+  void Keep(Context& context, float* kept, size_t width);
+  const float* Kept(Context& context, float* kept, size_t width);
+  void PlaceItems(const Layer& layer, const float* qkv);
   void AttendBackward(Context& context);
   void ForwardLayer(Context& context, size_t layer, const Options& options);
   void BackwardLayer(Context& context, size_t layer, const Options& options);
@@ -80,7 +84,7 @@ class TrainingPass {
   Dropout DropoutOf(const Options& options, size_t layer, size_t kind) const;
 
   Transformer& model_;
-  bool recompute_;
+  TapeSettings settings_;
   size_t rows_ = 0;
   std::vector<size_t> positions_;
   std::vector<AttentionItem> items_;  // a segment each, and what rows are filled up with

@@ -185,7 +185,7 @@ TEST_P(TinyTraining, ThreadsDoNotChangeABit) {
   for (const int threads : {1, 2, 3}) {
     Context context(Numerics::kFast, threads);
     adapter_.ZeroGradients();
-    TrainingPass pass(model_);
+    TrainingPass pass(model_, {.bf16 = true});
     const double loss =
         pass.Run(context, golden_.batch, {.loss_weight = weight(), .dropout = 0.2f, .seed = 5, .step = 3});
     auto got = adapter_.a_gradients;
@@ -214,28 +214,32 @@ TEST_P(TinyTraining, BytesAreWhatIsAllocated) {
 // Blocks that are computed again on the way back give the same bits in less memory, dropout's masks included.
 TEST_P(TinyTraining, RecomputingChangesNoBit) {
   const TrainingPass::Options options{.loss_weight = weight(), .dropout = 0.2f, .seed = 3, .step = 1};
-  TrainingPass kept(model_), again(model_, true);
-  const double loss = kept.Run(context_, golden_.batch, options);
-  const auto a = adapter_.a_gradients, b = adapter_.b_gradients;
-  const std::vector<float> input(kept.input_gradient().begin(), kept.input_gradient().end());
-  adapter_.ZeroGradients();
-  EXPECT_EQ(again.Run(context_, golden_.batch, options), loss);
-  EXPECT_EQ(adapter_.a_gradients, a);
-  EXPECT_EQ(adapter_.b_gradients, b);
-  EXPECT_TRUE(std::ranges::equal(again.input_gradient(), input));
-  EXPECT_EQ(again.allocated_bytes(), again.Bytes(golden_.batch.tokens.size()));
-  EXPECT_LT(again.allocated_bytes(), kept.allocated_bytes());
+  for (const bool bf16 : {false, true}) {
+    TrainingPass kept(model_, {.bf16 = bf16}), again(model_, {.recompute = true, .bf16 = bf16});
+    adapter_.ZeroGradients();
+    const double loss = kept.Run(context_, golden_.batch, options);
+    const auto a = adapter_.a_gradients, b = adapter_.b_gradients;
+    const std::vector<float> input(kept.input_gradient().begin(), kept.input_gradient().end());
+    adapter_.ZeroGradients();
+    EXPECT_EQ(again.Run(context_, golden_.batch, options), loss);
+    EXPECT_EQ(adapter_.a_gradients, a);
+    EXPECT_EQ(adapter_.b_gradients, b);
+    EXPECT_TRUE(std::ranges::equal(again.input_gradient(), input));
+    for (const TrainingPass* pass : {&kept, &again})
+      EXPECT_EQ(pass->allocated_bytes(), pass->Bytes(golden_.batch.tokens.size()));
+    EXPECT_LT(again.allocated_bytes(), kept.allocated_bytes());
+  }
 }
 
 TEST_P(TinyTraining, FastModeKeepsItsDistance) {
   Transformer bf16 = LoadTransformer(TinyPath(GetParam()), WeightMode::kBF16);
   TinyAdapter adapter(GetParam(), bf16);
   Context fast(Numerics::kFast);
-  TrainingPass pass(bf16);
+  TrainingPass pass(bf16), rounding(bf16, {.bf16 = true});
   pass.Run(context_, golden_.batch, {.loss_weight = weight()});
   const auto exact = adapter.a_gradients;
   adapter.ZeroGradients();
-  pass.Run(fast, golden_.batch, {.loss_weight = weight()});
+  rounding.Run(fast, golden_.batch, {.loss_weight = weight()});
   double worst = 0;
   for (size_t i = 0; i < exact.size(); ++i)
     worst = std::max(worst, NormalizedMeanSquaredError(adapter.a_gradients[i], exact[i]));

@@ -30,7 +30,7 @@ void ApplyForcedTarget() {
 
 std::string_view TimedName(Timed what) {
   static constexpr std::array<std::string_view, static_cast<size_t>(Timed::kCount)> kNames = {
-      "embed", "norm", "linear", "adapter", "rope", "cache", "attention", "activation", "head", "loss"};
+      "embed", "norm", "linear", "adapter", "rope", "cache", "attention", "activation", "tape", "head", "loss"};
   return kNames[static_cast<size_t>(what)];
 }
 

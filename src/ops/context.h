@@ -30,6 +30,7 @@ enum class Timed : uint8_t {
   kCache,
   kAttention,
   kActivation,
+  kTape,
   kHead,
   kLoss,
   kCount
