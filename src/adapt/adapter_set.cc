@@ -38,7 +38,7 @@ AdapterSet::AdapterSet(Transformer& model, const std::vector<std::string>& words
 
 size_t AdapterSet::bytes() const {
   size_t bytes = 0;
-  for (const std::unique_ptr<LoraAdapter>& adapter : adapters_) bytes += adapter->bytes();
+  for (const std::unique_ptr<LoraAdapter>& adapter : adapters_) bytes += adapter->served_bytes();
   return bytes;
 }
 

@@ -8,6 +8,7 @@
 #include "adapt/gguf_adapter.h"
 #include "adapt/seeds.h"
 #include "base/error.h"
+#include "kernels/matrix.h"
 #include "model/targets.h"
 
 namespace qad {
@@ -149,11 +150,20 @@ void LoraAdapter::AttachTo(Transformer& model) {
 }
 
 void LoraAdapter::AddTo(Transformer& model, float weight) {
+  rounded_.resize(gradients_.empty() ? values_.size() : 0);
   const auto gradient = [&](size_t at) { return gradients_.empty() ? nullptr : gradients_.data() + at; };
   for (const Module& module : modules_) {
     LowRank low_rank{.rank = module.rank, .scale = weight * module.scale};
     low_rank.a = values_.data() + module.a;
     low_rank.b = values_.data() + module.b;
+    if (!rounded_.empty()) {
+      uint16_t *a = rounded_.data() + module.a, *b = rounded_.data() + module.b;
+      ConvertToBF16(low_rank.a, a, module.b - module.a);
+      const size_t outputs = module.site.out;
+      for (size_t o = 0; o < outputs; ++o)
+        for (size_t k = 0; k < module.rank; ++k) b[k * outputs + o] = FloatToBF16(low_rank.b[o * module.rank + k]);
+      low_rank.rounded = {a, b};
+    }
     low_rank.a_gradient = gradient(module.a);
     low_rank.b_gradient = gradient(module.b);
     model.Attach(module.site, low_rank);

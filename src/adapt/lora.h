@@ -46,12 +46,14 @@ class LoraAdapter {
   const PeftConfig& config() const { return config_; }
   size_t parameters() const { return values_.size(); }
   size_t bytes() const { return parameters() * sizeof(float); }
+  // With the copies in bf16 that answers are multiplied by, as it lies in memory while it serves.
+  size_t served_bytes() const { return bytes() + rounded_.size() * sizeof(uint16_t); }
 
   void EnableGradients() { gradients_.assign(values_.size(), 0.0f); }
   void DropGradients() { gradients_ = {}; }
 
   // Replaces what is attached. The model holds pointers into this object: attach again after moving it or after
-  // enabling or dropping gradients.
+  // enabling or dropping gradients. Without gradients the model's answers are those of the values as they are now.
   void AttachTo(Transformer& model);
   // Beside what is attached, its updates times `weight`.
   void AddTo(Transformer& model, float weight);
@@ -65,6 +67,7 @@ class LoraAdapter {
   PeftConfig config_;
   std::vector<Module> modules_;
   std::vector<float> values_, gradients_;
+  std::vector<uint16_t> rounded_;  // values, where there are no gradients; B as (r, out)
 };
 
 // Sites named by `targets` within `layers` (empty: all), in the model's order; the head is none. Errors: as

@@ -139,7 +139,7 @@ Json ToJson(const Subject& subject, const MemoryQuery& query, const MemoryMath& 
             {"weights_bytes", weights},
             {"kv_bytes", kv},
             {"workspace_bytes", workspace},
-            {"adapter_bytes", adapts ? AdapterOf(subject.plan, query.training.front()).bytes() : 0},
+            {"adapter_bytes", adapts ? AdapterOf(subject.plan, query.training.front()).served_bytes() : 0},
             {"training_bytes", math.training.empty() ? 0 : math.training.front().bytes},
             {"total_bytes", weights + kv + workspace},
             {"measured", nullptr}};

@@ -106,7 +106,7 @@ void ModelPool::Clear() { loaded_.clear(); }
 size_t ModelPool::AdapterBytes(const fs::path& adapter) const {
   for (const auto& [weights, loaded] : loaded_)
     if (const auto held = loaded.adapters.find(adapter.string()); held != loaded.adapters.end())
-      return held->second->bytes();
+      return held->second->served_bytes();
   return 0;
 }
 

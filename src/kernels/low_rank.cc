@@ -1,5 +1,7 @@
 #include "kernels/low_rank.h"
 
+#include "base/half.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/low_rank.cc"
 #include <hwy/foreach_target.h>
@@ -58,6 +60,37 @@ void AddLowRank(const float* b, size_t outputs, size_t rank, const float* z, flo
   }
 }
 
+#if HWY_TARGET != HWY_SCALAR
+
+// As many outputs as `d` has lanes.
+template <class D>
+HWY_INLINE void AddVector(D d, const uint16_t* b, size_t stride, size_t rank, const float* z, float scale, float* y) {
+  const hn::Rebind<uint16_t, D> halves;
+  const hn::RebindToUnsigned<D> words;
+  auto sum = hn::Zero(d);
+  for (size_t k = 0; k < rank; ++k, b += stride) {
+    const auto column = hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(words, hn::LoadU(halves, b))));
+    sum = hn::MulAdd(column, hn::Set(d, z[k]), sum);
+  }
+  hn::StoreU(hn::MulAdd(hn::Set(d, scale), sum, hn::LoadU(d, y)), d, y);
+}
+
+#endif
+
+void AddLowRankColumns(const uint16_t* b, size_t stride, size_t outputs, size_t rank, const float* z, float scale,
+                       float* y) {
+  size_t r = 0;
+#if HWY_TARGET != HWY_SCALAR
+  const hn::ScalableTag<float> d;
+  for (; r + hn::Lanes(d) <= outputs; r += hn::Lanes(d)) AddVector(d, b + r, stride, rank, z, scale, y + r);
+#endif
+  for (; r < outputs; ++r) {
+    float sum = 0;
+    for (size_t k = 0; k < rank; ++k) sum += BF16ToFloat(b[k * stride + r]) * z[k];
+    y[r] += scale * sum;
+  }
+}
+
 }  // namespace qad::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -65,9 +98,14 @@ HWY_AFTER_NAMESPACE();
 namespace qad {
 
 HWY_EXPORT(AddLowRank);
+HWY_EXPORT(AddLowRankColumns);
 
 void AddLowRank(const float* b, size_t outputs, size_t rank, const float* z, float scale, float* y) {
   HWY_DYNAMIC_DISPATCH(AddLowRank)(b, outputs, rank, z, scale, y);
+}
+void AddLowRankColumns(const uint16_t* b, size_t stride, size_t outputs, size_t rank, const float* z, float scale,
+                       float* y) {
+  HWY_DYNAMIC_DISPATCH(AddLowRankColumns)(b, stride, outputs, rank, z, scale, y);
 }
 
 }  // namespace qad

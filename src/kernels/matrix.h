@@ -68,6 +68,22 @@ const char* LayoutName(Layout layout);
 // d and m in f16, then of each block s and n; int6: s of its first and its second half, then the n of both.
 void PlaceRow(const MatrixView& matrix, size_t row, const std::byte* codes, const std::byte* scales);
 
+// Rows one after another.
+inline MatrixView F32View(const float* data, size_t rows, size_t cols) {
+  return {.layout = Layout::kF32,
+          .rows = rows,
+          .cols = cols,
+          .codes = reinterpret_cast<const std::byte*>(data),
+          .stride_bytes = cols * sizeof(float)};
+}
+inline MatrixView BF16View(const uint16_t* data, size_t rows, size_t cols) {
+  return {.layout = Layout::kBF16,
+          .rows = rows,
+          .cols = cols,
+          .codes = reinterpret_cast<const std::byte*>(data),
+          .stride_bytes = cols * sizeof(uint16_t)};
+}
+
 // Row `row` decoded to `cols` floats.
 void DecodeRow(const MatrixView& matrix, size_t row, float* out);
 

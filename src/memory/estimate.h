@@ -40,6 +40,7 @@ struct AdapterSize {
   uint64_t ranks = 0;        // of all modules together
   uint64_t layer_ranks = 0;  // of one layer's: of each linear operation the most that any layer has
   uint64_t bytes() const { return parameters * sizeof(float); }
+  uint64_t served_bytes() const { return bytes() + parameters * sizeof(uint16_t); }  // LoraAdapter::served_bytes
 };
 AdapterSize AdapterOf(const Plan& plan, const TrainingQuery& query);
 

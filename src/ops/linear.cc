@@ -1,7 +1,12 @@
 #include "ops/linear.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <thread>
+#include <utility>
 
 #include "base/error.h"
 #include "kernels/elementwise.h"
@@ -125,12 +130,20 @@ bool AreFew(const Context& context, const Linear& linear, size_t count) {
 }
 
 // Of few rows, the next tokens of sequences, everything in one parallel region: what they take is waiting for memory
-// and for each other. First the adapters' A x, in pieces of A's rows; then pieces of the outputs, each with its bias,
-// its adapters and what it is added to.
+// and for each other. First the adapters' A x, in pieces of A's rows; then pieces of the outputs; then, of all that a
+// thread had, biases, adapters and what it is added to.
 class FewRows {
  public:
   FewRows(Context& context, const Linear& linear, const Rows& x, float* y, size_t ldy, bool add, float* tape)
-      : linear_(linear), x_(x), y_(y), ldy_(ldy), add_(add), products_(y), ld_products_(ldy), z_(tape) {
+      : linear_(linear),
+        x_(x),
+        y_(y),
+        ldy_(ldy),
+        add_(add),
+        fast_(context.numerics == Numerics::kFast),
+        products_(y),
+        ld_products_(ldy),
+        z_(tape) {
     QAD_CHECK(linear.parts.size() <= kMostParts);
     Activations many(context, x, linear.in);
     size_t first = 0;
@@ -158,12 +171,15 @@ class FewRows {
   void Run() {
 #pragma omp parallel if (Pays(linear_.out, linear_.in, x_.count))
     {
-      if (inner_tasks_ > 0) {  // the same for all threads
-#pragma omp for schedule(static)
-        for (int64_t task = 0; task < static_cast<int64_t>(inner_tasks_); ++task) Inner(static_cast<size_t>(task));
-      }
-#pragma omp for schedule(static) nowait
-      for (int64_t task = 0; task < static_cast<int64_t>(tasks_); ++task) Outputs(static_cast<size_t>(task));
+      const auto threads = static_cast<size_t>(omp_get_num_threads()),
+                 thread = static_cast<size_t>(omp_get_thread_num());
+      const auto share = [&](size_t tasks, size_t of) { return tasks * of / threads; };
+      const size_t begin = share(tasks_, thread), end = share(tasks_, thread + 1);
+      for (size_t task = share(inner_tasks_, thread); task < share(inner_tasks_, thread + 1); ++task) Inner(task);
+      for (size_t task = begin; task < end; ++task) Multiply(task);
+      // By now the others have long had their pieces of A x: no thread waits for them anywhere else.
+      while (inner_done_.load(std::memory_order_acquire) < inner_tasks_) std::this_thread::yield();
+      Finish(begin, end);
     }
   }
 
@@ -179,10 +195,11 @@ class FewRows {
     size_t first = 0, step = 0, tasks = 0;
   };
 
+  bool Rounds(const LowRank& adapter) const { return fast_ && adapter.rounded.a != nullptr; }
   static size_t InnerTasks(const LowRank& adapter) { return (adapter.rank + kInnerRows - 1) / kInnerRows; }
 
   // Some rows of A x of one adapter.
-  void Inner(size_t task) const {
+  void Inner(size_t task) {
     float* z = z_;
     for (const LowRank& adapter : linear_.adapters) {
       if (const size_t tasks = InnerTasks(adapter); task >= tasks) {
@@ -191,17 +208,15 @@ class FewRows {
         continue;
       }
       const size_t begin = task * kInnerRows;
-      const MatrixView a{.layout = Layout::kF32,
-                         .rows = adapter.rank,
-                         .cols = linear_.in,
-                         .codes = reinterpret_cast<const std::byte*>(adapter.a),
-                         .stride_bytes = linear_.in * sizeof(float)};
-      return DotRows(a, begin, std::min(adapter.rank, begin + kInnerRows), x_.data, x_.count, x_.stride, z,
-                     adapter.rank);
+      const MatrixView a = Rounds(adapter) ? BF16View(adapter.rounded.a, adapter.rank, linear_.in)
+                                           : F32View(adapter.a, adapter.rank, linear_.in);
+      DotRows(a, begin, std::min(adapter.rank, begin + kInnerRows), x_.data, x_.count, x_.stride, z, adapter.rank);
+      inner_done_.fetch_add(1, std::memory_order_release);
+      return;
     }
   }
 
-  void Outputs(size_t task) const {
+  void Multiply(size_t task) const {
     size_t p = 0;
     for (; task >= parts_[p].tasks; ++p) task -= parts_[p].tasks;
     const Part& part = parts_[p];
@@ -218,22 +233,40 @@ class FewRows {
         MultiplyTiles(*part.w, rounded_, begin, end, out, ld_products_, add_ && products_ == y_);
         break;
     }
-    for (size_t m = 0; m < x_.count; ++m) {
-      float* row = out + m * ld_products_ + begin;
-      if (part.bias != nullptr) Add(part.bias + begin, row, end - begin);
-      AddAdapters(m, part.first + begin, part.first + end);
-      if (products_ != y_) Add(row, y_ + m * ldy_ + part.first + begin, end - begin);
+  }
+
+  // What is added to the products of some tasks.
+  void Finish(size_t begin_task, size_t end_task) const {
+    size_t task = 0;  // the first of a part
+    for (const Part& part : parts_) {
+      const size_t from = std::max(begin_task, task), to = std::min(end_task, task + part.tasks);
+      const size_t first = std::exchange(task, task + part.tasks);
+      if (from >= to) continue;
+      const size_t begin = (from - first) * part.step, end = std::min(part.w->rows, (to - first) * part.step);
+      for (size_t m = 0; m < x_.count; ++m) {
+        float* row = products_ + m * ld_products_ + part.first + begin;
+        if (part.bias != nullptr) Add(part.bias + begin, row, end - begin);
+        AddAdapters(m, part.first + begin, part.first + end);
+        if (products_ != y_) Add(row, y_ + m * ldy_ + part.first + begin, end - begin);
+      }
     }
   }
 
-  // To outputs begin … end of a row.
+  // To outputs begin … end of a row. Adapters begin where parts do, so that what a thread has of one never cuts the
+  // vectors that another number of threads would take.
   void AddAdapters(size_t m, size_t begin, size_t end) const {
     const float* z = z_;
     for (const LowRank& adapter : linear_.adapters) {
       const size_t from = std::max(begin, adapter.first), to = std::min(end, adapter.first + adapter.outputs);
-      if (from < to)
-        AddLowRank(adapter.b + (from - adapter.first) * adapter.rank, to - from, adapter.rank, z + m * adapter.rank,
-                   adapter.scale, products_ + m * ld_products_ + from);
+      if (from < to) {
+        const size_t place = from - adapter.first, rank = adapter.rank;
+        float* row = products_ + m * ld_products_ + from;
+        if (Rounds(adapter))
+          AddLowRankColumns(adapter.rounded.b + place, adapter.outputs, to - from, rank, z + m * rank, adapter.scale,
+                            row);
+        else
+          AddLowRank(adapter.b + place * rank, to - from, rank, z + m * rank, adapter.scale, row);
+      }
       z += x_.count * adapter.rank;
     }
   }
@@ -242,7 +275,7 @@ class FewRows {
   Rows x_;
   float* y_;
   size_t ldy_;
-  bool add_;
+  bool add_, fast_;
   float* products_;  // y, or beside it where products cannot be added to it
   size_t ld_products_;
   float* z_;  // A x of every adapter, one after another, (count, rank)
@@ -250,6 +283,7 @@ class FewRows {
   BF16Rows rounded_ = {};
   std::array<Part, kMostParts> parts_ = {};
   size_t tasks_ = 0, inner_tasks_ = 0;
+  std::atomic<size_t> inner_done_ = 0;
 };
 
 }  // namespace

@@ -18,6 +18,10 @@ struct LowRank {
   float scale = 1;
   const float* a = nullptr;
   const float* b = nullptr;
+  // Both in bf16, or null, b as (rank, outputs): what few rows are multiplied by in fast mode, of half the bytes.
+  struct {
+    const uint16_t *a = nullptr, *b = nullptr;
+  } rounded = {};
   float* a_gradient = nullptr;
   float* b_gradient = nullptr;
 };

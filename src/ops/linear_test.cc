@@ -360,6 +360,39 @@ TEST(Linear, BackwardInPartsIsNearlyThatOfF32) {
     }
 }
 
+// Few rows are multiplied by an adapter's copies in bf16 where it has them; exact mode never reads these.
+TEST(Linear, FewRowsReadRoundedAdapters) {
+  constexpr size_t kIn = 96, kRank = 8;
+  Layer layer({Layout::kF32, Layout::kQ8_0}, kIn, 300, true, true, kRank);
+  LowRank& adapter = layer.linear.adapters[0];
+  std::vector<uint16_t> a(layer.a[0].size()), b(layer.b[0].size());
+  for (auto* rounds : {&layer.a[0], &layer.b[0]})
+    for (float& value : *rounds) value = BF16ToFloat(FloatToBF16(value));
+  ConvertToBF16(layer.a[0].data(), a.data(), a.size());
+  for (size_t o = 0; o < adapter.outputs; ++o)
+    for (size_t k = 0; k < kRank; ++k) b[k * adapter.outputs + o] = FloatToBF16(layer.b[0][o * kRank + k]);
+  for (const size_t m : {1, 5, 8}) {
+    const auto x = Normals(m * kIn, m);
+    std::vector<float> tape, first;
+    for (const Numerics numerics : {Numerics::kFast, Numerics::kExact})
+      for (const int threads : {1, 2, 3}) {
+        Context context(numerics, threads);
+        adapter.rounded = {};
+        const auto want = RunForward(context, layer, x, m, true, {}, &tape);
+        adapter.rounded = {a.data(), b.data()};
+        const auto got = RunForward(context, layer, x, m, true, {}, &tape);
+        EXPECT_TRUE(AllClose(got, want, 1e-4)) << m << " rows";  // sums of 96 and of 8 products of normals, in f32
+        if (threads == 1) first = got;
+        EXPECT_EQ(got, first) << threads << " threads";
+      }
+    const std::vector<uint16_t> none(std::max(a.size(), b.size()), 0x7fc0);  // NaN
+    adapter.rounded = {none.data(), none.data()};
+    Context exact(Numerics::kExact, 2), fast(Numerics::kFast, 2);
+    EXPECT_EQ(RunForward(exact, layer, x, m, true, {}, &tape), first);
+    EXPECT_TRUE(std::isnan(RunForward(fast, layer, x, m, true, {}, &tape).front()));
+  }
+}
+
 // A batch of one is a part of any other: tiles of bf16 take the same sums however many rows there are.
 TEST(Linear, FastTilesOfBF16DoNotDependOnTheBatch) {
   const Layer layer({Layout::kBF16Tile}, 576, 100, true, false);

@@ -61,11 +61,7 @@ void BlockWalk::ReadTensor(const TensorSpec& spec) {
   values.resize(spec.elements());
 #pragma omp parallel for schedule(static)
   for (int64_t row = 0; row < static_cast<int64_t>(spec.rows); ++row)
-    source.CopyRow(static_cast<size_t>(row), {.layout = Layout::kF32,
-                                              .rows = spec.rows,
-                                              .cols = spec.cols,
-                                              .codes = reinterpret_cast<const std::byte*>(values.data()),
-                                              .stride_bytes = spec.cols * sizeof(float)});
+    source.CopyRow(static_cast<size_t>(row), F32View(values.data(), spec.rows, spec.cols));
   RequireFinite(values, files_, spec);
 }
 
@@ -118,11 +114,7 @@ Linear BlockWalk::LinearOf(Input input) {
     const std::span<float> bias = Vector(role, true);
     linear.in = spec.cols;
     linear.out += spec.rows;
-    linear.parts.push_back({.layout = Layout::kF32,
-                            .rows = spec.rows,
-                            .cols = spec.cols,
-                            .codes = reinterpret_cast<const std::byte*>(Matrix(role).data()),
-                            .stride_bytes = spec.cols * sizeof(float)});
+    linear.parts.push_back(F32View(Matrix(role).data(), spec.rows, spec.cols));
     linear.biases.push_back(bias.empty() ? nullptr : bias.data());
   }
   return linear;

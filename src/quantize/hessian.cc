@@ -54,11 +54,7 @@ void AddProductsInBF16(const BlockInput& input, Context& context, float* gram) {
   auto* rows = reinterpret_cast<uint16_t*>(context.Scratch(Context::Slot::kActivations, columns * kStride / 2));
   const auto squares = UpperSquares(n, kBF16Side);
   for (size_t begin = 0; begin < input.rows; begin += kRows) {
-    const MatrixView x{.layout = Layout::kF32,
-                       .rows = std::min(kRows, input.rows - begin),
-                       .cols = n,
-                       .codes = reinterpret_cast<const std::byte*>(input.data + begin * n),
-                       .stride_bytes = n * sizeof(float)};
+    const MatrixView x = F32View(input.data + begin * n, std::min(kRows, input.rows - begin), n);
     const size_t pairs = InputPairs(x.rows), values = PanelValues(x.rows);
 #pragma omp parallel
     {
