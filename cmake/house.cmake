@@ -28,3 +28,32 @@ function(qad_room name)
                          PROPERTIES LABELS "${name}" TIMEOUT 600 ENVIRONMENT "OMP_WAIT_POLICY=passive")
   endif()
 endfunction()
+
+# The files that memory/embedded.h declares, as text within the program.
+function(qad_embed)
+  set(folder ${CMAKE_CURRENT_SOURCE_DIR}/memory)
+  file(GLOB presets CONFIGURE_DEPENDS ${folder}/presets/*.json)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${presets} ${folder}/machines.json)
+  set(rows "")
+  foreach(file ${presets})
+    get_filename_component(name ${file} NAME_WLE)
+    file(READ ${file} text)
+    string(APPEND rows "    {\"${name}\", R\"json(${text})json\"},\n")
+  endforeach()
+  file(READ ${folder}/machines.json machines)
+  set(source ${CMAKE_CURRENT_BINARY_DIR}/embedded.cc)
+  file(CONFIGURE OUTPUT ${source} @ONLY CONTENT
+"#include \"memory/embedded.h\"
+
+namespace qad {
+
+static constexpr EmbeddedFile kPresets[] = {
+${rows}};
+
+std::span<const EmbeddedFile> PresetFiles() { return kPresets; }
+std::string_view MachinesJson() { return R\"json(${machines})json\"; }
+
+}  // namespace qad
+")
+  target_sources(qad_memory PRIVATE ${source})
+endfunction()

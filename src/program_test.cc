@@ -258,6 +258,30 @@ TEST_F(Program, AModelIsNotInMemoryTwiceWhileItIsLoaded) {
 }
 #endif
 
+// What people ask before there is a model: presets, what fits, and where.
+TEST_F(Program, MemoryAnswersOfPresets) {
+  Ended ended = Wait(Start({"memory", "--presets"}));
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  EXPECT_NE(ended.out.find("llama-3.1-405b      405,853,388,800"), std::string::npos) << ended.out;
+  EXPECT_NE(ended.out.find("mixture of 8 experts"), std::string::npos);
+  ended = Wait(Start({"memory", "llama-3.1-8b", "--fit", "24GiB"}));
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  EXPECT_NE(ended.out.find("in 24 GiB, batch 1"), std::string::npos) << ended.out;
+  EXPECT_NE(ended.out.find("gguf:Q4_K_M"), std::string::npos);
+  EXPECT_NE(ended.out.find("131,072 all"), std::string::npos);
+  ended =
+      Wait(Start({"memory", "gemma-3-27b", "--format", "gguf:Q4_K_M", "--machines", "--context", "32768", "--json"}));
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  const Json math = ParseJson(ended.out, "memory")["math"];
+  EXPECT_EQ(math["kv"]["windowed_layers"], 52);
+  EXPECT_EQ(math["machines_context"], 32768);
+  EXPECT_GE(math["machines"].size(), 10u);
+  ExpectEnd(Wait(Start({"memory"})), static_cast<int>(ErrorKind::kUsage), {"name a model", "--presets"});
+  ExpectEnd(Wait(Start({"memory", "lama-3.1-8b"})), static_cast<int>(ErrorKind::kInput),
+            {"did you mean 'llama-3.1-8b'?"});
+  ExpectEnd(Wait(Start({"memory", "llama-3.1-8b", "--fit", "24"})), static_cast<int>(ErrorKind::kUsage), {"--fit 24"});
+}
+
 TEST_F(Program, TheTypeOfTheKvCacheIsTheOneAskedFor) {
   const auto bench = [&](const char* type) {
     return Wait(Start({"bench", Path("model"), "--prompt", "8", "--generate", "4", "--repetitions", "1",

@@ -1,6 +1,7 @@
 // qad memory MODEL|CONFIG.json|PRESET: what a model takes, what it would take, and what fits.
 #include <fmt/format.h>
 
+#include <array>
 #include <memory>
 #include <optional>
 
@@ -8,6 +9,7 @@
 #include "base/error.h"
 #include "base/process.h"
 #include "base/progress.h"
+#include "base/suggest.h"
 #include "base/yaml.h"
 #include "commands/command.h"
 #include "memory/measure.h"
@@ -26,7 +28,8 @@ struct Options {
   std::vector<std::string> kv_types = {"f16"}, train;
   std::vector<uint64_t> contexts, batches = {1};
   TrainingQuery training;
-  bool measure = false;
+  std::string fit;
+  bool measure = false, list_presets = false, machines = false;
 };
 
 // What the question is about: a plan, and the files behind it where there are any.
@@ -61,21 +64,20 @@ Subject Find(const std::string& name) {
   if (path.extension() == ".json") return OfConfig(name, ParseModelConfig(ReadJsonFile(path), name));
   if (!std::filesystem::exists(path))
     if (const Preset* preset = FindPreset(name); preset != nullptr)
-      return OfConfig(fmt::format("{} ({})", preset->name, preset->source), PresetConfig(*preset));
+      return OfConfig(fmt::format("{} ({})", preset->name, PresetSource(*preset)), PresetConfig(*preset));
   try {
     return OfFiles(name);
   } catch (const Error& error) {
     if (std::filesystem::exists(path)) throw;
-    Fail(error.kind(), "{}; presets: {}", error.what(), PresetNames());
+    Fail(error.kind(), "{}; nor is it a preset{} (`qad memory --presets` lists them)", error.what(),
+         Suggestion(name, PresetNames()));
   }
 }
 
 Subject SubjectOf(const Options& options) {
   Subject subject = Find(options.model);
   if (options.format.empty()) return subject;
-  const WeightScheme* scheme = FindScheme(options.format);
-  if (scheme == nullptr) Fail(ErrorKind::kUsage, "--format {}: not known; known: {}", options.format, SchemeNames());
-  subject.plan = PlanInScheme(subject.plan.config, *scheme);
+  subject.plan = PlanInFormat(subject.plan.config, options.format);
   subject.format = options.format;
   subject.files.reset();
   return subject;
@@ -88,21 +90,25 @@ TrainingMethod MethodOf(const std::string& name) {
 MemoryQuery QueryOf(const Options& options, const Subject& subject) {
   MemoryQuery query;
   query.title = subject.title;
+  if (options.machines) query.machines = AllMachines();
+  query.machines_context = options.contexts.empty() ? 0 : options.contexts.front();
   query.contexts = options.contexts;
   query.batches = options.batches;
   query.kv_types.clear();
   for (const std::string& type : options.kv_types) query.kv_types.push_back(ParseKvType(type, subject.plan.config));
-  if (options.budget == "auto") {
+  const std::string& budget = options.fit.empty() ? options.budget : options.fit;
+  const char* flag = options.fit.empty() ? "--memory" : "--fit";
+  if (budget == "auto") {
     query.budget = TotalMemoryBytes();
     query.hardware =
         fmt::format("this machine: {} of memory, {}", FormatBytes(static_cast<double>(query.budget)), CpuName());
   } else {
-    const std::optional<uint64_t> bytes = ParseBytes(options.budget);
+    const std::optional<uint64_t> bytes = ParseBytes(budget);
     if (!bytes || *bytes == 0)
-      Fail(ErrorKind::kUsage, "--memory {}: expected bytes, as in 16GiB or 900MB, or auto", options.budget);
+      Fail(ErrorKind::kUsage, "{} {}: expected bytes, as in 16GiB or 900MB, or auto", flag, budget);
     if (*bytes < (uint64_t{1} << 20))
-      Fail(ErrorKind::kUsage, "--memory {}: that is {} bytes; at least 1MiB, with its unit, as in 16GiB",
-           options.budget, *bytes);
+      Fail(ErrorKind::kUsage, "{} {}: that is {} bytes; at least 1MiB, with its unit, as in 16GiB", flag, budget,
+           *bytes);
     query.budget = *bytes;
   }
   for (const std::string& method : options.train) {
@@ -148,6 +154,21 @@ Json ToJson(const Subject& subject, const MemoryQuery& query, const MemoryMath& 
   for (const PredictedMeasured& check : math.checks) json["measured"][check.what] = check.measured;
   json["math"] = MemoryMathToJson(math);
   return json;
+}
+
+void PrintMachines(const MemoryMath& math) {
+  if (math.machines.empty()) return;
+  fmt::print("\nMachines, context {}, batch {} (speeds are ceilings)\n",
+             Grouped(static_cast<uint64_t>(math.machines_context)), math.machines_batch);
+  const auto rate = [](double ceiling) { return ceiling > 0 ? FormatRate(ceiling) : std::string("–"); };
+  for (const MachineFit& fit : math.machines) {
+    if (fit.weights.empty())
+      fmt::print("  {:<18} {:>9}  does not fit\n", fit.machine, Size(fit.memory));
+    else
+      fmt::print("  {:<18} {:>9}  {:<12} {:<5} up to {:>9} tokens  decode ≤ {:>6}  prefill ≤ {:>7} tok/s\n",
+                 fit.machine, Size(fit.memory), fit.weights, fit.kv_type,
+                 Grouped(static_cast<uint64_t>(fit.max_context)), rate(fit.decode_ceiling), rate(fit.prefill_ceiling));
+  }
 }
 
 void PrintParts(const std::vector<MemoryPart>& parts) {
@@ -202,6 +223,7 @@ void Print(const Subject& subject, const MemoryQuery& query, const MemoryMath& m
   }
   PrintCache(math);
   PrintSum(subject, query, context);
+  PrintMachines(math);
   fmt::print("\nWorkspace: {} for a step at the longest context above\n", Size(math.workspace_bytes));
   for (const TrainingMath& training : math.training) {
     fmt::print("\nTraining, {}: {}{}  ({})\n", training.method, Size(training.bytes),
@@ -216,9 +238,59 @@ void Print(const Subject& subject, const MemoryQuery& query, const MemoryMath& m
   for (const std::string& note : math.notes) fmt::print("- {}\n", note);
 }
 
+// One line a preset, in what its repository stores.
+void PrintPresets() {
+  fmt::print("{:<18} {:>16} {:>11} {:>15}  {}\n", "preset", "parameters", "weights", "cache a token", "from");
+  for (const Preset& preset : AllPresets()) {
+    try {
+      const ModelConfig config = PresetConfig(preset);
+      const Plan plan = PlanInFormat(config, StatedFormat(config));
+      fmt::print("{:<18} {:>16} {:>11} {:>15}  {}\n", preset.name, Grouped(plan.parameters()),
+                 Size(plan.stored_bytes()), Size(KvBytes(config, 1, 1, FormatId::kF16)), PresetSource(preset));
+    } catch (const Error& error) {
+      fmt::print("{:<18} {}\n", preset.name, error.what());
+    }
+  }
+}
+
+// What fits into so much: for each format the longest context with each cache, at the batch asked for.
+void PrintFit(const Subject& subject, const MemoryQuery& query) {
+  constexpr std::array kFiles = {"gguf:Q8_0", "gguf:Q6_K", "gguf:Q5_K_M", "gguf:Q4_K_M", "gguf:Q3_K_M", "gguf:Q2_K"};
+  constexpr std::array kCaches = {FormatId::kF16, FormatId::kQ8_0, FormatId::kQ4_0};
+  const ModelConfig& config = subject.plan.config;
+  fmt::print("{} in {}, batch {}: tokens of context (of {})\n\n  {:<12} {:>10}", subject.title, Size(query.budget),
+             query.batches.front(), Grouped(config.max_positions), "weights", "in memory");
+  for (const FormatId type : kCaches) fmt::print(" {:>13}", fmt::format("{} cache", GetFormat(type).name));
+  fmt::print("\n");
+  const auto row = [&](const Plan& plan, const std::string& format) {
+    fmt::print("  {:<12} {:>10}", format, Size(plan.weight_bytes()));
+    for (const FormatId type : kCaches) {
+      std::string text = "–";
+      if (GetFormat(type).Divides(config.head_dim))
+        if (const FitAnswer fit = Fit(plan, format, type, query.batches.front(), query.budget); fit.max_context > 0)
+          text = Grouped(static_cast<uint64_t>(fit.max_context)) + (fit.limited_by_model ? " all" : "");
+      fmt::print(" {:>13}", text);
+    }
+    fmt::print("\n");
+  };
+  row(subject.plan, subject.format);
+  uint64_t least = subject.plan.weight_bytes();  // Q3_K and Q2_K take more than Q4_K: a byte a weight
+  for (const char* name : kFiles) {
+    const Plan plan = PlanInFormat(config, name);
+    if (plan.weight_bytes() >= least) continue;
+    least = plan.weight_bytes();
+    row(plan, name);
+  }
+  fmt::print("\n  –: does not fit. all: the model was trained for no more.\n");
+}
+
 void RunMemory(const Options& options, const GlobalFlags& flags) {
+  if (options.list_presets) return PrintPresets();
+  if (options.model.empty())
+    Fail(ErrorKind::kUsage, "name a model, a config.json or a preset; `qad memory --presets` lists these");
   const Subject subject = SubjectOf(options);
   const MemoryQuery query = QueryOf(options, subject);
+  if (!options.fit.empty()) return PrintFit(subject, query);
   MemoryMath math = MakeMemoryMath(subject.plan, subject.format, subject.files.has_value(), query);
   const uint64_t context = query.contexts.empty()
                                ? std::min<uint64_t>(kDefaultContext, subject.plan.config.max_positions)
@@ -241,15 +313,17 @@ void RunMemory(const Options& options, const GlobalFlags& flags) {
 std::function<void()> AddMemoryCommand(CLI::App& app, const GlobalFlags& flags) {
   auto options = std::make_shared<Options>();
   app.add_option("model", options->model,
-                 "model (folder, .gguf, hub id, name), a config.json, or a preset: " + PresetNames())
-      ->required();
+                 "model (folder, .gguf, hub id, name), a config.json, or a preset, as llama-3.1-8b");
+  app.add_option("--fit", options->fit, "only this: what fits into so much memory, as 24GiB, in which formats");
+  app.add_flag("--machines", options->machines, "what fits on common devices, and their speeds at most");
+  app.add_flag("--presets", options->list_presets, "list the presets");
   app.add_option("--context", options->contexts, "tokens of a sequence; several make a table")
       ->check(CLI::Range(1, INT32_MAX));
   app.add_option("--batch", options->batches, "sequences at once")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
   app.add_option("--kv-type", options->kv_types, "format of the KV cache")->capture_default_str();
-  app.add_option("--format", options->format, "weights as if stored so: " + SchemeNames());
+  app.add_option("--format", options->format, "weights as if stored so: " + FormatNames());
   app.add_option("--memory", options->budget, "what it must fit in, as 16GiB; auto: this machine's")
       ->capture_default_str();
   app.add_option("--train", options->train, "training memory of these methods")

@@ -91,7 +91,7 @@ bool IsOwnSource(const Results& results, const std::string& name) {
 }
 
 // Types on whose grid weights of another lie as well: the same scale and offset of a block, and more codes. The rows of
-// small models do not divide by 256, and mixes of K types have Q5_0, Q5_1 and Q8_0 there (quantize/gguf_types.h).
+// small models do not divide by 256, and mixes of K types have Q5_0, Q5_1 and Q8_0 there (model/gguf_types.h).
 constexpr std::array<std::pair<std::string_view, std::string_view>, 10> kFinerTypes = {{{"q4_0", "q4_1"},
                                                                                         {"q4_0", "q5_0"},
                                                                                         {"q4_0", "q5_1"},

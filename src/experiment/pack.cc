@@ -77,6 +77,7 @@ MemoryMath MakeMemory(Workspace& workspace, const Results* results) {
                               .layers = adapter.lora.layers_to_transform,
                               .rank_pattern = adapter.lora.rank_pattern,
                               .tape = TapeOf(adapter.train)});
+  query.machines = AllMachines();
   MemoryMath math = MakeMemoryMath(plan, workspace.stored_format, true, query);
   if (results != nullptr) AddChecks(*results, math);
   WriteMemoryMath(workspace.root / "memory_math.json", math);

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "experiment/config.h"
-#include "quantize/gguf_types.h"
+#include "model/gguf_types.h"
 #include "quantize/group_model.h"
 
 namespace qad {

@@ -41,9 +41,13 @@ void Add(TrainingMath& math, std::string name, std::string formula, uint64_t byt
 }  // namespace
 
 uint64_t KvBytes(const ModelConfig& config, uint64_t context, uint64_t batch, FormatId type, bool gqa) {
-  const uint64_t kept = config.sliding_window > 0 ? std::min<uint64_t>(context, config.sliding_window) : context;
-  const uint64_t heads = gqa ? config.kv_heads : config.heads;
-  return Product({config.layers, batch, 2, heads, kept, GetFormat(type).RowBytes(config.head_dim)});
+  const uint64_t heads = gqa ? config.kv_heads : config.heads, row = GetFormat(type).RowBytes(config.head_dim);
+  const auto of_layers = [&](uint64_t layers, uint64_t tokens) {
+    return Product({layers, batch, 2, heads, tokens, row});
+  };
+  if (config.sliding_window == 0) return of_layers(config.layers, context);
+  return Sum({of_layers(config.full_layers, context),
+              of_layers(config.layers - config.full_layers, std::min<uint64_t>(context, config.sliding_window))});
 }
 
 namespace {
@@ -137,8 +141,9 @@ TrainingMath TrainingMemory(const Plan& base, const std::string& base_format, co
   return math;
 }
 
-FitAnswer Fit(const Plan& plan, const std::string& format, FormatId kv_type, uint64_t batch, uint64_t budget) {
-  const uint64_t weights = plan.weight_bytes(), trained_for = plan.config.max_positions;
+FitAnswer Fit(const Plan& plan, const std::string& format, FormatId kv_type, uint64_t batch, uint64_t budget,
+              uint64_t weights) {
+  const uint64_t trained_for = plan.config.max_positions;
   const auto fits = [&](uint64_t context) {
     return Sum({weights, KvBytes(plan.config, context, batch, kv_type), InferenceBytes(plan.config, context, batch)}) <=
            budget;

@@ -47,7 +47,12 @@ AdapterSize AdapterOf(const Plan& plan, const TrainingQuery& query);
 // The peak of training on `base`, whose resident weights are frozen (LoRA, QLoRA) or, in f32, trained (full).
 TrainingMath TrainingMemory(const Plan& base, const std::string& base_format, const TrainingQuery& query);
 
-// The longest context at which resident weights, cache and one step's buffers fit into `budget`.
-FitAnswer Fit(const Plan& plan, const std::string& format, FormatId kv_type, uint64_t batch, uint64_t budget);
+// The longest context at which `weights` bytes, cache and one step's buffers fit into `budget`.
+FitAnswer Fit(const Plan& plan, const std::string& format, FormatId kv_type, uint64_t batch, uint64_t budget,
+              uint64_t weights);
+// The same of the weights as this program holds them.
+inline FitAnswer Fit(const Plan& plan, const std::string& format, FormatId kv_type, uint64_t batch, uint64_t budget) {
+  return Fit(plan, format, kv_type, batch, budget, plan.weight_bytes());
+}
 
 }  // namespace qad

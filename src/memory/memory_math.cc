@@ -31,6 +31,8 @@ KvMath KeysAndValues(const ModelConfig& config, const MemoryQuery& query) {
                            kv.head_dim, BytesPerValue(format));
   kv.bytes_per_token = KvBytes(config, 1, 1, type);
   kv.bytes_per_token_without_gqa = KvBytes(config, 1, 1, type, false);
+  kv.window = static_cast<int64_t>(config.sliding_window);
+  kv.windowed_layers = config.sliding_window > 0 ? kv.layers - static_cast<int64_t>(config.full_layers) : 0;
   for (const FormatId each : query.kv_types)
     for (const uint64_t batch : query.batches)
       for (const uint64_t context : ContextsOf(config, query))
@@ -41,11 +43,39 @@ KvMath KeysAndValues(const ModelConfig& config, const MemoryQuery& query) {
   return kv;
 }
 
+// The first context at which the cache takes what the weights do; bytes_at grows with it.
+int64_t OutgrowsWeights(const KvMath& kv, uint64_t weights, int64_t positions) {
+  if (kv.bytes_at(positions) < weights) return 0;
+  int64_t low = 1, high = positions;
+  while (low < high) {
+    const int64_t middle = low + (high - low) / 2;
+    if (kv.bytes_at(middle) >= weights)
+      high = middle;
+    else
+      low = middle + 1;
+  }
+  return low;
+}
+
+void AddMachines(const Plan& plan, const std::string& format, const MemoryQuery& query, MemoryMath& math) {
+  constexpr uint64_t kContext = 4096;
+  const uint64_t context =
+      query.machines_context > 0 ? query.machines_context : std::min<uint64_t>(kContext, plan.config.max_positions);
+  const MachineQuery asked{.plan = &plan,
+                           .format = format,
+                           .kv_type = query.kv_types.front(),
+                           .context = context,
+                           .batch = query.batches.front()};
+  math.machines_context = static_cast<int64_t>(context);
+  math.machines_batch = static_cast<int64_t>(asked.batch);
+  for (const Machine& machine : query.machines) math.machines.push_back(FitMachine(machine, asked));
+}
+
 bool IsQuantized(const Plan& plan) {
   return std::ranges::any_of(plan.tensors, [](const TensorSpec& spec) { return spec.stored >= FormatId::kInt8; });
 }
 
-std::vector<std::string> Notes(const Plan& plan, uint64_t rows) {
+std::vector<std::string> Notes(const Plan& plan, const MemoryQuery& query) {
   const ModelConfig& config = plan.config;
   std::vector<std::string> notes = {
       "Sizes are bytes; KiB, MiB and GiB are powers of 1024.",
@@ -56,15 +86,22 @@ std::vector<std::string> Notes(const Plan& plan, uint64_t rows) {
       fmt::format(
           "Workspace is one step of at most {} prompt tokens and the logits of each sequence; the operations' own "
           "scratch, the tokenizer, the program and the allocator come on top (tens of MiB).",
-          Grouped(rows)),
+          Grouped(StepRows(config))),
       "Pages of the model's file count as resident while it is read; they are dropped after loading and remain in the "
       "system's page cache, which gives them back when memory is short.",
   };
   if (config.sliding_window > 0 && config.sliding_window < config.max_positions)
     notes.push_back(
-        fmt::format("A sliding window of {} tokens bounds the KV cache of each layer, given a runtime that drops "
-                    "what has left the window.",
-                    Grouped(config.sliding_window)));
+        fmt::format("A sliding window of {} tokens bounds the KV cache of {} of {} layers, given a runtime that drops "
+                    "what has left "
+                    "the window.",
+                    Grouped(config.sliding_window), config.layers - config.full_layers, config.layers));
+  if (!query.machines.empty())
+    notes.push_back(
+        "Speeds of machines are ceilings: what reading weights and cache once a token, and two operations a weight, "
+        "would allow. No runtime reaches them. Machines hold weights as they are stored. Memory is what the device "
+        "has; its "
+        "system takes some of a computer's.");
   if (!config.family->runs)
     notes.push_back(
         fmt::format("Family {} is known for arithmetic only: nothing here was measured.", config.family->name));
@@ -108,11 +145,13 @@ MemoryMath MakeMemoryMath(const Plan& plan, const std::string& format, bool stor
   math.weights.push_back(ResidentWeights(plan, format + " in memory"));
   const uint64_t context = ContextsOf(plan.config, query).back();
   math.workspace_bytes = InferenceBytes(plan.config, context, query.batches.front());
+  math.cache_outgrows_weights = OutgrowsWeights(math.kv, plan.weight_bytes(), math.max_positions);
+  AddMachines(plan, format, query, math);
   for (const TrainingQuery& each : query.training) {
     const TrainingBase base = TrainingBaseOf(plan, format, each.method);
     math.training.push_back(TrainingMemory(base.plan, base.format, each));
   }
-  math.notes = Notes(plan, StepRows(plan.config));
+  math.notes = Notes(plan, query);
   return math;
 }
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "memory/estimate.h"
+#include "memory/machines.h"
 #include "results/memory_math.h"
 
 namespace qad {
@@ -18,6 +18,8 @@ struct MemoryQuery {
   std::vector<uint64_t> batches = {1};
   std::vector<FormatId> kv_types = {FormatId::kF16};  // the first is what runs use
   std::vector<TrainingQuery> training;
+  std::vector<Machine> machines;  // asked for the first batch and cache, and…
+  uint64_t machines_context = 0;  // … this context; 0: 4,096, or all that the model was trained for
 };
 
 // `plan` describes the weights as they are (or would be) stored and held; `stored` whether a file stands behind it.

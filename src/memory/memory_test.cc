@@ -146,16 +146,59 @@ TEST(AdapterOf, CountsRanksByPatternAndLayer) {
   EXPECT_EQ(size.parameters, 2u * 4 * (576 + 576) + (4 + 16) * (1536 + 576));
 }
 
-// Parameter counts of the models' own repositories (safetensors metadata on huggingface.co).
-TEST(Presets, HaveTheirPublishedParameters) {
-  const std::vector<std::pair<const char*, uint64_t>> published = {
-      {"llama-3.1-8b", 8'030'261'248}, {"mistral-7b", 7'241'732'096}, {"phi-3-mini", 3'821'079'552},
-      {"qwen2.5-7b", 7'615'616'512},   {"smollm2-135m", 134'515'008}, {"tiny-gpt2", 102'714}};
-  EXPECT_EQ(published.size(), AllPresets().size());
-  for (const auto& [name, parameters] : published) {
-    const Plan plan = PlanInScheme(ConfigOfPreset(name), *FindScheme("fp16"));
-    EXPECT_EQ(plan.parameters(), parameters) << name;
-    EXPECT_EQ(StoredWeights(plan, "fp16", false).bytes, 2 * parameters) << name;
+Json Published() { return ReadJsonFile(fs::path(QAD_TESTDATA) / "memory" / "published.json"); }
+
+// A tied head lies in some files a second time.
+ModelConfig ConfigOfFile(const Json& published, const std::string& preset) {
+  ModelConfig config = ConfigOfPreset(preset);
+  config.tied_head = config.tied_head && !published.value("tied_head_stored", false);
+  config.vocab = published.value("vocab", config.vocab);
+  return config;
+}
+
+TEST(Presets, HaveTheirPublishedParametersAndBytes) {
+  const Json published = Published();
+  for (const auto& [name, model] : published["models"].items()) {
+    const ModelConfig config = ConfigOfFile(model, name);
+    const Plan plan = PlanInFormat(config, config.stored_dtype == "bfloat16" ? "bf16" : "f32");
+    EXPECT_EQ(plan.parameters(), model["parameters"].get<uint64_t>()) << name;
+    if (!model.contains("weights_bytes")) continue;
+    EXPECT_EQ(StoredWeights(plan, "x", false).bytes, model["weights_bytes"].get<uint64_t>()) << name;
+  }
+  for (const Preset& preset : AllPresets()) EXPECT_FALSE(PresetSource(preset).empty()) << preset.name;
+}
+
+// What a GGUF file has beside its tensors is its metadata, which are the same in all files of a repository, but for the
+// names of their type and their importance matrix: so the bytes of the tensors are exact.
+TEST(Presets, GgufFilesHaveTheirPublishedBytes) {
+  constexpr int64_t kMostMetadata = 17 << 20, kNames = 2048;
+  const Json published = Published();
+  for (const Json& repository : published["gguf"]) {
+    const auto name = repository["model"].get<std::string>();
+    const ModelConfig config = ConfigOfFile(repository, name);
+    int64_t least = INT64_MAX, most = 0;
+    for (const auto& [type, bytes] : repository["files"].items()) {
+      const Plan plan = PlanInFormat(config, "gguf:" + type, repository.value("importance", false));
+      const int64_t rest = bytes.get<int64_t>() - static_cast<int64_t>(plan.stored_bytes());
+      least = std::min(least, rest);
+      most = std::max(most, rest);
+      EXPECT_GT(rest, 0) << name << " " << type;
+      EXPECT_LT(rest, kMostMetadata) << name << " " << type;
+    }
+    EXPECT_LE(most - least, kNames) << repository["repository"];
+  }
+}
+
+TEST(Presets, MixturesOfExpertsAreRefused) {
+  const Preset* mixtral = FindPreset("Mixtral-8x7B");
+  ASSERT_NE(mixtral, nullptr);
+  try {
+    PresetConfig(*mixtral);
+    FAIL() << "a mixture of experts was accepted";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "preset mixtral-8x7b: is a mixture of 8 experts (\"num_local_experts\"); this version knows dense "
+                 "models only");
   }
 }
 
@@ -174,6 +217,19 @@ TEST(Presets, SlidingWindowBoundsTheCache) {
   EXPECT_EQ(KvBytes(mistral, 32768, 1, FormatId::kF16), uint64_t{512} << 20);
   EXPECT_GT(KvBytes(ConfigOfPreset("qwen2.5-7b"), 32768, 1, FormatId::kF16),
             KvBytes(ConfigOfPreset("qwen2.5-7b"), 4096, 1, FormatId::kF16));
+}
+
+// Gemma 2: every second layer has a window of 4,096; Gemma 3: five of six have one, of 1,024 or, in the smallest, 512.
+TEST(Presets, GemmasWindowsAreOfSomeLayersOnly) {
+  const auto row = [](const ModelConfig& c) { return 2 * 2 * c.kv_heads * c.head_dim; };
+  const ModelConfig second = ConfigOfPreset("gemma-2-2b");
+  EXPECT_EQ(second.full_layers, 13u);
+  EXPECT_EQ(KvBytes(second, 8192, 1, FormatId::kF16), row(second) * 13 * (8192 + 4096));
+  const ModelConfig third = ConfigOfPreset("gemma-3-27b");
+  EXPECT_EQ(third.full_layers, 10u);  // of 62
+  EXPECT_EQ(KvBytes(third, 131'072, 1, FormatId::kF16), row(third) * (10ull * 131'072 + 52ull * 1024));
+  EXPECT_EQ(ConfigOfPreset("gemma-3-1b").sliding_window, 512u);
+  EXPECT_EQ(ConfigOfPreset("qwen3-8b").sliding_window, 0u);
 }
 
 // The snapshot of tiny-gpt2: 0.000191 GB are 205,428 B / 2³⁰; 0.000385 GB are the f32 base and its r=8 adapter.
@@ -251,6 +307,54 @@ TEST(Fits, TheLongestContextFitsAndOneMoreDoesNot) {
   const FitAnswer roomy = Fit(plan, "int8", FormatId::kF16, 1, uint64_t{1} << 40);
   EXPECT_EQ(roomy.max_context, 131'072);
   EXPECT_TRUE(roomy.limited_by_model);
+}
+
+const Machine& MachineNamed(const std::vector<Machine>& machines, const std::string& name) {
+  return *std::ranges::find(machines, name, &Machine::name);
+}
+
+// As asked where that fits; then smaller caches, then smaller files.
+TEST(Machines, TakeTheNearestThatFits) {
+  const std::vector<Machine> machines = AllMachines();
+  const Machine &rtx = MachineNamed(machines, "RTX 4090"), &h100 = MachineNamed(machines, "H100 80 GB");
+  const Plan plan = PlanInFormat(ConfigOfPreset("llama-3.1-8b"), "bf16");
+  const auto on = [&](const Machine& machine, const Plan& weights, uint64_t context) {
+    return FitMachine(machine, {.plan = &weights, .format = "bf16", .context = context});
+  };
+  const MachineFit roomy = on(h100, plan, 131'072);
+  EXPECT_EQ(roomy.weights + " " + roomy.kv_type, "bf16 f16");
+  EXPECT_TRUE(roomy.limited_by_model);
+  const MachineFit small = on(rtx, plan, 65'536);  // 15 GiB of weights leave 9 GiB: 8 GiB of f16 cache fit, 16 do not
+  EXPECT_EQ(small.weights + " " + small.kv_type, "bf16 f16");
+  const MachineFit smaller = on(rtx, plan, 131'072);
+  EXPECT_EQ(smaller.weights + " " + smaller.kv_type, "bf16 q8_0");
+  const Plan large = PlanInFormat(ConfigOfPreset("llama-3.3-70b"), "bf16");
+  EXPECT_EQ(on(h100, large, 8192).weights, "gguf:Q8_0");
+  EXPECT_EQ(on(rtx, large, 8192).weights, "");
+  // Reading 15.0 GB of weights (the embedding is no head, and is read a row at a time) and 0.5 GB of cache.
+  const double read = static_cast<double>(plan.stored_bytes() - 128'256ull * 4096 * 2) + 4096 * 131'072.0;
+  EXPECT_NEAR(on(rtx, plan, 4096).decode_ceiling, 1008e9 / read, 1e-6);
+  EXPECT_NEAR(on(rtx, plan, 4096).prefill_ceiling, 165.2e12 / (2 * 6'979'321'856.0), 1e-3);
+}
+
+TEST(Machines, TheCacheOutgrowsTheWeights) {
+  MemoryQuery query;
+  query.budget = uint64_t{24} << 30;
+  query.machines = AllMachines();
+  const MemoryMath math = MakeMemoryMath(PlanInFormat(ConfigOfPreset("llama-3.1-8b"), "int4"), "int4", false, query);
+  EXPECT_EQ(math.machines.size(), AllMachines().size());
+  EXPECT_LT(math.kv.bytes_at(math.cache_outgrows_weights - 1), math.weights.back().bytes);
+  EXPECT_GE(math.kv.bytes_at(math.cache_outgrows_weights), math.weights.back().bytes);
+}
+
+TEST(Formats, UnknownNamesAreErrorsWithTheNearest) {
+  try {
+    PlanInFormat(ConfigOfPreset("gpt2"), "Q4_K_N");
+    FAIL() << "an unknown format was accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+    EXPECT_NE(std::string(error.what()).find("did you mean 'Q4_K_M'?"), std::string::npos) << error.what();
+  }
 }
 
 TEST(Training, QloraNeedsLessThanLoraNeedsLessThanFull) {

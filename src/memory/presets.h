@@ -1,23 +1,23 @@
-// Configurations of well-known models, for arithmetic without their files.
+// Configurations of well-known models, for arithmetic without their files: src/memory/presets/NAME.json, built into the
+// program. Each has the fields of the published config.json that count, and says whose in "_source".
 #pragma once
 
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "memory/embedded.h"
 #include "model/config.h"
 
 namespace qad {
 
-struct Preset {
-  std::string_view name;    // "llama-3.1-8b"
-  std::string_view source;  // the repository whose config.json the row was taken from
-  std::string_view json;    // the fields that count
-};
+using Preset = EmbeddedFile;  // called "llama-3.1-8b"
 
-std::span<const Preset> AllPresets();
-const Preset* FindPreset(std::string_view name);  // case-insensitive; null where unknown
-ModelConfig PresetConfig(const Preset& preset);
-std::string PresetNames();  // "llama-3.1-8b, mistral-7b, …", for messages
+inline std::span<const Preset> AllPresets() { return PresetFiles(); }  // by name
+const Preset* FindPreset(std::string_view name);                       // case-insensitive; null where unknown
+std::string PresetSource(const Preset& preset);                        // "meta-llama/Llama-3.1-8B, config.json"
+ModelConfig PresetConfig(const Preset& preset);  // errors: as ParseModelConfig, of mixtures of experts
+std::vector<std::string> PresetNames();
 
 }  // namespace qad

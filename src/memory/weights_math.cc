@@ -5,7 +5,9 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/suggest.h"
 #include "base/units.h"
+#include "model/gguf_types.h"
 
 namespace qad {
 namespace {
@@ -46,6 +48,10 @@ Component ComponentOf(Role role) {
       return kHead;
     case Role::kAttentionNorm:
     case Role::kMlpNorm:
+    case Role::kQNorm:
+    case Role::kKNorm:
+    case Role::kPostAttentionNorm:
+    case Role::kPostMlpNorm:
     case Role::kFinalNorm:
     case Role::kEmbeddingNorm:
       return kNorms;
@@ -135,17 +141,42 @@ const WeightScheme* FindScheme(std::string_view name) {
   return found == kSchemes.end() ? nullptr : &*found;
 }
 
-std::string SchemeNames() {
-  std::string names;
-  for (const WeightScheme& scheme : kSchemes) names += fmt::format("{}{}", names.empty() ? "" : ", ", scheme.name);
-  return names;
-}
-
 Plan PlanInScheme(const ModelConfig& config, const WeightScheme& scheme, WeightMode mode) {
   return MakePlan(config, mode, [&](const TensorSpec& spec) -> std::optional<FormatId> {
     const bool linear = IsBlockMatrix(spec);
     return linear && GetFormat(scheme.linears).Divides(spec.cols) ? scheme.linears : scheme.rest;
   });
+}
+
+namespace {
+
+std::vector<std::string> AllFormatNames() {
+  std::vector<std::string> names;
+  for (const WeightScheme& scheme : kSchemes) names.emplace_back(scheme.name);
+  for (const GgufFileType& type : GgufFileTypes()) names.emplace_back(type.name);
+  return names;
+}
+
+}  // namespace
+
+std::string FormatNames() {
+  std::string text;
+  for (const std::string& name : AllFormatNames()) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+Plan PlanInFormat(const ModelConfig& config, std::string_view name, bool importance) {
+  if (const WeightScheme* scheme = FindScheme(name); scheme != nullptr) return PlanInScheme(config, *scheme);
+  constexpr std::string_view kGguf = "gguf:";
+  const GgufFileType* type = FindGgufFileType(name.starts_with(kGguf) ? name.substr(kGguf.size()) : name);
+  if (type == nullptr)
+    Fail(ErrorKind::kUsage, "'{}' is no format of weights{}; known: {}", name,
+         Suggestion(std::string(name), AllFormatNames()), FormatNames());
+  const Plan dense = PlanInScheme(config, *FindScheme("f32"));
+  const std::vector<FormatId> formats = AssignFormats(*type, dense, importance);
+  size_t next = 0;
+  return MakePlan(config, WeightMode::kAsStored,
+                  [&](const TensorSpec&) -> std::optional<StoredAs> { return formats[next++]; });
 }
 
 WeightsMath StoredWeights(const Plan& plan, const std::string& format, bool stored) {

@@ -22,10 +22,14 @@ struct WeightScheme {
 // "fp16", "int8" (per output channel), "int4" (groups of 32 with an f16 scale and offset: q4_1), "f32", "bf16", then
 // every block format of formats/ by its own name. Null where unknown.
 const WeightScheme* FindScheme(std::string_view name);
-std::string SchemeNames();  // for messages
 
 // The plan of a model that does not exist on disk, or of one stored otherwise than it is.
 Plan PlanInScheme(const ModelConfig& config, const WeightScheme& scheme, WeightMode mode = WeightMode::kAsStored);
+
+// The same of a scheme's name, or of llama.cpp's file types ("Q4_K_M"; "gguf:Q4_0" as arms call them), which mix
+// formats. Errors (kUsage): an unknown name. `importance`: as AssignFormats takes it.
+Plan PlanInFormat(const ModelConfig& config, std::string_view name, bool importance = false);
+std::string FormatNames();  // all that it takes, for messages
 
 // Bytes in the file: the sum is plan.stored_bytes().
 WeightsMath StoredWeights(const Plan& plan, const std::string& format, bool stored);

@@ -1,5 +1,7 @@
 #include "model/config.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace qad {
@@ -77,6 +79,33 @@ std::string UnsupportedRotaryShare(const JsonObject& json) {
   return share == 1 ? "" : fmt::format("partial_rotary_factor is {}", share);
 }
 
+void CheckActivation(const JsonObject& json, const Traits& traits, const char* key) {
+  const std::string expected(traits.hidden_act), activation = json.StringOr(key, expected);
+  if (activation != expected)
+    FailInput("{}: {} is \"{}\"; this family is defined with {}", json.where(), key, activation, expected);
+}
+
+// The window, and how many layers have none: said layer by layer in newer files, by a pattern or the number of the
+// first such layer in older ones.
+void ParseWindow(const JsonObject& json, ModelConfig& config) {
+  config.sliding_window = Size(json.IntOr("sliding_window", 0, kMaxPositions, 0));
+  if (config.sliding_window == 0) return;
+  const auto layers = static_cast<int64_t>(config.layers);
+  if (json.Has("layer_types")) {
+    const Json& types = json.At("layer_types");
+    if (!types.is_array() || types.size() != config.layers)
+      FailInput("{}: \"layer_types\" must list {} layers", json.where(), config.layers);
+    config.full_layers = static_cast<size_t>(std::ranges::count(types, Json("full_attention")));
+  } else if (config.family->traits.window_is_opt_in) {
+    config.full_layers = Size(json.IntOr("max_window_layers", 0, kMaxLayers, 0));
+    config.full_layers = std::min(config.full_layers, config.layers);
+  } else {
+    const int64_t every = json.IntOr("sliding_window_pattern", 0, kMaxLayers,
+                                     static_cast<int64_t>(config.family->traits.full_attention_every));
+    config.full_layers = every > 0 ? Size(layers / every) : 0;
+  }
+}
+
 void ParseLlamaLike(const JsonObject& json, ModelConfig& config) {
   const Traits& traits = config.family->traits;
   config.hidden = Size(json.Int("hidden_size", 1, kMaxWidth));
@@ -95,18 +124,58 @@ void ParseLlamaLike(const JsonObject& json, ModelConfig& config) {
   double theta = 10000.0;
   if (json.Has("rope_parameters")) theta = json.Object("rope_parameters").NumberOr("rope_theta", 1, 1e12, theta);
   config.rope_theta = static_cast<float>(json.NumberOr("rope_theta", 1, 1e12, theta));
-  if (json.BoolOr("use_sliding_window", true))
-    config.sliding_window = Size(json.IntOr("sliding_window", 0, kMaxPositions, 0));
-  const std::string activation = json.StringOr("hidden_act", "silu");
-  if (activation != "silu")
-    FailInput("{}: hidden_act is \"{}\"; family {} is defined with silu", json.where(), activation,
-              config.family->name);
+  if (json.BoolOr("use_sliding_window", !traits.window_is_opt_in)) ParseWindow(json, config);
+  CheckActivation(json, traits, json.Has("hidden_activation") ? "hidden_activation" : "hidden_act");
+}
+
+// Phi3SmallConfig (microsoft/Phi-3-small-8k-instruct, configuration_phi3_small.py). Every second layer attends by
+// blocks; keys and values are kept of all positions.
+void ParsePhi3Small(const JsonObject& json, ModelConfig& config) {
+  config.hidden = Size(json.Int("hidden_size", 1, kMaxWidth));
+  config.layers = Size(json.Int("num_hidden_layers", 1, kMaxLayers));
+  config.heads = Size(json.Int("num_attention_heads", 1, kMaxWidth));
+  config.kv_heads = Size(json.Int("num_key_value_heads", 1, kMaxWidth));
+  config.intermediate = Size(json.Int("ff_intermediate_size", 1, kMaxWidth));
+  config.max_positions = Size(json.Int("max_position_embeddings", 1, kMaxPositions));
+  config.norm_eps = static_cast<float>(json.NumberOr("layer_norm_epsilon", 0, 1, 1e-5));
+  config.rope_theta = static_cast<float>(json.NumberOr("rope_embedding_base", 1, 1e12, 1e6));
+  config.tied_head = json.BoolOr("tie_word_embeddings", true);
+  config.attention_bias = config.output_bias = config.mlp_bias = true;
+  CheckActivation(json, config.family->traits, "hidden_act");
+}
+
+// An architecture whose MLPs are many of which a token takes a few: neither run nor computed.
+void RefuseExperts(const JsonObject& json) {
+  for (const char* key : {"num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"})
+    if (const int64_t experts = json.IntOr(key, 0, kMaxWidth, 0); experts > 1)
+      FailInput("{}: is a mixture of {} experts (\"{}\"); this version knows dense models only", json.where(), experts,
+                key);
+}
+
+// What Gemma3TextConfig (transformers) takes where a file is silent: the published ones of 4B to 27B leave most of it
+// out. Sizes of layers are always there.
+constexpr const char* kGemma3Defaults = R"({
+  "vocab_size": 262208, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256,
+  "max_position_embeddings": 131072, "sliding_window": 4096, "hidden_activation": "gelu_pytorch_tanh",
+  "tie_word_embeddings": true, "torch_dtype": "bfloat16"})";
+
+Json TextPart(const Json& root, const std::string& where) {
+  if (!root.is_object() || !root.contains("text_config") || !root["text_config"].is_object()) return root;
+  Json text = root["text_config"];
+  if (text.contains("model_type") && text["model_type"] == "gemma3_text") {
+    Json whole = ParseJson(kGemma3Defaults, where);
+    whole.update(text);
+    return whole;
+  }
+  return text;
 }
 
 }  // namespace
 
 ModelConfig ParseModelConfig(const Json& root, const std::string& where) {
-  const JsonObject json(root, where);
+  const Json text = TextPart(root, where);
+  const JsonObject json(text, where);
+  RefuseExperts(json);
   std::string architecture;
   if (json.Has("architectures")) {
     const Json& list = json.At("architectures");
@@ -126,6 +195,8 @@ ModelConfig ParseModelConfig(const Json& root, const std::string& where) {
     ParseGpt2(json, config);
   else if (config.family->traits.encoder)
     ParseBert(json, config);
+  else if (config.family->name == "phi3small")
+    ParsePhi3Small(json, config);
   else
     ParseLlamaLike(json, config);
   config.head_dim = HeadDim(where, json.IntOr("head_dim", 1, kMaxWidth, 0), config.hidden, config.heads);
@@ -136,6 +207,8 @@ ModelConfig ParseModelConfig(const Json& root, const std::string& where) {
 ModelConfig ParseModelConfig(const GgufFile& file) {
   const std::string where = file.path().string();
   const std::string architecture = file.String("general.architecture");
+  if (const int64_t experts = file.IntOr(architecture + ".expert_count", 0, kMaxWidth, 0); experts > 1)
+    FailInput("{}: is a mixture of {} experts; this version knows dense models only", where, experts);
   ModelConfig config;
   config.family = FindFamilyByGguf(architecture);
   if (config.family == nullptr)
@@ -154,6 +227,8 @@ ModelConfig ParseModelConfig(const GgufFile& file) {
       file.NumberOr(key(layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon"), 1e-5));
   config.rope_theta = static_cast<float>(file.NumberOr(key("rope.freq_base"), 10000.0));
   config.sliding_window = Size(file.IntOr(key("attention.sliding_window"), 0, kMaxPositions, 0));
+  if (const size_t every = config.family->traits.full_attention_every; config.sliding_window > 0 && every > 0)
+    config.full_layers = config.layers / every;
   config.head_dim =
       HeadDim(where, file.IntOr(key("attention.key_length"), 1, kMaxWidth, 0), config.hidden, config.heads);
   const std::string scaling = file.StringOr(key("rope.scaling.type"), "none");

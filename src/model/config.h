@@ -17,6 +17,7 @@ struct ModelConfig {
   size_t max_positions = 0;
   size_t token_types = 0;     // of encoders
   size_t sliding_window = 0;  // 0: none
+  size_t full_layers = 0;     // of a model with a window, those that attend to everything all the same
   float norm_eps = 1e-5f;
   float rope_theta = 10000.0f;
   bool tied_head = false;
@@ -30,7 +31,8 @@ struct ModelConfig {
   size_t qkv_outputs() const { return (heads + 2 * kv_heads) * head_dim; }
 };
 
-// Errors (kInput): unknown architecture (with those known), missing or absurd fields, hidden sizes that do not divide.
+// Of a model of texts and images the part for texts. Errors (kInput): unknown architecture (with those known), mixtures
+// of experts, missing or absurd fields, hidden sizes that do not divide.
 ModelConfig ParseModelConfig(const Json& config, const std::string& where);
 ModelConfig ParseModelConfig(const GgufFile& file);
 

@@ -110,6 +110,45 @@ TEST(ModelConfig, NamesWhatIsWrong) {
   EXPECT_EQ(ErrorOf(With(kLlama, "sliding_window", 128)), "") << "as long as the context: no window at all";
 }
 
+// Layers whose attention has no window, in the three ways that files say it.
+TEST(ModelConfig, WindowsMayBeOfSomeLayersOnly) {
+  const auto full_layers = [](const Json& config) { return ParseModelConfig(config, "config.json").full_layers; };
+  Json gemma =
+      With(With(With(kLlama, "sliding_window", 64), "hidden_activation", "gelu_pytorch_tanh"), "num_hidden_layers", 5);
+  gemma["architectures"] = {"Gemma2ForCausalLM"};
+  EXPECT_EQ(full_layers(gemma), 2u);  // of five, the second and the fourth
+  EXPECT_EQ(full_layers(With(gemma, "sliding_window_pattern", 5)), 1u);
+  gemma["layer_types"] = {"sliding_attention", "sliding_attention", "full_attention", "full_attention",
+                          "full_attention"};
+  EXPECT_EQ(full_layers(gemma), 3u);
+  gemma["layer_types"] = {"full_attention"};
+  EXPECT_NE(ErrorOf(gemma).find("\"layer_types\" must list 5 layers"), std::string::npos);
+  Json qwen = With(With(kLlama, "sliding_window", 64), "max_window_layers", 1);
+  qwen["architectures"] = {"Qwen3ForCausalLM"};
+  EXPECT_EQ(ParseModelConfig(qwen, "").sliding_window, 0u) << "not used unless the file says so";
+  qwen["use_sliding_window"] = true;
+  EXPECT_EQ(ParseModelConfig(qwen, "").sliding_window, 64u);
+  EXPECT_EQ(full_layers(qwen), 1u);
+}
+
+TEST(ModelConfig, MixturesOfExpertsAreRefused) {
+  EXPECT_NE(ErrorOf(With(kLlama, "num_local_experts", 8)).find("a mixture of 8 experts"), std::string::npos);
+  EXPECT_EQ(ErrorOf(With(kLlama, "num_local_experts", 1)), "");
+}
+
+TEST(ModelConfig, OfTextsAndImagesTheTextsAreRead) {
+  const ModelConfig config = ParseModelConfig(
+      {{"architectures", {"Gemma3ForConditionalGeneration"}},
+       {"model_type", "gemma3"},
+       {"text_config",
+        {{"model_type", "gemma3_text"}, {"hidden_size", 64}, {"intermediate_size", 96}, {"num_hidden_layers", 12}}}},
+      "config.json");
+  EXPECT_EQ(config.family->name, "gemma3");
+  EXPECT_EQ(config.vocab, 262'208u) << "what the file leaves out is Gemma3TextConfig's";
+  EXPECT_EQ(config.head_dim, 256u);
+  EXPECT_EQ(config.full_layers, 2u);
+}
+
 GgufBuilder LlamaGguf() {
   GgufBuilder out;
   out.String("general.architecture", "llama").U32("llama.embedding_length", 32).U32("llama.block_count", 2);
@@ -135,13 +174,14 @@ TEST(ModelConfig, GgufRotarySettingsThatAreNotRunAreErrors) {
   EXPECT_NE(GgufError(LlamaGguf().U32("llama.rope.dimension_count", 4)).find("llama.rope.dimension_count is 4"),
             std::string::npos);
   EXPECT_NE(GgufError(LlamaGguf().String("llama.rope.scaling.type", "yarn")).find("yarn"), std::string::npos);
+  EXPECT_NE(GgufError(LlamaGguf().U32("llama.expert_count", 8)).find("a mixture of 8 experts"), std::string::npos);
   EXPECT_NE(GgufError(LlamaGguf().Tensor("rope_freqs.weight", {4}, 0, 0), 32).find("llama3"), std::string::npos);
 }
 
 TEST(ModelConfig, KnowsItsFamilies) {
   for (const Family& family : AllFamilies()) {
     EXPECT_EQ(FindFamilyByHf(family.hf_architecture, ""), &family);
-    EXPECT_EQ(FindFamilyByGguf(family.gguf_architecture), &family);
+    EXPECT_EQ(FindFamilyByGguf(family.gguf_architecture), family.gguf_architecture.empty() ? nullptr : &family);
     EXPECT_NE(KnownFamilies().find(family.hf_architecture), std::string::npos);
   }
   EXPECT_EQ(RoleName(Role::kPositionEmbedding), "position_embedding");

@@ -22,6 +22,54 @@ constexpr TensorNames kLlamaNames[] = {
     {Role::kHead, "lm_head", "output"},
 };
 
+constexpr TensorNames kQwen3Names[] = {
+    {Role::kTokenEmbedding, "model.embed_tokens", "token_embd"},
+    {Role::kAttentionNorm, "model.layers.{}.input_layernorm", "blk.{}.attn_norm"},
+    {Role::kQ, "model.layers.{}.self_attn.q_proj", "blk.{}.attn_q"},
+    {Role::kK, "model.layers.{}.self_attn.k_proj", "blk.{}.attn_k"},
+    {Role::kV, "model.layers.{}.self_attn.v_proj", "blk.{}.attn_v"},
+    {Role::kQNorm, "model.layers.{}.self_attn.q_norm", "blk.{}.attn_q_norm"},
+    {Role::kKNorm, "model.layers.{}.self_attn.k_norm", "blk.{}.attn_k_norm"},
+    {Role::kO, "model.layers.{}.self_attn.o_proj", "blk.{}.attn_output"},
+    {Role::kMlpNorm, "model.layers.{}.post_attention_layernorm", "blk.{}.ffn_norm"},
+    {Role::kGate, "model.layers.{}.mlp.gate_proj", "blk.{}.ffn_gate"},
+    {Role::kUp, "model.layers.{}.mlp.up_proj", "blk.{}.ffn_up"},
+    {Role::kDown, "model.layers.{}.mlp.down_proj", "blk.{}.ffn_down"},
+    {Role::kFinalNorm, "model.norm", "output_norm"},
+    {Role::kHead, "lm_head", "output"},
+};
+
+// Gemma 2 has no norms of queries and keys.
+constexpr TensorNames kGemmaNames[] = {
+    {Role::kTokenEmbedding, "model.embed_tokens", "token_embd"},
+    {Role::kAttentionNorm, "model.layers.{}.input_layernorm", "blk.{}.attn_norm"},
+    {Role::kQ, "model.layers.{}.self_attn.q_proj", "blk.{}.attn_q"},
+    {Role::kK, "model.layers.{}.self_attn.k_proj", "blk.{}.attn_k"},
+    {Role::kV, "model.layers.{}.self_attn.v_proj", "blk.{}.attn_v"},
+    {Role::kQNorm, "model.layers.{}.self_attn.q_norm", "blk.{}.attn_q_norm"},
+    {Role::kKNorm, "model.layers.{}.self_attn.k_norm", "blk.{}.attn_k_norm"},
+    {Role::kO, "model.layers.{}.self_attn.o_proj", "blk.{}.attn_output"},
+    {Role::kPostAttentionNorm, "model.layers.{}.post_attention_layernorm", "blk.{}.post_attention_norm"},
+    {Role::kMlpNorm, "model.layers.{}.pre_feedforward_layernorm", "blk.{}.ffn_norm"},
+    {Role::kGate, "model.layers.{}.mlp.gate_proj", "blk.{}.ffn_gate"},
+    {Role::kUp, "model.layers.{}.mlp.up_proj", "blk.{}.ffn_up"},
+    {Role::kDown, "model.layers.{}.mlp.down_proj", "blk.{}.ffn_down"},
+    {Role::kPostMlpNorm, "model.layers.{}.post_feedforward_layernorm", "blk.{}.post_ffw_norm"},
+    {Role::kFinalNorm, "model.norm", "output_norm"},
+    {Role::kHead, "lm_head", "output"},
+};
+
+constexpr TensorNames kPhi3SmallNames[] = {
+    {Role::kTokenEmbedding, "model.embed_tokens", ""},
+    {Role::kAttentionNorm, "model.layers.{}.input_layernorm", ""},
+    {Role::kQkv, "model.layers.{}.self_attn.query_key_value", ""},
+    {Role::kO, "model.layers.{}.self_attn.dense", ""},
+    {Role::kMlpNorm, "model.layers.{}.post_attention_layernorm", ""},
+    {Role::kGateUp, "model.layers.{}.mlp.up_proj", ""},
+    {Role::kDown, "model.layers.{}.mlp.down_proj", ""},
+    {Role::kFinalNorm, "model.final_layernorm", ""},
+};
+
 constexpr TensorNames kPhi3Names[] = {
     {Role::kTokenEmbedding, "model.embed_tokens", "token_embd"},
     {Role::kAttentionNorm, "model.layers.{}.input_layernorm", "blk.{}.attn_norm"},
@@ -93,7 +141,32 @@ constexpr Family kFamilies[] = {
      .hf_model_type = "qwen2",
      .gguf_architecture = "qwen2",
      .tensors = kLlamaNames,
-     .traits = {.qkv_bias = true}},
+     .traits = {.qkv_bias = true, .window_is_opt_in = true}},
+    {.name = "qwen3",
+     .hf_architecture = "Qwen3ForCausalLM",
+     .hf_model_type = "qwen3",
+     .gguf_architecture = "qwen3",
+     .tensors = kQwen3Names,
+     .traits = {.qk_norms = true, .window_is_opt_in = true}},
+    {.name = "gemma2",
+     .hf_architecture = "Gemma2ForCausalLM",
+     .hf_model_type = "gemma2",
+     .gguf_architecture = "gemma2",
+     .tensors = kGemmaNames,
+     .traits = {.post_norms = true, .hidden_act = "gelu_pytorch_tanh", .full_attention_every = 2}},
+    {.name = "gemma3",
+     .hf_architecture = "Gemma3ForCausalLM",
+     .hf_model_type = "gemma3_text",
+     .gguf_architecture = "gemma3",
+     .tensors = kGemmaNames,
+     .traits = {.qk_norms = true, .post_norms = true, .hidden_act = "gelu_pytorch_tanh", .full_attention_every = 6}},
+    {.name = "phi3small",
+     .hf_architecture = "Phi3SmallForCausalLM",
+     .hf_model_type = "phi3small",
+     .gguf_architecture = "",
+     .tensors = kPhi3SmallNames,
+     .traits =
+         {.norm = Norm::kLayer, .fused_qkv = true, .fused_gate_up = true, .all_biases = true, .hidden_act = "gegelu"}},
     {.name = "phi3",
      .hf_architecture = "Phi3ForCausalLM",
      .hf_model_type = "phi3",
@@ -112,11 +185,11 @@ constexpr Family kFamilies[] = {
                 .encoder = true}},
 };
 
-constexpr std::array<std::string_view, 17> kRoleNames = {
-    "q_proj",         "k_proj",     "v_proj",          "qkv_proj",
-    "o_proj",         "gate_proj",  "up_proj",         "gate_up_proj",
-    "down_proj",      "lm_head",    "attention_norm",  "mlp_norm",
-    "embedding_norm", "final_norm", "token_embedding", "position_embedding",
+constexpr std::array<std::string_view, 21> kRoleNames = {
+    "q_proj",         "k_proj",         "v_proj",       "qkv_proj",        "o_proj",
+    "gate_proj",      "up_proj",        "gate_up_proj", "down_proj",       "lm_head",
+    "attention_norm", "mlp_norm",       "q_norm",       "k_norm",          "post_attention_norm",
+    "post_mlp_norm",  "embedding_norm", "final_norm",   "token_embedding", "position_embedding",
     "type_embedding"};
 
 const TensorNames* FindNames(const Family& family, Role role) {
@@ -148,7 +221,7 @@ const Family* FindFamilyByHf(std::string_view architecture, std::string_view mod
 
 const Family* FindFamilyByGguf(std::string_view architecture) {
   for (const Family& family : kFamilies)
-    if (family.gguf_architecture == architecture) return &family;
+    if (!architecture.empty() && family.gguf_architecture == architecture) return &family;
   return nullptr;
 }
 

@@ -25,6 +25,10 @@ enum class Role : uint8_t {
   kHead,
   kAttentionNorm,
   kMlpNorm,
+  kQNorm,  // of each query head, and of each key head
+  kKNorm,
+  kPostAttentionNorm,  // of what attention and MLP give, before it is added
+  kPostMlpNorm,
   kEmbeddingNorm,
   kFinalNorm,
   kTokenEmbedding,
@@ -51,6 +55,12 @@ struct Traits {
   bool conv1d = false;      // Hugging Face stores (in, out)
   bool all_biases = false;  // every linear and norm has one
   bool qkv_bias = false;
+  bool qk_norms = false;
+  bool post_norms = false;
+  std::string_view hidden_act = "silu";  // what config.json has to say, of gated families; run is silu alone
+  // Of families whose windows slide: each so many-th layer attends to everything (Gemma). 0: none of them does.
+  size_t full_attention_every = 0;
+  bool window_is_opt_in = false;  // config.json's sliding_window counts only with use_sliding_window (Qwen)
   bool encoder = false;           // all positions see each other, norms stand behind sums; gives vectors, not text
   bool gguf_permutes_qk = false;  // the converter interleaves rotary halves; reading must undo it
 };

@@ -19,9 +19,10 @@ class Builder {
     if (bias) Add(role, layer, 1, rows, true, ++bias_group_);
   }
 
-  void NormOf(Role role, int layer) {
-    Add(role, layer, 1, config_.hidden, false, ++group_);
-    if (config_.family->traits.all_biases) Add(role, layer, 1, config_.hidden, true, ++bias_group_);
+  void NormOf(Role role, int layer) { NormOf(role, layer, config_.hidden); }
+  void NormOf(Role role, int layer, size_t width) {
+    Add(role, layer, 1, width, false, ++group_);
+    if (config_.family->traits.all_biases) Add(role, layer, 1, width, true, ++bias_group_);
   }
 
   std::vector<TensorSpec> Take() { return std::move(tensors_); }
@@ -71,7 +72,10 @@ void AddLayer(const ModelConfig& config, int layer, Builder& build) {
     build.Matrix(Role::kK, layer, kv, config.hidden, config.attention_bias, true);
     build.Matrix(Role::kV, layer, kv, config.hidden, config.attention_bias, true);
   }
+  if (traits.qk_norms)
+    for (const Role role : {Role::kQNorm, Role::kKNorm}) build.NormOf(role, layer, config.head_dim);
   build.Matrix(Role::kO, layer, config.hidden, q, config.output_bias);
+  if (traits.post_norms) build.NormOf(Role::kPostAttentionNorm, layer);
   build.NormOf(Role::kMlpNorm, layer);
   if (traits.fused_gate_up) {
     build.Matrix(Role::kGateUp, layer, 2 * config.intermediate, config.hidden, config.mlp_bias);
@@ -81,6 +85,7 @@ void AddLayer(const ModelConfig& config, int layer, Builder& build) {
     build.Matrix(Role::kUp, layer, config.intermediate, config.hidden, config.mlp_bias, gated);
   }
   build.Matrix(Role::kDown, layer, config.hidden, config.intermediate, config.mlp_bias);
+  if (traits.post_norms) build.NormOf(Role::kPostMlpNorm, layer);
 }
 
 // Norms stand behind what they are named for.

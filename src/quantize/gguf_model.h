@@ -3,8 +3,8 @@
 
 #include <filesystem>
 
+#include "model/gguf_types.h"
 #include "quantize/gguf_solve.h"
-#include "quantize/gguf_types.h"
 #include "quantize/importance.h"
 #include "quantize/report.h"
 

@@ -125,7 +125,7 @@ Picture MemoryCurves(const MemoryMath& math) {
     ChartLine line{name, lines.size(), {}, dashed, false};
     for (int i = 0; i <= 8; ++i) {
       const double context = length * i / 8;
-      line.points.emplace_back(context, weights + context * ToDouble(math.kv.bytes_per_token));
+      line.points.emplace_back(context, weights + ToDouble(math.kv.bytes_at(static_cast<int64_t>(context))));
     }
     lines.push_back(line);
   };
@@ -153,14 +153,48 @@ void SayCache(const MemoryMath& math, Document& page) {
   else
     page.Say(fmt::format(
         "Every one of the {} query heads has its own key and value: nothing is saved by sharing (no GQA).", kv.heads));
-  const auto cache = [&](int64_t context) { return Bytes(static_cast<uint64_t>(context) * kv.bytes_per_token); };
+  if (kv.windowed_layers > 0)
+    page.Say(fmt::format("{} of {} layers keep {} tokens at most.", kv.windowed_layers, kv.layers, Count(kv.window)));
+  const auto cache = [&](int64_t context) { return Bytes(kv.bytes_at(context)); };
   page.Say(fmt::format(
       "The cache takes {} at context {} and {} at {}, whatever the format of the weights: quantized weights do "
       "not bend this curve.",
       cache(math.max_positions / 4), Count(math.max_positions / 4), cache(math.max_positions),
       Count(math.max_positions)));
+  page.Say(math.cache_outgrows_weights > 0
+               ? fmt::format("From {} tokens of one sequence on it takes more than the weights in memory.",
+                             Count(math.cache_outgrows_weights))
+               : "Within the positions of one sequence it never takes as much as the weights in memory.");
   if (!kv.points.empty()) page.Add(CacheTable(kv));
   page.Add(MemoryCurves(math));
+}
+
+Text Ceiling(double rate) { return rate > 0 ? Text(FormatRate(rate)) : Missing(); }
+
+void SayMachines(const MemoryMath& math, Document& page) {
+  if (math.machines.empty()) return;
+  page.Section("Machines");
+  page.Say(fmt::format(
+      "At context {} and batch {}: as the weights are, or the nearest that fits. Tokens per second are upper bounds, "
+      "from the device's bandwidth and its operations.",
+      Count(math.machines_context), Count(math.machines_batch)));
+  Table table{{{"machine"},
+               {"memory", Align::kRight},
+               {"weights"},
+               {"KV cache"},
+               {"context up to", Align::kRight},
+               {"decode ≤, tok/s", Align::kRight},
+               {"prefill ≤, tok/s", Align::kRight}},
+              {},
+              "",
+              {}};
+  for (const MachineFit& fit : math.machines) {
+    const bool fits = !fit.weights.empty();
+    table.rows.push_back({fit.machine, Bytes(fit.memory), fits ? Text(fit.weights) : VerdictText("does not fit"),
+                          fits ? Text(fit.kv_type) : Missing(), fits ? Text(Count(fit.max_context)) : Missing(),
+                          Ceiling(fit.decode_ceiling), Ceiling(fit.prefill_ceiling)});
+  }
+  page.Add(std::move(table));
 }
 
 void SayTraining(const MemoryMath& math, Document& page) {
@@ -218,6 +252,7 @@ Document MemoryPage(const Pack& pack) {
   SayCache(math, page);
   if (math.workspace_bytes > 0)
     page.Say(fmt::format("One step of inference works in {} beside weights and cache.", Bytes(math.workspace_bytes)));
+  SayMachines(math, page);
   SayTraining(math, page);
   SayChecks(math, page);
   page.Section("Caveats");

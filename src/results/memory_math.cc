@@ -1,5 +1,7 @@
 #include "results/memory_math.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/files.h"
 #include "results/json_fields.h"
@@ -40,6 +42,8 @@ void Fields(Visitor& visit, KvMath& kv) {
   visit("type", kv.type);
   visit("bytes_per_token", kv.bytes_per_token);
   visit("bytes_per_token_without_gqa", kv.bytes_per_token_without_gqa);
+  visit("window", kv.window);
+  visit("windowed_layers", kv.windowed_layers);
   visit("points", kv.points);
 }
 
@@ -69,6 +73,18 @@ void Fields(Visitor& visit, PredictedMeasured& check) {
 }
 
 template <typename Visitor>
+void Fields(Visitor& visit, MachineFit& fit) {
+  visit("machine", fit.machine);
+  visit("memory", fit.memory);
+  visit("weights", fit.weights);
+  visit("kv_type", fit.kv_type);
+  visit("max_context", fit.max_context);
+  visit("limited_by_model", fit.limited_by_model);
+  visit("decode_ceiling", fit.decode_ceiling);
+  visit("prefill_ceiling", fit.prefill_ceiling);
+}
+
+template <typename Visitor>
 void Fields(Visitor& visit, MemoryMath& math) {
   visit("title", math.title);
   visit("hardware", math.hardware);
@@ -77,10 +93,22 @@ void Fields(Visitor& visit, MemoryMath& math) {
   visit("fits", math.fits);
   visit("weights", math.weights);
   visit("kv", math.kv);
+  visit("cache_outgrows_weights", math.cache_outgrows_weights);
   visit("workspace_bytes", math.workspace_bytes);
+  visit("machines", math.machines);
+  visit("machines_context", math.machines_context);
+  visit("machines_batch", math.machines_batch);
   visit("training", math.training);
   visit("checks", math.checks);
   visit("notes", math.notes);
+}
+
+uint64_t KvMath::bytes_at(int64_t context) const {
+  if (layers == 0) return 0;
+  const uint64_t of_layer = bytes_per_token / static_cast<uint64_t>(layers);
+  const auto kept =
+      static_cast<uint64_t>((layers - windowed_layers) * context + windowed_layers * std::min(context, window));
+  return of_layer * kept;
 }
 
 Json MemoryMathToJson(const MemoryMath& math) {

@@ -35,13 +35,17 @@ struct KvPoint {
   uint64_t bytes = 0;
 };
 
+// Keys and values of a model whose layers may have a window: of those each token is kept until it leaves the window.
 struct KvMath {
   int64_t layers = 0, heads = 0, kv_heads = 0, head_dim = 0;
   std::string formula;                       // for one token of one sequence in `type`, numbers put in
   std::string type;                          // what runs use by default
-  uint64_t bytes_per_token = 0;              // of one sequence, all layers, in `type`
+  uint64_t bytes_per_token = 0;              // of one sequence, all layers, in `type`; within the window
   uint64_t bytes_per_token_without_gqa = 0;  // had every query head its own key and value
+  int64_t window = 0, windowed_layers = 0;   // tokens that so many layers keep at most
   std::vector<KvPoint> points;               // context × batch × type, in the order to print
+
+  uint64_t bytes_at(int64_t context) const;  // of one sequence, in `type`
 };
 
 // What training needs at its peak.
@@ -61,6 +65,18 @@ struct FitAnswer {
   bool limited_by_model = false;  // memory would allow more than the positions the model was trained for
 };
 
+// What fits on a machine with the context and batch that were asked for, and how fast it can be at most.
+struct MachineFit {
+  std::string machine;
+  uint64_t memory = 0;           // bytes
+  std::string weights, kv_type;  // as asked for, or the nearest that fits; empty: nothing does
+  int64_t max_context = 0;       // tokens
+  bool limited_by_model = false;
+  // Tokens per second, all sequences together: memory's bandwidth over weights and cache; operations over those that a
+  // token of a prompt takes. 0: not known.
+  double decode_ceiling = 0, prefill_ceiling = 0;
+};
+
 struct PredictedMeasured {
   std::string what;  // "weights, int8", "KV cache, context 2,048, batch 1", "peak RSS, LoRA training"
   uint64_t predicted = 0, measured = 0;
@@ -74,7 +90,12 @@ struct MemoryMath {
   std::vector<FitAnswer> fits;       // the first is the answer; others for comparison
   std::vector<WeightsMath> weights;  // fp16, int8, int4, then what was stored
   KvMath kv;
+  // Tokens of context, of all sequences together, whose cache takes as much as the weights in memory: what dominates
+  // from there on. 0: never within the positions.
+  int64_t cache_outgrows_weights = 0;
   uint64_t workspace_bytes = 0;  // activations of one step of inference, as fits counts them
+  std::vector<MachineFit> machines;
+  int64_t machines_context = 0, machines_batch = 0;  // that they were asked for
   std::vector<TrainingMath> training;
   std::vector<PredictedMeasured> checks;
   std::vector<std::string> notes;  // caveats: units, padding, allocator, page cache, sliding windows

@@ -15,7 +15,8 @@ MemoryMath Example() {
   math.max_positions = 2048;
   math.fits = {{16ull << 30, "int8", "f16", 1, 2048, true}};
   math.weights = {{"fp16", false, "134,515,008 × 2 B", {{"attention", "30 × …", 53'084'160}}, 269'030'016}};
-  math.kv = {30, 9, 3, 64, "30 layers × 2 × 3 × 64 × 2 B", "f16", 23'040, 69'120, {{"f16", 2048, 1, 47'185'920}}};
+  math.kv = {30, 9, 3, 64, "30 layers × 2 × 3 × 64 × 2 B", "f16", 23'040, 69'120, 0, 0, {{"f16", 2048, 1, 47'185'920}}};
+  math.machines = {{"RTX 4090", 25'757'220'864, "int8", "f16", 2048, true, 5'000, 700'000}};
   math.training = {{"LoRA", "r=8", {{"adapter", "", 9'768'960}}, 400'000'000}};
   math.checks = {{"weights, int8", 100, 101}};
   math.notes = {"GiB are 2^30 bytes"};
@@ -26,6 +27,15 @@ TEST(MemoryMath, SurvivesTheWayThroughJson) {
   const Json json = MemoryMathToJson(Example());
   EXPECT_EQ(json.at("kv").at("points").at(0).at("bytes"), 47'185'920);
   EXPECT_EQ(MemoryMathToJson(MemoryMathFromJson(ParseJson(DumpJson(json), "copy"), "copy")), json);
+}
+
+TEST(MemoryMath, WindowsBoundTheirLayersOnly) {
+  KvMath kv = Example().kv;
+  EXPECT_EQ(kv.bytes_at(2048), 47'185'920u);
+  kv.windowed_layers = 20;
+  kv.window = 512;
+  EXPECT_EQ(kv.bytes_at(512), 512u * 23'040);
+  EXPECT_EQ(kv.bytes_at(2048), 768u * (10 * 2048 + 20 * 512));
 }
 
 TEST(MemoryMath, NamesTheWrongField) {

@@ -284,7 +284,11 @@ class SyntheticMaker {
     weights("int8", false, 1.0035, "134,515,008 × 1 B + one f16 scale per output channel");
     weights("int4", false, 0.5625, "134,515,008 × 4.5 bits (blocks of 32 with one f16 scale)");
     weights("q4_1", true, 0.625, "134,515,008 × 5 bits (blocks of 32 with f16 scale and minimum)");
-    memory.kv = {30, 9, 3, 64, "2 (K and V) × 30 layers × 3 KV heads × 64 × 2 B", "f16", 23'040, 69'120, {}};
+    memory.kv = {30, 9, 3, 64, "2 (K and V) × 30 layers × 3 KV heads × 64 × 2 B", "f16", 23'040, 69'120, 0, 0, {}};
+    memory.machines = {{"RTX 4090", 25'757'220'864, "q4_1", "f16", 8192, true, 9'876, 776'000},
+                       {"abacus", 1'000, "", "", 0, false, 0, 0}};
+    memory.machines_context = 4096;
+    memory.machines_batch = 1;
     for (const char* type : {"f16", "f32"})
       for (const int64_t batch : {1, 8})
         for (const int64_t context : {512, 1024, 2048})

@@ -1,10 +1,9 @@
-#include "quantize/gguf_types.h"
+#include "model/gguf_types.h"
 
 #include <algorithm>
 #include <array>
 
 #include "base/error.h"
-#include "quantize/artefact.h"
 
 namespace qad {
 namespace {
@@ -71,6 +70,13 @@ class Rules {
   }
 
   FormatId OfValues(size_t layer, size_t layers) const {
+    const FormatId format = OfAnyValues(layer, layers);
+    // Of what llama.cpp takes for 70B, where v is small beside the rest.
+    const bool is_70b = layers == 80 && config_.heads != config_.kv_heads;
+    return is_70b && (format == FormatId::kQ3_K || format == FormatId::kQ4_K) ? FormatId::kQ5_K : format;
+  }
+
+  FormatId OfAnyValues(size_t layer, size_t layers) const {
     if (Is("Q2_K")) return config_.heads / config_.kv_heads >= 4 ? FormatId::kQ4_K : FormatId::kQ3_K;
     if (Is("Q3_K_M")) return layer < 2 ? FormatId::kQ5_K : FormatId::kQ4_K;
     if (Is("Q3_K_L")) return FormatId::kQ5_K;

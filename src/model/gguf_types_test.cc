@@ -1,4 +1,4 @@
-#include "quantize/gguf_types.h"
+#include "model/gguf_types.h"
 
 #include "base/testing.h"
 #include "model/tiny_model.h"

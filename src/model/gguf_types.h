@@ -1,7 +1,7 @@
 // Which type each tensor of a GGUF file gets: llama.cpp's file types ("Q4_K_M") as its quantizer hands them out, so
 // that files of one name compare like with like. Rules of llama.cpp's llama_tensor_get_type as llama-cpp-python 0.3.36
-// carries it (bench/quantize/gguf_types.py compares sizes), without those for mixtures of experts and for
-// 80 layers.
+// carries it (bench/quantize/gguf_types.py compares sizes, a test those of published files), without those for
+// mixtures of experts.
 #pragma once
 
 #include <optional>
