@@ -21,8 +21,6 @@
 namespace qad {
 namespace {
 
-constexpr uint64_t kDefaultContext = 4096;
-
 struct Options {
   std::string model, format, budget = "auto";
   std::vector<std::string> kv_types = {"f16"}, train;
@@ -253,35 +251,57 @@ void PrintPresets() {
   }
 }
 
-// What fits into so much: for each format the longest context with each cache, at the batch asked for.
-void PrintFit(const Subject& subject, const MemoryQuery& query) {
+// A format and the longest contexts with it, by type of the cache.
+struct FormatFits {
+  std::string format;
+  uint64_t bytes = 0;
+  std::vector<FitAnswer> answers;
+};
+
+// What fits into so much, at the batch asked for: the weights as they are, and files that take less and less memory.
+std::vector<FormatFits> FitsOf(const Subject& subject, const MemoryQuery& query) {
   constexpr std::array kFiles = {"gguf:Q8_0", "gguf:Q6_K", "gguf:Q5_K_M", "gguf:Q4_K_M", "gguf:Q3_K_M", "gguf:Q2_K"};
   constexpr std::array kCaches = {FormatId::kF16, FormatId::kQ8_0, FormatId::kQ4_0};
   const ModelConfig& config = subject.plan.config;
-  fmt::print("{} in {}, batch {}: tokens of context (of {})\n\n  {:<12} {:>10}", subject.title, Size(query.budget),
-             query.batches.front(), Grouped(config.max_positions), "weights", "in memory");
-  for (const FormatId type : kCaches) fmt::print(" {:>13}", fmt::format("{} cache", GetFormat(type).name));
-  fmt::print("\n");
-  const auto row = [&](const Plan& plan, const std::string& format) {
-    fmt::print("  {:<12} {:>10}", format, Size(plan.weight_bytes()));
-    for (const FormatId type : kCaches) {
-      std::string text = "–";
+  std::vector<FormatFits> fits;
+  const auto add = [&](const Plan& plan, const std::string& format) {
+    FormatFits& row = fits.emplace_back(FormatFits{format, plan.weight_bytes(), {}});
+    for (const FormatId type : kCaches)
       if (GetFormat(type).Divides(config.head_dim))
-        if (const FitAnswer fit = Fit(plan, format, type, query.batches.front(), query.budget); fit.max_context > 0)
-          text = Grouped(static_cast<uint64_t>(fit.max_context)) + (fit.limited_by_model ? " all" : "");
-      fmt::print(" {:>13}", text);
-    }
-    fmt::print("\n");
+        row.answers.push_back(Fit(plan, format, type, query.batches.front(), query.budget));
   };
-  row(subject.plan, subject.format);
-  uint64_t least = subject.plan.weight_bytes();  // Q3_K and Q2_K take more than Q4_K: a byte a weight
-  for (const char* name : kFiles) {
-    const Plan plan = PlanInFormat(config, name);
-    if (plan.weight_bytes() >= least) continue;
-    least = plan.weight_bytes();
-    row(plan, name);
+  add(subject.plan, subject.format);
+  for (const char* name : kFiles)
+    if (const Plan plan = PlanInFormat(config, name); plan.weight_bytes() < fits.back().bytes) add(plan, name);
+  return fits;
+}
+
+void PrintFit(const Subject& subject, const MemoryQuery& query, const std::vector<FormatFits>& fits) {
+  fmt::print("{} in {}, batch {}: tokens of context (of {})\n\n  {:<12} {:>10}", subject.title, Size(query.budget),
+             query.batches.front(), Grouped(subject.plan.config.max_positions), "weights", "in memory");
+  for (const FitAnswer& answer : fits.front().answers) fmt::print(" {:>13}", answer.kv_type + " cache");
+  fmt::print("\n");
+  for (const FormatFits& row : fits) {
+    fmt::print("  {:<12} {:>10}", row.format, Size(row.bytes));
+    for (const FitAnswer& fit : row.answers)
+      fmt::print(" {:>13}", fit.max_context == 0 ? "–"
+                                                 : Grouped(static_cast<uint64_t>(fit.max_context)) +
+                                                       (fit.limited_by_model ? " all" : ""));
+    fmt::print("\n");
   }
   fmt::print("\n  –: does not fit. all: the model was trained for no more.\n");
+}
+
+Json ToJson(const Subject& subject, const MemoryQuery& query, const std::vector<FormatFits>& fits) {
+  Json rows = Json::array();
+  for (const FormatFits& row : fits) {
+    Json& answers = rows.emplace_back(Json{{"weights", row.format}, {"weights_bytes", row.bytes}})["caches"];
+    for (const FitAnswer& fit : row.answers)
+      answers.push_back(
+          {{"kv_type", fit.kv_type}, {"max_context", fit.max_context}, {"limited_by_model", fit.limited_by_model}});
+  }
+  return {
+      {"model", subject.title}, {"budget_bytes", query.budget}, {"batch", query.batches.front()}, {"formats", rows}};
 }
 
 void RunMemory(const Options& options, const GlobalFlags& flags) {
@@ -290,11 +310,13 @@ void RunMemory(const Options& options, const GlobalFlags& flags) {
     Fail(ErrorKind::kUsage, "name a model, a config.json or a preset; `qad memory --presets` lists these");
   const Subject subject = SubjectOf(options);
   const MemoryQuery query = QueryOf(options, subject);
-  if (!options.fit.empty()) return PrintFit(subject, query);
+  if (!options.fit.empty()) {
+    const std::vector<FormatFits> fits = FitsOf(subject, query);
+    return flags.json ? PrintJson(ToJson(subject, query, fits)) : PrintFit(subject, query, fits);
+  }
   MemoryMath math = MakeMemoryMath(subject.plan, subject.format, subject.files.has_value(), query);
-  const uint64_t context = query.contexts.empty()
-                               ? std::min<uint64_t>(kDefaultContext, subject.plan.config.max_positions)
-                               : query.contexts.front();
+  const uint64_t context = query.contexts.empty() ? std::min<uint64_t>(kUsualContext, subject.plan.config.max_positions)
+                                                  : query.contexts.front();
   if (options.measure) {
     if (!subject.files) Fail(ErrorKind::kUsage, "--measure needs a model's files, as they are stored");
     if (context > subject.plan.config.max_positions)

@@ -58,9 +58,8 @@ int64_t OutgrowsWeights(const KvMath& kv, uint64_t weights, int64_t positions) {
 }
 
 void AddMachines(const Plan& plan, const std::string& format, const MemoryQuery& query, MemoryMath& math) {
-  constexpr uint64_t kContext = 4096;
-  const uint64_t context =
-      query.machines_context > 0 ? query.machines_context : std::min<uint64_t>(kContext, plan.config.max_positions);
+  const uint64_t context = query.machines_context > 0 ? query.machines_context
+                                                      : std::min<uint64_t>(kUsualContext, plan.config.max_positions);
   const MachineQuery asked{.plan = &plan,
                            .format = format,
                            .kv_type = query.kv_types.front(),

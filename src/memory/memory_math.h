@@ -10,6 +10,9 @@
 
 namespace qad {
 
+// Of questions that name no context; less where the model was trained for less.
+inline constexpr uint64_t kUsualContext = 4096;
+
 struct MemoryQuery {
   std::string title;
   uint64_t budget = 0;             // bytes to fit into
@@ -19,7 +22,7 @@ struct MemoryQuery {
   std::vector<FormatId> kv_types = {FormatId::kF16};  // the first is what runs use
   std::vector<TrainingQuery> training;
   std::vector<Machine> machines;  // asked for the first batch and cache, and…
-  uint64_t machines_context = 0;  // … this context; 0: 4,096, or all that the model was trained for
+  uint64_t machines_context = 0;  // … this context; 0: kUsualContext
 };
 
 // `plan` describes the weights as they are (or would be) stored and held; `stored` whether a file stands behind it.

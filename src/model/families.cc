@@ -7,22 +7,8 @@
 namespace qad {
 namespace {
 
+// Of these Qwen 3 alone has norms of queries and keys.
 constexpr TensorNames kLlamaNames[] = {
-    {Role::kTokenEmbedding, "model.embed_tokens", "token_embd"},
-    {Role::kAttentionNorm, "model.layers.{}.input_layernorm", "blk.{}.attn_norm"},
-    {Role::kQ, "model.layers.{}.self_attn.q_proj", "blk.{}.attn_q"},
-    {Role::kK, "model.layers.{}.self_attn.k_proj", "blk.{}.attn_k"},
-    {Role::kV, "model.layers.{}.self_attn.v_proj", "blk.{}.attn_v"},
-    {Role::kO, "model.layers.{}.self_attn.o_proj", "blk.{}.attn_output"},
-    {Role::kMlpNorm, "model.layers.{}.post_attention_layernorm", "blk.{}.ffn_norm"},
-    {Role::kGate, "model.layers.{}.mlp.gate_proj", "blk.{}.ffn_gate"},
-    {Role::kUp, "model.layers.{}.mlp.up_proj", "blk.{}.ffn_up"},
-    {Role::kDown, "model.layers.{}.mlp.down_proj", "blk.{}.ffn_down"},
-    {Role::kFinalNorm, "model.norm", "output_norm"},
-    {Role::kHead, "lm_head", "output"},
-};
-
-constexpr TensorNames kQwen3Names[] = {
     {Role::kTokenEmbedding, "model.embed_tokens", "token_embd"},
     {Role::kAttentionNorm, "model.layers.{}.input_layernorm", "blk.{}.attn_norm"},
     {Role::kQ, "model.layers.{}.self_attn.q_proj", "blk.{}.attn_q"},
@@ -146,7 +132,7 @@ constexpr Family kFamilies[] = {
      .hf_architecture = "Qwen3ForCausalLM",
      .hf_model_type = "qwen3",
      .gguf_architecture = "qwen3",
-     .tensors = kQwen3Names,
+     .tensors = kLlamaNames,
      .traits = {.qk_norms = true, .window_is_opt_in = true}},
     {.name = "gemma2",
      .hf_architecture = "Gemma2ForCausalLM",
