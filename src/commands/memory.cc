@@ -251,31 +251,6 @@ void PrintPresets() {
   }
 }
 
-// A format and the longest contexts with it, by type of the cache.
-struct FormatFits {
-  std::string format;
-  uint64_t bytes = 0;
-  std::vector<FitAnswer> answers;
-};
-
-// What fits into so much, at the batch asked for: the weights as they are, and files that take less and less memory.
-std::vector<FormatFits> FitsOf(const Subject& subject, const MemoryQuery& query) {
-  constexpr std::array kFiles = {"gguf:Q8_0", "gguf:Q6_K", "gguf:Q5_K_M", "gguf:Q4_K_M", "gguf:Q3_K_M", "gguf:Q2_K"};
-  constexpr std::array kCaches = {FormatId::kF16, FormatId::kQ8_0, FormatId::kQ4_0};
-  const ModelConfig& config = subject.plan.config;
-  std::vector<FormatFits> fits;
-  const auto add = [&](const Plan& plan, const std::string& format) {
-    FormatFits& row = fits.emplace_back(FormatFits{format, plan.weight_bytes(), {}});
-    for (const FormatId type : kCaches)
-      if (GetFormat(type).Divides(config.head_dim))
-        row.answers.push_back(Fit(plan, format, type, query.batches.front(), query.budget));
-  };
-  add(subject.plan, subject.format);
-  for (const char* name : kFiles)
-    if (const Plan plan = PlanInFormat(config, name); plan.weight_bytes() < fits.back().bytes) add(plan, name);
-  return fits;
-}
-
 void PrintFit(const Subject& subject, const MemoryQuery& query, const std::vector<FormatFits>& fits) {
   fmt::print("{} in {}, batch {}: tokens of context (of {})\n\n  {:<12} {:>10}", subject.title, Size(query.budget),
              query.batches.front(), Grouped(subject.plan.config.max_positions), "weights", "in memory");
@@ -311,7 +286,7 @@ void RunMemory(const Options& options, const GlobalFlags& flags) {
   const Subject subject = SubjectOf(options);
   const MemoryQuery query = QueryOf(options, subject);
   if (!options.fit.empty()) {
-    const std::vector<FormatFits> fits = FitsOf(subject, query);
+    const std::vector<FormatFits> fits = FitsOf(subject.plan, subject.format, query.batches.front(), query.budget);
     return flags.json ? PrintJson(ToJson(subject, query, fits)) : PrintFit(subject, query, fits);
   }
   MemoryMath math = MakeMemoryMath(subject.plan, subject.format, subject.files.has_value(), query);

@@ -79,6 +79,19 @@ class Ladder {
 
 }  // namespace
 
+std::vector<FormatFits> FitsOf(const Plan& plan, const std::string& format, uint64_t batch, uint64_t budget) {
+  std::vector<FormatFits> fits;
+  const auto add = [&](const Plan& other, const std::string& name) {
+    FormatFits& row = fits.emplace_back(FormatFits{name, other.weight_bytes(), {}});
+    for (const FormatId type : {FormatId::kF16, FormatId::kQ8_0, FormatId::kQ4_0})
+      if (GetFormat(type).Divides(plan.config.head_dim)) row.answers.push_back(Fit(other, name, type, batch, budget));
+  };
+  add(plan, format);
+  for (const char* name : kSmallerFiles)
+    if (const Plan file = PlanInFormat(plan.config, name); file.weight_bytes() < fits.back().bytes) add(file, name);
+  return fits;
+}
+
 std::vector<Machine> AllMachines() {
   const Json json = ParseJson(MachinesJson(), "machines.json");
   std::vector<Machine> machines;

@@ -1,4 +1,5 @@
-// Common devices, and what of a model fits on each: src/memory/machines.json, built into the program.
+// What of a model fits: into so much memory, in which formats; and on common devices (src/memory/machines.json, built
+// into the program).
 #pragma once
 
 #include <cstdint>
@@ -9,6 +10,19 @@
 #include "results/memory_math.h"
 
 namespace qad {
+
+// Of questions that name no context; less where the model was trained for less.
+inline constexpr uint64_t kUsualContext = 4096;
+
+// A format and the longest contexts with it, by type of the cache.
+struct FormatFits {
+  std::string format;
+  uint64_t bytes = 0;  // of the weights as this program holds them
+  std::vector<FitAnswer> answers;
+};
+// What fits into `budget`: the weights of `plan`, called `format`, and files of llama.cpp's types that take less and
+// less memory, with a cache in f16, q8_0 and q4_0 each.
+std::vector<FormatFits> FitsOf(const Plan& plan, const std::string& format, uint64_t batch, uint64_t budget);
 
 struct Machine {
   std::string name, source;
@@ -23,7 +37,7 @@ struct MachineQuery {
   const Plan* plan = nullptr;
   std::string format;
   FormatId kv_type = FormatId::kF16;
-  uint64_t context = 4096, batch = 1;
+  uint64_t context = kUsualContext, batch = 1;
 };
 
 // Weights as they are stored, for other runtimes hold them so, cache and one step's buffers on that machine: as asked,

@@ -10,9 +10,6 @@
 
 namespace qad {
 
-// Of questions that name no context; less where the model was trained for less.
-inline constexpr uint64_t kUsualContext = 4096;
-
 struct MemoryQuery {
   std::string title;
   uint64_t budget = 0;             // bytes to fit into

@@ -347,6 +347,16 @@ TEST(Machines, TheCacheOutgrowsTheWeights) {
   EXPECT_GE(math.kv.bytes_at(math.cache_outgrows_weights), math.weights.back().bytes);
 }
 
+// Pages reckon with the summary of what is computed here.
+TEST(Machines, TheSummarysCacheIsTheCache) {
+  for (const char* name : {"llama-3.1-8b", "mistral-7b", "gemma-2-2b", "gemma-3-27b"}) {
+    const ModelConfig config = ConfigOfPreset(name);
+    const MemoryMath math = MakeMemoryMath(PlanInFormat(config, "bf16"), "bf16", false, {});
+    for (const int64_t context : {1, 700, 4096, 8192})
+      EXPECT_EQ(math.kv.bytes_at(context), KvBytes(config, static_cast<uint64_t>(context), 1, FormatId::kF16)) << name;
+  }
+}
+
 TEST(Formats, UnknownNamesAreErrorsWithTheNearest) {
   try {
     PlanInFormat(ConfigOfPreset("gpt2"), "Q4_K_N");

@@ -1,94 +1,9 @@
-#include "ops/linear.h"
-
 #include "base/testing.h"
-#include "kernels/matrix_testing.h"
 #include "kernels/panels_bf16.h"
-#include "kernels/targets_testing.h"
+#include "ops/linear_testing.h"
 
 namespace qad {
 namespace {
-
-using Doubles = std::vector<double>;
-
-// A linear of several parts with biases and adapters, and the same in double.
-struct Layer {
-  std::vector<RandomMatrix> parts;
-  std::vector<std::vector<float>> biases;
-  std::vector<std::vector<float>> a, b, da, db;
-  Linear linear;
-
-  Layer(const std::vector<Layout>& layouts, size_t in, size_t rows, bool bias, bool adapted, size_t rank = 3) {
-    linear.in = in;
-    for (size_t p = 0; p < layouts.size(); ++p) {
-      const size_t outputs = rows + p;
-      parts.emplace_back(layouts[p], outputs, in, p + 1);
-      biases.push_back(Normals(outputs, 50 + p));
-      linear.out += outputs;
-    }
-    for (size_t p = 0; p < parts.size(); ++p) {
-      linear.parts.push_back(parts[p].view());
-      linear.biases.push_back(bias && p != 1 ? biases[p].data() : nullptr);
-    }
-    if (!adapted) return;
-    Adapt(0, parts[0].view().rows, rank, 0.5f);
-    Adapt(linear.out - 1, 1, 1, 2);
-    for (size_t i = 0; i < a.size(); ++i) {
-      linear.adapters[i].a = a[i].data();
-      linear.adapters[i].b = b[i].data();
-      linear.adapters[i].a_gradient = da[i].data();
-      linear.adapters[i].b_gradient = db[i].data();
-    }
-  }
-  void Adapt(size_t first, size_t outputs, size_t rank, float scale) {
-    a.push_back(Normals(rank * linear.in, 70 + first));
-    b.push_back(Normals(outputs * rank, 80 + first));
-    da.emplace_back(a.back().size(), 0.25f);
-    db.emplace_back(b.back().size(), 0.25f);
-    linear.adapters.push_back(
-        {.first = first, .outputs = outputs, .rank = rank, .scale = scale, .a = nullptr, .b = nullptr});
-  }
-
-  // y of the whole layer; `size`, where given, the largest Σ|terms| of an output.
-  Doubles Forward(const Doubles& x, size_t m, const Dropout& dropout, double* size = nullptr) const {
-    const size_t in = linear.in, out = linear.out;
-    Doubles y(m * out);
-    for (size_t t = 0; t < m; ++t) {
-      const std::vector<float> row(x.begin() + static_cast<std::ptrdiff_t>(t * in),
-                                   x.begin() + static_cast<std::ptrdiff_t>((t + 1) * in));
-      size_t first = 0;
-      for (size_t p = 0; p < parts.size(); ++p) {
-        for (size_t r = 0; r < parts[p].view().rows; ++r) {
-          const auto weights = parts[p].Row(r);
-          double sum = linear.biases[p] != nullptr ? static_cast<double>(biases[p][r]) : 0, terms = std::fabs(sum);
-          for (size_t i = 0; i < in; ++i) {
-            sum += static_cast<double>(weights[i]) * x[t * in + i];
-            terms += std::fabs(static_cast<double>(weights[i]) * x[t * in + i]);
-          }
-          y[t * out + first + r] = sum;
-          if (size != nullptr) *size = std::max(*size, terms);
-        }
-        first += parts[p].view().rows;
-      }
-      for (size_t k = 0; k < a.size(); ++k) AddAdapter(x, t, k, dropout, y.data() + t * out);
-    }
-    return y;
-  }
-  void AddAdapter(const Doubles& x, size_t t, size_t k, const Dropout& dropout, double* y) const {
-    const LowRank& adapter = linear.adapters[k];
-    for (size_t r = 0; r < adapter.rank; ++r) {
-      double z = 0;
-      for (size_t i = 0; i < linear.in; ++i) {
-        const bool dropped =
-            RandomUniform(dropout.seed, dropout.stream, t * linear.in + i) < static_cast<double>(dropout.p);
-        const double factor = dropout.p <= 0 ? 1 : dropped ? 0 : 1 / (1 - static_cast<double>(dropout.p));
-        z += static_cast<double>(a[k][r * linear.in + i]) * x[t * linear.in + i] * factor;
-      }
-      for (size_t o = 0; o < adapter.outputs; ++o)
-        y[adapter.first + o] +=
-            static_cast<double>(adapter.scale) * static_cast<double>(b[k][o * adapter.rank + r]) * z;
-    }
-  }
-};
 
 struct Case {
   std::vector<Layout> layouts;
@@ -112,15 +27,6 @@ std::vector<Case> Cases() {
   for (const Layout layout : {Layout::kInt8Row, Layout::kBF16Tile})  // more than backward takes at once
     cases.push_back({{layout}, 34, 2100, false, false});
   return cases;
-}
-
-std::vector<float> RunForward(Context& context, const Layer& layer, const std::vector<float>& x, size_t m,
-                              bool accumulate, const Dropout& dropout, std::vector<float>* tape) {
-  const size_t ldx = layer.linear.in, ldy = layer.linear.out + 2;
-  std::vector<float> y(m * ldy, 0.5f);
-  tape->assign(LowRankTapeFloats(layer.linear, m), 0);
-  LinearForward(context, layer.linear, x.data(), m, ldx, y.data(), ldy, accumulate, dropout, tape->data());
-  return y;
 }
 
 std::vector<float> Strided(const Doubles& y, size_t out, double more) {
@@ -154,29 +60,6 @@ TEST(Linear, ForwardEqualsTheReferenceForAnyThreads) {
                                 << threads << " threads";
         }
       }
-    }
-  }
-}
-
-// Few rows, and yet products that every library would share out among its threads.
-TEST(Linear, AdaptersOfHighRankAreEqualForAnyThreads) {
-  constexpr size_t kIn = 1536, kRank = 64;
-  for (const size_t m : {1, 5, 8}) {
-    std::vector<float> first, first_dx, first_da, first_db;
-    const auto x = Normals(m * kIn, m);
-    for (const int threads : {1, 2, 3}) {
-      Layer layer({Layout::kF32}, kIn, 600, false, true, kRank);
-      const auto dy = Normals(m * layer.linear.out, 2);
-      Context context(Numerics::kExact, threads);
-      std::vector<float> tape, dx(m * kIn);
-      const auto y = RunForward(context, layer, x, m, false, {}, &tape);
-      LinearBackward(context, layer.linear, x.data(), kIn, tape.data(), dy.data(), m, layer.linear.out, dx.data(), kIn,
-                     {});
-      if (first.empty()) first = y, first_dx = dx, first_da = layer.da[0], first_db = layer.db[0];
-      EXPECT_EQ(y, first) << threads << " threads, " << m << " rows";
-      EXPECT_EQ(dx, first_dx) << threads << " threads, " << m << " rows";
-      EXPECT_EQ(layer.da[0], first_da) << threads << " threads, " << m << " rows";
-      EXPECT_EQ(layer.db[0], first_db) << threads << " threads, " << m << " rows";
     }
   }
 }
@@ -360,39 +243,6 @@ TEST(Linear, BackwardInPartsIsNearlyThatOfF32) {
     }
 }
 
-// Few rows are multiplied by an adapter's copies in bf16 where it has them; exact mode never reads these.
-TEST(Linear, FewRowsReadRoundedAdapters) {
-  constexpr size_t kIn = 96, kRank = 8;
-  Layer layer({Layout::kF32, Layout::kQ8_0}, kIn, 300, true, true, kRank);
-  LowRank& adapter = layer.linear.adapters[0];
-  std::vector<uint16_t> a(layer.a[0].size()), b(layer.b[0].size());
-  for (auto* rounds : {&layer.a[0], &layer.b[0]})
-    for (float& value : *rounds) value = BF16ToFloat(FloatToBF16(value));
-  ConvertToBF16(layer.a[0].data(), a.data(), a.size());
-  for (size_t o = 0; o < adapter.outputs; ++o)
-    for (size_t k = 0; k < kRank; ++k) b[k * adapter.outputs + o] = FloatToBF16(layer.b[0][o * kRank + k]);
-  for (const size_t m : {1, 5, 8}) {
-    const auto x = Normals(m * kIn, m);
-    std::vector<float> tape, first;
-    for (const Numerics numerics : {Numerics::kFast, Numerics::kExact})
-      for (const int threads : {1, 2, 3}) {
-        Context context(numerics, threads);
-        adapter.rounded = {};
-        const auto want = RunForward(context, layer, x, m, true, {}, &tape);
-        adapter.rounded = {a.data(), b.data()};
-        const auto got = RunForward(context, layer, x, m, true, {}, &tape);
-        EXPECT_TRUE(AllClose(got, want, 1e-4)) << m << " rows";  // sums of 96 and of 8 products of normals, in f32
-        if (threads == 1) first = got;
-        EXPECT_EQ(got, first) << threads << " threads";
-      }
-    const std::vector<uint16_t> none(std::max(a.size(), b.size()), 0x7fc0);  // NaN
-    adapter.rounded = {none.data(), none.data()};
-    Context exact(Numerics::kExact, 2), fast(Numerics::kFast, 2);
-    EXPECT_EQ(RunForward(exact, layer, x, m, true, {}, &tape), first);
-    EXPECT_TRUE(std::isnan(RunForward(fast, layer, x, m, true, {}, &tape).front()));
-  }
-}
-
 // A batch of one is a part of any other: tiles of bf16 take the same sums however many rows there are.
 TEST(Linear, FastTilesOfBF16DoNotDependOnTheBatch) {
   const Layer layer({Layout::kBF16Tile}, 576, 100, true, false);
@@ -433,27 +283,6 @@ TEST(Linear, BackwardIsEqualForAnyThreads) {
       }
     }
   }
-}
-
-// Dropout keeps the mean: over many elements 1 − p of them stay, each grown by 1/(1 − p).
-TEST(Linear, DropoutDropsItsShare) {
-  constexpr size_t kIn = 100000;
-  const std::vector<float> weights(kIn), x(kIn, 1.0f), a(kIn, 1.0f), b(1, 1.0f);
-  const Linear linear{.in = kIn,
-                      .out = 1,
-                      .parts = {{.layout = Layout::kF32,
-                                 .rows = 1,
-                                 .cols = kIn,
-                                 .codes = reinterpret_cast<const std::byte*>(weights.data()),
-                                 .stride_bytes = kIn * 4}},
-                      .biases = {nullptr},
-                      .adapters = {{.first = 0, .outputs = 1, .rank = 1, .scale = 1, .a = a.data(), .b = b.data()}}};
-  Context context(Numerics::kExact);
-  float y = 0;
-  LinearForward(context, linear, x.data(), 1, kIn, &y, 1, false, {.p = 0.25f, .seed = 3, .stream = 0});
-  // A binomial of 100,000 trials: the mean's deviation is √(0.25/0.75/100000) = 0.0018; five of them.
-  EXPECT_NEAR(static_cast<double>(y) / kIn, 1, 0.01);
-  EXPECT_NE(y, static_cast<float>(kIn));
 }
 
 }  // namespace
