@@ -119,6 +119,8 @@ void Trainer::Predict() {
   result_.trainable_parameters = adapter_.parameters();
   result_.adapter_bytes = result_.gradient_bytes = adapter_.bytes();
   result_.moment_bytes = optimizer_.bytes();
+  result_.best_bytes = dev_.examples.empty() ? 0 : adapter_.bytes();
+  result_.loss_bytes = LossBytes(model_.config());
   result_.tape_bytes = pass_.Bytes(largest);
   result_.micro_batch_tokens = limit_;
   result_.planned_steps = plan_.total_steps();

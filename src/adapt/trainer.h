@@ -54,9 +54,14 @@ struct TrainResult {
   size_t trainable_parameters = 0;
   size_t skipped = 0, dev_skipped = 0;  // items left out as too long
   size_t micro_batch_tokens = 0;        // as chosen
-  // Predicted bytes, each as it was then allocated: matrices, their gradients, AdamW's moments; the tape and buffers of
-  // the largest pass, with what was allocated in the end beside it.
-  size_t adapter_bytes = 0, gradient_bytes = 0, moment_bytes = 0, tape_bytes = 0, tape_bytes_allocated = 0;
+  // Predicted bytes, each as it was then allocated: matrices, their gradients, AdamW's moments, the matrices of the
+  // best validation; a chunk of logits; the tape and buffers of the largest pass, with what was allocated in the end
+  // beside it.
+  size_t adapter_bytes = 0, gradient_bytes = 0, moment_bytes = 0, best_bytes = 0, loss_bytes = 0, tape_bytes = 0;
+  size_t tape_bytes_allocated = 0;
+  size_t planned_bytes() const {
+    return adapter_bytes + gradient_bytes + moment_bytes + best_bytes + loss_bytes + tape_bytes;
+  }
   size_t peak_rss_bytes = 0;  // of the process so far
 };
 

@@ -13,6 +13,9 @@ struct FreeHuge {
 };
 using HugeBytes = std::unique_ptr<std::byte, FreeHuge>;
 
+// What AllocateHuge takes for so many.
+size_t HugeSize(size_t bytes);
+
 // Uninitialised; aligned to a cache line, and from 2 MiB on to a huge page. Errors (kFailed): no memory.
 HugeBytes AllocateHuge(size_t bytes);
 

@@ -1,6 +1,7 @@
 #include "base/process.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -57,6 +58,8 @@ uint64_t CgroupLimit() {
 
 uint64_t CurrentRssBytes() { return StatusBytes("VmRSS"); }
 uint64_t PeakRssBytes() { return StatusBytes("VmHWM"); }
+
+void ReturnFreedMemory() { ::malloc_trim(0); }
 
 bool ResetPeakRss() {
   std::ofstream out("/proc/self/clear_refs");

@@ -16,6 +16,10 @@ uint64_t PeakRssBytes();
 // it.
 bool ResetPeakRss();
 
+// Hands memory that has been freed back to the system, as far as malloc still has it: after what has made and dropped
+// much, as the reading of a vocabulary does.
+void ReturnFreedMemory();
+
 // RAM that this process may use: the machine's, or the smallest limit of its control group and that one's parents.
 uint64_t TotalMemoryBytes();
 // RAM that this process could still take: what the machine calls available, and no more than the control group's limit

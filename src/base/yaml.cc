@@ -183,6 +183,20 @@ void YamlMap::Strings(const std::string& key, std::vector<std::string>& value) {
     Wrong(key, "a list of texts");
 }
 
+void YamlMap::Ints(const std::string& key, int low, int high, std::vector<int>& value) {
+  std::vector<std::string> texts;
+  Strings(key, texts);
+  if (texts.empty()) return;
+  std::vector<int> list;
+  for (const std::string& text : texts) {
+    const std::optional<int64_t> number = ParseInteger(text);
+    if (!number || *number < low || *number > high)
+      return Wrong(key, fmt::format("whole numbers from {} to {}", low, high));
+    list.push_back(static_cast<int>(*number));
+  }
+  value = std::move(list);
+}
+
 void YamlMap::Choice(const std::string& key, const std::vector<std::string>& allowed, std::string& value) {
   std::string expected;
   for (const std::string& word : allowed) expected += (expected.empty() ? "" : " | ") + word;

@@ -51,7 +51,8 @@ class YamlMap {
   void Bool(const std::string& key, bool& value);
   void String(const std::string& key, std::string& value);
   void Path(const std::string& key, const std::filesystem::path& base, std::filesystem::path& value);
-  void Strings(const std::string& key, std::vector<std::string>& value);  // a list, or one string
+  void Strings(const std::string& key, std::vector<std::string>& value);          // a list, or one string
+  void Ints(const std::string& key, int low, int high, std::vector<int>& value);  // a list, or one number
   void Choice(const std::string& key, const std::vector<std::string>& allowed, std::string& value);
   // Bytes: a number, or "16GiB", "90MB" (powers of 1024 with an i, of 1000 without); "auto" leaves 0.
   void Bytes(const std::string& key, uint64_t& value);

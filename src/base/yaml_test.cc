@@ -12,6 +12,7 @@ struct Settings {
   bool on = false;
   std::string text = "default", choice = "a";
   std::vector<std::string> list;
+  std::vector<int> layers;
   uint64_t bytes = 0;
   double seconds = 0;
   std::filesystem::path path;
@@ -28,6 +29,7 @@ Settings Read(const std::string& text) {
     top.String("text", settings.text);
     top.Bool("on", settings.on);
     top.Strings("list", settings.list);
+    top.Ints("layers", 0, 9, settings.layers);
     top.Choice("choice", {"alpha", "beta"}, settings.choice);
     top.Bytes("bytes", settings.bytes);
     top.Seconds("seconds", settings.seconds);
@@ -67,6 +69,13 @@ TEST(Yaml, MissingAndNullKeepDefaults) {
     EXPECT_EQ(s.bytes, 0u) << text;
   }
   EXPECT_EQ(Read("list: one").list, std::vector<std::string>{"one"});
+}
+
+TEST(Yaml, ReadsWholeNumbersWithinTheirRange) {
+  EXPECT_EQ(Read("layers: [0, 9, 3]").layers, (std::vector<int>{0, 9, 3}));
+  EXPECT_EQ(Read("layers: 4").layers, std::vector<int>{4});
+  for (const char* wrong : {"layers: [0, 10]", "layers: [-1]", "layers: [one]", "layers: [1.5]", "layers: {a: 1}"})
+    EXPECT_THROW(Read(wrong), Error) << wrong;
 }
 
 TEST(Yaml, UnknownKeysGetASuggestion) {

@@ -101,7 +101,7 @@ struct Searched {
   std::unique_ptr<TextEmbedder> embedder;
   std::unique_ptr<Index> index;
   size_t bytes() const {
-    return (embedder == nullptr ? 0 : embedder->weights_bytes()) + (index == nullptr ? 0 : index->vector_bytes());
+    return (embedder == nullptr ? 0 : embedder->bytes()) + (index == nullptr ? 0 : index->vector_bytes());
   }
 };
 
@@ -119,14 +119,14 @@ Searched Search(const Options& options, int threads) {
 
 // What this process holds, for the pack's predicted-beside-measured rows.
 Json MemoryJson(const Options& options, const Context& context, const Model& model, const AdapterSet& adapters,
-                const Searched& searched, uint64_t process, uint64_t peak) {
-  const BenchOptions& bench = options.bench;
-  const size_t positions = std::max(bench.prompt, bench.depth + bench.generate);
-  const size_t logits = bench.batch * model.config().vocab * sizeof(float);
+                const Searched& searched, size_t kv_bytes, uint64_t process, uint64_t peak) {
+  const size_t logits = options.bench.batch * model.config().vocab * sizeof(float);
   return {{"process_bytes", process},
           {"weights_bytes", model.weights().allocated_bytes()},
-          {"kv_bytes", KvCache::Bytes(model.config(), bench.batch, positions, bench.kv_type)},
-          {"workspace_bytes", model.transformer.workspace_bytes() + context.scratch_bytes() + logits},
+          {"tokenizer_bytes", model.tokenizer.bytes()},
+          {"kv_bytes", kv_bytes},
+          {"workspace_bytes", model.transformer.workspace_bytes() + logits},
+          {"scratch_bytes", context.scratch_bytes()},
           {"adapter_bytes", adapters.bytes()},
           {"retrieval_bytes", searched.bytes()},
           {"peak_rss_bytes", peak}};
@@ -144,7 +144,8 @@ void RunBench(Options options, const GlobalFlags& flags) {
     for (const BenchRow& row : rows) PrintProfile(row);
   if (flags.json) {
     const uint64_t peak = PeakRssBytes();  // before the report itself allocates
-    const Json memory = MemoryJson(options, context, model, adapters, searched, process, peak);
+    const size_t kv_bytes = rows.empty() ? 0 : rows.back().kv_bytes;
+    const Json memory = MemoryJson(options, context, model, adapters, searched, kv_bytes, process, peak);
     Json json = Json::array();
     const Ceilings ceilings = CeilingsOf(options, context, model);
     for (const BenchRow& row : rows) json.push_back(RowJson(row, options, context, model, ceilings));

@@ -12,9 +12,13 @@
 #include "base/suggest.h"
 #include "base/yaml.h"
 #include "commands/command.h"
+#include "commands/memory_text.h"
 #include "memory/measure.h"
 #include "memory/memory_math.h"
 #include "memory/presets.h"
+#include "memory/saturating.h"
+#include "memory/torch_training.h"
+#include "model/load.h"
 #include "model/source.h"
 #include "model/weights.h"
 
@@ -22,19 +26,17 @@ namespace qad {
 namespace {
 
 struct Options {
-  std::string model, format, budget = "auto";
+  std::string model, format, budget = "auto", trainer = "qad";
   std::vector<std::string> kv_types = {"f16"}, train;
-  std::vector<uint64_t> contexts, batches = {1};
+  std::vector<uint64_t> contexts, batches = {1}, sequences, training_batches = {1};
+  std::vector<int> ranks = {8};
+  uint64_t sequences_at_once = 8, tokens_used = 0;
+  std::optional<uint64_t> shared_prefix;
   TrainingQuery training;
+  TorchSettings torch;
+  Machine own;
   std::string fit;
   bool measure = false, list_presets = false, machines = false;
-};
-
-// What the question is about: a plan, and the files behind it where there are any.
-struct Subject {
-  std::string title, format;
-  Plan plan;
-  std::optional<ModelFiles> files;
 };
 
 std::string StatedFormat(const ModelConfig& config) {
@@ -42,13 +44,13 @@ std::string StatedFormat(const ModelConfig& config) {
   return config.stored_dtype == "float32" ? "f32" : "fp16";
 }
 
-Subject OfConfig(const std::string& title, const ModelConfig& config) {
+MemorySubject OfConfig(const std::string& title, const ModelConfig& config) {
   const std::string format = StatedFormat(config);
   return {.title = title, .format = format, .plan = PlanInScheme(config, *FindScheme(format)), .files = {}};
 }
 
-Subject OfFiles(const std::string& title) {
-  Subject subject{.title = title, .format = "", .plan = {}, .files = OpenModel(ResolveModel(title))};
+MemorySubject OfFiles(const std::string& title) {
+  MemorySubject subject{.title = title, .format = "", .plan = {}, .files = OpenModel(ResolveModel(title))};
   subject.plan = PlanOf(*subject.files, WeightMode::kAsStored);
   for (const TensorSpec& spec : subject.plan.tensors)
     (void)FindSource(*subject.files, subject.plan.config, spec);  // all there?
@@ -57,7 +59,7 @@ Subject OfFiles(const std::string& title) {
 }
 
 // A path is a path; then presets, then names of models in the caches.
-Subject Find(const std::string& name) {
+MemorySubject Find(const std::string& name) {
   const std::filesystem::path path = name;
   if (path.extension() == ".json") return OfConfig(name, ParseModelConfig(ReadJsonFile(path), name));
   if (!std::filesystem::exists(path))
@@ -72,8 +74,8 @@ Subject Find(const std::string& name) {
   }
 }
 
-Subject SubjectOf(const Options& options) {
-  Subject subject = Find(options.model);
+MemorySubject SubjectOf(const Options& options) {
+  MemorySubject subject = Find(options.model);
   if (options.format.empty()) return subject;
   subject.plan = PlanInFormat(subject.plan.config, options.format);
   subject.format = options.format;
@@ -85,11 +87,50 @@ TrainingMethod MethodOf(const std::string& name) {
   return name == "full" ? TrainingMethod::kFull : name == "qlora" ? TrainingMethod::kQlora : TrainingMethod::kLora;
 }
 
-MemoryQuery QueryOf(const Options& options, const Subject& subject) {
+// The program as it is now, and the tokenizer where it is one that this program reads.
+std::vector<MemoryPart> EngineOf(const MemorySubject& subject) {
+  std::vector<MemoryPart> engine = {{"program", "measured now", CurrentRssBytes()}};
+  if (!subject.files) return engine;
+  try {
+    engine.push_back({"tokenizer", "its tables", LoadTokenizer(*subject.files).bytes()});
+  } catch (const Error& error) {
+    fmt::print(stderr, "! the tokenizer is not counted: {}\n", error.what());
+  }
+  return engine;
+}
+
+// The user's own machine first, where anything is said of it.
+std::vector<Machine> MachinesOf(const Options& options, uint64_t memory) {
+  std::vector<Machine> machines;
+  if (options.own.bytes_per_second > 0 || options.own.flops > 0 || options.own.price_per_hour > 0) {
+    machines.push_back(options.own);
+    machines.back().name = "yours";
+    machines.back().memory = memory;
+    machines.back().bytes_per_second *= 1e9;
+    machines.back().flops *= 1e12;
+  }
+  for (Machine& machine : AllMachines()) machines.push_back(std::move(machine));
+  return machines;
+}
+
+void SetAllotted(const Options& options, const ModelConfig& config, MemoryQuery& query) {
+  query.allotted_batch = options.sequences_at_once;
+  query.allotted_tokens = options.tokens_used;
+  query.shared_prefix = options.shared_prefix;
+  const uint64_t context = query.case_context > 0 ? query.case_context : config.max_positions;
+  if (options.tokens_used > context)
+    Fail(ErrorKind::kUsage, "--tokens-used {}: a sequence may grow to {} tokens; say so by --context",
+         options.tokens_used, context);
+  if (options.shared_prefix && options.tokens_used > 0 && *options.shared_prefix > options.tokens_used)
+    Fail(ErrorKind::kUsage, "--shared-prefix {}: sequences have only {} tokens (--tokens-used)", *options.shared_prefix,
+         options.tokens_used);
+}
+
+MemoryQuery QueryOf(const Options& options, const MemorySubject& subject) {
   MemoryQuery query;
   query.title = subject.title;
-  if (options.machines) query.machines = AllMachines();
-  query.machines_context = options.contexts.empty() ? 0 : options.contexts.front();
+  query.engine = EngineOf(subject);
+  query.case_context = options.contexts.empty() ? 0 : options.contexts.front();
   query.contexts = options.contexts;
   query.batches = options.batches;
   query.kv_types.clear();
@@ -109,16 +150,22 @@ MemoryQuery QueryOf(const Options& options, const Subject& subject) {
            *bytes);
     query.budget = *bytes;
   }
+  if (options.machines) query.machines = MachinesOf(options, query.budget);
+  SetAllotted(options, subject.plan.config, query);
   for (const std::string& method : options.train) {
     TrainingQuery training = options.training;
     training.method = MethodOf(method);
-    training.tape = TapeOf({});
+    training.r = options.ranks.front();
+    training.tape.bf16 = TapeOf({}).bf16;
     query.training.push_back(training);
   }
+  if (options.trainer == "qad")
+    query.grid = {.methods = query.training,
+                  .sequences = options.sequences,
+                  .batches = options.training_batches,
+                  .ranks = options.ranks};
   return query;
 }
-
-std::string Size(uint64_t bytes) { return FormatBytes(static_cast<double>(bytes)); }
 
 Json Parts(const std::vector<MemoryPart>& parts) {
   Json json = Json::object();
@@ -127,7 +174,7 @@ Json Parts(const std::vector<MemoryPart>& parts) {
 }
 
 // One case in numbers, and the whole math behind it.
-Json ToJson(const Subject& subject, const MemoryQuery& query, const MemoryMath& math, uint64_t context) {
+Json ToJson(const MemorySubject& subject, const MemoryQuery& query, const MemoryMath& math, uint64_t context) {
   const ModelConfig& config = subject.plan.config;
   const uint64_t batch = query.batches.front(), weights = subject.plan.weight_bytes();
   const uint64_t kv = KvBytes(config, context, batch, query.kv_types.front()),
@@ -143,9 +190,10 @@ Json ToJson(const Subject& subject, const MemoryQuery& query, const MemoryMath& 
             {"weights_bytes", weights},
             {"kv_bytes", kv},
             {"workspace_bytes", workspace},
+            {"engine_bytes", query.engine_bytes()},
             {"adapter_bytes", adapts ? AdapterOf(subject.plan, query.training.front()).served_bytes() : 0},
             {"training_bytes", math.training.empty() ? 0 : math.training.front().bytes},
-            {"total_bytes", weights + kv + workspace},
+            {"total_bytes", CappedSum({query.engine_bytes(), weights, kv, workspace})},
             {"measured", nullptr}};
   json["components"]["weights"] = Parts(ResidentWeights(subject.plan, subject.format).parts);
   for (const TrainingMath& training : math.training) json["components"][training.method] = Parts(training.parts);
@@ -154,120 +202,7 @@ Json ToJson(const Subject& subject, const MemoryQuery& query, const MemoryMath& 
   return json;
 }
 
-void PrintMachines(const MemoryMath& math) {
-  if (math.machines.empty()) return;
-  fmt::print("\nMachines, context {}, batch {} (speeds are ceilings)\n",
-             Grouped(static_cast<uint64_t>(math.machines_context)), math.machines_batch);
-  const auto rate = [](double ceiling) { return ceiling > 0 ? FormatRate(ceiling) : std::string("–"); };
-  for (const MachineFit& fit : math.machines) {
-    if (fit.weights.empty())
-      fmt::print("  {:<18} {:>9}  does not fit\n", fit.machine, Size(fit.memory));
-    else
-      fmt::print("  {:<18} {:>9}  {:<12} {:<5} up to {:>9} tokens  decode ≤ {:>6}  prefill ≤ {:>7} tok/s\n",
-                 fit.machine, Size(fit.memory), fit.weights, fit.kv_type,
-                 Grouped(static_cast<uint64_t>(fit.max_context)), rate(fit.decode_ceiling), rate(fit.prefill_ceiling));
-  }
-}
-
-void PrintParts(const std::vector<MemoryPart>& parts) {
-  for (const MemoryPart& part : parts) fmt::print("    {:<12} {:>11}  {}\n", part.name, Size(part.bytes), part.formula);
-}
-
-void PrintFits(const MemoryMath& math) {
-  for (const FitAnswer& fit : math.fits) {
-    const std::string what = fmt::format("{} weights, {} cache, batch {}", fit.weights, fit.kv_type, fit.batch);
-    if (fit.max_context == 0)
-      fmt::print("  {:<36} does not fit\n", what);
-    else
-      fmt::print("  {:<36} up to {} tokens{}\n", what, Grouped(static_cast<uint64_t>(fit.max_context)),
-                 fit.limited_by_model ? " (all the model was trained for)" : "");
-  }
-}
-
-void PrintCache(const MemoryMath& math) {
-  const KvMath& kv = math.kv;
-  fmt::print("\nKV cache: {} a token in {} = {}\n", Size(kv.bytes_per_token), kv.type, kv.formula);
-  if (kv.bytes_per_token_without_gqa > kv.bytes_per_token)
-    fmt::print("  {} query heads share {} KV heads; without that a token would take {}\n", kv.heads, kv.kv_heads,
-               Size(kv.bytes_per_token_without_gqa));
-  for (const KvPoint& point : kv.points)
-    fmt::print("  {:<5} context {:>9}  batch {:>4} {:>11}\n", point.type, Grouped(static_cast<uint64_t>(point.context)),
-               point.batch, Size(point.bytes));
-}
-
-// The case that was asked for: what it takes, and whether it fits.
-void PrintSum(const Subject& subject, const MemoryQuery& query, uint64_t context) {
-  const ModelConfig& config = subject.plan.config;
-  const uint64_t batch = query.batches.front(), weights = subject.plan.weight_bytes();
-  const uint64_t kv = KvBytes(config, context, batch, query.kv_types.front());
-  const uint64_t workspace = InferenceBytes(config, context, batch), sum = weights + kv + workspace;
-  fmt::print("\nContext {}, batch {}: weights {} + cache {} + workspace {} = {}: {} {}\n", Grouped(context), batch,
-             Size(weights), Size(kv), Size(workspace), Size(sum), sum <= query.budget ? "fits in" : "does not fit in",
-             Size(query.budget));
-  if (context > config.max_positions)
-    fmt::print("  beyond the {} positions the model was trained for\n", Grouped(config.max_positions));
-}
-
-void Print(const Subject& subject, const MemoryQuery& query, const MemoryMath& math, uint64_t context) {
-  fmt::print("{}: family {}, {} parameters, {} positions\n", math.title, subject.plan.config.family->name,
-             Grouped(math.parameters), Grouped(static_cast<uint64_t>(math.max_positions)));
-  fmt::print("assumed: {}\n\nFits in {}\n", math.hardware, Size(math.fits.front().budget));
-  PrintFits(math);
-  fmt::print("\nWeights\n");
-  for (const WeightsMath& weights : math.weights) {
-    fmt::print("  {:<14} {:>11}  {}{}\n", weights.format, Size(weights.bytes), weights.formula,
-               weights.stored ? "  (as stored)" : "");
-    PrintParts(weights.parts);
-  }
-  PrintCache(math);
-  PrintSum(subject, query, context);
-  PrintMachines(math);
-  fmt::print("\nWorkspace: {} for a step at the longest context above\n", Size(math.workspace_bytes));
-  for (const TrainingMath& training : math.training) {
-    fmt::print("\nTraining, {}: {}{}  ({})\n", training.method, Size(training.bytes),
-               training.bytes <= query.budget ? "" : ", which does not fit in " + Size(query.budget),
-               training.assumptions);
-    PrintParts(training.parts);
-  }
-  if (!math.checks.empty()) fmt::print("\nPredicted and measured\n");
-  for (const PredictedMeasured& check : math.checks)
-    fmt::print("  {:<28} {:>15} B {:>15} B\n", check.what, Grouped(check.predicted), Grouped(check.measured));
-  fmt::print("\n");
-  for (const std::string& note : math.notes) fmt::print("- {}\n", note);
-}
-
-// One line a preset, in what its repository stores.
-void PrintPresets() {
-  fmt::print("{:<18} {:>16} {:>11} {:>15}  {}\n", "preset", "parameters", "weights", "cache a token", "from");
-  for (const Preset& preset : AllPresets()) {
-    try {
-      const ModelConfig config = PresetConfig(preset);
-      const Plan plan = PlanInFormat(config, StatedFormat(config));
-      fmt::print("{:<18} {:>16} {:>11} {:>15}  {}\n", preset.name, Grouped(plan.parameters()),
-                 Size(plan.stored_bytes()), Size(KvBytes(config, 1, 1, FormatId::kF16)), PresetSource(preset));
-    } catch (const Error& error) {
-      fmt::print("{:<18} {}\n", preset.name, error.what());
-    }
-  }
-}
-
-void PrintFit(const Subject& subject, const MemoryQuery& query, const std::vector<FormatFits>& fits) {
-  fmt::print("{} in {}, batch {}: tokens of context (of {})\n\n  {:<12} {:>10}", subject.title, Size(query.budget),
-             query.batches.front(), Grouped(subject.plan.config.max_positions), "weights", "in memory");
-  for (const FitAnswer& answer : fits.front().answers) fmt::print(" {:>13}", answer.kv_type + " cache");
-  fmt::print("\n");
-  for (const FormatFits& row : fits) {
-    fmt::print("  {:<12} {:>10}", row.format, Size(row.bytes));
-    for (const FitAnswer& fit : row.answers)
-      fmt::print(" {:>13}", fit.max_context == 0 ? "–"
-                                                 : Grouped(static_cast<uint64_t>(fit.max_context)) +
-                                                       (fit.limited_by_model ? " all" : ""));
-    fmt::print("\n");
-  }
-  fmt::print("\n  –: does not fit. all: the model was trained for no more.\n");
-}
-
-Json ToJson(const Subject& subject, const MemoryQuery& query, const std::vector<FormatFits>& fits) {
+Json ToJson(const MemorySubject& subject, const MemoryQuery& query, const std::vector<FormatFits>& fits) {
   Json rows = Json::array();
   for (const FormatFits& row : fits) {
     Json& answers = rows.emplace_back(Json{{"weights", row.format}, {"weights_bytes", row.bytes}})["caches"];
@@ -279,19 +214,39 @@ Json ToJson(const Subject& subject, const MemoryQuery& query, const std::vector<
       {"model", subject.title}, {"budget_bytes", query.budget}, {"batch", query.batches.front()}, {"formats", rows}};
 }
 
+// One line a preset, in what its repository stores.
+void PrintPresets() {
+  fmt::print("{:<18} {:>16} {:>11} {:>15}  {}\n", "preset", "parameters", "weights", "cache a token", "from");
+  for (const Preset& preset : AllPresets()) {
+    try {
+      const ModelConfig config = PresetConfig(preset);
+      const Plan plan = PlanInFormat(config, StatedFormat(config));
+      fmt::print("{:<18} {:>16} {:>11} {:>15}  {}\n", preset.name, Grouped(plan.parameters()),
+                 FormatBytes(static_cast<double>(plan.stored_bytes())),
+                 FormatBytes(static_cast<double>(KvBytes(config, 1, 1, FormatId::kF16))), PresetSource(preset));
+    } catch (const Error& error) {
+      fmt::print("{:<18} {}\n", preset.name, error.what());
+    }
+  }
+}
+
 void RunMemory(const Options& options, const GlobalFlags& flags) {
   if (options.list_presets) return PrintPresets();
   if (options.model.empty())
     Fail(ErrorKind::kUsage, "name a model, a config.json or a preset; `qad memory --presets` lists these");
-  const Subject subject = SubjectOf(options);
+  const MemorySubject subject = SubjectOf(options);
   const MemoryQuery query = QueryOf(options, subject);
   if (!options.fit.empty()) {
-    const std::vector<FormatFits> fits = FitsOf(subject.plan, subject.format, query.batches.front(), query.budget);
-    return flags.json ? PrintJson(ToJson(subject, query, fits)) : PrintFit(subject, query, fits);
+    const std::vector<FormatFits> fits =
+        FitsOf(subject.plan, subject.format, query.batches.front(), query.budget, query.engine_bytes());
+    return flags.json ? PrintJson(ToJson(subject, query, fits)) : PrintFits(subject, query, fits);
   }
   MemoryMath math = MakeMemoryMath(subject.plan, subject.format, subject.files.has_value(), query);
   const uint64_t context = query.contexts.empty() ? std::min<uint64_t>(kUsualContext, subject.plan.config.max_positions)
                                                   : query.contexts.front();
+  if (options.trainer == "torch")
+    for (size_t i = 0; i < math.training.size(); ++i)
+      math.training[i] = TorchTrainingMemory(subject.plan, query.training[i], options.torch);
   if (options.measure) {
     if (!subject.files) Fail(ErrorKind::kUsage, "--measure needs a model's files, as they are stored");
     if (context > subject.plan.config.max_positions)
@@ -302,7 +257,7 @@ void RunMemory(const Options& options, const GlobalFlags& flags) {
   if (flags.json)
     PrintJson(ToJson(subject, query, math, context));
   else
-    Print(subject, query, math, context);
+    PrintMemory(subject, query, math, context);
 }
 
 }  // namespace
@@ -325,13 +280,40 @@ std::function<void()> AddMemoryCommand(CLI::App& app, const GlobalFlags& flags) 
       ->capture_default_str();
   app.add_option("--train", options->train, "training memory of these methods")
       ->check(CLI::IsMember({"lora", "qlora", "full"}));
-  app.add_option("--rank", options->training.r, "rank of the adapter")
+  app.add_option("--rank", options->ranks, "rank of the adapter; several make a table, with --train-sequence")
       ->check(CLI::Range(1, 1 << 16))
       ->capture_default_str();
   app.add_option("--target-modules", options->training.targets, "layers to adapt")->capture_default_str();
   app.add_option("--train-tokens", options->training.tokens, "packed tokens of one training pass")
       ->check(CLI::Range(1, 1 << 24))
       ->capture_default_str();
+  app.add_option("--train-sequence", options->sequences, "tokens of a sequence: a table of these by batch and rank")
+      ->check(CLI::Range(1, 1 << 24));
+  app.add_option("--train-batch", options->training_batches, "sequences of one pass, of that table")
+      ->check(CLI::Range(1, 1 << 12))
+      ->capture_default_str();
+  app.add_flag("--recompute", options->training.tape.recompute, "blocks are computed again on the way back");
+  app.add_option("--trainer", options->trainer,
+                 "whose memory: this program's, or PyTorch's as torchtune trains in bf16")
+      ->check(CLI::IsMember({"qad", "torch"}))
+      ->capture_default_str();
+  app.add_flag("!--keep-activations", options->torch.checkpointing, "torch: activations are kept, not checkpointed");
+  app.add_flag("--offload", options->torch.offloading, "torch: checkpointed activations wait in the host's memory");
+  app.add_option("--loss-chunks", options->torch.loss_chunks, "torch: pieces in which logits are made f32")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--sequences", options->sequences_at_once, "contiguous or paged cache: sequences at once")
+      ->check(CLI::Range(1, 1 << 20));
+  app.add_option("--tokens-used", options->tokens_used, "contiguous or paged cache: tokens of each by now")
+      ->check(CLI::Range(1, INT32_MAX));
+  app.add_option("--shared-prefix", options->shared_prefix, "contiguous or paged cache: tokens they begin with alike")
+      ->check(CLI::Range(0, INT32_MAX));
+  app.add_option("--bandwidth", options->own.bytes_per_second, "of your machine's memory in GB/s, for --machines")
+      ->check(CLI::Range(1e-3, 1e6));
+  app.add_option("--tflops", options->own.flops, "of your machine, dense, in 16 bits, for --machines")
+      ->check(CLI::Range(1e-6, 1e6));
+  app.add_option("--price-per-hour", options->own.price_per_hour, "of your machine, for --machines")
+      ->check(CLI::Range(0.0, 1e6));
   app.add_flag("--measure", options->measure, "load the model, run one step, and put measured beside predicted");
   return [options, &flags] { RunMemory(*options, flags); };
 }

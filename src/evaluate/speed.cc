@@ -218,6 +218,7 @@ std::vector<BenchRow> Bench(Context& context, Transformer& model, const BenchOpt
   std::vector<BenchRow> rows;
   if (options.prompt > 0) rows.push_back(BenchPrefill(bench));
   if (options.generate > 0) rows.push_back(BenchDecode(bench));
+  for (BenchRow& row : rows) row.kv_bytes = bench.cache.allocated_bytes();
   return rows;
 }
 

@@ -24,6 +24,7 @@ struct BenchOptions {
 // them.
 struct BenchRow {
   size_t n_prompt = 0, n_gen = 0, n_batch = 1, n_depth = 0;
+  size_t kv_bytes = 0;  // of the cache, as allocated: one for both tests
   std::vector<double> samples_ns, samples_ts;
   double avg_ns = 0, stddev_ns = 0, avg_ts = 0, stddev_ts = 0, median_ts = 0;
   double gigabytes_per_second = 0;     // weights and cached keys and values read, per second

@@ -19,8 +19,10 @@ TextEmbedder::TextEmbedder(const std::string& model, int threads)
 }
 
 size_t RetrievalBytes(const std::string& model, size_t chunks) {
-  const Plan plan = PlanOf(OpenModel(ResolveModel(model)), WeightMode::kAsStored);
-  return plan.weight_bytes() + chunks * plan.config.hidden * sizeof(float);
+  const std::filesystem::path folder = ResolveModel(model);
+  const Plan plan = PlanOf(OpenModel(folder), WeightMode::kAsStored);
+  return plan.weight_bytes() + WordPiece::FromTokenizerJson(folder / "tokenizer.json").bytes() +
+         chunks * plan.config.hidden * sizeof(float);
 }
 
 }  // namespace qad

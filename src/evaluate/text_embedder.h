@@ -16,7 +16,7 @@ class TextEmbedder {
   TextEmbedder& operator=(const TextEmbedder&) = delete;
 
   const Embedder& embedder() const { return embedder_; }  // lives as long as this
-  size_t weights_bytes() const { return encoder_.weights_bytes(); }
+  size_t bytes() const { return encoder_.bytes(); }
 
  private:
   Encoder encoder_;
@@ -24,7 +24,7 @@ class TextEmbedder {
   Embedder embedder_;
 };
 
-// What an embedder's weights and the vectors of an index come to, by their shapes.
+// What an embedder and the vectors of an index come to, by their shapes and its vocabulary.
 size_t RetrievalBytes(const std::string& model, size_t chunks);
 
 }  // namespace qad

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <set>
 
 #include "base/error.h"
@@ -10,6 +9,7 @@
 #include "evaluate/baselines.h"
 #include "experiment/arms.h"
 #include "experiment/weights.h"
+#include "memory/machines.h"
 #include "results/results.h"
 #include "text/dataset.h"
 
@@ -21,10 +21,17 @@ namespace {
 constexpr int kMany = 1 << 30;
 
 // "auto" leaves the default.
-void IntOrAuto(YamlMap& map, const std::string& key, int low, int high, int& value) {
+bool IsAuto(YamlMap& map, const std::string& key) {
   const YAML::Node node = map.Node(key);
-  if (node.IsDefined() && node.IsScalar() && node.Scalar() == "auto") return;
-  map.Int(key, low, high, value);
+  return node.IsDefined() && node.IsScalar() && node.Scalar() == "auto";
+}
+
+void IntOrAuto(YamlMap& map, const std::string& key, int low, int high, int& value) {
+  if (!IsAuto(map, key)) map.Int(key, low, high, value);
+}
+
+void NumberOrAuto(YamlMap& map, const std::string& key, double low, double high, double& value) {
+  if (!IsAuto(map, key)) map.Number(key, low, high, value);
 }
 
 void Paths(YamlMap& map, const std::string& key, const fs::path& base, std::vector<fs::path>& paths) {
@@ -52,20 +59,11 @@ void ReadHardware(YamlMap map, HardwareConfig& hardware) {
   IntOrAuto(map, "threads", 1, 1024, hardware.threads);
   map.Number("price_per_hour", 0, 1e6, hardware.price_per_hour);
   map.String("name", hardware.name);
-}
-
-void ReadLayers(YamlMap& map, std::vector<int>& layers) {
-  std::vector<std::string> words;
-  map.Strings("layers_to_transform", words);
-  if (!words.empty()) layers.clear();
-  for (const std::string& word : words) {
-    int layer = 0;
-    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), layer);
-    if (error != std::errc() || end != word.data() + word.size() || layer < 0)
-      map.Wrong("layers_to_transform", "numbers of layers, from 0");
-    else
-      layers.push_back(layer);
-  }
+  NumberOrAuto(map, "gigabytes_per_second", 1e-3, 1e6, hardware.gigabytes_per_second);
+  NumberOrAuto(map, "teraflops", 1e-6, 1e6, hardware.teraflops);
+  YamlMap prices(map.Node("machine_prices"), map.path() + ".machine_prices", map.errors());
+  for (const Machine& machine : AllMachines())
+    if (prices.Has(machine.name)) prices.Number(machine.name, 0, 1e6, hardware.machine_prices[machine.name]);
 }
 
 // Regular expressions over module names, each with a number.
@@ -89,7 +87,7 @@ void ReadLora(YamlMap& map, LoraOptions& lora) {
   map.Number("dropout", 0, 0.99, lora.dropout);
   map.Strings("target_modules", lora.target_modules);
   map.Bool("rslora", lora.rslora);
-  ReadLayers(map, lora.layers_to_transform);
+  map.Ints("layers_to_transform", 0, kMany, lora.layers_to_transform);
   ReadPatterns(map, lora);
 }
 

@@ -30,6 +30,8 @@ struct HardwareConfig {
   int threads = 0;      // 0: all cores
   double price_per_hour = 0.10;
   std::string name;
+  double gigabytes_per_second = 0, teraflops = 0;  // of its memory, of dense products; 0: as measured
+  std::map<std::string, double> machine_prices;    // an hour's, of machines of the memory math's table
 };
 
 // One adapter to train: the shared options with its own overrides.

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "base/huge_pages.h"
 #include "evaluate/metrics.h"
 #include "memory/estimate.h"
+#include "model/footprint.h"
 #include "model/generation.h"
 #include "retrieve/prompt.h"
 #include "text/prompt.h"
@@ -41,9 +43,10 @@ DevSet::DevSet(Workspace& workspace, const Model& model, const std::vector<Item>
     longest = std::max(longest, tokens.size());
     prompts_.push_back(std::move(tokens));
   }
-  if (!empty())
-    kv_bytes_ =
-        KvBytes(model.config(), longest + new_tokens, std::min(kSequencesAtOnce, items_.size()), FormatId::kF16);
+  if (empty()) return;
+  const size_t sequences = std::min(kSequencesAtOnce, items_.size()), context = longest + new_tokens;
+  bytes_ = HugeSize(KvBytes(model.config(), context, sequences, FormatId::kF16)) +
+           InferenceBytes(model.config(), context, sequences);
 }
 
 std::map<std::string, double> DevSet::Score(Model& model) const {

@@ -22,8 +22,8 @@ class DevSet {
   DevSet(Workspace& workspace, const Model& model, const std::vector<Item>& dev, Prompting prompting);
 
   bool empty() const { return items_.empty(); }
-  // Of the cache that answering takes.
-  size_t kv_bytes() const { return kv_bytes_; }
+  // Of what answering takes: cache, activations and logits.
+  size_t bytes() const { return bytes_; }
   // Each slice's share of right answers of the model as it is now, which has the tokenizer of the first.
   std::map<std::string, double> Score(Model& model) const;
 
@@ -32,7 +32,7 @@ class DevSet {
   std::vector<Item> items_;
   std::vector<std::vector<TokenId>> prompts_;
   std::vector<std::string> refusals_;
-  size_t kv_bytes_ = 0;
+  size_t bytes_ = 0;
 };
 
 }  // namespace qad

@@ -1,12 +1,13 @@
 #include "experiment/pack.h"
 
-#include "adapt/trainer.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/process.h"
 #include "decide/decide.h"
 #include "experiment/manifest.h"
+#include "experiment/training_query.h"
 #include "memory/memory_math.h"
+#include "model/load.h"
 #include "report/report.h"
 
 namespace qad {
@@ -27,22 +28,39 @@ void RequireOwn(const fs::path& root, const fs::path& samples, const Results& re
 void AddChecks(const Results& results, MemoryMath& math) {
   struct Checked {
     std::string_view slice, of, metric, name;
+    uint64_t (*allowed)(uint64_t measured) = nullptr;  // null: nothing
   };
-  static constexpr Checked kChecked[] = {{kMemorySlice, "", "weights_bytes", "weights"},
-                                         {kMemorySlice, "", "kv_bytes", "KV cache"},
-                                         {kMemorySlice, "", "workspace_bytes", "workspace"},
-                                         {kMemorySlice, "", "retrieval_bytes", "embedder and vectors"},
-                                         {kMemorySlice, "", "peak_rss_bytes", "peak RSS"},
-                                         {kTrainingSlice, "training of ", "tape_bytes", "activations"},
-                                         {kTrainingSlice, "training of ", "peak_rss_bytes", "peak RSS"}};
+  static constexpr Checked kChecked[] = {
+      {kMemorySlice, "", "weights_bytes", "weights"},
+      {kMemorySlice, "", "kv_bytes", "KV cache"},
+      {kMemorySlice, "", "workspace_bytes", "workspace"},
+      {kMemorySlice, "", "adapter_bytes", "adapter"},
+      {kMemorySlice, "", "tokenizer_bytes", "tokenizer"},
+      {kMemorySlice, "", "retrieval_bytes", "embedder and vectors"},
+      {kMemorySlice, "", "peak_rss_bytes", "peak RSS", AllowedInInference},
+      {kTrainingSlice, "training of ", "tape_bytes", "activations"},
+      {kTrainingSlice, "training of ", "peak_rss_bytes", "peak RSS", AllowedInTraining}};
   for (const Row& row : results.rows) {
     for (const Checked& checked : kChecked) {
       if (row.slice != checked.slice || row.metric != checked.metric) continue;
-      if (const auto predicted = results.Value(row.arm, row.slice, fmt::format("{}_predicted", row.metric)))
+      if (const auto predicted = results.Value(row.arm, row.slice, fmt::format("{}_predicted", row.metric))) {
+        const auto measured = static_cast<uint64_t>(row.value);
         math.checks.push_back({fmt::format("{}{}: {}", checked.of, row.arm, checked.name),
-                               static_cast<uint64_t>(*predicted), static_cast<uint64_t>(row.value)});
+                               static_cast<uint64_t>(*predicted), measured,
+                               checked.allowed == nullptr ? 0 : checked.allowed(measured)});
+      }
     }
   }
+}
+
+// Of a process that has loaded nothing yet: the least of the arms', or what this one has.
+uint64_t ProgramBytes(const Results* results) {
+  double least = 0;
+  if (results != nullptr)
+    for (const Row& row : results->rows)
+      if (row.slice == kMemorySlice && row.metric == "process_bytes" && (least == 0 || row.value < least))
+        least = row.value;
+  return least > 0 ? static_cast<uint64_t>(least) : CurrentRssBytes();
 }
 
 // The rules judge what was measured, also where the configuration has moved on since.
@@ -63,21 +81,54 @@ void WarnOfOtherSettings(const Config& config, const Results& results) {
 
 }  // namespace
 
+namespace {
+
+// This machine, or the one that the configuration describes: what it does not say is what was measured.
+Machine OwnMachine(const Workspace& workspace, const Results* results, uint64_t memory) {
+  const HardwareConfig& hardware = workspace.config.hardware;
+  Machine own{.name = hardware.name.empty() ? CpuName() : hardware.name,
+              .source = "measured, or the configuration's",
+              .memory = memory,
+              .bytes_per_second = 1e9 * hardware.gigabytes_per_second,
+              .flops = 1e12 * hardware.teraflops,
+              .price_per_hour = hardware.price_per_hour};
+  if (results == nullptr || !results->manifest["machine"].contains("ceilings")) return own;
+  const JsonObject measured(results->manifest["machine"]["ceilings"], "results.json: machine.ceilings");
+  if (own.bytes_per_second == 0) own.bytes_per_second = 1e9 * measured.Number("gigabytes_per_second", 0, 1e6);
+  if (own.flops == 0) own.flops = 1e12 * measured.Number("teraflops", 0, 1e6);
+  return own;
+}
+
+// With the prices that the configuration gives them.
+std::vector<Machine> Machines(const Workspace& workspace, const Results* results, uint64_t memory) {
+  std::vector<Machine> machines = {OwnMachine(workspace, results, memory)};
+  for (Machine& machine : AllMachines()) {
+    const auto& prices = workspace.config.hardware.machine_prices;
+    if (const auto price = prices.find(machine.name); price != prices.end()) machine.price_per_hour = price->second;
+    machines.push_back(std::move(machine));
+  }
+  return machines;
+}
+
+}  // namespace
+
 MemoryMath MakeMemory(Workspace& workspace, const Results* results) {
-  const Plan plan = PlanOf(OpenModel(workspace.model_path), WeightMode::kAsStored);
+  const ModelFiles files = OpenModel(workspace.model_path);
+  const Plan plan = PlanOf(files, WeightMode::kAsStored);
   MemoryQuery query;
   query.title = workspace.config.model;
   query.budget = workspace.config.hardware.memory > 0 ? workspace.config.hardware.memory : TotalMemoryBytes();
   const AdapterConfig& adapter = workspace.config.adapters.front();
   for (const TrainingMethod method : {TrainingMethod::kLora, TrainingMethod::kQlora})
-    query.training.push_back({.method = method,
-                              .r = adapter.lora.r,
-                              .targets = adapter.lora.target_modules,
-                              .tokens = MicroBatchTokens(adapter.train),
-                              .layers = adapter.lora.layers_to_transform,
-                              .rank_pattern = adapter.lora.rank_pattern,
-                              .tape = TapeOf(adapter.train)});
-  query.machines = AllMachines();
+    query.training.push_back(QueryOf(adapter, method));
+  query.grid = {.methods = query.training,
+                .sequences = {512, 2048, 8192},
+                .batches = {1, 4},
+                .ranks = {adapter.lora.r, 8 * adapter.lora.r}};
+  query.grid.methods.push_back(QueryOf(adapter, TrainingMethod::kFull));
+  query.engine = {{"program", "measured: before it loads anything", ProgramBytes(results)},
+                  {"tokenizer", "its tables", LoadTokenizer(files).bytes()}};
+  query.machines = Machines(workspace, results, query.budget);
   MemoryMath math = MakeMemoryMath(plan, workspace.stored_format, true, query);
   if (results != nullptr) AddChecks(*results, math);
   WriteMemoryMath(workspace.root / "memory_math.json", math);

@@ -30,7 +30,7 @@ void RunAndAppend(Workspace& workspace, const Stage& stage, Results& all) {
   const auto start = std::chrono::steady_clock::now();
   const Results made = RunStage(workspace, stage);
   Append(all, made);
-  for (const char* key : {"load_before", "load_after"})
+  for (const char* key : {"load_before", "load_after", "ceilings"})
     if (made.manifest.contains(key)) all.manifest["machine"][key] = made.manifest[key];
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (!workspace.quiet && !cached) fmt::print(stderr, "  {} in {}\n", stage.label, FormatSeconds(seconds));

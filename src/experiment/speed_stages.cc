@@ -9,7 +9,10 @@
 #include "evaluate/speed.h"
 #include "experiment/child.h"
 #include "experiment/stages.h"
+#include "experiment/training_query.h"
+#include "io/peft.h"
 #include "memory/estimate.h"
+#include "ops/ceilings.h"
 #include "results/statistics.h"
 
 namespace qad {
@@ -123,6 +126,15 @@ double LoadAverage() {
   return ::getloadavg(&load, 1) == 1 ? load : -1;
 }
 
+// What the machine could do, beside what the arms did: reading a buffer of the weights' size, and dense products of the
+// quickest kind.
+Json CeilingsJson(Workspace& workspace) {
+  const uint64_t weights = PlanOf(OpenModel(workspace.model_path), WeightMode::kAsStored).weight_bytes();
+  const Ceilings ceilings = MeasureCeilings(workspace.context, weights);
+  return {{"gigabytes_per_second", ceilings.gigabytes_per_second},
+          {"teraflops", 1e-3 * *std::ranges::max_element(ceilings.gigaflops)}};
+}
+
 Results MeasureSpeed(Workspace& workspace) {
   // Another seed is neither faster nor larger.
   std::vector<ArmConfig> arms = workspace.config.arms;
@@ -142,6 +154,7 @@ Results MeasureSpeed(Workspace& workspace) {
     }
   }
   results.manifest["load_after"] = LoadAverage();
+  results.manifest["ceilings"] = CeilingsJson(workspace);
   for (size_t i = 0; i < arms.size(); ++i) {
     const std::string& name = arms[i].name;
     if (timed[i].items.empty()) continue;
@@ -178,9 +191,11 @@ double DiskBytes(const Workspace& workspace, const ArmConfig& arm) {
   return bytes + WeightFileBytes(ResolveModel(workspace.config.rag.embedder));
 }
 
-// What measures it, in a process of its own. Of the answer a few tokens are really generated.
+constexpr size_t kGenerated = 8;  // tokens of an answer that are really generated; the rest are run as a prompt's
+
+// What measures it, in a process of its own.
 std::vector<std::string> BenchWords(const Workspace& workspace, const ArmConfig& arm, size_t prompt, size_t answer) {
-  const size_t timed = std::min<size_t>(answer, 8);
+  const size_t timed = std::min(answer, kGenerated);
   std::vector<std::string> words{"bench",
                                  "--no-ceilings",
                                  workspace.models.SourceOf(arm.weights),
@@ -205,12 +220,25 @@ std::vector<std::string> BenchWords(const Workspace& workspace, const ArmConfig&
   return words;
 }
 
+// Of the adapter beside the arm's weights, by its configuration: that of this experiment, or of the one that stands in.
+size_t AdapterBytes(const Workspace& workspace, const ArmConfig& arm, const Plan& plan) {
+  const fs::path attached = workspace.AttachedAdapter(arm);
+  if (attached.empty()) return 0;
+  TrainingQuery query = QueryOf(*FindAdapter(workspace.config, arm.adapter));
+  if (attached == workspace.scope.adapter_path && fs::is_directory(attached)) {
+    const PeftConfig other = ReadPeftConfig(attached);
+    query = {.r = other.r, .targets = other.target_modules, .rank_pattern = other.rank_pattern};
+  }
+  return AdapterOf(plan, query).served_bytes();
+}
+
 Results MeasureMemory(Workspace& workspace, const ArmConfig& arm) {
-  size_t prompt = 0, chunks = 0;
+  size_t prompt = 0, chunks = 0, tokenizer = 0;
   {
     const TimedArm timed = ChooseItems(workspace, arm);
     if (timed.items.empty()) return {};
     prompt = timed.longest;
+    tokenizer = ModelOf(workspace, arm).tokenizer.bytes();
     if (timed.index != nullptr) chunks = static_cast<size_t>(timed.index->chunks());
   }
   const auto answer = static_cast<size_t>(workspace.config.eval.max_new_tokens);
@@ -224,27 +252,30 @@ Results MeasureMemory(Workspace& workspace, const ArmConfig& arm) {
   };
   const Plan plan = PlanOf(OpenModel(ResolveModel(workspace.models.SourceOf(arm.weights))),
                            WeightModeOf(ModelPool::FormatOf(arm.weights)));
-  const auto kv = static_cast<double>(KvBytes(plan.config, prompt + answer, 1, FormatId::kF16));
-  const auto buffers = static_cast<double>(InferenceBytes(plan.config, prompt + answer, 1));
-  const auto weights = static_cast<double>(plan.weight_bytes());
+  const InferenceParts parts{
+      .process = static_cast<uint64_t>(measured("process_bytes")),
+      .tokenizer = tokenizer,
+      .weights = plan.weight_bytes(),
+      .cache = KvBytes(plan.config, prompt + answer, 1, FormatId::kF16),
+      .workspace = InferenceBytes(plan.config, prompt + answer - std::min(answer, kGenerated), 1),
+      .adapter = AdapterBytes(workspace, arm, plan),
+      .retrieval = workspace.DocumentRetriever() == Retriever::kBm25 || chunks == 0
+                       ? 0
+                       : RetrievalBytes(workspace.config.rag.embedder, chunks)};
   add("context", static_cast<double>(prompt + answer));
   add("disk_bytes", DiskBytes(workspace, arm));
   for (const auto& [name, predicted] :
-       {std::pair("weights_bytes", weights), std::pair("kv_bytes", kv), std::pair("workspace_bytes", buffers)}) {
+       {std::pair("tokenizer_bytes", parts.tokenizer), std::pair("weights_bytes", parts.weights),
+        std::pair("kv_bytes", parts.cache), std::pair("workspace_bytes", parts.workspace),
+        std::pair("adapter_bytes", parts.adapter), std::pair("retrieval_bytes", parts.retrieval),
+        std::pair("peak_rss_bytes", parts.resident())}) {
+    if (predicted == 0 && measured(name) == 0) continue;
     add(name, measured(name));
-    results.rows.push_back(Measured(arm.name, kMemorySlice, std::string(name) + "_predicted", predicted));
+    results.rows.push_back(
+        Measured(arm.name, kMemorySlice, std::string(name) + "_predicted", static_cast<double>(predicted)));
   }
-  add("adapter_bytes", measured("adapter_bytes"));
-  double retrieval = 0;
-  if (workspace.DocumentRetriever() != Retriever::kBm25 && chunks > 0) {
-    retrieval = static_cast<double>(RetrievalBytes(workspace.config.rag.embedder, chunks));
-    add("retrieval_bytes", measured("retrieval_bytes"));
-    add("retrieval_bytes_predicted", retrieval);
-  }
+  add("scratch_bytes", measured("scratch_bytes"));
   add("process_bytes", measured("process_bytes"));
-  add("peak_rss_bytes", measured("peak_rss_bytes"));
-  add("peak_rss_bytes_predicted",
-      measured("process_bytes") + weights + kv + buffers + measured("adapter_bytes") + retrieval);
   return results;
 }
 

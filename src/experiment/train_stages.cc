@@ -5,6 +5,7 @@
 
 #include "adapt/trainer.h"
 #include "base/hash.h"
+#include "base/huge_pages.h"
 #include "base/process.h"
 #include "base/units.h"
 #include "experiment/dev_set.h"
@@ -90,10 +91,6 @@ void AddValidation(const std::string& name, const TrainResult& trained, Results&
     results.rows.push_back(Measured(name, kTrainingSlice, "validation_score", trained.validation_scores[i]));
 }
 
-size_t PlannedBytes(const TrainResult& trained) {
-  return trained.adapter_bytes + trained.gradient_bytes + trained.moment_bytes + trained.tape_bytes;
-}
-
 Results TrainingRows(const std::string& name, const TrainResult& trained, const LoraAdapter& adapter,
                      size_t base_bytes) {
   Results results;
@@ -113,7 +110,7 @@ Results TrainingRows(const std::string& name, const TrainResult& trained, const 
   if (!trained.losses.empty()) add("final_loss", trained.losses.back());
   AddValidation(name, trained, results);
   add("base_weights_bytes", static_cast<double>(base_bytes));
-  add("training_bytes", static_cast<double>(PlannedBytes(trained)));
+  add("training_bytes", static_cast<double>(trained.planned_bytes()));
   add("tape_bytes_predicted", static_cast<double>(trained.tape_bytes));
   add("tape_bytes", static_cast<double>(trained.tape_bytes_allocated));
   add("peak_rss_bytes", static_cast<double>(trained.peak_rss_bytes));
@@ -127,19 +124,21 @@ void SayPlan(const TrainResult& plan, uint64_t process_bytes, size_t base_bytes,
   fmt::print(
       stderr,
       "  {} steps, passes of up to {} tokens; memory {}: process {}, base {}, adapter with gradients and moments {}, "
-      "activations {}, answers to dev {}\n",
-      plan.planned_steps, plan.micro_batch_tokens, text(process_bytes + base_bytes + PlannedBytes(plan) + dev_bytes),
-      text(process_bytes), text(base_bytes), text(PlannedBytes(plan) - plan.tape_bytes), text(plan.tape_bytes),
-      text(dev_bytes));
+      "activations {}, logits {}, answers to dev {}\n",
+      plan.planned_steps, plan.micro_batch_tokens, text(process_bytes + base_bytes + plan.planned_bytes() + dev_bytes),
+      text(process_bytes), text(base_bytes), text(plan.planned_bytes() - plan.tape_bytes - plan.loss_bytes),
+      text(plan.tape_bytes), text(plan.loss_bytes), text(dev_bytes));
 }
 
 Results TrainAdapter(Workspace& workspace, const AdapterConfig& config, const fs::path& folder) {
   const TrainingData data = DataOf(workspace, config);
   workspace.FreeModels();  // the peak is this training's alone
+  ReturnFreedMemory();
   ResetPeakRss();
-  const uint64_t process_bytes = CurrentRssBytes();
+  uint64_t process_bytes = CurrentRssBytes();
   Model& model = workspace.models.Get(config.base);
-  const size_t base_bytes = model.weights().allocated_bytes();
+  process_bytes += model.tokenizer.bytes();
+  const size_t base_bytes = HugeSize(model.weights().allocated_bytes());
   const ExampleSet train = ExamplesOf(workspace, model, data.train, config.train.completion_only),
                    dev = ExamplesOf(workspace, model, data.dev, true);
   LoraAdapter adapter(model.transformer, config.lora, config.seed);
@@ -153,14 +152,14 @@ Results TrainAdapter(Workspace& workspace, const AdapterConfig& config, const fs
       .on_step = {},
       .on_plan =
           [&](const TrainResult& plan) {
-            if (!workspace.quiet) SayPlan(plan, process_bytes, base_bytes, judged.kv_bytes());
+            if (!workspace.quiet) SayPlan(plan, process_bytes, base_bytes, judged.bytes());
           }};
   const TrainResult trained =
       Train(workspace.context, model.transformer, adapter, train, dev, config.train, config.seed, hooks);
   Results results = TrainingRows(config.name, trained, adapter, base_bytes);
   results.rows.push_back(
       Measured(config.name, kTrainingSlice, "peak_rss_bytes_predicted",
-               static_cast<double>(process_bytes + base_bytes + PlannedBytes(trained) + judged.kv_bytes())));
+               static_cast<double>(process_bytes + base_bytes + trained.planned_bytes() + judged.bytes())));
   workspace.FreeModels();  // the adapter goes out of scope
   return results;
 }

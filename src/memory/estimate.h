@@ -1,14 +1,11 @@
-// KV cache, buffers, adapters and training by formula, and what fits into a budget. Pure functions of the configuration
-// and the plan; tests prove them equal to what the engine allocates.
+// KV cache and buffers by formula, and what fits into a budget. Pure functions of the configuration and the plan; tests
+// prove them equal to what the engine allocates.
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <vector>
 
-#include "memory/weights_math.h"
-#include "model/footprint.h"
 #include "model/plan.h"
 #include "results/memory_math.h"
 
@@ -19,40 +16,33 @@ namespace qad {
 // dimension. Sums beyond 64 bits are UINT64_MAX.
 uint64_t KvBytes(const ModelConfig& config, uint64_t context, uint64_t batch, FormatId type, bool gqa = true);
 
-// The linear tensors that target_modules name. Errors (kUsage): as SelectTargets.
-std::vector<const TensorSpec*> AdapterTargets(const Plan& plan, const std::vector<std::string>& targets);
+// `batch` sequences that may grow to `context` tokens each and have come to `tokens`, of which the first `prefix` are
+// the same in all of them.
+struct KvCase {
+  uint64_t context = 0, batch = 1, tokens = 0, prefix = 0;
+};
+inline constexpr uint64_t kKvBlock = 16;  // tokens of a block, vLLM's default (Kwon et al. 2023, PagedAttention)
 
-enum class TrainingMethod : uint8_t { kLora, kQlora, kFull };
+// What the sequences' tokens take; what a runtime takes that reserves the whole context of each (as this program does,
+// for the longest of a batch), one that hands out blocks as they grow, and one whose blocks of the prefix are the same.
+std::vector<KvAllotment> KvAllotments(const ModelConfig& config, const KvCase& asked, FormatId type);
 
-struct TrainingQuery {
-  TrainingMethod method = TrainingMethod::kLora;
-  int r = 8;
-  std::vector<std::string> targets = {"all-linear"};
-  uint64_t tokens = 512;                            // packed tokens of one forward pass; as adapt/ chooses
-  std::vector<int> layers = {};                     // only within these; empty: all
-  std::map<std::string, double> rank_pattern = {};  // r of modules that match (model/targets.h)
-  TapeSettings tape = {};                           // of full training never in bf16
+// What one process holds while it answers.
+struct InferenceParts {
+  uint64_t process = 0;  // before it loads anything: the program and its libraries
+  uint64_t tokenizer = 0, weights = 0, cache = 0, workspace = 0, adapter = 0, retrieval = 0;
+
+  // All of them together, the large ones in whole huge pages. Scratch of single operations and what else of the program
+  // is touched come on top: some MB.
+  uint64_t resident() const;
 };
 
-struct AdapterSize {
-  uint64_t parameters = 0;  // Σ r·(in + out)
-  uint64_t modules = 0;
-  uint64_t ranks = 0;        // of all modules together
-  uint64_t layer_ranks = 0;  // of one layer's: of each linear operation the most that any layer has
-  uint64_t bytes() const { return parameters * sizeof(float); }
-  uint64_t served_bytes() const { return bytes() + parameters * sizeof(uint16_t); }  // LoraAdapter::served_bytes
-};
-AdapterSize AdapterOf(const Plan& plan, const TrainingQuery& query);
-
-// The peak of training on `base`, whose resident weights are frozen (LoRA, QLoRA) or, in f32, trained (full).
-TrainingMath TrainingMemory(const Plan& base, const std::string& base_format, const TrainingQuery& query);
-
-// The longest context at which `weights` bytes, cache and one step's buffers fit into `budget`.
+// The longest context at which `held` bytes (weights, and whatever else stays), cache and one step's buffers fit into
+// `budget`.
 FitAnswer Fit(const Plan& plan, const std::string& format, FormatId kv_type, uint64_t batch, uint64_t budget,
-              uint64_t weights);
-// The same of the weights as this program holds them.
-inline FitAnswer Fit(const Plan& plan, const std::string& format, FormatId kv_type, uint64_t batch, uint64_t budget) {
-  return Fit(plan, format, kv_type, batch, budget, plan.weight_bytes());
-}
+              uint64_t held);
+// The most sequences of `context` tokens each that fit so, up to kMostSequences; 0: not one.
+inline constexpr int64_t kMostSequences = 1 << 20;
+int64_t FitSequences(const Plan& plan, FormatId kv_type, uint64_t context, uint64_t budget, uint64_t held);
 
 }  // namespace qad

@@ -5,6 +5,8 @@
 
 #include "base/json.h"
 #include "memory/embedded.h"
+#include "memory/saturating.h"
+#include "memory/weights_math.h"
 
 namespace qad {
 namespace {
@@ -66,9 +68,17 @@ class Ladder {
             .kv_type = answer.kv_type,
             .max_context = answer.max_context,
             .limited_by_model = answer.limited_by_model,
+            .max_batch = FitSequences(plan, type, query_.context, machine_.memory, plan.stored_bytes()),
             .decode_ceiling = batch * machine_.bytes_per_second / (weights + cache),
-            .prefill_ceiling = machine_.flops / (2 * BlockWeights(plan))};
+            .prefill_ceiling = machine_.flops / (2 * BlockWeights(plan)),
+            .price_per_hour = machine_.price_per_hour};
+    fit_.decode_price = PricePerMillion(fit_.decode_ceiling);
+    fit_.prefill_price = PricePerMillion(fit_.prefill_ceiling);
     return true;
+  }
+
+  double PricePerMillion(double per_second) const {
+    return per_second > 0 ? machine_.price_per_hour / 3600 / per_second * 1e6 : 0;
   }
 
   const Machine& machine_;
@@ -79,12 +89,14 @@ class Ladder {
 
 }  // namespace
 
-std::vector<FormatFits> FitsOf(const Plan& plan, const std::string& format, uint64_t batch, uint64_t budget) {
+std::vector<FormatFits> FitsOf(const Plan& plan, const std::string& format, uint64_t batch, uint64_t budget,
+                               uint64_t engine) {
   std::vector<FormatFits> fits;
   const auto add = [&](const Plan& other, const std::string& name) {
     FormatFits& row = fits.emplace_back(FormatFits{name, other.weight_bytes(), {}});
     for (const FormatId type : {FormatId::kF16, FormatId::kQ8_0, FormatId::kQ4_0})
-      if (GetFormat(type).Divides(plan.config.head_dim)) row.answers.push_back(Fit(other, name, type, batch, budget));
+      if (GetFormat(type).Divides(plan.config.head_dim))
+        row.answers.push_back(Fit(other, name, type, batch, budget, CappedSum({other.weight_bytes(), engine})));
   };
   add(plan, format);
   for (const char* name : kSmallerFiles)

@@ -20,15 +20,17 @@ struct FormatFits {
   uint64_t bytes = 0;  // of the weights as this program holds them
   std::vector<FitAnswer> answers;
 };
-// What fits into `budget`: the weights of `plan`, called `format`, and files of llama.cpp's types that take less and
-// less memory, with a cache in f16, q8_0 and q4_0 each.
-std::vector<FormatFits> FitsOf(const Plan& plan, const std::string& format, uint64_t batch, uint64_t budget);
+// What fits into `budget` beside `engine` bytes: the weights of `plan`, called `format`, and files of llama.cpp's types
+// that take less and less memory, with a cache in f16, q8_0 and q4_0 each.
+std::vector<FormatFits> FitsOf(const Plan& plan, const std::string& format, uint64_t batch, uint64_t budget,
+                               uint64_t engine);
 
 struct Machine {
   std::string name, source;
   uint64_t memory = 0;          // bytes
   double bytes_per_second = 0;  // of its memory
   double flops = 0;             // per second, dense, in 16 bits; 0 where not published
+  double price_per_hour = 0;    // 0: none is known; the table has none, for prices change
 };
 std::vector<Machine> AllMachines();
 
@@ -44,7 +46,7 @@ struct MachineQuery {
 // or the first that fits of smaller files of llama.cpp's types, each with the cache asked for and with one in q8_0;
 // then all of them with one in q4_0. Its speed is bounded by reading weights and cache once for every token of each
 // sequence (decoding), and by two operations for each weight of a block and each token of a prompt (prefill): ceilings,
-// which no runtime reaches.
+// which no runtime reaches, and from which the least price of a million tokens follows.
 MachineFit FitMachine(const Machine& machine, const MachineQuery& query);
 
 }  // namespace qad

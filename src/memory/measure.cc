@@ -4,6 +4,7 @@
 
 #include "base/process.h"
 #include "memory/estimate.h"
+#include "model/footprint.h"
 #include "model/transformer.h"
 #include "ops/context.h"
 
@@ -15,9 +16,9 @@ std::vector<PredictedMeasured> MeasureMemory(const ModelFiles& files, const Plan
   RequireRunnable(config, ConfigPath(files).string());
   RequireRoom(config, batch, context, kv_type, AvailableMemoryBytes());
   Context work(Numerics::kFast, threads);
+  (void)ResetPeakRss();
   const uint64_t before = CurrentRssBytes();
   Transformer model(std::make_shared<const Weights>(plan, files));
-  (void)ResetPeakRss();  // what the file's pages took while they were read does not count
   KvCache cache(config, batch, context, kv_type);
   // As many rows as a step takes: of one sequence, or of several.
   uint64_t rows = std::max(batch, std::min<uint64_t>(StepRows(config), context * batch));
@@ -33,15 +34,15 @@ std::vector<PredictedMeasured> MeasureMemory(const ModelFiles& files, const Plan
   for (size_t slot = 0; slot < batch; ++slot) segments.push_back({.slot = slot, .start = 0, .tokens = tokens[slot]});
   std::vector<float> logits(batch * config.vocab);
   model.Forward(work, segments, cache, last, logits.data());
-  std::vector<PredictedMeasured> checks = {
-      {"weights", plan.weight_bytes(), model.weights().allocated_bytes()},
-      {"KV cache", KvBytes(config, context, batch, kv_type), cache.allocated_bytes()},
-      {"workspace", InferenceBytes(config, context, batch), model.workspace_bytes() + logits.size() * sizeof(float)}};
-  uint64_t sum = 0;
-  for (const PredictedMeasured& check : checks) sum += check.predicted;
+  const InferenceParts parts{.process = before,
+                             .weights = plan.weight_bytes(),
+                             .cache = KvBytes(config, context, batch, kv_type),
+                             .workspace = InferenceBytes(config, context, batch)};
   const uint64_t peak = PeakRssBytes();
-  checks.push_back({"resident memory of one step", sum, peak > before ? peak - before : 0});
-  return checks;
+  return {{"weights", parts.weights, model.weights().allocated_bytes()},
+          {"KV cache", parts.cache, cache.allocated_bytes()},
+          {"workspace", parts.workspace, model.workspace_bytes() + logits.size() * sizeof(float)},
+          {"peak RSS", parts.resident(), peak, AllowedInInference(peak)}};
 }
 
 }  // namespace qad

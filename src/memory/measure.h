@@ -11,8 +11,8 @@
 
 namespace qad {
 
-// Weights, cache, one step's workspace and the growth of this process's resident memory, each predicted beside
-// measured. Errors (kInput): as RequireRunnable and Weights.
+// Weights, cache, one step's workspace and the peak of this process's resident memory, each predicted beside measured;
+// the peak upon what the process takes now. Errors (kInput): as RequireRunnable and Weights.
 std::vector<PredictedMeasured> MeasureMemory(const ModelFiles& files, const Plan& plan, uint64_t context,
                                              uint64_t batch, FormatId kv_type, int threads);
 

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "memory/saturating.h"
 
 namespace qad {
 namespace {
@@ -16,6 +17,23 @@ std::vector<uint64_t> ContextsOf(const ModelConfig& config, const MemoryQuery& q
   for (uint64_t n = kShortestContext; n < config.max_positions; n *= 2) contexts.push_back(n);
   contexts.push_back(config.max_positions);
   return contexts;
+}
+
+uint64_t ContextOfCase(const ModelConfig& config, const MemoryQuery& query) {
+  return query.case_context > 0 ? query.case_context : std::min<uint64_t>(kUsualContext, config.max_positions);
+}
+
+void AddAllotments(const ModelConfig& config, const MemoryQuery& query, KvMath& kv) {
+  const uint64_t context = ContextOfCase(config, query);
+  const KvCase asked{.context = context,
+                     .batch = query.allotted_batch,
+                     .tokens = query.allotted_tokens > 0 ? query.allotted_tokens : std::max<uint64_t>(context / 2, 1),
+                     .prefix = query.shared_prefix.value_or(context / 8)};
+  kv.allotted_context = static_cast<int64_t>(asked.context);
+  kv.allotted_batch = static_cast<int64_t>(asked.batch);
+  kv.allotted_tokens = static_cast<int64_t>(asked.tokens);
+  kv.allotted_prefix = static_cast<int64_t>(asked.prefix);
+  kv.allotments = KvAllotments(config, asked, query.kv_types.front());
 }
 
 KvMath KeysAndValues(const ModelConfig& config, const MemoryQuery& query) {
@@ -33,6 +51,7 @@ KvMath KeysAndValues(const ModelConfig& config, const MemoryQuery& query) {
   kv.bytes_per_token_without_gqa = KvBytes(config, 1, 1, type, false);
   kv.window = static_cast<int64_t>(config.sliding_window);
   kv.windowed_layers = config.sliding_window > 0 ? kv.layers - static_cast<int64_t>(config.full_layers) : 0;
+  AddAllotments(config, query, kv);
   for (const FormatId each : query.kv_types)
     for (const uint64_t batch : query.batches)
       for (const uint64_t context : ContextsOf(config, query))
@@ -58,20 +77,15 @@ int64_t OutgrowsWeights(const KvMath& kv, uint64_t weights, int64_t positions) {
 }
 
 void AddMachines(const Plan& plan, const std::string& format, const MemoryQuery& query, MemoryMath& math) {
-  const uint64_t context = query.machines_context > 0 ? query.machines_context
-                                                      : std::min<uint64_t>(kUsualContext, plan.config.max_positions);
+  const uint64_t context = ContextOfCase(plan.config, query);
   const MachineQuery asked{.plan = &plan,
                            .format = format,
                            .kv_type = query.kv_types.front(),
                            .context = context,
                            .batch = query.batches.front()};
-  math.machines_context = static_cast<int64_t>(context);
-  math.machines_batch = static_cast<int64_t>(asked.batch);
+  math.case_context = static_cast<int64_t>(context);
+  math.case_batch = static_cast<int64_t>(asked.batch);
   for (const Machine& machine : query.machines) math.machines.push_back(FitMachine(machine, asked));
-}
-
-bool IsQuantized(const Plan& plan) {
-  return std::ranges::any_of(plan.tensors, [](const TensorSpec& spec) { return spec.stored >= FormatId::kInt8; });
 }
 
 std::vector<std::string> Notes(const Plan& plan, const MemoryQuery& query) {
@@ -84,7 +98,7 @@ std::vector<std::string> Notes(const Plan& plan, const MemoryQuery& query) {
       "this, not the file's size, counts towards the fit.",
       fmt::format(
           "Workspace is one step of at most {} prompt tokens and the logits of each sequence; the operations' own "
-          "scratch, the tokenizer, the program and the allocator come on top (tens of MiB).",
+          "scratch and the allocator's slack come on top (some MB).",
           Grouped(StepRows(config))),
       "Pages of the model's file count as resident while it is read; they are dropped after loading and remain in the "
       "system's page cache, which gives them back when memory is short.",
@@ -101,6 +115,13 @@ std::vector<std::string> Notes(const Plan& plan, const MemoryQuery& query) {
         "would allow. No runtime reaches them. Machines hold weights as they are stored. Memory is what the device "
         "has; its "
         "system takes some of a computer's.");
+  for (const uint64_t context : query.contexts)
+    if (context > config.max_positions) {
+      notes.push_back(fmt::format(
+          "Contexts beyond {} tokens are extrapolated: the model was not trained for them, and may not answer there.",
+          Grouped(config.max_positions)));
+      break;
+    }
   if (!config.family->runs)
     notes.push_back(
         fmt::format("Family {} is known for arithmetic only: nothing here was measured.", config.family->name));
@@ -109,17 +130,10 @@ std::vector<std::string> Notes(const Plan& plan, const MemoryQuery& query) {
 
 }  // namespace
 
-TrainingBase TrainingBaseOf(const Plan& plan, const std::string& format, TrainingMethod method) {
-  switch (method) {
-    case TrainingMethod::kLora:
-      return {PlanInScheme(plan.config, *FindScheme("bf16"), WeightMode::kBF16), "bf16"};
-    case TrainingMethod::kFull:
-      return {PlanInScheme(plan.config, *FindScheme("f32"), WeightMode::kF32), "f32"};
-    case TrainingMethod::kQlora:
-      break;
-  }
-  if (IsQuantized(plan)) return {plan, format};
-  return {PlanInScheme(plan.config, *FindScheme("int4")), "int4"};
+uint64_t MemoryQuery::engine_bytes() const {
+  uint64_t bytes = 0;
+  for (const MemoryPart& part : engine) bytes += part.bytes;
+  return bytes;
 }
 
 MemoryMath MakeMemoryMath(const Plan& plan, const std::string& format, bool stored, const MemoryQuery& query) {
@@ -133,12 +147,21 @@ MemoryMath MakeMemoryMath(const Plan& plan, const std::string& format, bool stor
   math.max_positions = static_cast<int64_t>(plan.config.max_positions);
   math.kv = KeysAndValues(plan.config, query);
   const FormatId kv = query.kv_types.front();
-  for (const uint64_t batch : query.batches) math.fits.push_back(Fit(plan, format, kv, batch, query.budget));
+  math.budget = query.budget;
+  math.engine = query.engine;
+  const uint64_t engine = query.engine_bytes();
+  const auto add_fits = [&](const Plan& held, const std::string& name) {
+    const uint64_t taken = CappedSum({held.weight_bytes(), engine});
+    for (const uint64_t batch : query.batches) {
+      math.fits.push_back(Fit(held, name, kv, batch, query.budget, taken));
+      math.fits.back().max_batch = FitSequences(plan, kv, ContextOfCase(plan.config, query), query.budget, taken);
+    }
+  };
+  add_fits(plan, format);
   for (const char* name : {"fp16", "int8", "int4"}) {
     const Plan other = PlanInScheme(plan.config, *FindScheme(name));
     math.weights.push_back(StoredWeights(other, name, false));
-    if (name == format) continue;
-    for (const uint64_t batch : query.batches) math.fits.push_back(Fit(other, name, kv, batch, query.budget));
+    if (name != format) add_fits(other, name);
   }
   if (stored) math.weights.push_back(StoredWeights(plan, format, true));
   math.weights.push_back(ResidentWeights(plan, format + " in memory"));
@@ -150,6 +173,12 @@ MemoryMath MakeMemoryMath(const Plan& plan, const std::string& format, bool stor
     const TrainingBase base = TrainingBaseOf(plan, format, each.method);
     math.training.push_back(TrainingMemory(base.plan, base.format, each));
   }
+  math.training_points = TrainingPoints(plan, format, query.grid);
+  for (TrainingQuery method : query.grid.methods)
+    for (const bool recompute : {false, true}) {
+      method.tape.recompute = recompute;
+      math.training_fits.push_back(FitTraining(plan, format, method, query.budget, engine));
+    }
   math.notes = Notes(plan, query);
   return math;
 }

@@ -4,7 +4,7 @@
 #include "base/error.h"
 #include "base/test_files.h"
 #include "memory/memory_math.h"
-#include "memory/presets.h"
+#include "memory/memory_testing.h"
 #include "model/footprint.h"
 #include "model/tiny_model.h"
 #include "model/training.h"
@@ -13,18 +13,6 @@ namespace qad {
 namespace {
 
 namespace fs = std::filesystem;
-
-ModelConfig ConfigOfPreset(std::string_view name) {
-  const Preset* preset = FindPreset(name);
-  EXPECT_NE(preset, nullptr) << name;
-  return PresetConfig(*preset);
-}
-
-uint64_t SumOf(const std::vector<MemoryPart>& parts) {
-  uint64_t sum = 0;
-  for (const MemoryPart& part : parts) sum += part.bytes;
-  return sum;
-}
 
 class OnDisk : public ::testing::Test {
  protected:
@@ -135,15 +123,24 @@ TEST_F(OnDisk, WorkspaceAndTapeAreTheBytesAllocated) {
   }
 }
 
-TEST(AdapterOf, CountsRanksByPatternAndLayer) {
-  const Plan llama = PlanInScheme(ConfigOfPreset("smollm2-135m"), *FindScheme("fp16"));  // hidden 576, 1,536 inside
-  const AdapterSize size = AdapterOf(
-      llama,
-      {.r = 4, .targets = {"q_proj", "down_proj"}, .layers = {0, 7}, .rank_pattern = {{"layers.7.mlp.down_proj", 16}}});
-  EXPECT_EQ(size.modules, 4u);
-  EXPECT_EQ(size.ranks, 4u + 4 + 4 + 16);
-  EXPECT_EQ(size.layer_ranks, 4u + 16);
-  EXPECT_EQ(size.parameters, 2u * 4 * (576 + 576) + (4 + 16) * (1536 + 576));
+// Of vLLM's kind: whole blocks of 16; a prefix that all have in common once.
+TEST(KvAllotments, PagedIsTheTokensInWholeBlocks) {
+  const ModelConfig llama = ConfigOfPreset("llama-3.1-8b");
+  constexpr uint64_t kToken = 131'072;
+  const auto ways = KvAllotments(llama, {.context = 4096, .batch = 3, .tokens = 33, .prefix = 32}, FormatId::kF16);
+  ASSERT_EQ(ways.size(), 4u);
+  EXPECT_EQ(ways[0].bytes, 3 * 33 * kToken);
+  EXPECT_EQ(ways[1].bytes, 3 * 4096 * kToken);
+  EXPECT_EQ(ways[2].bytes, 3 * 48 * kToken);
+  EXPECT_EQ(ways[3].bytes, (3 * 48 - 2 * 32) * kToken);
+  EXPECT_EQ(KvAllotments(llama, {.context = 64, .batch = 1, .tokens = 33, .prefix = 32}, FormatId::kF16).size(), 3u);
+  EXPECT_EQ(KvAllotments(llama, {.context = 64, .batch = 2, .tokens = 33, .prefix = 15}, FormatId::kF16).size(), 3u);
+  // Beyond the window nothing of the prefix is left in the layers that have one: 10 of 62 have none.
+  const ModelConfig gemma = ConfigOfPreset("gemma-3-27b");
+  const auto windowed =
+      KvAllotments(gemma, {.context = 8192, .batch = 2, .tokens = 4096, .prefix = 512}, FormatId::kF16);
+  ASSERT_EQ(windowed.size(), 4u);
+  EXPECT_EQ(windowed[2].bytes - windowed[3].bytes, KvBytes(gemma, 512, 1, FormatId::kF16) / 62 * 10);
 }
 
 Json Published() { return ReadJsonFile(fs::path(QAD_TESTDATA) / "memory" / "published.json"); }
@@ -244,7 +241,8 @@ TEST(Presets, TinyGpt2Snapshot) {
 TEST(Kv, AbsurdSizesSaturate) {
   ModelConfig config = ConfigOfPreset("llama-3.1-8b");
   EXPECT_EQ(KvBytes(config, uint64_t{1} << 60, 1, FormatId::kF16), UINT64_MAX);
-  EXPECT_EQ(Fit(PlanInScheme(config, *FindScheme("int8")), "int8", FormatId::kF16, uint64_t{1} << 40, uint64_t{1} << 34)
+  EXPECT_EQ(Fit(PlanInScheme(config, *FindScheme("int8")), "int8", FormatId::kF16, uint64_t{1} << 40, uint64_t{1} << 34,
+                uint64_t{1} << 33)
                 .max_context,
             0);
 }
@@ -272,29 +270,13 @@ TEST(Schemes, FormulasCarryTheirNumbers) {
   EXPECT_EQ(math.parts[4].bytes, 0u);
 }
 
-TEST(Adapters, TargetsAreRolesOrEndsOfNames) {
-  const Plan llama = PlanInScheme(ConfigOfPreset("smollm2-135m"), *FindScheme("bf16"));
-  EXPECT_EQ(AdapterTargets(llama, {"q_proj", "v_proj"}).size(), 60u);
-  EXPECT_EQ(AdapterTargets(llama, {"mlp.up_proj"}).size(), 30u);
-  EXPECT_EQ(AdapterTargets(llama, {"all-linear"}).size(), 210u);
-  // r=8 on all linear layers of SmolLM2-135M: PEFT's print_trainable_parameters says 2,442,240.
-  EXPECT_EQ(AdapterOf(llama, {}).parameters, 2'442'240u);
-  try {
-    AdapterTargets(llama, {"q_porj"});
-    FAIL() << "an unknown target was accepted";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::kUsage);
-    EXPECT_NE(std::string(error.what()).find("did you mean 'q_proj'?"), std::string::npos) << error.what();
-  }
-}
-
 TEST(Fits, TheLongestContextFitsAndOneMoreDoesNot) {
   const Plan plan = PlanInScheme(ConfigOfPreset("llama-3.1-8b"), *FindScheme("int8"));
-  constexpr uint64_t kBudget = uint64_t{16} << 30;
+  constexpr uint64_t kBudget = uint64_t{16} << 30, kEngine = 30'000'000;
   for (const uint64_t batch : {1, 4}) {
-    const FitAnswer answer = Fit(plan, "int8", FormatId::kF16, batch, kBudget);
+    const FitAnswer answer = Fit(plan, "int8", FormatId::kF16, batch, kBudget, plan.weight_bytes() + kEngine);
     const auto need = [&](uint64_t context) {
-      return plan.weight_bytes() + KvBytes(plan.config, context, batch, FormatId::kF16) +
+      return plan.weight_bytes() + kEngine + KvBytes(plan.config, context, batch, FormatId::kF16) +
              InferenceBytes(plan.config, context, batch);
     };
     const auto context = static_cast<uint64_t>(answer.max_context);
@@ -303,9 +285,20 @@ TEST(Fits, TheLongestContextFitsAndOneMoreDoesNot) {
     EXPECT_GT(need(context + 1), kBudget);
     EXPECT_FALSE(answer.limited_by_model);
   }
-  EXPECT_EQ(Fit(plan, "int8", FormatId::kF16, 1, uint64_t{4} << 30).max_context, 0);
-  const FitAnswer roomy = Fit(plan, "int8", FormatId::kF16, 1, uint64_t{1} << 40);
+  EXPECT_EQ(Fit(plan, "int8", FormatId::kF16, 1, uint64_t{4} << 30, plan.weight_bytes()).max_context, 0);
+  const FitAnswer roomy = Fit(plan, "int8", FormatId::kF16, 1, uint64_t{1} << 40, plan.weight_bytes());
   EXPECT_EQ(roomy.max_context, 131'072);
+  const auto sequences = [&](uint64_t budget) {
+    return FitSequences(plan, FormatId::kF16, 4096, budget, plan.weight_bytes());
+  };
+  const auto many = static_cast<uint64_t>(sequences(kBudget));
+  const auto of = [&](uint64_t batch) {
+    return plan.weight_bytes() + KvBytes(plan.config, 4096, batch, FormatId::kF16) +
+           InferenceBytes(plan.config, 4096, batch);
+  };
+  EXPECT_LE(of(many), kBudget);
+  EXPECT_GT(of(many + 1), kBudget);
+  EXPECT_EQ(sequences(uint64_t{4} << 30), 0);
   EXPECT_TRUE(roomy.limited_by_model);
 }
 
@@ -365,19 +358,6 @@ TEST(Formats, UnknownNamesAreErrorsWithTheNearest) {
     EXPECT_EQ(error.kind(), ErrorKind::kUsage);
     EXPECT_NE(std::string(error.what()).find("did you mean 'Q4_K_M'?"), std::string::npos) << error.what();
   }
-}
-
-TEST(Training, QloraNeedsLessThanLoraNeedsLessThanFull) {
-  const Plan plan = PlanInScheme(ConfigOfPreset("llama-3.1-8b"), *FindScheme("bf16"));
-  uint64_t last = 0;
-  for (const TrainingMethod method : {TrainingMethod::kQlora, TrainingMethod::kLora, TrainingMethod::kFull}) {
-    const TrainingBase base = TrainingBaseOf(plan, "bf16", method);
-    const TrainingMath math = TrainingMemory(base.plan, base.format, {.method = method});
-    EXPECT_EQ(SumOf(math.parts), math.bytes);
-    EXPECT_GT(math.bytes, last) << math.method;
-    last = math.bytes;
-  }
-  EXPECT_GT(last, 16 * 8'030'261'248ull);  // 16 bytes a parameter before activations
 }
 
 TEST(MemoryMathOfAPlan, IsCompleteAndSurvivesJson) {

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/process.h"
 #include "kernels/elementwise.h"
 #include "model/footprint.h"
 #include "ops/activation.h"
@@ -73,6 +74,7 @@ std::string Encoder::HashOf(const std::string& model) {
 
 Encoder::Encoder(const std::string& model, WeightMode mode)
     : tokenizer_(WordPiece::FromTokenizerJson(ResolveModel(model) / "tokenizer.json")) {
+  ReturnFreedMemory();  // of what was read the tokenizer keeps a small part
   const ModelFiles files = OpenEncoder(model);
   RequireMeanPooling(files.path);
   hash_ = HashOf(model);

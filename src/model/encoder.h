@@ -26,7 +26,8 @@ class Encoder {
   static std::string HashOf(const std::string& model);
 
   size_t width() const { return config().hidden; }
-  size_t weights_bytes() const { return weights_->allocated_bytes() + prepared_.bytes; }
+  // Weights, also as they are prepared for products, and tokenizer.
+  size_t bytes() const { return weights_->allocated_bytes() + prepared_.bytes + tokenizer_.bytes(); }
   size_t most_tokens() const { return most_tokens_; }  // of a text, [CLS] and [SEP] among them: the rest is cut off
   const std::string& hash() const { return hash_; }    // as HashOf: vectors of another are no neighbours
   std::vector<TokenId> Tokens(std::string_view text) const { return tokenizer_.Encode(text, most_tokens_); }

@@ -45,6 +45,8 @@ size_t WidestProduct(const ModelConfig& c) { return std::max(UpWidth(c), c.qkv_o
 
 }  // namespace
 
+size_t LossBytes(const ModelConfig& c) { return kLossRows * (c.vocab + 3 * c.hidden) * sizeof(float); }
+
 // Two residuals, two floats of statistics for each norm, q|k|v, a log-sum for each head, attention's output, gate and
 // up.
 size_t TapeLayerFloats(const ModelConfig& c, size_t rows, const TapeSettings& settings) {

@@ -28,6 +28,8 @@ size_t InferenceBytes(const ModelConfig& config, size_t context, size_t sequence
 // Packed training rows are rounded up to whole tiles.
 size_t TrainingRows(size_t tokens);
 inline constexpr size_t kLossRows = 128;  // rows of logits that exist at once in training
+// Of these rows the logits, their inputs before and after the norm, and the gradient of these.
+size_t LossBytes(const ModelConfig& config);
 
 // What training keeps for the way back.
 struct TapeSettings {

@@ -1,6 +1,7 @@
 #include "model/load.h"
 
 #include "base/error.h"
+#include "base/process.h"
 
 namespace qad {
 namespace fs = std::filesystem;
@@ -27,11 +28,21 @@ GgufVocabulary VocabularyOf(const GgufFile& file) {
 
 }  // namespace
 
-Tokenizer LoadTokenizer(const ModelFiles& files) {
+namespace {
+
+Tokenizer ReadTokenizer(const ModelFiles& files) {
   if (files.gguf != nullptr) return Tokenizer::FromGguf(VocabularyOf(*files.gguf));
   if (const fs::path path = files.path / "tokenizer.json"; fs::exists(path)) return Tokenizer::FromTokenizerJson(path);
   if (const fs::path path = files.path / "gpt2.tiktoken"; fs::exists(path)) return Tokenizer::FromTiktoken(path);
   FailInput("{}: no tokenizer.json or gpt2.tiktoken; fetch the model's tokenizer files too", files.path.string());
+}
+
+}  // namespace
+
+Tokenizer LoadTokenizer(const ModelFiles& files) {
+  Tokenizer tokenizer = ReadTokenizer(files);
+  ReturnFreedMemory();  // of what was read it keeps a small part
+  return tokenizer;
 }
 
 void RequireTogether(const Tokenizer& tokenizer, const ModelConfig& config, const std::string& where) {

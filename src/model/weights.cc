@@ -103,7 +103,7 @@ Weights::Weights(Plan plan, const ModelFiles& files) : plan_(std::move(plan)) {
   Lay();
   QAD_CHECK(arena_.used() == plan_.weight_bytes());
   // Mapped pages count as resident: they are given back as soon as they are repacked, within large tensors, too.
-  constexpr size_t kDropEvery = size_t{16} << 20;
+  constexpr size_t kDropEvery = size_t{4} << 20;
   size_t read = 0;
   for (size_t i = 0; i < plan_.tensors.size(); ++i) {
     const TensorSpec& spec = plan_.tensors[i];

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <tuple>
 
 #include "base/units.h"
 #include "report/charts.h"
@@ -24,10 +25,22 @@ std::string FitSentence(const FitAnswer& fit) {
                      fit.limited_by_model ? "; the model ends there, not the memory" : "");
 }
 
+// The calculator stops counting at 2^20.
+Text Sequences(int64_t most) {
+  if (most == 0) return Missing();
+  return Text(most == int64_t{1} << 20 ? "a million" : Count(most));
+}
+
 void SayFits(const MemoryMath& math, Document& page) {
   if (!math.fits.empty()) page.Say(Strong(FitSentence(math.fits.front()) + "."), Tone::kLead);
   page.Say(
       fmt::format("{} parameters. Hardware assumed: {}.", Count(static_cast<int64_t>(math.parameters)), math.hardware));
+  if (!math.engine.empty()) {
+    std::string parts;
+    for (const MemoryPart& part : math.engine)
+      parts += fmt::format("{}{} {} ({})", parts.empty() ? "" : ", ", part.name, Bytes(part.bytes), part.formula);
+    page.Say(fmt::format("What this program takes beside the model, and counts here: {}.", parts));
+  }
   if (math.fits.size() < 2) return;
   Table table{{{"weights"},
                {"KV cache"},
@@ -35,7 +48,8 @@ void SayFits(const MemoryMath& math, Document& page) {
                {"batch", Align::kRight},
                {"fits"},
                {"context up to", Align::kRight},
-               {"limited by"}},
+               {"limited by"},
+               {fmt::format("sequences of {}", Count(math.case_context)), Align::kRight}},
               {},
               "",
               {}};
@@ -43,7 +57,8 @@ void SayFits(const MemoryMath& math, Document& page) {
     table.rows.push_back({fit.weights, fit.kv_type, Bytes(fit.budget), Count(fit.batch),
                           VerdictText(fit.max_context > 0 ? "fits" : "does not fit"),
                           fit.max_context > 0 ? Text(Count(fit.max_context)) : Missing(),
-                          fit.max_context == 0 ? Missing() : Text(fit.limited_by_model ? "the model" : "memory")});
+                          fit.max_context == 0 ? Missing() : Text(fit.limited_by_model ? "the model" : "memory"),
+                          Sequences(fit.max_batch)});
   page.Add(std::move(table));
 }
 
@@ -139,6 +154,20 @@ Picture MemoryCurves(const MemoryMath& math) {
           math.kv.type)};
 }
 
+void SayAllotments(const KvMath& kv, Document& page) {
+  if (kv.allotments.empty()) return;
+  page.Subsection("Contiguous or paged");
+  page.Say(fmt::format(
+      "{} sequences that may grow to {} tokens and have come to {}, the first {} the same in all of them. This program "
+      "reserves the longest of a batch for each sequence, and computes once what prompts begin with alike.",
+      kv.allotted_batch, Count(kv.allotted_context), Count(kv.allotted_tokens), Count(kv.allotted_prefix)));
+  const double used = ToDouble(kv.allotments.front().bytes);
+  Table table{{{"cache"}, {"holds"}, {"size", Align::kRight}, {"of the tokens alone", Align::kRight}}, {}, "", {}};
+  for (const KvAllotment& way : kv.allotments)
+    table.rows.push_back({way.way, way.formula, Bytes(way.bytes), FormatShare(ToDouble(way.bytes) / used)});
+  page.Add(std::move(table));
+}
+
 void SayCache(const MemoryMath& math, Document& page) {
   const KvMath& kv = math.kv;
   if (kv.bytes_per_token == 0) return;
@@ -167,24 +196,32 @@ void SayCache(const MemoryMath& math, Document& page) {
                : "Within the positions of one sequence it never takes as much as the weights in memory.");
   if (!kv.points.empty()) page.Add(CacheTable(kv));
   page.Add(MemoryCurves(math));
+  SayAllotments(kv, page);
 }
 
+Text Price(double price) { return price > 0 ? Text(FormatMoney(price)) : Missing(); }
 Text Ceiling(double rate) { return rate > 0 ? Text(FormatRate(rate)) : Missing(); }
 
 void SayMachines(const MemoryMath& math, Document& page) {
   if (math.machines.empty()) return;
   page.Section("Machines");
   page.Say(fmt::format(
-      "At context {} and batch {}: as the weights are, or the nearest that fits. Tokens per second are upper bounds, "
-      "from the device's bandwidth and its operations.",
-      Count(math.machines_context), Count(math.machines_batch)));
+      "At context {} and batch {}: as the weights are, or the nearest that fits; how long that context could be, and "
+      "how "
+      "many sequences of it fit. Tokens per second are upper bounds, "
+      "from the device's bandwidth and its operations; prices, of a million tokens at that speed, lower bounds, where "
+      "the configuration has an hour's price.",
+      Count(math.case_context), Count(math.case_batch)));
   Table table{{{"machine"},
                {"memory", Align::kRight},
                {"weights"},
                {"KV cache"},
                {"context up to", Align::kRight},
+               {"sequences", Align::kRight},
                {"decode ≤, tok/s", Align::kRight},
-               {"prefill ≤, tok/s", Align::kRight}},
+               {"prefill ≤, tok/s", Align::kRight},
+               {"decode ≥, a million", Align::kRight},
+               {"prefill ≥, a million", Align::kRight}},
               {},
               "",
               {}};
@@ -192,8 +229,61 @@ void SayMachines(const MemoryMath& math, Document& page) {
     const bool fits = !fit.weights.empty();
     table.rows.push_back({fit.machine, Bytes(fit.memory), fits ? Text(fit.weights) : VerdictText("does not fit"),
                           fits ? Text(fit.kv_type) : Missing(), fits ? Text(Count(fit.max_context)) : Missing(),
-                          Ceiling(fit.decode_ceiling), Ceiling(fit.prefill_ceiling)});
+                          Sequences(fit.max_batch), Ceiling(fit.decode_ceiling), Ceiling(fit.prefill_ceiling),
+                          Price(fit.decode_price), Price(fit.prefill_price)});
   }
+  page.Add(std::move(table));
+}
+
+std::string SettingName(const std::string& method, bool recompute) {
+  return method + (recompute ? ", computed again" : "");
+}
+
+// Sequence, batch and rank down, method across; what does not fit says so.
+void SayTrainingPoints(const MemoryMath& math, Document& page) {
+  if (math.training_points.empty()) return;
+  page.Subsection("By sequence, batch and rank");
+  Table table{{{"sequence", Align::kRight}, {"at once", Align::kRight}, {"rank", Align::kRight}}, {}, "", {}};
+  std::vector<std::string> columns;
+  std::map<std::tuple<int64_t, int64_t, int64_t>, std::map<std::string, uint64_t>> rows;
+  const TrainingPoint* least = nullptr;
+  for (const TrainingPoint& point : math.training_points) {
+    const std::string name = SettingName(point.method, point.recompute);
+    if (std::ranges::find(columns, name) == columns.end()) {
+      columns.push_back(name);
+      table.columns.push_back({name, Align::kRight});
+    }
+    rows[{point.sequence, point.batch, point.rank}][name] = point.bytes;
+    if (least == nullptr || point.bytes < least->bytes) least = &point;
+  }
+  for (const auto& [setting, sizes] : rows) {
+    const auto [sequence, batch, rank] = setting;
+    std::vector<Text> row = {Count(sequence), Count(batch), Count(rank)};
+    for (const std::string& name : columns) {
+      const uint64_t bytes = sizes.at(name);
+      row.emplace_back(Bytes(bytes) + (bytes > math.budget ? " ✗" : ""));
+    }
+    table.rows.push_back(std::move(row));
+  }
+  page.Say(fmt::format(
+      "All tokens of a pass count, however they are cut into sequences: attention keeps no scores. ✗: more than {}. A "
+      "batch that is larger than a pass takes several, one after another, and no more memory. The smallest of these is "
+      "{}, rank {}, {} tokens: {}, which {}.",
+      Bytes(math.budget), SettingName(least->method, least->recompute), least->rank,
+      Count(least->sequence * least->batch), Bytes(least->bytes),
+      least->bytes <= math.budget ? "fits" : "does not fit"));
+  page.Add(std::move(table));
+}
+
+void SayTrainingFits(const MemoryMath& math, Document& page) {
+  if (math.training_fits.empty()) return;
+  page.Subsection(fmt::format("What fits in {}", Bytes(math.budget)));
+  Table table{{{"training"}, {"rank", Align::kRight}, {"tokens of a pass up to", Align::kRight}}, {}, "", {}};
+  for (const TrainingFit& fit : math.training_fits)
+    table.rows.push_back({SettingName(fit.method, fit.recompute), Count(fit.rank),
+                          fit.max_tokens > 0 ? Text(Count(fit.max_tokens)) : VerdictText("does not fit")});
+  page.Say(fmt::format("One sequence of so many tokens, of the {} that the model was trained for.",
+                       Count(math.max_positions)));
   page.Add(std::move(table));
 }
 
@@ -208,6 +298,8 @@ void SayTraining(const MemoryMath& math, Document& page) {
     table.rows.push_back({Strong("together"), "", Strong(Bytes(training.bytes))});
     page.Add(std::move(table));
   }
+  SayTrainingPoints(math, page);
+  SayTrainingFits(math, page);
 }
 
 std::string ErrorText(double predicted, double measured) {
@@ -219,21 +311,34 @@ std::string ErrorText(double predicted, double measured) {
 
 void SayChecks(const MemoryMath& math, Document& page) {
   page.Section("Predicted beside measured");
-  Table table{
-      {{"what"}, {"predicted", Align::kRight}, {"measured", Align::kRight}, {"error", Align::kRight}}, {}, "", {}};
-  for (const PredictedMeasured& check : math.checks)
+  Table table{{{"what"},
+               {"predicted", Align::kRight},
+               {"measured", Align::kRight},
+               {"error", Align::kRight},
+               {"allowed", Align::kRight},
+               {"holds"}},
+              {},
+              "",
+              {}};
+  int64_t holding = 0;
+  for (const PredictedMeasured& check : math.checks) {
     table.rows.push_back({check.what, Bytes(check.predicted), Bytes(check.measured),
-                          ErrorText(ToDouble(check.predicted), ToDouble(check.measured))});
+                          ErrorText(ToDouble(check.predicted), ToDouble(check.measured)),
+                          check.allowed > 0 ? "± " + Bytes(check.allowed) : "none",
+                          VerdictText(check.holds() ? "holds" : "does not hold")});
+    holding += check.holds() ? 1 : 0;
+  }
   if (table.rows.empty()) {
     page.Say("Nothing was measured beside the predictions in this run.");
     return;
   }
+  page.Say(Strong(fmt::format("{} of {} predictions hold.", holding, table.rows.size())));
   page.Add(std::move(table));
   page.Say(
-      "Weights and KV cache are what is planned and allocated: equal, or a bug. Workspace as predicted is the "
-      "activations of a step; the scratch of single operations comes on top in a run. Peak RSS as predicted is their "
-      "sum upon what the process took before it loaded anything, which is measured; the tokenizer and the allocator's "
-      "slack come on top.");
+      "What is planned is what is allocated: equal, or a bug. Peak RSS as predicted is the sum of the parts, the large "
+      "ones in whole huge pages of 2 MiB, upon what the process took before it loaded anything, which is measured. It "
+      "may be off by 3% and 16 MB where an arm answers, by 5% and 32 MB in training: the scratch of single operations, "
+      "code that is touched or made on the way, and the allocator's slack are not predicted.");
 }
 
 }  // namespace

@@ -33,6 +33,13 @@ void Fields(Visitor& visit, KvPoint& point) {
 }
 
 template <typename Visitor>
+void Fields(Visitor& visit, KvAllotment& allotment) {
+  visit("way", allotment.way);
+  visit("formula", allotment.formula);
+  visit("bytes", allotment.bytes);
+}
+
+template <typename Visitor>
 void Fields(Visitor& visit, KvMath& kv) {
   visit("layers", kv.layers);
   visit("heads", kv.heads);
@@ -45,6 +52,11 @@ void Fields(Visitor& visit, KvMath& kv) {
   visit("window", kv.window);
   visit("windowed_layers", kv.windowed_layers);
   visit("points", kv.points);
+  visit("allotted_context", kv.allotted_context);
+  visit("allotted_batch", kv.allotted_batch);
+  visit("allotted_tokens", kv.allotted_tokens);
+  visit("allotted_prefix", kv.allotted_prefix);
+  visit("allotments", kv.allotments);
 }
 
 template <typename Visitor>
@@ -56,6 +68,24 @@ void Fields(Visitor& visit, TrainingMath& training) {
 }
 
 template <typename Visitor>
+void Fields(Visitor& visit, TrainingPoint& point) {
+  visit("method", point.method);
+  visit("sequence", point.sequence);
+  visit("batch", point.batch);
+  visit("rank", point.rank);
+  visit("recompute", point.recompute);
+  visit("bytes", point.bytes);
+}
+
+template <typename Visitor>
+void Fields(Visitor& visit, TrainingFit& fit) {
+  visit("method", fit.method);
+  visit("rank", fit.rank);
+  visit("recompute", fit.recompute);
+  visit("max_tokens", fit.max_tokens);
+}
+
+template <typename Visitor>
 void Fields(Visitor& visit, FitAnswer& fit) {
   visit("budget", fit.budget);
   visit("weights", fit.weights);
@@ -63,6 +93,7 @@ void Fields(Visitor& visit, FitAnswer& fit) {
   visit("batch", fit.batch);
   visit("max_context", fit.max_context);
   visit("limited_by_model", fit.limited_by_model);
+  visit("max_batch", fit.max_batch);
 }
 
 template <typename Visitor>
@@ -70,6 +101,7 @@ void Fields(Visitor& visit, PredictedMeasured& check) {
   visit("what", check.what);
   visit("predicted", check.predicted);
   visit("measured", check.measured);
+  visit("allowed", check.allowed);
 }
 
 template <typename Visitor>
@@ -80,8 +112,12 @@ void Fields(Visitor& visit, MachineFit& fit) {
   visit("kv_type", fit.kv_type);
   visit("max_context", fit.max_context);
   visit("limited_by_model", fit.limited_by_model);
+  visit("max_batch", fit.max_batch);
   visit("decode_ceiling", fit.decode_ceiling);
   visit("prefill_ceiling", fit.prefill_ceiling);
+  visit("price_per_hour", fit.price_per_hour);
+  visit("decode_price", fit.decode_price);
+  visit("prefill_price", fit.prefill_price);
 }
 
 template <typename Visitor>
@@ -89,6 +125,8 @@ void Fields(Visitor& visit, MemoryMath& math) {
   visit("title", math.title);
   visit("hardware", math.hardware);
   visit("parameters", math.parameters);
+  visit("budget", math.budget);
+  visit("engine", math.engine);
   visit("max_positions", math.max_positions);
   visit("fits", math.fits);
   visit("weights", math.weights);
@@ -96,12 +134,25 @@ void Fields(Visitor& visit, MemoryMath& math) {
   visit("cache_outgrows_weights", math.cache_outgrows_weights);
   visit("workspace_bytes", math.workspace_bytes);
   visit("machines", math.machines);
-  visit("machines_context", math.machines_context);
-  visit("machines_batch", math.machines_batch);
+  visit("case_context", math.case_context);
+  visit("case_batch", math.case_batch);
   visit("training", math.training);
+  visit("training_points", math.training_points);
+  visit("training_fits", math.training_fits);
   visit("checks", math.checks);
   visit("notes", math.notes);
 }
+
+namespace {
+
+uint64_t Allowed(uint64_t measured, double share, uint64_t bytes) {
+  return static_cast<uint64_t>(share * static_cast<double>(measured)) + bytes;
+}
+
+}  // namespace
+
+uint64_t AllowedInInference(uint64_t measured) { return Allowed(measured, 0.03, 16'000'000); }
+uint64_t AllowedInTraining(uint64_t measured) { return Allowed(measured, 0.05, 32'000'000); }
 
 uint64_t KvMath::bytes_at(int64_t context) const {
   if (layers == 0) return 0;

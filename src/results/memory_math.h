@@ -35,6 +35,12 @@ struct KvPoint {
   uint64_t bytes = 0;
 };
 
+// A way to allot the cache to sequences that have not come to their full length.
+struct KvAllotment {
+  std::string way, formula;  // "paged", "8 × 128 blocks of 16"
+  uint64_t bytes = 0;
+};
+
 // Keys and values of a model whose layers may have a window: of those each token is kept until it leaves the window.
 struct KvMath {
   int64_t layers = 0, heads = 0, kv_heads = 0, head_dim = 0;
@@ -44,6 +50,10 @@ struct KvMath {
   uint64_t bytes_per_token_without_gqa = 0;  // had every query head its own key and value
   int64_t window = 0, windowed_layers = 0;   // tokens that so many layers keep at most
   std::vector<KvPoint> points;               // context × batch × type, in the order to print
+  // Of `allotted_batch` sequences that may grow to `allotted_context` tokens and have come to `allotted_tokens`, the
+  // first `allotted_prefix` the same in all: the tokens alone, then by how a runtime allots.
+  int64_t allotted_context = 0, allotted_batch = 0, allotted_tokens = 0, allotted_prefix = 0;
+  std::vector<KvAllotment> allotments;
 
   uint64_t bytes_at(int64_t context) const;  // of one sequence, in `type`
 };
@@ -56,6 +66,22 @@ struct TrainingMath {
   uint64_t bytes = 0;
 };
 
+// One setting of training: a pass of sequence × batch packed tokens.
+struct TrainingPoint {
+  std::string method;
+  int64_t sequence = 0, batch = 1, rank = 0;
+  bool recompute = false;
+  uint64_t bytes = 0;
+};
+
+// The longest pass that fits into MemoryMath::budget.
+struct TrainingFit {
+  std::string method;
+  int64_t rank = 0;
+  bool recompute = false;
+  int64_t max_tokens = 0;  // 0: not even the shortest
+};
+
 // "Fits in 16 GiB up to context N at batch B."
 struct FitAnswer {
   uint64_t budget = 0;           // bytes
@@ -63,6 +89,7 @@ struct FitAnswer {
   int64_t batch = 1;
   int64_t max_context = 0;        // tokens; 0: not even the weights and their workspace fit
   bool limited_by_model = false;  // memory would allow more than the positions the model was trained for
+  int64_t max_batch = 0;          // sequences of MemoryMath::case_context tokens each
 };
 
 // What fits on a machine with the context and batch that were asked for, and how fast it can be at most.
@@ -72,20 +99,32 @@ struct MachineFit {
   std::string weights, kv_type;  // as asked for, or the nearest that fits; empty: nothing does
   int64_t max_context = 0;       // tokens
   bool limited_by_model = false;
+  int64_t max_batch = 0;  // sequences of MemoryMath::case_context tokens each
   // Tokens per second, all sequences together: memory's bandwidth over weights and cache; operations over those that a
   // token of a prompt takes. 0: not known.
   double decode_ceiling = 0, prefill_ceiling = 0;
+  // What a million tokens cost at least, at those speeds; 0: no price, or no ceiling. `price_per_hour`: of the machine.
+  double price_per_hour = 0, decode_price = 0, prefill_price = 0;
 };
 
 struct PredictedMeasured {
   std::string what;  // "weights, int8", "KV cache, context 2,048, batch 1", "peak RSS, LoRA training"
   uint64_t predicted = 0, measured = 0;
+  uint64_t allowed = 0;  // bytes that they may differ by
+
+  bool holds() const { return (predicted < measured ? measured - predicted : predicted - measured) <= allowed; }
 };
+
+// What a measured peak may differ by from its prediction: 3% and 16 MB in inference, 5% and 32 MB in training.
+uint64_t AllowedInInference(uint64_t measured);
+uint64_t AllowedInTraining(uint64_t measured);
 
 struct MemoryMath {
   std::string title;     // "SmolLM2-135M-Instruct"
   std::string hardware;  // the assumption: "16 GiB shared by weights, cache and workspace; 2 cores"
   uint64_t parameters = 0;
+  uint64_t budget = 0;               // bytes, of fits and training_fits
+  std::vector<MemoryPart> engine;    // what the program takes beside the model: measured, or of its vocabulary
   int64_t max_positions = 0;         // tokens the model was trained for
   std::vector<FitAnswer> fits;       // the first is the answer; others for comparison
   std::vector<WeightsMath> weights;  // fp16, int8, int4, then what was stored
@@ -95,8 +134,10 @@ struct MemoryMath {
   int64_t cache_outgrows_weights = 0;
   uint64_t workspace_bytes = 0;  // activations of one step of inference, as fits counts them
   std::vector<MachineFit> machines;
-  int64_t machines_context = 0, machines_batch = 0;  // that they were asked for
+  int64_t case_context = 0, case_batch = 0;  // of questions that name one case, as what fits on machines
   std::vector<TrainingMath> training;
+  std::vector<TrainingPoint> training_points;
+  std::vector<TrainingFit> training_fits;
   std::vector<PredictedMeasured> checks;
   std::vector<std::string> notes;  // caveats: units, padding, allocator, page cache, sliding windows
 };

@@ -13,12 +13,31 @@ MemoryMath Example() {
   math.hardware = "16 GiB";
   math.parameters = 134'515'008;
   math.max_positions = 2048;
-  math.fits = {{16ull << 30, "int8", "f16", 1, 2048, true}};
+  math.fits = {{16ull << 30, "int8", "f16", 1, 2048, true, 300}};
   math.weights = {{"fp16", false, "134,515,008 × 2 B", {{"attention", "30 × …", 53'084'160}}, 269'030'016}};
-  math.kv = {30, 9, 3, 64, "30 layers × 2 × 3 × 64 × 2 B", "f16", 23'040, 69'120, 0, 0, {{"f16", 2048, 1, 47'185'920}}};
-  math.machines = {{"RTX 4090", 25'757'220'864, "int8", "f16", 2048, true, 5'000, 700'000}};
+  math.kv = {30,
+             9,
+             3,
+             64,
+             "30 layers × 2 × 3 × 64 × 2 B",
+             "f16",
+             23'040,
+             69'120,
+             0,
+             0,
+             {{"f16", 2048, 1, 47'185'920}},
+             2048,
+             8,
+             1024,
+             256,
+             {{"paged", "8 × 64 blocks of 16", 188'743'680}}};
+  math.machines = {{"RTX 4090", 25'757'220'864, "int8", "f16", 2048, true, 300, 5'000, 700'000, 0.4, 0.02, 0.0002}};
+  math.budget = 16ull << 30;
+  math.engine = {{"program", "measured", 20'000'000}};
+  math.training_points = {{"LoRA", 512, 4, 8, true, 400'000'000}};
+  math.training_fits = {{"LoRA", 8, true, 2048}};
   math.training = {{"LoRA", "r=8", {{"adapter", "", 9'768'960}}, 400'000'000}};
-  math.checks = {{"weights, int8", 100, 101}};
+  math.checks = {{"weights, int8", 100, 101, 0}};
   math.notes = {"GiB are 2^30 bytes"};
   return math;
 }

@@ -261,10 +261,10 @@ class SyntheticMaker {
     memory.hardware = "16 GiB for weights, cache and workspace together; 2 cores";
     memory.parameters = 134'515'008;
     memory.max_positions = 2048;
-    memory.fits = {{uint64_t{16} << 30, "bf16", "f16", 1, 2048, true},
-                   {uint64_t{16} << 30, "int8", "f16", 1, 2048, true},
-                   {256 * kMiB, "bf16", "f16", 1, 0, false},
-                   {256 * kMiB, "int8", "f16", 1, 1610, false}};
+    memory.fits = {{uint64_t{16} << 30, "bf16", "f16", 1, 2048, true, 340},
+                   {uint64_t{16} << 30, "int8", "f16", 1, 2048, true, 345},
+                   {256 * kMiB, "bf16", "f16", 1, 0, false, 0},
+                   {256 * kMiB, "int8", "f16", 1, 1610, false, 1}};
     const auto weights = [&](const char* format, bool stored, double bytes_per_weight, const char* formula) {
       WeightsMath math;
       math.format = format;
@@ -284,11 +284,23 @@ class SyntheticMaker {
     weights("int8", false, 1.0035, "134,515,008 × 1 B + one f16 scale per output channel");
     weights("int4", false, 0.5625, "134,515,008 × 4.5 bits (blocks of 32 with one f16 scale)");
     weights("q4_1", true, 0.625, "134,515,008 × 5 bits (blocks of 32 with f16 scale and minimum)");
-    memory.kv = {30, 9, 3, 64, "2 (K and V) × 30 layers × 3 KV heads × 64 × 2 B", "f16", 23'040, 69'120, 0, 0, {}};
-    memory.machines = {{"RTX 4090", 25'757'220'864, "q4_1", "f16", 8192, true, 9'876, 776'000},
-                       {"abacus", 1'000, "", "", 0, false, 0, 0}};
-    memory.machines_context = 4096;
-    memory.machines_batch = 1;
+    memory.kv = {
+        30, 9,    3,   64, "2 (K and V) × 30 layers × 3 KV heads × 64 × 2 B", "f16", 23'040, 69'120, 0, 0, {}, 2048,
+        8,  1024, 256, {}};
+    memory.kv.allotments = {{"the tokens alone", "8 × 1,024 tokens", 188'743'680},
+                            {"contiguous", "8 × 2,048 tokens", 377'487'360}};
+    memory.machines = {
+        {"RTX 4090", 25'757'220'864, "q4_1", "f16", 8192, true, 120, 9'876, 776'000, 0.36, 0.0101, 0.000129},
+        {"abacus", 1'000, "", "", 0, false, 0, 0, 0, 0, 0, 0}};
+    memory.budget = 16 * 1024 * kMiB;
+    memory.engine = {{"program", "measured", 20 * kMiB}};
+    memory.training_points = {{"LoRA", 512, 1, 8, false, 728'105'856},
+                              {"LoRA", 512, 1, 8, true, 528'105'856},
+                              {"LoRA", 8192, 1, 8, false, 20'000'000'000},
+                              {"LoRA", 8192, 1, 8, true, 9'000'000'000}};
+    memory.training_fits = {{"LoRA", 8, false, 6'000}, {"full", 8, false, 0}};
+    memory.case_context = 4096;
+    memory.case_batch = 1;
     for (const char* type : {"f16", "f32"})
       for (const int64_t batch : {1, 8})
         for (const int64_t context : {512, 1024, 2048})
@@ -311,10 +323,10 @@ class SyntheticMaker {
                          {"optimizer", "2 × 2,442,240 × 4 B", 19'537'920},
                          {"activations", "2,048 tokens × 30 layers × …", 420'000'000}},
                         528'475'840}};
-    memory.checks = {{"weights, bf16", 269'030'016, 269'030'016},
-                     {"weights, int8", 134'985'810, 135'266'304},
-                     {"KV cache, context 2,048, batch 1", 47'185'920, 47'185'920},
-                     {"peak RSS, LoRA training", 780'000'000, 849'346'560}};
+    memory.checks = {{"weights, bf16", 269'030'016, 269'030'016, 0},
+                     {"weights, int8", 134'985'810, 135'266'304, 0},
+                     {"KV cache, context 2,048, batch 1", 47'185'920, 47'185'920, 0},
+                     {"peak RSS, LoRA training", 780'000'000, 849'346'560, 74'467'328}};
     memory.notes = {
         "GiB and MiB are powers of 1,024; file sizes of sellers are often powers of 1,000.",
         "Peak RSS counts what the process touched: the allocator's slack and mapped file pages belong to it."};

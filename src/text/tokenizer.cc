@@ -4,6 +4,7 @@
 #include <queue>
 
 #include "base/error.h"
+#include "base/heap_bytes.h"
 #include "text/tokenizer_impl.h"
 #include "text/unicode.h"
 
@@ -199,6 +200,10 @@ std::string Tokenizer::Decode(std::span<const TokenId> ids, bool with_special) c
 }
 
 int Tokenizer::vocab_size() const { return static_cast<int>(impl_->bytes.size()); }
+size_t Tokenizer::bytes() const {
+  return HeapBytes(impl_->bytes) + HeapBytes(impl_->ids) + HeapBytes(impl_->merges) + HeapBytes(impl_->chat_template) +
+         3 * HeapBlock(impl_->bytes.size() / 8);  // flags
+}
 std::optional<TokenId> Tokenizer::bos() const { return impl_->bos; }
 std::optional<TokenId> Tokenizer::eos() const { return impl_->eos; }
 std::string_view Tokenizer::pre() const { return impl_->rule == SplitRule::kSmolLm ? "smollm" : "gpt-2"; }

@@ -49,6 +49,7 @@ class Tokenizer {
   std::string Decode(std::span<const TokenId> ids, bool with_special = false) const;
 
   int vocab_size() const;
+  size_t bytes() const;  // of its tables in memory
   std::optional<TokenId> bos() const;
   std::optional<TokenId> eos() const;
   std::string_view pre() const;              // the rule that splits text into words, as tokenizer.ggml.pre names it

@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/heap_bytes.h"
 #include "text/tokenizer.h"
 
 namespace qad {
@@ -24,6 +25,7 @@ class WordPiece {
   // recognised, invalid UTF-8 is left out.
   std::vector<TokenId> Encode(std::string_view text, size_t most) const;
   size_t vocab_size() const { return vocab_size_; }
+  size_t bytes() const { return HeapBytes(begin_) + HeapBytes(inside_); }  // of its tables in memory
 
  private:
   WordPiece() = default;
