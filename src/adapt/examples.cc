@@ -24,12 +24,6 @@ void Append(std::vector<TokenId>& to, const std::vector<TokenId>& more) {
   to.insert(to.end(), more.begin(), more.end());
 }
 
-void AppendEnd(const Tokenizer& tokenizer, const std::string& end_of_turn, std::vector<TokenId>& sequence) {
-  Append(sequence, tokenizer.EncodeWithSpecial(end_of_turn));
-  const std::optional<TokenId> eos = tokenizer.eos();
-  if (eos && (sequence.empty() || sequence.back() != *eos)) sequence.push_back(*eos);
-}
-
 }  // namespace
 
 size_t TrainExample::supervised() const {
@@ -53,7 +47,7 @@ TrainExample MakeExample(const Tokenizer& tokenizer, const ChatTemplate& chat, c
   std::vector<TokenId> sequence = chat.Encode(tokenizer, prompt, true);
   const size_t first_label = completion_only ? sequence.size() : 1;
   Append(sequence, tokenizer.Encode(completion));
-  AppendEnd(tokenizer, chat.end_of_turn(), sequence);
+  Append(sequence, chat.EncodeEnd(tokenizer));
   return WithLabels(std::move(sequence), first_label);
 }
 
@@ -63,7 +57,8 @@ TrainExample MakeExample(const Tokenizer& tokenizer, const ChatTemplate& chat, c
     std::vector<TokenId> sequence;
     if (tokenizer.add_bos()) sequence.push_back(*tokenizer.bos());
     Append(sequence, tokenizer.Encode(item.completion));
-    AppendEnd(tokenizer, "", sequence);
+    if (tokenizer.eos() && (sequence.empty() || sequence.back() != *tokenizer.eos()))
+      sequence.push_back(*tokenizer.eos());
     return WithLabels(std::move(sequence), 1);
   }
   return MakeExample(tokenizer, chat, prompt(item), item.completion, completion_only);

@@ -17,7 +17,7 @@ ArmConfig AsTrained(const Config& config, const ArmConfig& form) {
   return trained;
 }
 
-// Prompts with the answers they should get, of the items that fit into the model.
+// Prompts with the answers they should get and the token at which these stop, of the items that fit into the model.
 struct Given {
   std::vector<GivenAnswer> answers;
   std::vector<const Item*> items;
@@ -27,9 +27,11 @@ Given GivenAnswers(Workspace& workspace, const ArmConfig& arm, const Model& mode
   std::unique_ptr<Index> index;
   if (arm.prompting == Prompting::kRag) index = OpenIndex(workspace, false, nullptr);
   const PromptMaker maker(workspace, index.get());
+  const std::vector<TokenId> end = model.chat.EncodeEnd(model.tokenizer);
   Given given;
   for (const Item& item : workspace.eval) {
     Prompt prompt = maker.Make(model, arm, item);
+    if (!prompt.reference.empty() && !item.plain_text && !end.empty()) prompt.reference.push_back(end.front());
     if (prompt.nothing_found || prompt.reference.empty() || !Fits(workspace, model, prompt, prompt.reference.size()))
       continue;
     given.answers.push_back({std::move(prompt.tokens), std::move(prompt.reference)});

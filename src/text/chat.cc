@@ -59,6 +59,12 @@ std::vector<ChatPiece> ChatTemplate::Render(const std::vector<Message>& messages
   return pieces;
 }
 
+std::vector<TokenId> ChatTemplate::EncodeEnd(const Tokenizer& tokenizer) const {
+  std::vector<TokenId> end = tokenizer.EncodeWithSpecial(end_of_turn());
+  if (tokenizer.eos() && (end.empty() || end.back() != *tokenizer.eos())) end.push_back(*tokenizer.eos());
+  return end;
+}
+
 std::vector<TokenId> ChatTemplate::Encode(const Tokenizer& tokenizer, const std::vector<Message>& messages,
                                           bool add_generation_prompt) const {
   std::vector<TokenId> ids;

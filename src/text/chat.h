@@ -30,8 +30,11 @@ class ChatTemplate {
   std::vector<ChatPiece> Render(const std::vector<Message>& messages, bool add_generation_prompt) const;
   std::vector<TokenId> Encode(const Tokenizer& tokenizer, const std::vector<Message>& messages,
                               bool add_generation_prompt) const;
-  // Where the assistant's turn ends, as template text ("<|im_end|>" …): training appends it to the completion.
+  // Where the assistant's turn ends, as template text ("<|im_end|>" …).
   std::string end_of_turn() const;
+  // What an answer ends with, at whose first token generation stops: the turn's end, and the end of sequence where that
+  // is another. Training appends it to completions.
+  std::vector<TokenId> EncodeEnd(const Tokenizer& tokenizer) const;
 
  private:
   enum class Kind { kPlain, kChatMlSmolLm2 };
