@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <string>
+#include <type_traits>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace qad {
@@ -23,6 +25,7 @@ inline size_t HeapBytes(const std::string& text) {
 
 template <typename Value>
 size_t HeapBytes(const std::vector<Value>& values) {
+  static_assert(std::is_same_v<Value, std::string> || std::is_trivially_copyable_v<Value>);
   size_t bytes = HeapBlock(values.capacity() * sizeof(Value));
   if constexpr (std::is_same_v<Value, std::string>)
     for (const std::string& text : values) bytes += HeapBytes(text);

@@ -28,8 +28,13 @@ std::string FormatCount(double count) {
 }
 
 std::string FormatBytes(double bytes) {
-  constexpr double kKiB = 1024, kMiB = kKiB * 1024, kGiB = kMiB * 1024;
+  constexpr double kKiB = 1024, kMiB = kKiB * 1024, kGiB = kMiB * 1024, kTiB = kGiB * 1024, kPiB = kTiB * 1024,
+                   kEiB = kPiB * 1024;
   const double size = std::fabs(bytes);
+  if (size >= 16 * kEiB) return "more than 16 EiB";  // where sums of bytes stop
+  if (size >= kEiB) return FormatNumber(bytes / kEiB) + " EiB";
+  if (size >= kPiB) return FormatNumber(bytes / kPiB) + " PiB";
+  if (size >= 10 * kTiB) return FormatNumber(bytes / kTiB) + " TiB";
   if (size >= kGiB) return FormatNumber(bytes / kGiB) + " GiB";
   if (size >= 10 * kMiB) return fmt::format("{:.1f} MiB", bytes / kMiB);
   if (size >= kMiB) return Significant(bytes / kMiB) + " MiB";

@@ -7,7 +7,8 @@
 
 namespace qad {
 
-std::string FormatBytes(double bytes);        // 102,714 B · 401 KiB · 128.3 MiB · 1.25 GiB; powers of 1024, never GB
+std::string FormatBytes(
+    double bytes);  // 102,714 B · 401 KiB · 128.3 MiB · 1.25 GiB · 12.5 TiB; powers of 1024, never GB
 std::string FormatSeconds(double seconds);    // 850 µs · 12.3 ms · 1.25 s · 3.4 min · 2.1 h · 1.5 d
 std::string FormatShare(double share);        // 0.534 → 53.4%; whole where it is whole: 100%
 std::string FormatPoints(double difference);  // of shares: 0.085 → +8.5, −0.02 → −2.0

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "adapt/trainer.h"
+#include "base/capped.h"
 #include "base/error.h"
 #include "base/process.h"
 #include "base/progress.h"
@@ -16,8 +17,6 @@
 #include "memory/measure.h"
 #include "memory/memory_math.h"
 #include "memory/presets.h"
-#include "memory/saturating.h"
-#include "memory/torch_training.h"
 #include "model/load.h"
 #include "model/source.h"
 #include "model/weights.h"
@@ -50,12 +49,15 @@ MemorySubject OfConfig(const std::string& title, const ModelConfig& config) {
 }
 
 MemorySubject OfFiles(const std::string& title) {
-  MemorySubject subject{.title = title, .format = "", .plan = {}, .files = OpenModel(ResolveModel(title))};
-  subject.plan = PlanOf(*subject.files, WeightMode::kAsStored);
-  for (const TensorSpec& spec : subject.plan.tensors)
-    (void)FindSource(*subject.files, subject.plan.config, spec);  // all there?
-  subject.format = MainFormat(subject.plan);
-  return subject;
+  ModelFiles files = OpenModel(ResolveModel(title), ModelParts::kHeaders);
+  Plan plan = PlanOf(files, WeightMode::kAsStored);
+  if (!files.complete())
+    fmt::print(stderr, "! {}: ends before its tensors do: what its header says is taken, for arithmetic alone\n",
+               files.path.string());
+  else
+    for (const TensorSpec& spec : plan.tensors) (void)FindSource(files, plan.config, spec);  // all there?
+  const std::string format = MainFormat(plan);
+  return {.title = title, .format = format, .plan = std::move(plan), .files = std::move(files)};
 }
 
 // A path is a path; then presets, then names of models in the caches.
@@ -87,9 +89,9 @@ TrainingMethod MethodOf(const std::string& name) {
   return name == "full" ? TrainingMethod::kFull : name == "qlora" ? TrainingMethod::kQlora : TrainingMethod::kLora;
 }
 
-// The program as it is now, and the tokenizer where it is one that this program reads.
-std::vector<MemoryPart> EngineOf(const MemorySubject& subject) {
-  std::vector<MemoryPart> engine = {{"program", "measured now", CurrentRssBytes()}};
+// The program, and the tokenizer where it is one that this program reads.
+std::vector<MemoryPart> EngineOf(const MemorySubject& subject, uint64_t program) {
+  std::vector<MemoryPart> engine = {{"program", "measured: before it loads anything", program}};
   if (!subject.files) return engine;
   try {
     engine.push_back({"tokenizer", "its tables", LoadTokenizer(*subject.files).bytes()});
@@ -106,6 +108,8 @@ std::vector<Machine> MachinesOf(const Options& options, uint64_t memory) {
     machines.push_back(options.own);
     machines.back().name = "yours";
     machines.back().memory = memory;
+    machines.back().source = "the command line";
+    machines.back().runs_qad = true;
     machines.back().bytes_per_second *= 1e9;
     machines.back().flops *= 1e12;
   }
@@ -113,23 +117,10 @@ std::vector<Machine> MachinesOf(const Options& options, uint64_t memory) {
   return machines;
 }
 
-void SetAllotted(const Options& options, const ModelConfig& config, MemoryQuery& query) {
-  query.allotted_batch = options.sequences_at_once;
-  query.allotted_tokens = options.tokens_used;
-  query.shared_prefix = options.shared_prefix;
-  const uint64_t context = query.case_context > 0 ? query.case_context : config.max_positions;
-  if (options.tokens_used > context)
-    Fail(ErrorKind::kUsage, "--tokens-used {}: a sequence may grow to {} tokens; say so by --context",
-         options.tokens_used, context);
-  if (options.shared_prefix && options.tokens_used > 0 && *options.shared_prefix > options.tokens_used)
-    Fail(ErrorKind::kUsage, "--shared-prefix {}: sequences have only {} tokens (--tokens-used)", *options.shared_prefix,
-         options.tokens_used);
-}
-
-MemoryQuery QueryOf(const Options& options, const MemorySubject& subject) {
+MemoryQuery QueryOf(const Options& options, const MemorySubject& subject, uint64_t program) {
   MemoryQuery query;
   query.title = subject.title;
-  query.engine = EngineOf(subject);
+  query.engine = EngineOf(subject, program);
   query.case_context = options.contexts.empty() ? 0 : options.contexts.front();
   query.contexts = options.contexts;
   query.batches = options.batches;
@@ -151,19 +142,21 @@ MemoryQuery QueryOf(const Options& options, const MemorySubject& subject) {
     query.budget = *bytes;
   }
   if (options.machines) query.machines = MachinesOf(options, query.budget);
-  SetAllotted(options, subject.plan.config, query);
+  query.allotted_batch = options.sequences_at_once;
+  query.allotted_tokens = options.tokens_used;
+  query.shared_prefix = options.shared_prefix;
   for (const std::string& method : options.train) {
     TrainingQuery training = options.training;
     training.method = MethodOf(method);
     training.r = options.ranks.front();
     training.tape.bf16 = TapeOf({}).bf16;
+    if (options.trainer == "torch") training.torch = options.torch;
     query.training.push_back(training);
   }
-  if (options.trainer == "qad")
-    query.grid = {.methods = query.training,
-                  .sequences = options.sequences,
-                  .batches = options.training_batches,
-                  .ranks = options.ranks};
+  query.grid = {.methods = query.training,
+                .sequences = options.sequences,
+                .batches = options.training_batches,
+                .ranks = options.ranks};
   return query;
 }
 
@@ -210,8 +203,9 @@ Json ToJson(const MemorySubject& subject, const MemoryQuery& query, const std::v
       answers.push_back(
           {{"kv_type", fit.kv_type}, {"max_context", fit.max_context}, {"limited_by_model", fit.limited_by_model}});
   }
-  return {
-      {"model", subject.title}, {"budget_bytes", query.budget}, {"batch", query.batches.front()}, {"formats", rows}};
+  return {{"model", subject.title},         {"runs", subject.plan.config.family->runs},
+          {"budget_bytes", query.budget},   {"engine_bytes", query.engine_bytes()},
+          {"batch", query.batches.front()}, {"formats", rows}};
 }
 
 // One line a preset, in what its repository stores.
@@ -230,25 +224,37 @@ void PrintPresets() {
   }
 }
 
+// What CLI11's needs and excludes cannot say.
+void RequireSense(const Options& options) {
+  const bool torch = options.trainer == "torch";
+  if (!torch && (options.torch.offloading || !options.torch.checkpointing ||
+                 options.torch.loss_chunks != TorchSettings().loss_chunks))
+    Fail(ErrorKind::kUsage, "--offload, --keep-activations and --loss-chunks are of --trainer torch");
+  if (torch && options.training.tape.recompute)
+    Fail(ErrorKind::kUsage, "--recompute is of this program; --trainer torch does so but for --keep-activations");
+  if (options.sequences.empty() && (options.ranks.size() > 1 || options.training_batches != std::vector<uint64_t>{1}))
+    Fail(ErrorKind::kUsage, "several --rank, and --train-batch, make a table: say its --train-sequence");
+  if (!options.fit.empty() && options.batches.size() > 1) Fail(ErrorKind::kUsage, "--fit: one --batch at a time");
+}
+
 void RunMemory(const Options& options, const GlobalFlags& flags) {
+  const uint64_t program = CurrentRssBytes();
   if (options.list_presets) return PrintPresets();
   if (options.model.empty())
     Fail(ErrorKind::kUsage, "name a model, a config.json or a preset; `qad memory --presets` lists these");
+  RequireSense(options);
   const MemorySubject subject = SubjectOf(options);
-  const MemoryQuery query = QueryOf(options, subject);
+  const MemoryQuery query = QueryOf(options, subject, program);
   if (!options.fit.empty()) {
     const std::vector<FormatFits> fits =
         FitsOf(subject.plan, subject.format, query.batches.front(), query.budget, query.engine_bytes());
     return flags.json ? PrintJson(ToJson(subject, query, fits)) : PrintFits(subject, query, fits);
   }
   MemoryMath math = MakeMemoryMath(subject.plan, subject.format, subject.files.has_value(), query);
-  const uint64_t context = query.contexts.empty() ? std::min<uint64_t>(kUsualContext, subject.plan.config.max_positions)
-                                                  : query.contexts.front();
-  if (options.trainer == "torch")
-    for (size_t i = 0; i < math.training.size(); ++i)
-      math.training[i] = TorchTrainingMemory(subject.plan, query.training[i], options.torch);
+  const uint64_t context = CaseContext(subject.plan.config, query);
   if (options.measure) {
-    if (!subject.files) Fail(ErrorKind::kUsage, "--measure needs a model's files, as they are stored");
+    if (!subject.files || !subject.files->complete())
+      Fail(ErrorKind::kUsage, "--measure needs a model's files, as they are stored");
     if (context > subject.plan.config.max_positions)
       Fail(ErrorKind::kUsage, "--measure: the model has {} positions", subject.plan.config.max_positions);
     math.checks = MeasureMemory(*subject.files, subject.plan, context, query.batches.front(), query.kv_types.front(),
@@ -266,40 +272,55 @@ std::function<void()> AddMemoryCommand(CLI::App& app, const GlobalFlags& flags) 
   auto options = std::make_shared<Options>();
   app.add_option("model", options->model,
                  "model (folder, .gguf, hub id, name), a config.json, or a preset, as llama-3.1-8b");
-  app.add_option("--fit", options->fit, "only this: what fits into so much memory, as 24GiB, in which formats");
-  app.add_flag("--machines", options->machines, "what fits on common devices, and their speeds at most");
+  CLI::Option* fit =
+      app.add_option("--fit", options->fit, "only this: what fits into so much memory, as 24GiB, in which formats");
+  CLI::Option* machines =
+      app.add_flag("--machines", options->machines, "what fits on common devices, and their speeds at most")
+          ->excludes(fit);
   app.add_flag("--presets", options->list_presets, "list the presets");
   app.add_option("--context", options->contexts, "tokens of a sequence; several make a table")
+      ->excludes(fit)
       ->check(CLI::Range(1, INT32_MAX));
   app.add_option("--batch", options->batches, "sequences at once")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
-  app.add_option("--kv-type", options->kv_types, "format of the KV cache")->capture_default_str();
+  app.add_option("--kv-type", options->kv_types, "format of the KV cache")->excludes(fit)->capture_default_str();
   app.add_option("--format", options->format, "weights as if stored so: " + FormatNames());
   app.add_option("--memory", options->budget, "what it must fit in, as 16GiB; auto: this machine's")
+      ->excludes(fit)
       ->capture_default_str();
-  app.add_option("--train", options->train, "training memory of these methods")
-      ->check(CLI::IsMember({"lora", "qlora", "full"}));
+  CLI::Option* train = app.add_option("--train", options->train, "training memory of these methods")
+                           ->excludes(fit)
+                           ->check(CLI::IsMember({"lora", "qlora", "full"}));
   app.add_option("--rank", options->ranks, "rank of the adapter; several make a table, with --train-sequence")
+      ->needs(train)
       ->check(CLI::Range(1, 1 << 16))
       ->capture_default_str();
-  app.add_option("--target-modules", options->training.targets, "layers to adapt")->capture_default_str();
+  app.add_option("--target-modules", options->training.targets, "layers to adapt")->needs(train)->capture_default_str();
   app.add_option("--train-tokens", options->training.tokens, "packed tokens of one training pass")
+      ->needs(train)
       ->check(CLI::Range(1, 1 << 24))
       ->capture_default_str();
   app.add_option("--train-sequence", options->sequences, "tokens of a sequence: a table of these by batch and rank")
+      ->needs(train)
       ->check(CLI::Range(1, 1 << 24));
   app.add_option("--train-batch", options->training_batches, "sequences of one pass, of that table")
+      ->needs(train)
       ->check(CLI::Range(1, 1 << 12))
       ->capture_default_str();
-  app.add_flag("--recompute", options->training.tape.recompute, "blocks are computed again on the way back");
+  app.add_flag("--recompute", options->training.tape.recompute, "blocks are computed again on the way back")
+      ->needs(train);
   app.add_option("--trainer", options->trainer,
                  "whose memory: this program's, or PyTorch's as torchtune trains in bf16")
+      ->needs(train)
       ->check(CLI::IsMember({"qad", "torch"}))
       ->capture_default_str();
-  app.add_flag("!--keep-activations", options->torch.checkpointing, "torch: activations are kept, not checkpointed");
-  app.add_flag("--offload", options->torch.offloading, "torch: checkpointed activations wait in the host's memory");
+  app.add_flag("!--keep-activations", options->torch.checkpointing, "torch: activations are kept, not checkpointed")
+      ->needs(train);
+  app.add_flag("--offload", options->torch.offloading, "torch: checkpointed activations wait in the host's memory")
+      ->needs(train);
   app.add_option("--loss-chunks", options->torch.loss_chunks, "torch: pieces in which logits are made f32")
+      ->needs(train)
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
   app.add_option("--sequences", options->sequences_at_once, "contiguous or paged cache: sequences at once")
@@ -309,12 +330,16 @@ std::function<void()> AddMemoryCommand(CLI::App& app, const GlobalFlags& flags) 
   app.add_option("--shared-prefix", options->shared_prefix, "contiguous or paged cache: tokens they begin with alike")
       ->check(CLI::Range(0, INT32_MAX));
   app.add_option("--bandwidth", options->own.bytes_per_second, "of your machine's memory in GB/s, for --machines")
+      ->needs(machines)
       ->check(CLI::Range(1e-3, 1e6));
   app.add_option("--tflops", options->own.flops, "of your machine, dense, in 16 bits, for --machines")
+      ->needs(machines)
       ->check(CLI::Range(1e-6, 1e6));
   app.add_option("--price-per-hour", options->own.price_per_hour, "of your machine, for --machines")
+      ->needs(machines)
       ->check(CLI::Range(0.0, 1e6));
-  app.add_flag("--measure", options->measure, "load the model, run one step, and put measured beside predicted");
+  app.add_flag("--measure", options->measure, "load the model, run one step, and put measured beside predicted")
+      ->excludes(fit);
   return [options, &flags] { RunMemory(*options, flags); };
 }
 

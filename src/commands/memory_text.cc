@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "base/capped.h"
 #include "base/units.h"
-#include "memory/saturating.h"
 
 namespace qad {
 namespace {
@@ -16,12 +16,16 @@ void PrintMachines(const MemoryMath& math) {
              Grouped(static_cast<uint64_t>(math.case_context)), math.case_batch);
   const auto rate = [](double ceiling) { return ceiling > 0 ? FormatRate(ceiling) : std::string("–"); };
   for (const MachineFit& fit : math.machines) {
-    if (fit.weights.empty())
-      fmt::print("  {:<18} {:>9}  does not fit\n", fit.machine, Size(fit.memory));
-    else
-      fmt::print("  {:<18} {:>9}  {:<12} {:<5} up to {:>9} tokens  decode ≤ {:>6}  prefill ≤ {:>7} tok/s\n",
-                 fit.machine, Size(fit.memory), fit.weights, fit.kv_type,
-                 Grouped(static_cast<uint64_t>(fit.max_context)), rate(fit.decode_ceiling), rate(fit.prefill_ceiling));
+    const auto tokens = [](int64_t count) { return Grouped(static_cast<uint64_t>(count)); };
+    fmt::print("  {:<18} {:>9}  {}", fit.machine, Size(fit.memory), fit.verdict);
+    const bool fits = fit.verdict.starts_with("fits");
+    if (fit.max_context > 0)
+      fmt::print("{} {}, {} cache, up to {} tokens", fits ? ":" : ", but", fit.weights, fit.kv_type,
+                 tokens(fit.max_context));
+    if (fit.max_batch > 0) fmt::print("{} {} sequences", fits ? ", or" : " or", tokens(fit.max_batch));
+    if (fit.decode_ceiling > 0)
+      fmt::print("; decode ≤ {}, prefill ≤ {} tok/s", rate(fit.decode_ceiling), rate(fit.prefill_ceiling));
+    fmt::print("\n");
     if (fit.decode_price > 0)
       fmt::print("  {:<18} a million tokens cost at least {} decoded, {} as prompts, at {} an hour\n", "",
                  FormatMoney(fit.decode_price), fit.prefill_price > 0 ? FormatMoney(fit.prefill_price) : "–",
@@ -52,6 +56,11 @@ void PrintCache(const MemoryMath& math) {
   if (kv.bytes_per_token_without_gqa > kv.bytes_per_token)
     fmt::print("  {} query heads share {} KV heads; without that a token would take {}\n", kv.heads, kv.kv_heads,
                Size(kv.bytes_per_token_without_gqa));
+  if (math.cache_outgrows_weights > 0)
+    fmt::print("  from {} tokens of one sequence on it takes more than the weights in memory\n",
+               Grouped(static_cast<uint64_t>(math.cache_outgrows_weights)));
+  else
+    fmt::print("  within its positions a sequence never takes as much as the weights in memory\n");
   if (!kv.allotments.empty())
     fmt::print("  {} sequences of up to {} tokens, {} each by now, the first {} the same:\n", kv.allotted_batch,
                Grouped(static_cast<uint64_t>(kv.allotted_context)), Grouped(static_cast<uint64_t>(kv.allotted_tokens)),
@@ -85,7 +94,7 @@ void PrintTraining(const MemoryMath& math) {
   for (const TrainingPoint& point : math.training_points)
     fmt::print("  {:<24} sequence {:>9}  batch {:>4}  rank {:>4} {:>11}{}\n", name(point.method, point.recompute),
                Grouped(static_cast<uint64_t>(point.sequence)), point.batch, point.rank, Size(point.bytes),
-               point.bytes > math.budget ? "  does not fit" : "");
+               math.has_room(point.bytes) ? "" : "  does not fit");
   if (!math.training_fits.empty()) fmt::print("\nTraining that fits in {}\n", Size(math.budget));
   for (const TrainingFit& fit : math.training_fits)
     fmt::print("  {:<24} rank {:>4}  {}\n", name(fit.method, fit.recompute), fit.rank,
@@ -115,7 +124,7 @@ void PrintMemory(const MemorySubject& subject, const MemoryQuery& query, const M
   fmt::print("\nWorkspace: {} for a step at the longest context above\n", Size(math.workspace_bytes));
   for (const TrainingMath& training : math.training) {
     fmt::print("\nTraining, {}: {}{}  ({})\n", training.method, Size(training.bytes),
-               training.bytes <= query.budget ? "" : ", which does not fit in " + Size(query.budget),
+               math.has_room(training.bytes) ? "" : ", which does not fit in " + Size(math.budget),
                training.assumptions);
     PrintParts(training.parts);
   }
@@ -141,7 +150,14 @@ void PrintFits(const MemorySubject& subject, const MemoryQuery& query, const std
                                                        (fit.limited_by_model ? " all" : ""));
     fmt::print("\n");
   }
-  fmt::print("\n  –: does not fit. all: the model was trained for no more.\n");
+  fmt::print(
+      "\n  –: does not fit. all: the model was trained for no more. Counted: {} of this program. Of llama.cpp's types "
+      "those\n"
+      "  that take less memory here than the ones above.\n",
+      Size(query.engine_bytes()));
+  if (!subject.plan.config.family->runs)
+    fmt::print("  Family {} is known for arithmetic only: this program does not run it.\n",
+               subject.plan.config.family->name);
 }
 
 }  // namespace qad

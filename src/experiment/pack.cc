@@ -35,7 +35,6 @@ void AddChecks(const Results& results, MemoryMath& math) {
       {kMemorySlice, "", "kv_bytes", "KV cache"},
       {kMemorySlice, "", "workspace_bytes", "workspace"},
       {kMemorySlice, "", "adapter_bytes", "adapter"},
-      {kMemorySlice, "", "tokenizer_bytes", "tokenizer"},
       {kMemorySlice, "", "retrieval_bytes", "embedder and vectors"},
       {kMemorySlice, "", "peak_rss_bytes", "peak RSS", AllowedInInference},
       {kTrainingSlice, "training of ", "tape_bytes", "activations"},
@@ -79,10 +78,6 @@ void WarnOfOtherSettings(const Config& config, const Results& results) {
                config.file.string(), changed);
 }
 
-}  // namespace
-
-namespace {
-
 // This machine, or the one that the configuration describes: what it does not say is what was measured.
 Machine OwnMachine(const Workspace& workspace, const Results* results, uint64_t memory) {
   const HardwareConfig& hardware = workspace.config.hardware;
@@ -91,7 +86,8 @@ Machine OwnMachine(const Workspace& workspace, const Results* results, uint64_t 
               .memory = memory,
               .bytes_per_second = 1e9 * hardware.gigabytes_per_second,
               .flops = 1e12 * hardware.teraflops,
-              .price_per_hour = hardware.price_per_hour};
+              .price_per_hour = hardware.price_per_hour,
+              .runs_qad = true};
   if (results == nullptr || !results->manifest["machine"].contains("ceilings")) return own;
   const JsonObject measured(results->manifest["machine"]["ceilings"], "results.json: machine.ceilings");
   if (own.bytes_per_second == 0) own.bytes_per_second = 1e9 * measured.Number("gigabytes_per_second", 0, 1e6);
@@ -121,10 +117,12 @@ MemoryMath MakeMemory(Workspace& workspace, const Results* results) {
   const AdapterConfig& adapter = workspace.config.adapters.front();
   for (const TrainingMethod method : {TrainingMethod::kLora, TrainingMethod::kQlora})
     query.training.push_back(QueryOf(adapter, method));
-  query.grid = {.methods = query.training,
-                .sequences = {512, 2048, 8192},
-                .batches = {1, 4},
-                .ranks = {adapter.lora.r, 8 * adapter.lora.r}};
+  query.grid = {
+      .methods = query.training, .sequences = {}, .batches = {1, 4}, .ranks = {adapter.lora.r, 8 * adapter.lora.r}};
+  for (const uint64_t sequence : {512, 2048, 8192})  // as far as the model has positions
+    if (const uint64_t clipped = std::min<uint64_t>(sequence, plan.config.max_positions);
+        query.grid.sequences.empty() || clipped > query.grid.sequences.back())
+      query.grid.sequences.push_back(clipped);
   query.grid.methods.push_back(QueryOf(adapter, TrainingMethod::kFull));
   query.engine = {{"program", "measured: before it loads anything", ProgramBytes(results)},
                   {"tokenizer", "its tables", LoadTokenizer(files).bytes()}};

@@ -138,7 +138,7 @@ Results TrainAdapter(Workspace& workspace, const AdapterConfig& config, const fs
   uint64_t process_bytes = CurrentRssBytes();
   Model& model = workspace.models.Get(config.base);
   process_bytes += model.tokenizer.bytes();
-  const size_t base_bytes = HugeSize(model.weights().allocated_bytes());
+  const size_t base_bytes = HugeSize(model.weights().plan().weight_bytes());
   const ExampleSet train = ExamplesOf(workspace, model, data.train, config.train.completion_only),
                    dev = ExamplesOf(workspace, model, data.dev, true);
   LoraAdapter adapter(model.transformer, config.lora, config.seed);

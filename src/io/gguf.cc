@@ -239,7 +239,7 @@ std::string GgufTypeName(uint32_t type) {
   return row != nullptr ? std::string(row->name) : fmt::format("type {}", type);
 }
 
-GgufFile::GgufFile(const std::filesystem::path& path) : file_(path) {
+GgufFile::GgufFile(const std::filesystem::path& path, Read read) : file_(path) {
   const std::string where = path.string();
   ByteReader in(file_.bytes(), where);
   HeaderReader header(in);
@@ -280,13 +280,15 @@ GgufFile::GgufFile(const std::filesystem::path& path) : file_(path) {
     if (d.relative % alignment != 0)
       FailInput("{}: tensor \"{}\": offset {} is not a multiple of the alignment {}", where, d.tensor.name, d.relative,
                 alignment);
-    if (d.relative > data_bytes || d.bytes > data_bytes - d.relative)
+    const bool inside = d.relative <= data_bytes && d.bytes <= data_bytes - d.relative;
+    if (!inside && read == Read::kWhole)
       FailInput(
           "{}: tensor \"{}\": {} bytes at offset {} lie beyond the end of the file ({} bytes); the file is truncated "
           "or damaged",
           where, d.tensor.name, d.bytes, data_at + d.relative, size);
     d.tensor.offset = data_at + d.relative;
-    d.tensor.bytes = file_.bytes().subspan(d.tensor.offset, d.bytes);
+    if (inside) d.tensor.bytes = file_.bytes().subspan(d.tensor.offset, d.bytes);
+    complete_ = complete_ && inside;
     by_offset.push_back(&d);
   }
   CheckOverlaps(by_offset, where);

@@ -40,7 +40,10 @@ struct GgufKey {
 // offset.
 class GgufFile {
  public:
-  explicit GgufFile(const std::filesystem::path& path);
+  // kHeader: tensors need not lie inside the file, which may have been cut behind its header; such have no bytes.
+  enum class Read : uint8_t { kWhole, kHeader };
+  explicit GgufFile(const std::filesystem::path& path, Read read = Read::kWhole);
+  bool complete() const { return complete_; }  // whether all tensors have their bytes
 
   uint32_t version() const { return version_; }
   const std::map<std::string, GgufValue>& metadata() const { return metadata_; }
@@ -65,6 +68,7 @@ class GgufFile {
  private:
   MappedFile file_;
   uint32_t version_ = 0;
+  bool complete_ = true;
   std::map<std::string, GgufValue> metadata_;
   std::vector<GgufKey> keys_;
   std::vector<GgufTensor> tensors_;

@@ -198,6 +198,11 @@ TEST(GgufMalformed, TensorPlaces) {
       Refused(Good().Tensor("u", {8}, 0, UINT64_MAX - 31).File(256), {"tensor \"u\"", "beyond the end of the file"}));
   EXPECT_TRUE(Refused(Good().File(255), {"tensor \"t\"", "beyond the end of the file", "truncated"}));
   EXPECT_TRUE(Refused(Good().Header(), {"tensor \"t\"", "beyond the end of the file"}));
+  const TempFolder folder;
+  const GgufFile header(folder.Write("header.gguf", Good().Header()), GgufFile::Read::kHeader);
+  EXPECT_FALSE(header.complete());
+  ASSERT_NE(header.Find("t"), nullptr);
+  EXPECT_TRUE(header.Find("t")->bytes.empty());
 }
 
 TEST(GgufMalformed, EveryTruncationIsAnError) {

@@ -161,7 +161,7 @@ std::string ModelFiles::Hash() const {
   return Sha256(all);
 }
 
-ModelFiles OpenModel(const fs::path& resolved) {
+ModelFiles OpenModel(const fs::path& resolved, ModelParts parts) {
   ModelFiles files;
   files.path = resolved;
   if (IsFolder(resolved)) {
@@ -170,7 +170,8 @@ ModelFiles OpenModel(const fs::path& resolved) {
     const auto extension = resolved.extension();
     if (extension == ".bin" || extension == ".pt" || extension == ".pth")
       FailInput("{}: pickles are programs and are not read; convert the model to safetensors", resolved.string());
-    files.gguf = std::make_unique<GgufFile>(resolved);
+    files.gguf = std::make_unique<GgufFile>(
+        resolved, parts == ModelParts::kHeaders ? GgufFile::Read::kHeader : GgufFile::Read::kWhole);
   }
   return files;
 }

@@ -31,12 +31,16 @@ struct ModelFiles {
 
   const SafetensorsEntry* Find(const std::string& name) const;  // null where missing; folders only
   void DropPages() const;
+  bool complete() const { return gguf == nullptr || gguf->complete(); }
   // SHA-256 over the weight files' own hashes (and config.json), in name order.
   std::string Hash() const;
 };
 
+// kHeaders: a GGUF file may end behind its header, for arithmetic.
+enum class ModelParts : uint8_t { kWhole, kHeaders };
+
 // Errors (kInput): missing config.json, index with a path in it ("/" or ".."), missing shards (named), a tensor that
 // the index places in a shard that does not hold it.
-ModelFiles OpenModel(const std::filesystem::path& resolved);
+ModelFiles OpenModel(const std::filesystem::path& resolved, ModelParts parts = ModelParts::kWhole);
 
 }  // namespace qad

@@ -25,6 +25,7 @@ inline constexpr uint64_t kKvBlock = 16;  // tokens of a block, vLLM's default (
 
 // What the sequences' tokens take; what a runtime takes that reserves the whole context of each (as this program does,
 // for the longest of a batch), one that hands out blocks as they grow, and one whose blocks of the prefix are the same.
+// Errors (kUsage): more tokens than the context, or more of the prefix than tokens.
 std::vector<KvAllotment> KvAllotments(const ModelConfig& config, const KvCase& asked, FormatId type);
 
 // What one process holds while it answers.
@@ -37,12 +38,13 @@ struct InferenceParts {
   uint64_t resident() const;
 };
 
-// The longest context at which `held` bytes (weights, and whatever else stays), cache and one step's buffers fit into
-// `budget`.
+// `held` bytes (weights, and whatever else stays), cache and one step's buffers.
+uint64_t NeededBytes(const Plan& plan, FormatId kv_type, uint64_t context, uint64_t batch, uint64_t held);
+
+// The longest context, up to the model's positions, whose NeededBytes are `budget` at most.
 FitAnswer Fit(const Plan& plan, const std::string& format, FormatId kv_type, uint64_t batch, uint64_t budget,
               uint64_t held);
 // The most sequences of `context` tokens each that fit so, up to kMostSequences; 0: not one.
-inline constexpr int64_t kMostSequences = 1 << 20;
 int64_t FitSequences(const Plan& plan, FormatId kv_type, uint64_t context, uint64_t budget, uint64_t held);
 
 }  // namespace qad

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 
+#include "base/capped.h"
 #include "base/json.h"
 #include "memory/embedded.h"
-#include "memory/saturating.h"
 #include "memory/weights_math.h"
 
 namespace qad {
@@ -23,10 +23,8 @@ double BlockWeights(const Plan& plan) {
   return weights;
 }
 
-// An embedding that is not the head, too, is read a row at a time.
-uint64_t BytesRead(const Plan& plan) {
-  const uint64_t bytes = plan.stored_bytes();
-  return plan.config.tied_head ? bytes : bytes - plan.Find(Role::kTokenEmbedding, -1)->stored_bytes();
+double HeadWeights(const Plan& plan) {
+  return static_cast<double>(plan.config.vocab) * static_cast<double>(plan.config.hidden);
 }
 
 class Ladder {
@@ -35,17 +33,32 @@ class Ladder {
 
   MachineFit Climb() {
     fit_.machine = machine_.name;
+    fit_.source = machine_.source;
     fit_.memory = machine_.memory;
+    fit_.verdict = "does not fit";
+    fit_.price_per_hour = machine_.price_per_hour;
     const Plan& asked = *query_.plan;
     files_ = {{query_.format, asked}};
     for (const char* name : kSmallerFiles)
-      if (Plan plan = PlanInFormat(asked.config, name); plan.stored_bytes() < asked.stored_bytes())
+      if (Plan plan = PlanInFormat(asked.config, name); HeldBytes(plan) < HeldBytes(asked))
         files_.emplace_back(name, std::move(plan));
     if (!TryFiles({query_.kv_type, FormatId::kQ8_0})) TryFiles({FormatId::kQ4_0});
     return fit_;
   }
 
  private:
+  uint64_t HeldBytes(const Plan& plan) const { return machine_.runs_qad ? plan.weight_bytes() : plan.stored_bytes(); }
+
+  // An embedding that is not the head, too, is read a row at a time.
+  double BytesRead(const Plan& plan) const {
+    uint64_t bytes = HeldBytes(plan);
+    if (!plan.config.tied_head) {
+      const TensorSpec& embedding = *plan.Find(Role::kTokenEmbedding, -1);
+      bytes -= machine_.runs_qad ? embedding.bytes() : embedding.stored_bytes();
+    }
+    return static_cast<double>(bytes);
+  }
+
   // Whether one of the files fits, the largest first, with one of these caches.
   bool TryFiles(const std::vector<FormatId>& caches) {
     return std::ranges::any_of(files_, [&](const auto& file) {
@@ -58,23 +71,32 @@ class Ladder {
     const bool smaller = GetFormat(type).Divides(head_dim) &&
                          GetFormat(type).RowBytes(head_dim) < GetFormat(query_.kv_type).RowBytes(head_dim);
     if (type != query_.kv_type && !smaller) return false;
-    const FitAnswer answer = Fit(plan, format, type, query_.batch, machine_.memory, plan.stored_bytes());
-    if (answer.max_context < static_cast<int64_t>(query_.context)) return false;
+    const uint64_t held = CappedSum({HeldBytes(plan), machine_.runs_qad ? query_.engine : 0});
+    const FitAnswer answer = Fit(plan, format, type, query_.batch, machine_.memory, held);
+    const bool fits = NeededBytes(plan, type, query_.context, query_.batch, held) <= machine_.memory;
+    if (!fits && answer.max_context <= fit_.max_context) return false;
+    fit_.weights = format;
+    fit_.kv_type = answer.kv_type;
+    fit_.max_context = answer.max_context;
+    fit_.limited_by_model = answer.limited_by_model;
+    fit_.max_batch = FitSequences(plan, type, query_.context, machine_.memory, held);
+    if (!fits) return false;
+    fit_.verdict = &plan != &files_.front().second ? "fits as a smaller file"
+                   : type != query_.kv_type        ? "fits with a smaller cache"
+                                                   : "fits";
+    SetCeilings(plan, type);
+    return true;
+  }
+
+  void SetCeilings(const Plan& plan, FormatId type) {
     const double cache = static_cast<double>(KvBytes(plan.config, query_.context, query_.batch, type));
-    const double weights = static_cast<double>(BytesRead(plan)), batch = static_cast<double>(query_.batch);
-    fit_ = {.machine = machine_.name,
-            .memory = machine_.memory,
-            .weights = format,
-            .kv_type = answer.kv_type,
-            .max_context = answer.max_context,
-            .limited_by_model = answer.limited_by_model,
-            .max_batch = FitSequences(plan, type, query_.context, machine_.memory, plan.stored_bytes()),
-            .decode_ceiling = batch * machine_.bytes_per_second / (weights + cache),
-            .prefill_ceiling = machine_.flops / (2 * BlockWeights(plan)),
-            .price_per_hour = machine_.price_per_hour};
+    const double batch = static_cast<double>(query_.batch), blocks = BlockWeights(plan);
+    fit_.decode_ceiling = batch * machine_.bytes_per_second / (BytesRead(plan) + cache);
+    fit_.prefill_ceiling = machine_.flops / (2 * blocks);
+    if (machine_.flops > 0)
+      fit_.decode_ceiling = std::min(fit_.decode_ceiling, machine_.flops / (2 * (blocks + HeadWeights(plan))));
     fit_.decode_price = PricePerMillion(fit_.decode_ceiling);
     fit_.prefill_price = PricePerMillion(fit_.prefill_ceiling);
-    return true;
   }
 
   double PricePerMillion(double per_second) const {

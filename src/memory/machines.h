@@ -31,6 +31,7 @@ struct Machine {
   double bytes_per_second = 0;  // of its memory
   double flops = 0;             // per second, dense, in 16 bits; 0 where not published
   double price_per_hour = 0;    // 0: none is known; the table has none, for prices change
+  bool runs_qad = false;        // weights lie there as this program holds them, beside MachineQuery::engine
 };
 std::vector<Machine> AllMachines();
 
@@ -40,13 +41,15 @@ struct MachineQuery {
   std::string format;
   FormatId kv_type = FormatId::kF16;
   uint64_t context = kUsualContext, batch = 1;
+  uint64_t engine = 0;  // bytes of this program
 };
 
 // Weights as they are stored, for other runtimes hold them so, cache and one step's buffers on that machine: as asked,
 // or the first that fits of smaller files of llama.cpp's types, each with the cache asked for and with one in q8_0;
-// then all of them with one in q4_0. Its speed is bounded by reading weights and cache once for every token of each
-// sequence (decoding), and by two operations for each weight of a block and each token of a prompt (prefill): ceilings,
-// which no runtime reaches, and from which the least price of a million tokens follows.
+// then all of them with one in q4_0. Where none has room for the context, which has room for the longest one. Its speed
+// is bounded by reading weights and cache once for every token of each sequence (decoding), by two operations for each
+// weight that a token meets (blocks; decoded, the head, too): ceilings, which no runtime reaches, and from which the
+// least price of a million tokens follows.
 MachineFit FitMachine(const Machine& machine, const MachineQuery& query);
 
 }  // namespace qad

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "base/capped.h"
 #include "base/error.h"
 #include "base/progress.h"
-#include "memory/saturating.h"
 
 namespace qad {
 namespace {
@@ -19,16 +19,15 @@ std::vector<uint64_t> ContextsOf(const ModelConfig& config, const MemoryQuery& q
   return contexts;
 }
 
-uint64_t ContextOfCase(const ModelConfig& config, const MemoryQuery& query) {
-  return query.case_context > 0 ? query.case_context : std::min<uint64_t>(kUsualContext, config.max_positions);
-}
-
 void AddAllotments(const ModelConfig& config, const MemoryQuery& query, KvMath& kv) {
-  const uint64_t context = ContextOfCase(config, query);
+  const uint64_t context = CaseContext(config, query);
   const KvCase asked{.context = context,
                      .batch = query.allotted_batch,
-                     .tokens = query.allotted_tokens > 0 ? query.allotted_tokens : std::max<uint64_t>(context / 2, 1),
-                     .prefix = query.shared_prefix.value_or(context / 8)};
+                     .tokens = query.allotted_tokens > 0
+                                   ? query.allotted_tokens
+                                   : std::max({context / 2, query.shared_prefix.value_or(0), uint64_t{1}}),
+                     .prefix = query.shared_prefix.value_or(
+                         std::min(context / 8, query.allotted_tokens > 0 ? query.allotted_tokens : context))};
   kv.allotted_context = static_cast<int64_t>(asked.context);
   kv.allotted_batch = static_cast<int64_t>(asked.batch);
   kv.allotted_tokens = static_cast<int64_t>(asked.tokens);
@@ -64,25 +63,19 @@ KvMath KeysAndValues(const ModelConfig& config, const MemoryQuery& query) {
 
 // The first context at which the cache takes what the weights do; bytes_at grows with it.
 int64_t OutgrowsWeights(const KvMath& kv, uint64_t weights, int64_t positions) {
-  if (kv.bytes_at(positions) < weights) return 0;
-  int64_t low = 1, high = positions;
-  while (low < high) {
-    const int64_t middle = low + (high - low) / 2;
-    if (kv.bytes_at(middle) >= weights)
-      high = middle;
-    else
-      low = middle + 1;
-  }
-  return low;
+  const auto below = [&](uint64_t context) { return kv.bytes_at(static_cast<int64_t>(context)) < weights; };
+  const auto most = static_cast<uint64_t>(positions);
+  return below(most) ? 0 : static_cast<int64_t>(Greatest(most, below) + 1);
 }
 
 void AddMachines(const Plan& plan, const std::string& format, const MemoryQuery& query, MemoryMath& math) {
-  const uint64_t context = ContextOfCase(plan.config, query);
+  const uint64_t context = CaseContext(plan.config, query);
   const MachineQuery asked{.plan = &plan,
                            .format = format,
                            .kv_type = query.kv_types.front(),
                            .context = context,
-                           .batch = query.batches.front()};
+                           .batch = query.batches.front(),
+                           .engine = query.engine_bytes()};
   math.case_context = static_cast<int64_t>(context);
   math.case_batch = static_cast<int64_t>(asked.batch);
   for (const Machine& machine : query.machines) math.machines.push_back(FitMachine(machine, asked));
@@ -112,14 +105,20 @@ std::vector<std::string> Notes(const Plan& plan, const MemoryQuery& query) {
   if (!query.machines.empty())
     notes.push_back(
         "Speeds of machines are ceilings: what reading weights and cache once a token, and two operations a weight, "
-        "would allow. No runtime reaches them. Machines hold weights as they are stored. Memory is what the device "
-        "has; its "
-        "system takes some of a computer's.");
+        "would allow. No runtime reaches them. Machines of the table hold weights as they are stored. Memory is what "
+        "the device has, of a Mac what Metal recommends to use at most; the system takes some of a computer's.");
   for (const uint64_t context : query.contexts)
     if (context > config.max_positions) {
       notes.push_back(fmt::format(
           "Contexts beyond {} tokens are extrapolated: the model was not trained for them, and may not answer there.",
           Grouped(config.max_positions)));
+      break;
+    }
+  for (const uint64_t sequence : query.grid.sequences)
+    if (sequence > config.max_positions) {
+      notes.push_back(
+          fmt::format("Training sequences beyond {} tokens are extrapolated: the model has no positions for them.",
+                      Grouped(config.max_positions)));
       break;
     }
   if (!config.family->runs)
@@ -129,6 +128,10 @@ std::vector<std::string> Notes(const Plan& plan, const MemoryQuery& query) {
 }
 
 }  // namespace
+
+uint64_t CaseContext(const ModelConfig& config, const MemoryQuery& query) {
+  return query.case_context > 0 ? query.case_context : std::min<uint64_t>(kUsualContext, config.max_positions);
+}
 
 uint64_t MemoryQuery::engine_bytes() const {
   uint64_t bytes = 0;
@@ -154,7 +157,7 @@ MemoryMath MakeMemoryMath(const Plan& plan, const std::string& format, bool stor
     const uint64_t taken = CappedSum({held.weight_bytes(), engine});
     for (const uint64_t batch : query.batches) {
       math.fits.push_back(Fit(held, name, kv, batch, query.budget, taken));
-      math.fits.back().max_batch = FitSequences(plan, kv, ContextOfCase(plan.config, query), query.budget, taken);
+      math.fits.back().max_batch = FitSequences(plan, kv, CaseContext(plan.config, query), query.budget, taken);
     }
   };
   add_fits(plan, format);
@@ -169,14 +172,11 @@ MemoryMath MakeMemoryMath(const Plan& plan, const std::string& format, bool stor
   math.workspace_bytes = InferenceBytes(plan.config, context, query.batches.front());
   math.cache_outgrows_weights = OutgrowsWeights(math.kv, plan.weight_bytes(), math.max_positions);
   AddMachines(plan, format, query, math);
-  for (const TrainingQuery& each : query.training) {
-    const TrainingBase base = TrainingBaseOf(plan, format, each.method);
-    math.training.push_back(TrainingMemory(base.plan, base.format, each));
-  }
+  for (const TrainingQuery& each : query.training) math.training.push_back(TrainingOf(plan, format, each));
   math.training_points = TrainingPoints(plan, format, query.grid);
   for (TrainingQuery method : query.grid.methods)
     for (const bool recompute : {false, true}) {
-      method.tape.recompute = recompute;
+      method.set_recomputes(recompute);
       math.training_fits.push_back(FitTraining(plan, format, method, query.budget, engine));
     }
   math.notes = Notes(plan, query);

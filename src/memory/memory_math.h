@@ -32,6 +32,10 @@ struct MemoryQuery {
   uint64_t engine_bytes() const;
 };
 
+// The context of query's case: as given, or the usual one.
+uint64_t CaseContext(const ModelConfig& config, const MemoryQuery& query);
+
+// Errors (kUsage): as KvAllotments.
 // `plan` describes the weights as they are (or would be) stored and held; `stored` whether a file stands behind it.
 // `format` names them: "q4_1", "fp16".
 MemoryMath MakeMemoryMath(const Plan& plan, const std::string& format, bool stored, const MemoryQuery& query);

@@ -141,6 +141,18 @@ TEST(KvAllotments, PagedIsTheTokensInWholeBlocks) {
       KvAllotments(gemma, {.context = 8192, .batch = 2, .tokens = 4096, .prefix = 512}, FormatId::kF16);
   ASSERT_EQ(windowed.size(), 4u);
   EXPECT_EQ(windowed[2].bytes - windowed[3].bytes, KvBytes(gemma, 512, 1, FormatId::kF16) / 62 * 10);
+  // … and of what is still within it there the rest: of 512 tokens the first 100 have left one of 1,024.
+  const auto partly = KvAllotments(gemma, {.context = 8192, .batch = 2, .tokens = 1124, .prefix = 512}, FormatId::kF16);
+  const uint64_t of_layer = KvBytes(gemma, 1, 1, FormatId::kF16) / 62;
+  EXPECT_EQ(partly[2].bytes - partly[3].bytes, of_layer * (10 * 512 + 52 * 412));
+  // Nothing wraps where 64 bits do not hold it.
+  for (const KvAllotment& way : KvAllotments(
+           llama, {.context = UINT64_MAX / 4, .batch = 1 << 20, .tokens = UINT64_MAX / 4, .prefix = UINT64_MAX / 4},
+           FormatId::kF32))
+    EXPECT_EQ(way.bytes, UINT64_MAX) << way.way;
+  for (const KvCase& wrong :
+       {KvCase{.context = 10, .batch = 2, .tokens = 11}, KvCase{.context = 10, .batch = 2, .tokens = 5, .prefix = 6}})
+    EXPECT_THROW(KvAllotments(llama, wrong, FormatId::kF16), Error);
 }
 
 Json Published() { return ReadJsonFile(fs::path(QAD_TESTDATA) / "memory" / "published.json"); }
@@ -323,7 +335,26 @@ TEST(Machines, TakeTheNearestThatFits) {
   EXPECT_EQ(smaller.weights + " " + smaller.kv_type, "bf16 q8_0");
   const Plan large = PlanInFormat(ConfigOfPreset("llama-3.3-70b"), "bf16");
   EXPECT_EQ(on(h100, large, 8192).weights, "gguf:Q8_0");
-  EXPECT_EQ(on(rtx, large, 8192).weights, "");
+  EXPECT_EQ(on(h100, large, 8192).verdict, "fits as a smaller file");
+  EXPECT_EQ(smaller.verdict, "fits with a smaller cache");
+  const MachineFit none = on(rtx, large, 8192);  // 24.6 GiB of Q2_K and no cache yet
+  EXPECT_EQ(none.verdict, "does not fit");
+  EXPECT_EQ(none.max_context, 0);
+  EXPECT_EQ(none.decode_ceiling, 0);
+  // What would fit is said: with 64 sequences less of a context.
+  const MachineFit shorter =
+      FitMachine(rtx, {.plan = &plan, .format = "bf16", .kv_type = FormatId::kF16, .context = 131'072, .batch = 64});
+  EXPECT_EQ(shorter.verdict, "does not fit");
+  EXPECT_GT(shorter.max_context, 1000);
+  EXPECT_LT(shorter.max_context, 131'072);
+  EXPECT_EQ(shorter.max_batch > 0, shorter.max_context >= 131'072 / 64);
+  // Beyond the model's positions memory alone decides.
+  const Plan tiny = PlanInFormat(ConfigOfPreset("tinyllama-1.1b"), "bf16");
+  EXPECT_EQ(on(h100, tiny, 4096).verdict, "fits");
+  // Many sequences are bounded by operations, not by reading: H100's 989 TFLOP/s over blocks and head.
+  const MachineFit many =
+      FitMachine(h100, {.plan = &plan, .format = "bf16", .kv_type = FormatId::kF16, .context = 16, .batch = 4096});
+  EXPECT_NEAR(many.decode_ceiling, h100.flops / (2 * (6'979'321'856.0 + 128'256.0 * 4096)), 1e-3);
   // Reading 15.0 GB of weights (the embedding is no head, and is read a row at a time) and 0.5 GB of cache.
   const double read = static_cast<double>(plan.stored_bytes() - 128'256ull * 4096 * 2) + 4096 * 131'072.0;
   EXPECT_NEAR(on(rtx, plan, 4096).decode_ceiling, 1008e9 / read, 1e-6);

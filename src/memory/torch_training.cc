@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "memory/saturating.h"
+#include "base/capped.h"
 
 namespace qad {
 namespace {
@@ -39,7 +39,8 @@ uint64_t BlockValues(const ModelConfig& config) {
 
 }  // namespace
 
-TrainingMath TorchTrainingMemory(const Plan& plan, const TrainingQuery& query, const TorchSettings& settings) {
+TrainingMath TorchTrainingMemory(const Plan& plan, const TrainingQuery& query) {
+  const TorchSettings settings = query.torch.value_or(TorchSettings());
   const ModelConfig& config = plan.config;
   const bool full = query.method == TrainingMethod::kFull, nf4 = query.method == TrainingMethod::kQlora;
   const uint64_t trained = full ? plan.parameters() : AdapterOf(plan, query).parameters;

@@ -10,14 +10,8 @@
 
 namespace qad {
 
-struct TorchSettings {
-  bool checkpointing = true;  // of activations: a block's input is kept, the block computed again
-  bool offloading = false;    // … and the inputs wait in the host's memory
-  uint64_t loss_chunks = 8;   // of all tokens, whose logits are made f32 one after another
-};
-
-// `plan`: of the model in any format; of `query` method, r, rank_pattern, targets, layers and tokens (sequence × batch)
-// count.
-TrainingMath TorchTrainingMemory(const Plan& plan, const TrainingQuery& query, const TorchSettings& settings);
+// `plan`: of the model in any format; of `query` torch, method, r, rank_pattern, targets, layers and tokens (sequence ×
+// batch) count.
+TrainingMath TorchTrainingMemory(const Plan& plan, const TrainingQuery& query);
 
 }  // namespace qad

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 
+#include "base/capped.h"
 #include "base/error.h"
-#include "memory/saturating.h"
+#include "memory/torch_training.h"
 #include "model/targets.h"
 
 namespace qad {
@@ -75,6 +76,23 @@ AdapterSize AdapterOf(const Plan& plan, const TrainingQuery& query) {
   return size;
 }
 
+namespace {
+
+// TrainingBytes with its numbers; all but the rows is of one row.
+std::string ActivationsText(const ModelConfig& config, uint64_t tokens, const AdapterSize& adapter,
+                            const TapeSettings& tape) {
+  const size_t layer = TapeLayerFloats(config, 1, tape);
+  const size_t buffers = TrainingBufferFloats(config, 1, tape) + config.hidden;
+  return tape.recompute ? fmt::format("{} rows × ({} layers × {} + one of {} + {} ranks + {} of buffers) × 4 B",
+                                      Grouped(TrainingRows(tokens)), config.layers, Grouped(config.hidden),
+                                      Grouped(layer), Grouped(adapter.layer_ranks), Grouped(buffers))
+                        : fmt::format("{} rows × ({} layers × {} + {} + {} ranks + {} of buffers) × 4 B",
+                                      Grouped(TrainingRows(tokens)), config.layers, Grouped(layer),
+                                      Grouped(config.hidden), Grouped(adapter.ranks), Grouped(buffers));
+}
+
+}  // namespace
+
 TrainingMath TrainingMemory(const Plan& base, const std::string& base_format, const TrainingQuery& query) {
   const bool full = query.method == TrainingMethod::kFull;
   const ModelConfig& config = base.config;
@@ -96,9 +114,7 @@ TrainingMath TrainingMemory(const Plan& base, const std::string& base_format, co
   Add(math, "optimizer", count + "2 moments × 4 B", trained * 8);
   // Gradients of whole weights want exact products.
   const TapeSettings tape = {.recompute = query.tape.recompute, .bf16 = query.tape.bf16 && !full};
-  Add(math, "activations",
-      fmt::format("tape and buffers of {} packed tokens{}", Grouped(query.tokens),
-                  query.tape.recompute ? ", blocks computed again" : ""),
+  Add(math, "activations", ActivationsText(config, query.tokens, adapter, tape),
       TrainingBytes(config, query.tokens, {.all = adapter.ranks, .layer = adapter.layer_ranks}, tape));
   Add(math, "loss",
       fmt::format("{} rows × ({} logits + 3 × {} hidden) × 4 B", kLossRows, Grouped(config.vocab),
@@ -130,48 +146,43 @@ std::string_view NameOf(TrainingMethod method) {
   return method == TrainingMethod::kFull ? "full" : method == TrainingMethod::kQlora ? "QLoRA" : "LoRA";
 }
 
+TrainingMath TrainingOf(const Plan& plan, const std::string& format, const TrainingQuery& query) {
+  if (query.torch) return TorchTrainingMemory(plan, query);
+  const TrainingBase base = TrainingBaseOf(plan, format, query.method);
+  return TrainingMemory(base.plan, base.format, query);
+}
+
 std::vector<TrainingPoint> TrainingPoints(const Plan& plan, const std::string& format, const TrainingGrid& grid) {
   std::vector<TrainingPoint> points;
-  for (TrainingQuery query : grid.methods) {
-    const TrainingBase base = TrainingBaseOf(plan, format, query.method);
+  for (TrainingQuery query : grid.methods)
     for (const bool recompute : {false, true})
       for (const uint64_t sequence : grid.sequences)
         for (const uint64_t batch : grid.batches)
           for (const int rank : grid.ranks) {
-            query.tape.recompute = recompute;
-            query.tokens = sequence * batch;
+            query.set_recomputes(recompute);
+            query.tokens = CappedProduct({sequence, batch});
             query.r = rank;
             points.push_back({.method = std::string(NameOf(query.method)),
                               .sequence = static_cast<int64_t>(sequence),
                               .batch = static_cast<int64_t>(batch),
                               .rank = rank,
                               .recompute = recompute,
-                              .bytes = TrainingMemory(base.plan, base.format, query).bytes});
+                              .bytes = TrainingOf(plan, format, query).bytes});
           }
-  }
   return points;
 }
 
 TrainingFit FitTraining(const Plan& plan, const std::string& format, const TrainingQuery& query, uint64_t budget,
                         uint64_t held) {
-  const TrainingBase base = TrainingBaseOf(plan, format, query.method);
   TrainingQuery tried = query;
-  const auto fits = [&](uint64_t tokens) {
+  const uint64_t most = Greatest(kMostPassTokens, [&](uint64_t tokens) {
     tried.tokens = tokens;
-    return CappedSum({held, TrainingMemory(base.plan, base.format, tried).bytes}) <= budget;
-  };
-  uint64_t low = 0, high = plan.config.max_positions;
-  while (low < high) {
-    const uint64_t middle = high - (high - low) / 2;
-    if (fits(middle))
-      low = middle;
-    else
-      high = middle - 1;
-  }
+    return CappedSum({held, TrainingOf(plan, format, tried).bytes}) <= budget;
+  });
   return {.method = std::string(NameOf(query.method)),
           .rank = query.r,
-          .recompute = query.tape.recompute,
-          .max_tokens = static_cast<int64_t>(low)};
+          .recompute = query.recomputes(),
+          .max_tokens = static_cast<int64_t>(most)};
 }
 
 }  // namespace qad

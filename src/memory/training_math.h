@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,13 @@ std::vector<const TensorSpec*> AdapterTargets(const Plan& plan, const std::vecto
 
 enum class TrainingMethod : uint8_t { kLora, kQlora, kFull };
 
+// PyTorch's way, as torchtune trains (memory/torch_training.h).
+struct TorchSettings {
+  bool checkpointing = true;  // of activations: a block's input is kept, the block computed again
+  bool offloading = false;    // … and the inputs wait in the host's memory
+  uint64_t loss_chunks = 8;   // of all tokens, whose logits are made f32 one after another
+};
+
 struct TrainingQuery {
   TrainingMethod method = TrainingMethod::kLora;
   int r = 8;
@@ -28,6 +36,10 @@ struct TrainingQuery {
   std::vector<int> layers = {};                     // only within these; empty: all
   std::map<std::string, double> rank_pattern = {};  // r of modules that match (model/targets.h)
   TapeSettings tape = {};                           // of full training never in bf16
+  std::optional<TorchSettings> torch = {};          // of that trainer; none: of this program, with `tape`
+
+  bool recomputes() const { return torch ? torch->checkpointing : tape.recompute; }
+  void set_recomputes(bool recompute) { (torch ? torch->checkpointing : tape.recompute) = recompute; }
 };
 
 struct AdapterSize {
@@ -59,11 +71,14 @@ struct TrainingGrid {
   std::vector<uint64_t> sequences, batches;
   std::vector<int> ranks;
 };
+// By the trainer that the query names, on the base that its method takes.
+TrainingMath TrainingOf(const Plan& plan, const std::string& format, const TrainingQuery& query);
+
 // Every combination, with and without recomputation: a pass of sequence × batch packed tokens.
 std::vector<TrainingPoint> TrainingPoints(const Plan& plan, const std::string& format, const TrainingGrid& grid);
 
-// The most tokens of one pass, up to the model's positions, that fit into `budget` with what `held` bytes take already;
-// 0: none do. `query` but for its tokens.
+// The most tokens of one pass (of several sequences), up to kMostPassTokens, that fit into `budget` beside `held`
+// bytes; 0: none do. `query` but for its tokens.
 TrainingFit FitTraining(const Plan& plan, const std::string& format, const TrainingQuery& query, uint64_t budget,
                         uint64_t held);
 

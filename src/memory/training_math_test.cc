@@ -68,6 +68,19 @@ TEST(Training, PointsAreTrainingsOfTheirTokensAndRanks) {
   EXPECT_LT(at("LoRA", 512, 4, 8, true), at("LoRA", 512, 4, 8, false));
 }
 
+// The largest questions that the command takes have no small answers.
+TEST(Training, AbsurdSizesDoNotWrap) {
+  const Plan plan = PlanInScheme(ConfigOfPreset("llama-3.1-405b"), *FindScheme("bf16"));
+  uint64_t last = 0;
+  for (const uint64_t batch : {1, 1024, 4096, 1 << 20}) {
+    const TrainingQuery query{.r = 1 << 16, .tokens = batch << 24};
+    const uint64_t bytes = TrainingMemory(plan, "bf16", query).bytes;
+    EXPECT_GE(bytes, last) << batch;
+    last = bytes;
+  }
+  EXPECT_EQ(last, UINT64_MAX);
+}
+
 TEST(Training, TheLongestPassFitsAndOneMoreTokenDoesNot) {
   const Plan plan = PlanInScheme(ConfigOfPreset("llama-3.1-8b"), *FindScheme("bf16"));
   constexpr uint64_t kBudget = uint64_t{24} << 30, kHeld = 20'000'000;
@@ -102,12 +115,11 @@ TEST(TorchTraining, IsTorchtunesPublishedPeakWithin15Percent) {
                            Peak{"llama-3.1-8b", TrainingMethod::kQlora, 8, 4096, false, 7.4}}) {
     const Plan plan = PlanInScheme(ConfigOfPreset(peak.preset), *FindScheme("bf16"));
     const TrainingMath math =
-        TorchTrainingMemory(plan,
-                            {.method = peak.method,
-                             .r = peak.r,
-                             .targets = {"q_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"},
-                             .tokens = peak.tokens},
-                            {.offloading = peak.offloading});
+        TorchTrainingMemory(plan, {.method = peak.method,
+                                   .r = peak.r,
+                                   .targets = {"q_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"},
+                                   .tokens = peak.tokens,
+                                   .torch = TorchSettings{.offloading = peak.offloading}});
     EXPECT_EQ(SumOf(math.parts), math.bytes);
     EXPECT_NEAR(static_cast<double>(math.bytes) / kGiB, peak.gib, 0.15 * peak.gib) << peak.preset << " " << math.method;
   }
@@ -117,11 +129,13 @@ TEST(TorchTraining, IsTorchtunesPublishedPeakWithin15Percent) {
 TEST(TorchTraining, CountsWhatItSays) {
   const Plan plan = PlanInScheme(ConfigOfPreset("llama-3.1-8b"), *FindScheme("bf16"));
   const TrainingQuery lora{.tokens = 4096}, qlora{.method = TrainingMethod::kQlora, .tokens = 4096};
-  const auto base = [&](const TrainingQuery& query) { return TorchTrainingMemory(plan, query, {}).parts[0].bytes; };
+  const auto base = [&](const TrainingQuery& query) { return TorchTrainingMemory(plan, query).parts[0].bytes; };
   EXPECT_EQ(base(lora), 2 * 8'030'261'248ull);
   EXPECT_EQ(base(qlora),
             2 * 1'050'939'392ull + 6'979'321'856ull / 2 + 6'979'321'856ull / 64 + 6'979'321'856ull / 64 / 256 * 4);
-  const auto all = [&](const TorchSettings& settings) { return TorchTrainingMemory(plan, lora, settings).bytes; };
+  const auto all = [&](const TorchSettings& settings) {
+    return TrainingOf(plan, "bf16", {.tokens = 4096, .torch = settings}).bytes;
+  };
   EXPECT_LT(all({.offloading = true}), all({}));
   EXPECT_LT(all({}), all({.checkpointing = false}));
   EXPECT_LT(all({.loss_chunks = 16}), all({.loss_chunks = 1}));

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/capped.h"
+
 namespace qad {
 namespace {
 
@@ -63,9 +65,12 @@ size_t TrainingBufferFloats(const ModelConfig& c, size_t rows, const TapeSetting
 size_t TrainingBytes(const ModelConfig& c, size_t tokens, const RankSums& ranks, const TapeSettings& settings) {
   const size_t rows = TrainingRows(tokens), layer = TapeLayerFloats(c, rows, settings);
   // Of layers that are computed again the inputs; of the last one its output, too.
-  const size_t tape = settings.recompute ? layer + rows * (c.layers * c.hidden + ranks.layer)
-                                         : c.layers * layer + rows * (c.hidden + ranks.all);
-  return (tape + TrainingBufferFloats(c, rows, settings) + rows * c.hidden) * sizeof(float);
+  const uint64_t tape =
+      settings.recompute
+          ? CappedSum({layer, CappedProduct({rows, c.layers, c.hidden}), CappedProduct({rows, ranks.layer})})
+          : CappedSum(
+                {CappedProduct({c.layers, layer}), CappedProduct({rows, c.hidden}), CappedProduct({rows, ranks.all})});
+  return CappedProduct({CappedSum({tape, TrainingBufferFloats(c, rows, settings), rows * c.hidden}), sizeof(float)});
 }
 
 }  // namespace qad

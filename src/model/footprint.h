@@ -45,7 +45,8 @@ size_t TrainingBufferFloats(const ModelConfig& config, size_t rows, const TapeSe
 struct RankSums {
   size_t all = 0, layer = 0;
 };
-// Tape, buffers and gradient of the residual for `tokens` packed tokens: TrainingPass::Bytes.
+// Tape, buffers and gradient of the residual for `tokens` packed tokens: TrainingPass::Bytes. 2^64 − 1 where that is
+// more.
 size_t TrainingBytes(const ModelConfig& config, size_t tokens, const RankSums& ranks, const TapeSettings& settings);
 
 }  // namespace qad

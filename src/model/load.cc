@@ -26,10 +26,6 @@ GgufVocabulary VocabularyOf(const GgufFile& file) {
   return vocabulary;
 }
 
-}  // namespace
-
-namespace {
-
 Tokenizer ReadTokenizer(const ModelFiles& files) {
   if (files.gguf != nullptr) return Tokenizer::FromGguf(VocabularyOf(*files.gguf));
   if (const fs::path path = files.path / "tokenizer.json"; fs::exists(path)) return Tokenizer::FromTokenizerJson(path);

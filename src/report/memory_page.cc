@@ -25,10 +25,9 @@ std::string FitSentence(const FitAnswer& fit) {
                      fit.limited_by_model ? "; the model ends there, not the memory" : "");
 }
 
-// The calculator stops counting at 2^20.
 Text Sequences(int64_t most) {
   if (most == 0) return Missing();
-  return Text(most == int64_t{1} << 20 ? "a million" : Count(most));
+  return Text((most == kMostSequences ? "≥ " : "") + Count(most));
 }
 
 void SayFits(const MemoryMath& math, Document& page) {
@@ -214,6 +213,7 @@ void SayMachines(const MemoryMath& math, Document& page) {
       Count(math.case_context), Count(math.case_batch)));
   Table table{{{"machine"},
                {"memory", Align::kRight},
+               {"fits"},
                {"weights"},
                {"KV cache"},
                {"context up to", Align::kRight},
@@ -226,9 +226,9 @@ void SayMachines(const MemoryMath& math, Document& page) {
               "",
               {}};
   for (const MachineFit& fit : math.machines) {
-    const bool fits = !fit.weights.empty();
-    table.rows.push_back({fit.machine, Bytes(fit.memory), fits ? Text(fit.weights) : VerdictText("does not fit"),
-                          fits ? Text(fit.kv_type) : Missing(), fits ? Text(Count(fit.max_context)) : Missing(),
+    const bool any = fit.max_context > 0;
+    table.rows.push_back({fit.machine, Bytes(fit.memory), VerdictText(fit.verdict), any ? Text(fit.weights) : Missing(),
+                          any ? Text(fit.kv_type) : Missing(), any ? Text(Count(fit.max_context)) : Missing(),
                           Sequences(fit.max_batch), Ceiling(fit.decode_ceiling), Ceiling(fit.prefill_ceiling),
                           Price(fit.decode_price), Price(fit.prefill_price)});
   }
@@ -261,7 +261,7 @@ void SayTrainingPoints(const MemoryMath& math, Document& page) {
     std::vector<Text> row = {Count(sequence), Count(batch), Count(rank)};
     for (const std::string& name : columns) {
       const uint64_t bytes = sizes.at(name);
-      row.emplace_back(Bytes(bytes) + (bytes > math.budget ? " ✗" : ""));
+      row.emplace_back(Bytes(bytes) + (math.has_room(bytes) ? "" : " ✗"));
     }
     table.rows.push_back(std::move(row));
   }
@@ -271,7 +271,7 @@ void SayTrainingPoints(const MemoryMath& math, Document& page) {
       "{}, rank {}, {} tokens: {}, which {}.",
       Bytes(math.budget), SettingName(least->method, least->recompute), least->rank,
       Count(least->sequence * least->batch), Bytes(least->bytes),
-      least->bytes <= math.budget ? "fits" : "does not fit"));
+      math.has_room(least->bytes) ? "fits" : "does not fit: only a smaller model, or a smaller format of it, would"));
   page.Add(std::move(table));
 }
 
@@ -281,8 +281,10 @@ void SayTrainingFits(const MemoryMath& math, Document& page) {
   Table table{{{"training"}, {"rank", Align::kRight}, {"tokens of a pass up to", Align::kRight}}, {}, "", {}};
   for (const TrainingFit& fit : math.training_fits)
     table.rows.push_back({SettingName(fit.method, fit.recompute), Count(fit.rank),
-                          fit.max_tokens > 0 ? Text(Count(fit.max_tokens)) : VerdictText("does not fit")});
-  page.Say(fmt::format("One sequence of so many tokens, of the {} that the model was trained for.",
+                          fit.max_tokens == 0
+                              ? VerdictText("does not fit")
+                              : Text((fit.max_tokens == kMostPassTokens ? "≥ " : "") + Count(fit.max_tokens))});
+  page.Say(fmt::format("Tokens of all sequences of one pass; the model has {} positions for each.",
                        Count(math.max_positions)));
   page.Add(std::move(table));
 }
@@ -337,7 +339,8 @@ void SayChecks(const MemoryMath& math, Document& page) {
   page.Say(
       "What is planned is what is allocated: equal, or a bug. Peak RSS as predicted is the sum of the parts, the large "
       "ones in whole huge pages of 2 MiB, upon what the process took before it loaded anything, which is measured. It "
-      "may be off by 3% and 16 MB where an arm answers, by 5% and 32 MB in training: the scratch of single operations, "
+      "may be off by 3% and 15 MiB where an arm answers, by 5% and 30 MiB in training: the scratch of single "
+      "operations, "
       "code that is touched or made on the way, and the allocator's slack are not predicted.");
 }
 

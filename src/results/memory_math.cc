@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/capped.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "results/json_fields.h"
@@ -107,6 +108,8 @@ void Fields(Visitor& visit, PredictedMeasured& check) {
 template <typename Visitor>
 void Fields(Visitor& visit, MachineFit& fit) {
   visit("machine", fit.machine);
+  visit("source", fit.source);
+  visit("verdict", fit.verdict);
   visit("memory", fit.memory);
   visit("weights", fit.weights);
   visit("kv_type", fit.kv_type);
@@ -151,8 +154,16 @@ uint64_t Allowed(uint64_t measured, double share, uint64_t bytes) {
 
 }  // namespace
 
-uint64_t AllowedInInference(uint64_t measured) { return Allowed(measured, 0.03, 16'000'000); }
-uint64_t AllowedInTraining(uint64_t measured) { return Allowed(measured, 0.05, 32'000'000); }
+uint64_t AllowedInInference(uint64_t measured) { return Allowed(measured, 0.03, 15 << 20); }
+uint64_t AllowedInTraining(uint64_t measured) { return Allowed(measured, 0.05, 30 << 20); }
+
+uint64_t MemoryMath::engine_bytes() const {
+  uint64_t bytes = 0;
+  for (const MemoryPart& part : engine) bytes += part.bytes;
+  return bytes;
+}
+
+bool MemoryMath::has_room(uint64_t bytes) const { return CappedSum({engine_bytes(), bytes}) <= budget; }
 
 uint64_t KvMath::bytes_at(int64_t context) const {
   if (layers == 0) return 0;

@@ -82,6 +82,9 @@ struct TrainingFit {
   int64_t max_tokens = 0;  // 0: not even the shortest
 };
 
+// Sequences, and tokens of a training's pass, are counted up to so many.
+inline constexpr int64_t kMostSequences = 1 << 20, kMostPassTokens = 1 << 24;
+
 // "Fits in 16 GiB up to context N at batch B."
 struct FitAnswer {
   uint64_t budget = 0;           // bytes
@@ -94,10 +97,13 @@ struct FitAnswer {
 
 // What fits on a machine with the context and batch that were asked for, and how fast it can be at most.
 struct MachineFit {
-  std::string machine;
-  uint64_t memory = 0;           // bytes
-  std::string weights, kv_type;  // as asked for, or the nearest that fits; empty: nothing does
-  int64_t max_context = 0;       // tokens
+  std::string machine, source;
+  uint64_t memory = 0;  // bytes
+  // "fits", "fits with a smaller cache", "fits as a smaller file", "does not fit": then what follows is what holds the
+  // longest context, without speeds; nothing where no weights fit.
+  std::string verdict;
+  std::string weights, kv_type;
+  int64_t max_context = 0;  // tokens
   bool limited_by_model = false;
   int64_t max_batch = 0;  // sequences of MemoryMath::case_context tokens each
   // Tokens per second, all sequences together: memory's bandwidth over weights and cache; operations over those that a
@@ -115,7 +121,7 @@ struct PredictedMeasured {
   bool holds() const { return (predicted < measured ? measured - predicted : predicted - measured) <= allowed; }
 };
 
-// What a measured peak may differ by from its prediction: 3% and 16 MB in inference, 5% and 32 MB in training.
+// What a measured peak may differ by from its prediction: 3% and 15 MiB in inference, 5% and 30 MiB in training.
 uint64_t AllowedInInference(uint64_t measured);
 uint64_t AllowedInTraining(uint64_t measured);
 
@@ -129,7 +135,7 @@ struct MemoryMath {
   std::vector<FitAnswer> fits;       // the first is the answer; others for comparison
   std::vector<WeightsMath> weights;  // fp16, int8, int4, then what was stored
   KvMath kv;
-  // Tokens of context, of all sequences together, whose cache takes as much as the weights in memory: what dominates
+  // Tokens of context, of one sequence, whose cache takes as much as the weights in memory: what dominates
   // from there on. 0: never within the positions.
   int64_t cache_outgrows_weights = 0;
   uint64_t workspace_bytes = 0;  // activations of one step of inference, as fits counts them
@@ -140,6 +146,9 @@ struct MemoryMath {
   std::vector<TrainingFit> training_fits;
   std::vector<PredictedMeasured> checks;
   std::vector<std::string> notes;  // caveats: units, padding, allocator, page cache, sliding windows
+
+  uint64_t engine_bytes() const;
+  bool has_room(uint64_t bytes) const;  // whether so many fit into the budget beside the engine
 };
 
 // JSON with the fields' own names. Errors of reading (kInput): a missing or wrong field, with `where` in front.

@@ -31,7 +31,8 @@ MemoryMath Example() {
              1024,
              256,
              {{"paged", "8 × 64 blocks of 16", 188'743'680}}};
-  math.machines = {{"RTX 4090", 25'757'220'864, "int8", "f16", 2048, true, 300, 5'000, 700'000, 0.4, 0.02, 0.0002}};
+  math.machines = {{"RTX 4090", "NVIDIA", 25'757'220'864, "fits", "int8", "f16", 2048, true, 300, 5'000, 700'000, 0.4,
+                    0.02, 0.0002}};
   math.budget = 16ull << 30;
   math.engine = {{"program", "measured", 20'000'000}};
   math.training_points = {{"LoRA", 512, 4, 8, true, 400'000'000}};

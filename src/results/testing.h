@@ -289,17 +289,17 @@ class SyntheticMaker {
         8,  1024, 256, {}};
     memory.kv.allotments = {{"the tokens alone", "8 × 1,024 tokens", 188'743'680},
                             {"contiguous", "8 × 2,048 tokens", 377'487'360}};
-    memory.machines = {
-        {"RTX 4090", 25'757'220'864, "q4_1", "f16", 8192, true, 120, 9'876, 776'000, 0.36, 0.0101, 0.000129},
-        {"abacus", 1'000, "", "", 0, false, 0, 0, 0, 0, 0, 0}};
+    memory.machines = {{"RTX 4090", "NVIDIA", 25'757'220'864, "fits", "q4_1", "f16", 2048, true, 120, 9'876, 776'000,
+                        0.36, 0.0101, 0.000129},
+                       {"abacus", "", 1'000, "does not fit", "", "", 0, false, 0, 0, 0, 0, 0, 0}};
     memory.budget = 16 * 1024 * kMiB;
     memory.engine = {{"program", "measured", 20 * kMiB}};
     memory.training_points = {{"LoRA", 512, 1, 8, false, 728'105'856},
                               {"LoRA", 512, 1, 8, true, 528'105'856},
-                              {"LoRA", 8192, 1, 8, false, 20'000'000'000},
-                              {"LoRA", 8192, 1, 8, true, 9'000'000'000}};
-    memory.training_fits = {{"LoRA", 8, false, 6'000}, {"full", 8, false, 0}};
-    memory.case_context = 4096;
+                              {"LoRA", 2048, 4, 8, false, 20'000'000'000},
+                              {"LoRA", 2048, 4, 8, true, 9'000'000'000}};
+    memory.training_fits = {{"LoRA", 8, false, 6'000}, {"LoRA", 64, false, 0}};
+    memory.case_context = 1024;
     memory.case_batch = 1;
     for (const char* type : {"f16", "f32"})
       for (const int64_t batch : {1, 8})
