@@ -10,9 +10,11 @@ import subprocess
 import sys
 import tempfile
 
+import gguf
 import numpy
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.numpy import load_file
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig
 
 from checks import BUILD, SMOLLM2, check, dump_logits, finish
@@ -77,6 +79,45 @@ def write_with_peft(place, folder, **config):
     model.save_pretrained(folder)
 
 
+# Llama's modules as llama.cpp calls them; rows of the first two are interleaved there, of heads that rotate in pairs.
+GGUF_NAMES = {"q_proj": "attn_q", "k_proj": "attn_k", "v_proj": "attn_v", "o_proj": "attn_output", "gate_proj": "ffn_gate",
+              "up_proj": "ffn_up", "down_proj": "ffn_down"}
+
+
+def interleaved(rows, heads):
+    return rows.reshape(heads, 2, rows.shape[0] // heads // 2, rows.shape[1]).swapaxes(1, 2).reshape(rows.shape)
+
+
+def write_gguf(place, adapter, path):
+    """A PEFT folder as llama.cpp's converter writes it, by the library of its authors."""
+    config, lora = json.loads((place / "config.json").read_text()), json.loads((adapter / "adapter_config.json").read_text())
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_type(gguf.GGUFType.ADAPTER)
+    writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
+    writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, float(lora["lora_alpha"]))
+    heads = {"q_proj": config["num_attention_heads"], "k_proj": config["num_key_value_heads"]}
+    for name, values in sorted(load_file(adapter / "adapter_model.safetensors").items()):
+        parts = name.split(".")
+        layer, module, half = parts[parts.index("layers") + 1], parts[-3], parts[-2]
+        if half == "lora_B" and module in heads:
+            values = interleaved(values, heads[module])
+        writer.add_tensor(f"blk.{layer}.{GGUF_NAMES[module]}.weight.{half.lower()}", numpy.ascontiguousarray(values))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def check_gguf(name, place, adapter, path, base_logits, ids):
+    """qad's logits with the GGUF file against PEFT's with the folder that it was made of."""
+    write_gguf(pathlib.Path(place), adapter, path)
+    want = logits(PeftModel.from_pretrained(load(place), adapter).eval(), ids)
+    got = numpy.array(dump_logits(place, ids, "--adapter", path, "--exact"), dtype=numpy.float32)
+    worst, largest, moved = numpy.abs(got - want).max(), numpy.abs(want).max(), numpy.abs(want - base_logits).max()
+    check(name, bool(worst <= TOLERANCE * largest and moved > 100 * TOLERANCE * largest),
+          f"worst {worst:.2e} of {largest:.3g}, the adapter moves logits by up to {moved:.2g}")
+
+
 def check_merged(name, place, folder, scratch, ids):
     """Ours as transformers loads it, beside PEFT's own merge."""
     merged = pathlib.Path(scratch) / "merged"
@@ -113,6 +154,9 @@ def check_model(name, place, targets, partial):
             theirs = folder / title.replace("=", "").replace(", ", "-").replace(" ", "-")
             write_with_peft(place, theirs, target_modules=targets, fan_in_fan_out=fan, **config)
             compare(f"{name}: made by PEFT, {title}", place, theirs, base_logits, ids)
+        if name == "llama":
+            check_gguf(f"{name}: made by PEFT, written by the gguf library", place, folder / "r4-alpha6", folder / "theirs.gguf",
+                       base_logits, ids)
 
 
 def main():

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig
 
 from checks import BUILD, check, finish, run_json
@@ -23,21 +23,27 @@ MODELS = {
     "gpt2": GPT2Config(vocab_size=VOCAB, n_embd=36, n_layer=3, n_head=3, n_inner=60, n_positions=64, bos_token_id=0,
                        eos_token_id=0, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0),
 }
-# Flags of bench/train; the adapter's folder tells PEFT. Names of modules are those of either family.
+# Flags of bench/train, and what PEFT calls them: it is trained from our adapter's folder, which must say the same. Names
+# of modules are those of either family.
 KNOBS = {
-    "all-linear": [],
-    "rank 3": ["--rank", 3],
-    "rsLoRA": ["--rslora"],
-    "some layers": ["--layers", "0,2"],
-    "targets by regular expression": ["--targets", r"re:.*(mlp|attn)\..*(down_proj|c_proj|v_proj)"],
-    "recomputing blocks": ["--recompute"],
-    "products in parts": ["--split"],
+    "all-linear": ([], {}),
+    "rank 3": (["--rank", 3], {"r": 3}),
+    "rsLoRA": (["--rslora"], {"use_rslora": True}),
+    "some layers": (["--layers", "0,2"], {"layers_to_transform": [0, 2]}),
+    "targets by regular expression": (["--targets", r"re:.*(mlp|attn)\..*(down_proj|c_proj|v_proj)"],
+                                      {"target_modules": r".*(mlp|attn)\..*(down_proj|c_proj|v_proj)"}),
+    "recomputing blocks": (["--recompute"], {}),
+    "products in parts": (["--split"], {}),
 }
 # Expressions of patterns must match something.
 PATTERNS = {
-    "llama": ["--rank-pattern", "down_proj=2,v_proj=5", "--alpha-pattern", "o_proj=3"],
-    "gpt2": ["--rank-pattern", "c_proj=5", "--alpha-pattern", "c_attn=4"],
+    "llama": (["--rank-pattern", "down_proj=2,v_proj=5", "--alpha-pattern", "o_proj=3"],
+              {"rank_pattern": {"down_proj": 2, "v_proj": 5}, "alpha_pattern": {"o_proj": 3}}),
+    "gpt2": (["--rank-pattern", "c_proj=5", "--alpha-pattern", "c_attn=4"],
+             {"rank_pattern": {"c_proj": 5}, "alpha_pattern": {"c_attn": 4}}),
 }
+LINEARS = {"llama": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+           "gpt2": ["c_attn", "c_proj", "c_fc"]}
 
 
 def train(place, knob, ids, initial):
@@ -47,9 +53,24 @@ def train(place, knob, ids, initial):
                     STEPS - 1, "--learning-rate", RATE, "--weights", "f32", "--initial", initial, *flags)["losses"]
 
 
-def train_peft(place, sequences, initial):
-    base = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32)
-    model = PeftModel.from_pretrained(base, initial, is_trainable=True).train()
+def load(place):
+    return AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32)
+
+
+def adapted(model):
+    """Each adapted module's rank and scale."""
+    return {name: (module.r["default"], round(module.scaling["default"], 6)) for name, module in model.named_modules()
+            if getattr(module, "r", None) and hasattr(module, "lora_A")}
+
+
+def asked_for(place, family, settings):
+    """The same of an adapter that PEFT makes by itself."""
+    return adapted(get_peft_model(load(place), LoraConfig(
+        **({"r": 8, "lora_alpha": 16, "target_modules": LINEARS[family], "task_type": "CAUSAL_LM"} | settings))))
+
+
+def train_peft(model, sequences):
+    model.train()
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trainable, lr=RATE, weight_decay=0.01)
     losses = []
@@ -77,14 +98,17 @@ def main():
                     if parameter.dim() > 1:
                         parameter.copy_(0.08 * torch.randn_like(parameter))
             model.save_pretrained(place)
-            for name, knob in (KNOBS | {"rank and alpha patterns": PATTERNS[family.split()[0]]}).items():
+            kind = family.split()[0]
+            for name, (knob, settings) in (KNOBS | {"rank and alpha patterns": PATTERNS[kind]}).items():
                 initial = place / f"{name} adapter"
                 try:
                     ours = train(place, [str(word) for word in knob], ids, initial)
                 except subprocess.CalledProcessError as error:
                     check(f"ten losses, {family}, {name}", False, str(error))
                     continue
-                theirs = train_peft(place, sequences, initial)
+                model = PeftModel.from_pretrained(load(place), initial, is_trainable=True)
+                check(f"modules, ranks and scales, {family}, {name}", adapted(model) == asked_for(place, kind, settings))
+                theirs = train_peft(model, sequences)
                 worst = max(abs(a - b) / b for a, b in zip(ours, theirs, strict=True))
                 learnt = theirs[0] - theirs[-1]
                 check(f"ten losses, {family}, {name}", bool(worst <= TOLERANCE),

@@ -17,7 +17,7 @@ namespace {
 
 constexpr const char* kStateFile = "trainer.json";
 constexpr const char* kTensorFile = "trainer.safetensors";
-constexpr int64_t kVersion = 4;
+constexpr int64_t kVersion = 5;
 constexpr int64_t kMaxSteps = int64_t{1} << 40, kMaxTokens = int64_t{1} << 60;
 
 template <typename T>
@@ -58,13 +58,15 @@ TensorToWrite AsTensor(const std::string& name, std::span<const float> values) {
 }  // namespace
 
 Json TrainingIdentity(const LoraAdapter& adapter, const AdapterBase& base, const ExampleSet& train,
-                      const ExampleSet& dev, const TrainOptions& o, uint64_t seed) {
+                      const ExampleSet& dev, const TrainOptions& o, uint64_t seed, const std::string& judged_by) {
   Json modules = Json::array();
   for (const LoraAdapter::Module& module : adapter.modules())
     modules.push_back({module.site.module, module.site.in, module.site.out, module.rank, module.scale});
   const PeftConfig& lora = adapter.config();
   return {{"weights of the base", base.sha256},
           {"format of the base", base.format},
+          {"weights made of the base", base.made_sha256},
+          {"validation items and how they are answered", judged_by},
           {"training examples", HashOf(train)},
           {"dev examples", HashOf(dev)},
           {"seed", seed},
@@ -112,16 +114,18 @@ std::string DifferenceOf(const Json& then, const Json& now) {
 
 bool HasCheckpoint(const fs::path& folder) { return fs::exists(folder / kStateFile); }
 
-bool IsCheckpointOf(const fs::path& folder, const Json& identity) {
+std::string DifferenceFrom(const fs::path& folder, const Json& identity) {
   const fs::path path = folder / kStateFile;
   try {
     const Json json = ReadJsonFile(path);
     const JsonObject object(json, path.string());
-    return object.Int("version", 1, 1 << 20) == kVersion && object.At("training") == identity;
-  } catch (const Error&) {
-    return false;
+    if (object.Int("version", 1, 1 << 20) == kVersion) return DifferenceOf(object.At("training"), identity);
+  } catch (const Error&) {  // said below
   }
+  return "it is damaged, or of another version";
 }
+
+bool IsCheckpointOf(const fs::path& folder, const Json& identity) { return DifferenceFrom(folder, identity).empty(); }
 
 void WriteCheckpoint(const fs::path& folder, const Json& identity, const AdapterBase& base, const LoraAdapter& adapter,
                      AdamWOptimizer& optimizer, const TrainState& state) {

@@ -28,10 +28,11 @@ struct TrainState {
   int64_t tokens = 0, supervised_tokens = 0;
 };
 
-// What may be resumed, by the names of the configuration: base weights, examples, options, adapter shape, seed.
-// Settings that change nothing of the result (save_every) are left out.
+// What may be resumed, by the names of the configuration: base weights, examples, options, adapter shape, seed; and
+// `judged_by`, a hash of what scores depend on beside the examples (TrainHooks). Settings that change nothing of the
+// result (save_every) are left out.
 Json TrainingIdentity(const LoraAdapter& adapter, const AdapterBase& base, const ExampleSet& train,
-                      const ExampleSet& dev, const TrainOptions& options, uint64_t seed);
+                      const ExampleSet& dev, const TrainOptions& options, uint64_t seed, const std::string& judged_by);
 
 void WriteCheckpoint(const std::filesystem::path& folder, const Json& identity, const AdapterBase& base,
                      const LoraAdapter& adapter, AdamWOptimizer& optimizer, const TrainState& state);
@@ -47,6 +48,8 @@ void DropKeptCheckpoints(const std::filesystem::path& folder);
 void ReadCheckpoint(const std::filesystem::path& folder, const Json& identity, LoraAdapter& adapter,
                     AdamWOptimizer& optimizer, TrainState& state);
 bool HasCheckpoint(const std::filesystem::path& folder);
+// What is other than in this training; "it is damaged, or of another version" where it cannot be read.
+std::string DifferenceFrom(const std::filesystem::path& folder, const Json& identity);
 // Whether it is there, readable, and of this training.
 bool IsCheckpointOf(const std::filesystem::path& folder, const Json& identity);
 

@@ -251,6 +251,47 @@ TEST(Train, RefusesToResumeOnAnotherBase) {
   EXPECT_EQ(TrainTiny(train, {}, TinyOptions(), hooks).result.resumed_from, 0);
 }
 
+// The same source, quantized otherwise; the same items, answered otherwise.
+TEST(Train, RefusesToResumeOnOtherMadeWeightsOrUnderOtherScores) {
+  const ExampleSet train = RandomExamples(14, 96, 2);
+  TempFolder folder;
+  TrainHooks hooks = Quiet();
+  hooks.output = folder.path() / "adapter";
+  hooks.base = {.sha256 = "source", .format = "gptq-4", .made_sha256 = "group 64"};
+  hooks.judged_by = "48 tokens";
+  hooks.on_step = [](const TrainProgress& done) {
+    if (done.step == 3) throw Killed{};
+  };
+  EXPECT_THROW(TrainTiny(train, {}, TinyOptions(), hooks), Killed);
+  hooks.on_step = nullptr;
+  hooks.resume = true;
+  TrainHooks other = hooks;
+  other.base.made_sha256 = "group 32";
+  EXPECT_TRUE(Fails([&] { TrainTiny(train, {}, TinyOptions(), other); }, ErrorKind::kUsage,
+                    {"weights made of the base was \"group 64\", is \"group 32\""}));
+  other = hooks;
+  other.judged_by = "8 tokens";
+  EXPECT_TRUE(Fails([&] { TrainTiny(train, {}, TinyOptions(), other); }, ErrorKind::kUsage,
+                    {"validation items and how they are answered"}));
+  EXPECT_GT(TrainTiny(train, {}, TinyOptions(), hooks).result.resumed_from, 0);
+}
+
+// The step before was still good; what it made of the adapter is not, and is not kept.
+TEST(Train, ANonFiniteValidationNamesItsStepAndKeepsNothing) {
+  TempFolder folder;
+  TrainHooks hooks = Quiet();
+  hooks.output = folder.path() / "adapter";
+  TrainOptions options = TinyOptions();
+  options.batch_size = 14;  // an epoch is one step
+  options.learning_rate = 1e30;
+  options.warmup_ratio = 0;
+  options.schedule = Schedule::kConstant;
+  EXPECT_TRUE(Fails([&] { TrainTiny(RandomExamples(14, 96, 2), RandomExamples(4, 96, 3), options, hooks); },
+                    ErrorKind::kNumeric,
+                    {"training step 1 of 3: the validation loss behind it is", "no adapter was saved before it"}));
+  EXPECT_FALSE(fs::exists(hooks.output / "checkpoint"));
+}
+
 TEST(Train, AnUnwritableOutputIsAFailureAndLeavesThePlaceAlone) {
   TempFolder folder;
   WriteFileAtomic(folder.path() / "file", "not a folder");

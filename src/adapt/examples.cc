@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 
 #include "adapt/seeds.h"
@@ -70,28 +71,44 @@ ExampleSet MakeExamples(const Tokenizer& tokenizer, const ChatTemplate& chat, st
   for (const Item& item : items) {
     TrainExample example = MakeExample(tokenizer, chat, item, prompt, completion_only);
     example.id = item.id;
-    if (example.tokens.size() + 1 <= max_length && example.supervised() > 0)
-      set.examples.push_back(std::move(example));
-    else
+    if (example.tokens.size() + 1 > max_length)
       set.skipped.push_back(item.id);
+    else if (example.supervised() == 0)
+      set.unsupervised.push_back(item.id);
+    else
+      set.examples.push_back(std::move(example));
   }
+  if (set.examples.empty() && !items.empty() && set.skipped.empty())
+    FailInput("none of the {} training items can be used: none has a token to learn (first: {})", items.size(),
+              set.unsupervised.front());
   if (set.examples.empty() && !items.empty())
-    FailInput("none of the {} training items can be used: each is longer than data.max_length = {} tokens (first: {})",
-              items.size(), max_length, set.skipped.front());
+    FailInput("none of the {} training items can be used: {} are longer than data.max_length = {} tokens (first: {})",
+              items.size(), set.skipped.size(), max_length, set.skipped.front());
   return set;
 }
 
 std::vector<Item> SplitDev(std::vector<Item>& train, double fraction, uint64_t seed) {
-  const size_t n = train.size();
-  if (fraction <= 0 || n < 2) return {};
-  const auto count = std::clamp<size_t>(static_cast<size_t>(std::lround(fraction * static_cast<double>(n))), 1, n - 1);
-  std::vector<size_t> order(n);
+  std::vector<std::vector<size_t>> facts;
+  std::map<std::string, size_t> place;
+  for (size_t i = 0; i < train.size(); ++i) {
+    const auto [found, fresh] = place.emplace(train[i].Cluster(), facts.size());
+    if (fresh) facts.emplace_back();
+    facts[found->second].push_back(i);
+  }
+  if (fraction <= 0 || facts.size() < 2) return {};
+  const auto share = static_cast<size_t>(std::lround(fraction * static_cast<double>(train.size())));
+  std::vector<size_t> order(facts.size());
   std::iota(order.begin(), order.end(), size_t{0});
   Random(SeedFor(seed, SeedPurpose::kDevSplit)).Shuffle(order);
-  std::vector<bool> is_dev(n, false);
-  for (size_t i = 0; i < count; ++i) is_dev[order[i]] = true;
+  std::vector<bool> is_dev(train.size(), false);
+  size_t count = 0;
+  for (size_t k = 0; k + 1 < order.size() && (count == 0 || count < share); ++k)
+    for (const size_t i : facts[order[k]]) {
+      is_dev[i] = true;
+      ++count;
+    }
   std::vector<Item> dev, rest;
-  for (size_t i = 0; i < n; ++i) (is_dev[i] ? dev : rest).push_back(std::move(train[i]));
+  for (size_t i = 0; i < train.size(); ++i) (is_dev[i] ? dev : rest).push_back(std::move(train[i]));
   train = std::move(rest);
   return dev;
 }

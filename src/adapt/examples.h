@@ -25,7 +25,8 @@ struct TrainExample {
 
 struct ExampleSet {
   std::vector<TrainExample> examples;
-  std::vector<std::string> skipped = {};  // ids of items longer than allowed: left out whole, never cut
+  // Ids of items that are left out whole: longer than allowed; without a token to learn.
+  std::vector<std::string> skipped = {}, unsupervised = {};
 
   size_t tokens() const;
   size_t longest() const;
@@ -42,13 +43,13 @@ using PromptFor = std::function<std::vector<Message>(const Item&)>;
 TrainExample MakeExample(const Tokenizer& tokenizer, const ChatTemplate& chat, const Item& item,
                          const PromptFor& prompt, bool completion_only);
 
-// All items; those of more than `max_length` tokens (prompt, completion and end) are skipped.
-// Errors (kInput): every item was skipped.
+// All items but those of more than `max_length` tokens (prompt, completion and end), and those that leave nothing to
+// learn. Errors (kInput): no item is left.
 ExampleSet MakeExamples(const Tokenizer& tokenizer, const ChatTemplate& chat, std::span<const Item> items,
                         const PromptFor& prompt, bool completion_only, size_t max_length);
 
-// Moves a seeded share of `train` (at least one item and at most all but one) into a validation set; for those who have
-// no dev set. Nothing where fraction is 0 or train has fewer than two items.
+// Moves a seeded share of `train` (at least one item and never all) into a validation set; for those who have no dev
+// set. Items about one fact stay together. Nothing where fraction is 0 or there are fewer than two facts.
 std::vector<Item> SplitDev(std::vector<Item>& train, double fraction, uint64_t seed);
 
 }  // namespace qad

@@ -151,6 +151,21 @@ TEST(SplitDev, MovesASeededShare) {
   EXPECT_NE(Ids(SplitDev(other, 0.1, 4)), Ids(dev));
 }
 
+// Phrasings of one fact are all learnt or all asked.
+TEST(SplitDev, KeepsFactsTogether) {
+  for (const uint64_t seed : {0, 1, 2, 3}) {
+    std::vector<Item> train = Numbered(30);
+    for (size_t i = 0; i < train.size(); ++i) train[i].fact = std::to_string(i / 3);
+    const std::vector<Item> dev = SplitDev(train, 0.2, seed);
+    EXPECT_EQ(dev.size(), 6u);
+    for (const Item& asked : dev)
+      for (const Item& learnt : train) EXPECT_NE(asked.fact, learnt.fact);
+  }
+  std::vector<Item> one = Numbered(5);
+  for (Item& item : one) item.fact = "the only one";
+  EXPECT_EQ(SplitDev(one, 0.5, 0).size(), 0u);
+}
+
 TEST(SplitDev, LeavesSomethingToTrainOn) {
   std::vector<Item> two = Numbered(2);
   EXPECT_EQ(SplitDev(two, 0.99, 0).size(), 1u);

@@ -16,6 +16,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char *kTypeKey = "general.type", *kKindKey = "adapter.type", *kAlphaKey = "adapter.lora.alpha";
+constexpr const char* kBaseKey = "general.base_model.0.name";
 constexpr std::string_view kA = ".lora_a", kB = ".lora_b", kWeight = ".weight";
 
 const TensorSpec* FindModule(const Plan& plan, const std::string& module) {
@@ -96,6 +97,8 @@ void WriteGgufAdapter(const fs::path& path, const LoraAdapter& adapter, const Pl
   metadata.SetString("general.architecture", base.config.family->gguf_architecture);
   metadata.SetString(kTypeKey, "adapter");
   metadata.SetString("general.name", base_name + " LoRA");
+  metadata.SetU32("general.base_model.count", 1);
+  metadata.SetString(kBaseKey, base_name);
   metadata.SetString(kKindKey, "lora");
   // 0 would be read as no scale at all.
   const double alpha = adapter.config().lora_alpha > 0 ? adapter.config().lora_alpha : 1;
@@ -127,7 +130,7 @@ PeftAdapter ReadGgufAdapter(const fs::path& path, const Plan& base) {
   const GgufFile file(path);
   RequireAdapterOf(file, base);
   PeftAdapter adapter;
-  adapter.config.base_model = file.StringOr("general.name", path.stem().string());
+  adapter.config.base_model = file.StringOr(kBaseKey, "");
   const double alpha = file.NumberOr(kAlphaKey, 0);  // 0, or none: B A as it is
   for (auto& [name, pair] : ReadPairs(file)) {
     const auto spec = std::ranges::find(base.tensors, name, &TensorSpec::gguf_name);

@@ -19,6 +19,8 @@ struct AdapterBase {
   std::string name = {};    // what adapter_config.json calls it
   std::string sha256 = {};  // of its weights; empty where unknown
   std::string format = {};  // how training holds them: "bf16"
+  // SHA-256 of the weights in that format where they were made of those; empty: they are those.
+  std::string made_sha256 = {};
 };
 
 class LoraAdapter {

@@ -63,7 +63,7 @@ class Trainer {
         optimizer_(adapter.parameters()),
         pass_(model, TapeOf(options)),
         limit_(MicroBatchTokens(options)),
-        identity_(TrainingIdentity(adapter, hooks.base, train, dev, options, seed)) {}
+        identity_(TrainingIdentity(adapter, hooks.base, train, dev, options, seed, hooks.judged_by)) {}
 
   TrainResult Run();
 
@@ -72,7 +72,8 @@ class Trainer {
   void Predict();
   void Resume();
   TrainProgress Step();
-  void RequireFinite(double value, const std::string& what);
+  // Of step `step`, 1 being the first. `keep`: the adapter as it is now is good, and worth keeping if none is.
+  void RequireFinite(double value, const std::string& what, int64_t step, bool keep);
   std::string ItemsOf(const std::vector<size_t>& examples) const;
   std::string BrokenGradient();
   void ValidateWhereDue();
@@ -126,13 +127,18 @@ void Trainer::Predict() {
   result_.planned_steps = plan_.total_steps();
   result_.skipped = train_.skipped.size();
   result_.dev_skipped = dev_.skipped.size();
+  result_.unsupervised = train_.unsupervised.size();
+  result_.dev_unsupervised = dev_.unsupervised.size();
 }
 
 void Trainer::Resume() {
   if (hooks_.output.empty()) return;
   for (const fs::path& folder : {hooks_.output, CheckpointFolder()}) MendSwaps(folder);
   if (!HasCheckpoint(CheckpointFolder())) return;
-  if (!hooks_.resume && !IsCheckpointOf(CheckpointFolder(), identity_)) return;
+  if (const std::string other = DifferenceFrom(CheckpointFolder(), identity_); !hooks_.resume && !other.empty()) {
+    fmt::print(stderr, "! {}: not gone on with, and will be replaced: {}\n", CheckpointFolder().string(), other);
+    return;
+  }
   ReadCheckpoint(CheckpointFolder(), identity_, adapter_, optimizer_, state_);
   saved_step_ = result_.resumed_from = state_.step;
   KeepCheckpoint(CheckpointFolder(), state_.step, options_.keep_checkpoints);  // where a kill came before that
@@ -170,17 +176,17 @@ std::string Trainer::BrokenGradient() {
   return "all of them together";
 }
 
-void Trainer::RequireFinite(double value, const std::string& what) {
+void Trainer::RequireFinite(double value, const std::string& what, int64_t step, bool keep) {
   if (std::isfinite(value)) return;
   const bool good = std::ranges::all_of(adapter_.values(), [](float v) { return std::isfinite(v); });
-  if (saved_step_ == 0 && state_.step > 0 && good) SaveCheckpoint();  // before the first one was due
+  if (keep && saved_step_ == 0 && state_.step > 0 && good) SaveCheckpoint();  // before the first one was due
   const std::string kept =
       saved_step_ > 0 ? fmt::format("the adapter after step {} is kept in {}", saved_step_, CheckpointFolder().string())
                       : std::string("no adapter was saved before it");
   Fail(ErrorKind::kNumeric,
        "training step {} of {}: {} is {}; {}. A lower train.learning_rate, a longer warm-up or train.max_grad_norm "
        "may help",
-       state_.step + 1, plan_.total_steps(), what, value, kept);
+       step, plan_.total_steps(), what, value, kept);
 }
 
 // One optimizer step: gradients of Σ −log p / (supervised tokens of the step), accumulated over packed passes.
@@ -199,11 +205,12 @@ TrainProgress Trainer::Step() {
   for (size_t i = 0; i < passes.size(); ++i) {
     run.step = static_cast<uint64_t>(state_.step) * kMaxPasses + i;
     total += pass_.Run(context_, passes[i], run);
-    if (!std::isfinite(total)) RequireFinite(total, "the loss on " + ItemsOf(examples));
+    if (!std::isfinite(total)) RequireFinite(total, "the loss on " + ItemsOf(examples), state_.step + 1, true);
   }
   const double norm = GlobalNorm(adapter_.gradients());
   if (!std::isfinite(norm))
-    RequireFinite(norm, fmt::format("the norm of the gradient of {} on {}", BrokenGradient(), ItemsOf(examples)));
+    RequireFinite(norm, fmt::format("the norm of the gradient of {} on {}", BrokenGradient(), ItemsOf(examples)),
+                  state_.step + 1, true);
   const double rate =
       options_.learning_rate * ScheduleFactor(options_.schedule, state_.step, warmup_, plan_.total_steps());
   optimizer_.Step(adapter_, rate, options_.weight_decay, ClipFactor(norm, options_.max_grad_norm));
@@ -250,7 +257,7 @@ double Trainer::Score() const {
 void Trainer::Validate() {
   const auto start = std::chrono::steady_clock::now();
   const double loss = LossOver(context_, pass_, dev_, limit_);
-  RequireFinite(loss, "the validation loss");
+  RequireFinite(loss, "the validation loss behind it", state_.step, false);
   const double score = Score();
   state_.validation_steps.push_back(state_.step);
   state_.validation_losses.push_back(loss);

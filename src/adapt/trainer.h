@@ -29,7 +29,8 @@ struct TrainHooks {
   // Where the finished adapter goes (a PEFT folder, replaced whole at the end). While training, checkpoint/ in it holds
   // the last good adapter and what resuming needs. Empty: nothing is written.
   std::filesystem::path output = {};
-  AdapterBase base = {};  // no training is resumed on another
+  AdapterBase base = {};       // no training is resumed on another
+  std::string judged_by = {};  // hash of what `score` depends on beside the examples: nothing is resumed under another
   bool resume = false;  // go on from output/checkpoint; where it is of another training, that is an error, not a start
   // Judges the adapter at each validation, higher is better: what the task is scored by, on the validation set. With
   // options.keep_best it decides which one is kept, the validation loss only between equals. May be empty.
@@ -52,8 +53,9 @@ struct TrainResult {
   double seconds = 0, tokens_per_second = 0;  // of all steps, before a resumption too; validation and saving left out
   double validation_seconds = 0;
   size_t trainable_parameters = 0;
-  size_t skipped = 0, dev_skipped = 0;  // items left out as too long
-  size_t micro_batch_tokens = 0;        // as chosen
+  size_t skipped = 0, dev_skipped = 0;            // items left out as too long
+  size_t unsupervised = 0, dev_unsupervised = 0;  // … and as having nothing to learn
+  size_t micro_batch_tokens = 0;                  // as chosen
   // Predicted bytes, each as it was then allocated: matrices, their gradients, AdamW's moments, the matrices of the
   // best validation; a chunk of logits; the tape and buffers of the largest pass, with what was allocated in the end
   // beside it.

@@ -31,7 +31,7 @@ void MergeCommand(const Options& options, const GlobalFlags& flags) {
                           {"bytes", report.bytes},
                           {"seconds", report.seconds},
                           {"peak_rss_bytes", report.peak_rss_bytes}});
-  fmt::print("{}: {} modules merged, {}, {}\n", report.output.string(), modules,
+  fmt::print("{}: {} modules {}, {}, {}\n", report.output.string(), modules, options.subtract ? "taken out" : "merged",
              FormatBytes(static_cast<double>(report.bytes)), FormatSeconds(report.seconds));
 }
 

@@ -38,6 +38,11 @@ Json TrainedJson(const Trained& trained) {
           {"resumed_from_step", trained.Value("resumed_from_step")},
           {"skipped_items", trained.Value("skipped_items")},
           {"skipped_dev_items", trained.Value("skipped_dev_items")},
+          {"unsupervised_items", trained.Value("unsupervised_items")},
+          {"steps", trained.Value("steps")},
+          {"best_step", trained.Value("best_step")},
+          {"planned_peak_rss_bytes", trained.Value("peak_rss_bytes_predicted")},
+          {"validation_steps", trained.curve.validation_steps},
           {"losses", trained.curve.losses},
           {"validation_losses", trained.curve.validation_losses},
           {"validation_scores", trained.curve.validation_scores}};
@@ -51,6 +56,8 @@ void PrintTrained(const Trained& trained) {
   if (const auto score = trained.Find("validation_score")) fmt::print(", validation score {:.3f}", *score);
   fmt::print("\n{}\n", trained.folder);
   if (const double step = trained.Value("resumed_from_step"); step > 0) fmt::print("went on from step {}\n", step);
+  if (const double items = trained.Value("unsupervised_items"); items > 0)
+    fmt::print("{} items have no token to learn and were left out\n", items);
   for (const auto& [metric, of] :
        {std::pair("skipped_items", "training"), std::pair("skipped_dev_items", "validation")})
     if (const double items = trained.Value(metric); items > 0)

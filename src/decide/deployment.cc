@@ -75,12 +75,6 @@ std::vector<SliceDifference> DifferencesOf(const Results& results, const std::ve
 
 bool IsSurelyWorse(const SliceDifference& difference) { return difference.high < 0; }
 
-double MeanDifference(const std::vector<SliceDifference>& differences) {
-  double sum = 0;
-  for (const SliceDifference& difference : differences) sum += difference.difference;
-  return differences.empty() ? 0 : sum / static_cast<double>(differences.size());
-}
-
 std::string InWords(const std::vector<SliceDifference>& differences) {
   std::vector<std::string> parts;
   for (const SliceDifference& d : differences)
@@ -138,6 +132,7 @@ void Judge(DeploymentAnswer& answer) {
                    : answer.kl_high && *answer.kl_high <= kEquivalentKl ? "kept"
                    : answer.kl_low && *answer.kl_low > kEquivalentKl    ? "differs"
                                                                         : "cannot tell";
+  if (answer.verdict == "kept" && answer.slices.empty()) answer.verdict = "kept, not scored";  // it answered nothing
   if (!worse.empty()) answer.basis = InWords(worse);
 }
 
@@ -151,23 +146,24 @@ std::vector<std::string> SameTraining(const std::vector<Adapter>& adapters, cons
   return names;
 }
 
-// Sets the remedy, where one was measured.
+// Sets the remedy, where one was measured: of what is as small, answers no slice surely worse than the trained adapter,
+// and has not lost or changed its own behaviour, the smallest.
 void FindRemedy(const Results& results, const std::vector<Sample>& samples, const std::vector<Adapter>& adapters,
                 const ArmInfo& trained, const std::vector<DeploymentAnswer>& judged, DeploymentAnswer& answer) {
   const std::vector<std::string> names = SameTraining(adapters, answer.adapter);
-  double best = answer.slices.empty() ? -HUGE_VAL : MeanDifference(answer.slices);
+  double least = 0;
   for (const ArmInfo& arm : results.arms) {
     const auto bytes = ResidentBytes(results, arm.name);
     const auto own = std::ranges::find(judged, arm.name, &DeploymentAnswer::arm);
-    if (own != judged.end() && (own->verdict == "lost" || own->verdict == "differs")) continue;
+    if (own != judged.end() && own->verdict != "kept") continue;
     if (!arm.IsCandidate() || arm.name == answer.arm || arm.prompting != trained.prompting || !bytes ||
         !answer.resident_bytes || *bytes > kAsSmall * *answer.resident_bytes ||
         std::ranges::find(names, arm.adapter) == names.end())
       continue;
     const std::vector<SliceDifference> differences = DifferencesOf(results, samples, arm, trained);
-    if (differences.empty() || std::ranges::any_of(differences, IsSurelyWorse) || MeanDifference(differences) <= best)
-      continue;
-    best = MeanDifference(differences);
+    if (differences.empty() || std::ranges::any_of(differences, IsSurelyWorse)) continue;
+    if (least > 0 && *bytes >= least) continue;
+    least = *bytes;
     answer.remedy = arm.name;
     answer.remedy_basis =
         fmt::format("{} resident; less {}: {}", FormatBytes(*bytes), trained.name, InWords(differences));

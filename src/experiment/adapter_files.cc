@@ -48,7 +48,8 @@ Converted ConvertAdapterFiles(const fs::path& model, const fs::path& adapter, co
   if (IsGgufAdapter(output))
     WriteGgufAdapter(output, lora, fitted.transformer.weights().plan(), model.stem().string());
   else
-    lora.Save(output, {.name = lora.config().base_model, .sha256 = lora.config().base_sha256});
+    lora.Save(output, {.name = lora.config().base_model.empty() ? model.string() : lora.config().base_model,
+                       .sha256 = lora.config().base_sha256});
   return {lora.modules().size(), lora.parameters()};
 }
 

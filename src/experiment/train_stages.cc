@@ -107,6 +107,7 @@ Results TrainingRows(const std::string& name, const TrainResult& trained, const 
   add("resumed_from_step", static_cast<double>(trained.resumed_from));
   add("skipped_items", static_cast<double>(trained.skipped));
   add("skipped_dev_items", static_cast<double>(trained.dev_skipped));
+  add("unsupervised_items", static_cast<double>(trained.unsupervised + trained.dev_unsupervised));
   if (!trained.losses.empty()) add("final_loss", trained.losses.back());
   AddValidation(name, trained, results);
   add("base_weights_bytes", static_cast<double>(base_bytes));
@@ -130,6 +131,20 @@ void SayPlan(const TrainResult& plan, uint64_t process_bytes, size_t base_bytes,
       text(plan.tape_bytes), text(plan.loss_bytes), text(dev_bytes));
 }
 
+AdapterBase BaseOf(Workspace& workspace, const AdapterConfig& config) {
+  AdapterBase base{.name = workspace.config.model, .sha256 = workspace.ModelHash(), .format = config.base};
+  if (RecipeOf(config.base).made())
+    base.made_sha256 = OpenModel(ResolveModel(workspace.models.SourceOf(config.base))).Hash();
+  return base;
+}
+
+// What scores of the validation items depend on, beside what their examples hold.
+std::string JudgedBy(const Workspace& workspace, const AdapterConfig& config) {
+  const fs::path& from = workspace.config.data.dev.empty() ? config.data : workspace.config.data.dev;
+  const Json judged{{"items", Sha256File(from)}, {"max_new_tokens", workspace.config.eval.max_new_tokens}};
+  return Sha256(DumpJson(judged, -1));
+}
+
 Results TrainAdapter(Workspace& workspace, const AdapterConfig& config, const fs::path& folder) {
   const TrainingData data = DataOf(workspace, config);
   workspace.FreeModels();  // the peak is this training's alone
@@ -145,7 +160,8 @@ Results TrainAdapter(Workspace& workspace, const AdapterConfig& config, const fs
   const DevSet judged(workspace, model, config.train.keep_best ? data.dev : std::vector<Item>(), Prompting::kZeroShot);
   const TrainHooks hooks{
       .output = folder,
-      .base = {.name = workspace.config.model, .sha256 = workspace.ModelHash(), .format = config.base},
+      .base = BaseOf(workspace, config),
+      .judged_by = JudgedBy(workspace, config),
       .resume = workspace.scope.resume,
       .score = judged.empty() ? std::function<double()>() : [&] { return MeanOverSlices(judged.Score(model)); },
       .quiet = workspace.quiet,

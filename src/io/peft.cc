@@ -97,12 +97,15 @@ float PeftConfig::Scale(double rank, double alpha) const {
 namespace {
 
 // {"q_proj": 16}; null is none.
-std::map<std::string, double> ReadPattern(const JsonObject& config, const char* key, double low, double high) {
+std::map<std::string, double> ReadPattern(const JsonObject& config, const char* key, double low, double high,
+                                          bool whole = false) {
   std::map<std::string, double> pattern;
   if (!config.Has(key) || config.At(key).is_null()) return pattern;
   const JsonObject values = config.Object(key);
   for (const auto& [expression, value] : values.json().items())
-    pattern[expression] = values.Number(expression, low, high);
+    pattern[expression] =
+        whole ? static_cast<double>(values.Int(expression, static_cast<int64_t>(low), static_cast<int64_t>(high)))
+              : values.Number(expression, low, high);
   return pattern;
 }
 
@@ -123,7 +126,7 @@ PeftConfig ReadPeftConfig(const fs::path& folder) {
   config.lora_dropout = object.NumberOr("lora_dropout", 0, 1, 0);
   config.use_rslora = object.BoolOr("use_rslora", false);
   config.fan_in_fan_out = object.BoolOr("fan_in_fan_out", false);
-  config.rank_pattern = ReadPattern(object, "rank_pattern", 1, 1 << 16);
+  config.rank_pattern = ReadPattern(object, "rank_pattern", 1, 1 << 16, true);
   config.alpha_pattern = ReadPattern(object, "alpha_pattern", 0, 1e9);
   if (object.Has("target_modules")) {
     const Json& targets = object.At("target_modules");

@@ -78,6 +78,9 @@ class Writer {
     const Format& format = GetFormat(FormatOf(options_.type));
     const size_t each = format.RowBytes(1);
     buffer_.resize(spec.elements() * each);
+    std::vector<const LowRankUpdate*> of_tensor;
+    for (const LowRankUpdate& update : updates_)
+      if (spec.name == update.module + ".weight") of_tensor.push_back(&update);
     std::vector<RowError> errors(spec.rows);
     bool finite = true, in_range = true;
 #pragma omp parallel for schedule(static) reduction(&& : finite, in_range)
@@ -86,8 +89,7 @@ class Writer {
       std::vector<float> values(spec.cols), written(spec.cols);
       std::vector<std::byte> bytes(spec.cols * each);
       source.ReadRow(row, values.data());
-      for (const LowRankUpdate& update : updates_)
-        if (spec.name == update.module + ".weight") Add(update, row, values.data());
+      for (const LowRankUpdate* update : of_tensor) Add(*update, row, values.data());
       finite = AreFinite(values) && finite;
       format.encode_row(values.data(), bytes.data(), spec.cols);
       format.decode_row(bytes.data(), written.data(), spec.cols);

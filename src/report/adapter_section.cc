@@ -152,7 +152,7 @@ Table DeploymentTable(const Results& results, const std::vector<DeploymentAnswer
               "",
               {}};
   for (const std::string& slice : slices) table.columns.push_back({slice, Align::kRight});
-  table.columns.push_back({"behaviour"});
+  table.columns.push_back({"verdict"});
   std::string adapter;
   for (const DeploymentAnswer& answer : answers) {
     if (answer.adapter != adapter) {

@@ -135,7 +135,7 @@ void SayParity(const Decision& decision, Document& page) {
   if (decision.deployment.empty()) return;
   std::string kept, all;
   for (const DeploymentAnswer& answer : decision.deployment) {
-    if (answer.verdict == "kept") kept += (kept.empty() ? "" : ", ") + answer.arm;
+    if (answer.verdict.starts_with("kept")) kept += (kept.empty() ? "" : ", ") + answer.arm;
     if (const std::string warning = DeploymentWarning(answer); !warning.empty()) all += " " + warning;
   }
   if (!kept.empty())
