@@ -75,6 +75,7 @@ class Trainer {
   // Of step `step`, 1 being the first. `keep`: the adapter as it is now is good, and worth keeping if none is.
   void RequireFinite(double value, const std::string& what, int64_t step, bool keep);
   std::string ItemsOf(const std::vector<size_t>& examples) const;
+  std::string BrokenPlace() const;
   std::string BrokenGradient();
   void ValidateWhereDue();
   double Score() const;
@@ -165,6 +166,13 @@ std::string Trainer::ItemsOf(const std::vector<size_t>& examples) const {
   return "items " + ids + (examples.size() > kMost ? " …" : "");
 }
 
+// Where the last pass, forward, was first not finite.
+std::string Trainer::BrokenPlace() const {
+  const size_t layer = pass_.FirstBrokenLayer(), layers = model_.config().layers;
+  return layer < layers ? fmt::format("not finite behind layer {} of {}", layer, layers)
+                        : std::string("finite up to the head");
+}
+
 // The first matrix whose gradient is not finite.
 std::string Trainer::BrokenGradient() {
   const std::span<const float> gradients = adapter_.gradients();
@@ -205,7 +213,8 @@ TrainProgress Trainer::Step() {
   for (size_t i = 0; i < passes.size(); ++i) {
     run.step = static_cast<uint64_t>(state_.step) * kMaxPasses + i;
     total += pass_.Run(context_, passes[i], run);
-    if (!std::isfinite(total)) RequireFinite(total, "the loss on " + ItemsOf(examples), state_.step + 1, true);
+    if (!std::isfinite(total))
+      RequireFinite(total, fmt::format("the loss, {}, on {}", BrokenPlace(), ItemsOf(examples)), state_.step + 1, true);
   }
   const double norm = GlobalNorm(adapter_.gradients());
   if (!std::isfinite(norm))

@@ -271,6 +271,15 @@ double TrainingPass::Loss(Context& context, const PackedBatch& batch, const Opti
   return std::accumulate(losses.begin(), losses.end(), 0.0);
 }
 
+size_t TrainingPass::FirstBrokenLayer() const {
+  const size_t count = rows_ * model_.config().hidden;
+  for (size_t layer = 0; layer < layers_.size(); ++layer) {
+    const float* output = layer + 1 < layers_.size() ? layers_[layer + 1].x : final_;
+    if (!std::all_of(output, output + count, [](float v) { return std::isfinite(v); })) return layer;
+  }
+  return layers_.size();
+}
+
 double TrainingPass::Run(Context& context, const PackedBatch& batch, const Options& options) {
   QAD_CHECK(!batch.tokens.empty() && batch.tokens.size() == batch.labels.size());
   const ScopedSetting decoded(context.int8_activations, false);  // gradients are those of the decoded weights

@@ -56,6 +56,9 @@ class TrainingPass {
   // gradient buffers (LowRank::a_gradient, b_gradient).
   double Run(Context& context, const PackedBatch& batch, const Options& options);
 
+  // The first layer whose output in the last Run, forward, is not finite; the number of layers where all are.
+  size_t FirstBrokenLayer() const;
+
   // d loss / d embedded inputs of the last Run with backward, (tokens, hidden).
   std::span<const float> input_gradient() const { return dx_; }
 
