@@ -115,7 +115,7 @@ TEST_F(ProgramMemory, WhatIsPlannedIsWhatTheProcessHolds) {
     for (const char* format : {"as-stored", "bf16"})
       for (const size_t prompt : {64, 900})
         for (const size_t batch : {1, 4}) cases.push_back({Path(name), {format, "f16", prompt, batch}});
-    cases.push_back({Path(name), {"bf16", "f32", 2000, 8}});  // 63 to 295 MB of cache
+    cases.push_back({Path(name), {"bf16", "f32", 900, 8}});  // 59 and 133 MB of cache
     for (const char* type : {"f32", "q8_0", "q4_0"}) cases.push_back({Path(name), {"bf16", type, 900, 2}});
     for (const char* method : {"int8", "nf4"}) {
       const std::string folder = Path((std::string(name) + "-" + method).c_str());
@@ -236,9 +236,11 @@ TEST_F(ProgramMemory, ThePackHoldsPredictionsAgainstMeasurements) {
   }
   EXPECT_EQ(peaks, 6u);   // five arms and a training
   EXPECT_GE(exact, 17u);  // weights, cache and workspace of each, an adapter, a tape
-  EXPECT_NE(
-      FileBytes(folder_ / "outputs/memory_math.md").find(fmt::format("{0} of {0} predictions hold", peaks + exact)),
-      std::string::npos);
+  const std::string page = FileBytes(folder_ / "outputs/memory_math.md");
+  EXPECT_NE(page.find(fmt::format("{0} of {0} allocations are as planned", exact)), std::string::npos);
+  if (kPeaksAreOurs) {
+    EXPECT_NE(page.find(fmt::format("{0} of {0} peaks", peaks)), std::string::npos);
+  }
 }
 
 TEST_F(ProgramMemory, AModelsFilesAreMeasured) {
@@ -308,6 +310,8 @@ TEST_F(ProgramMemory, TheCalculatorTakesMachinesCachesAndTrainers) {
   refused({"--train", "lora", "--offload"}, "--trainer torch");
   refused({"--train", "lora", "--rank", "8", "16"}, "--train-sequence");
   refused({"--bandwidth", "80"}, "--machines");
+  refused({"--trainer", "torch", "--train", "lora", "--offload", "--keep-activations"}, "--keep-activations");
+  refused({"--measure", "--context", "128", "256"}, "--measure: one --context");
   refused({"--fit", "24GiB", "--kv-type", "f32"}, "--fit");
   const Json grid = math({"llama-3.2-3b", "--trainer", "torch", "--train", "lora", "--train-sequence", "4096",
                           "--train-batch", "1", "2", "--memory", "40GiB"});

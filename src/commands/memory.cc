@@ -234,6 +234,10 @@ void RequireSense(const Options& options) {
     Fail(ErrorKind::kUsage, "--recompute is of this program; --trainer torch does so but for --keep-activations");
   if (options.sequences.empty() && (options.ranks.size() > 1 || options.training_batches != std::vector<uint64_t>{1}))
     Fail(ErrorKind::kUsage, "several --rank, and --train-batch, make a table: say its --train-sequence");
+  if (torch && options.torch.offloading && !options.torch.checkpointing)
+    Fail(ErrorKind::kUsage, "--offload is of checkpointed activations, not of --keep-activations");
+  if (options.measure && (options.contexts.size() > 1 || options.batches.size() > 1 || !options.train.empty()))
+    Fail(ErrorKind::kUsage, "--measure: one --context, one --batch and no --train");
   if (!options.fit.empty() && options.batches.size() > 1) Fail(ErrorKind::kUsage, "--fit: one --batch at a time");
 }
 
@@ -254,7 +258,9 @@ void RunMemory(const Options& options, const GlobalFlags& flags) {
   const uint64_t context = CaseContext(subject.plan.config, query);
   if (options.measure) {
     if (!subject.files || !subject.files->complete())
-      Fail(ErrorKind::kUsage, "--measure needs a model's files, as they are stored");
+      Fail(ErrorKind::kUsage, "--measure needs a model's files, as they are stored and whole: {} is {}", options.model,
+           subject.files ? "cut behind its header"
+                         : "a preset, a configuration or a --format; name the files by their path");
     if (context > subject.plan.config.max_positions)
       Fail(ErrorKind::kUsage, "--measure: the model has {} positions", subject.plan.config.max_positions);
     math.checks = MeasureMemory(*subject.files, subject.plan, context, query.batches.front(), query.kv_types.front(),
