@@ -205,10 +205,9 @@ void SayMachines(const MemoryMath& math, Document& page) {
   if (math.machines.empty()) return;
   page.Section("Machines");
   page.Say(fmt::format(
-      "At context {} and batch {}: as the weights are, or the nearest that fits; how long that context could be, and "
-      "how "
-      "many sequences of it fit. Tokens per second are upper bounds, "
-      "from the device's bandwidth and its operations; prices, of a million tokens at that speed, lower bounds, where "
+      "At context {} and batch {}: as the weights are, or the nearest that fits; how long that context could be, "
+      "and how many sequences of it fit. Tokens per second are upper bounds, from the device's bandwidth and its "
+      "operations; prices, of a million tokens at that speed, lower bounds, where "
       "the configuration has an hour's price.",
       Count(math.case_context), Count(math.case_batch)));
   Table table{{{"machine"},
@@ -323,7 +322,7 @@ void SayChecks(const MemoryMath& math, Document& page) {
               "",
               {}};
   // What is allocated as planned, and peaks within what they may be off by, are two kinds of proof.
-  struct Count {
+  struct Tally {
     int64_t holding = 0, all = 0;
   } exact, peaks;
   for (const PredictedMeasured& check : math.checks) {
@@ -331,7 +330,7 @@ void SayChecks(const MemoryMath& math, Document& page) {
                           ErrorText(ToDouble(check.predicted), ToDouble(check.measured)),
                           check.allowed > 0 ? "± " + Bytes(check.allowed) : "none",
                           VerdictText(check.holds() ? "holds" : "does not hold")});
-    Count& kind = check.allowed > 0 ? peaks : exact;
+    Tally& kind = check.allowed > 0 ? peaks : exact;
     kind.holding += check.holds() ? 1 : 0;
     ++kind.all;
   }
@@ -347,8 +346,7 @@ void SayChecks(const MemoryMath& math, Document& page) {
       "What is planned is what is allocated: equal, or a bug. Peak RSS as predicted is the sum of the parts, the large "
       "ones in whole huge pages of 2 MiB, upon what the process took before it loaded anything, which is measured. It "
       "may be off by 3% and 15 MiB where an arm answers, by 5% and 30 MiB in training: the scratch of single "
-      "operations, "
-      "code that is touched or made on the way, and the allocator's slack are not predicted.");
+      "operations, code that is touched or made on the way, and the allocator's slack are not predicted.");
 }
 
 }  // namespace
