@@ -58,6 +58,12 @@ TEST_F(ProgramMemory, MemoryAnswersOfPresets) {
   ASSERT_EQ(ended.code, 0) << ended.err;
   EXPECT_NE(ended.out.find("llama-3.1-405b      405,853,388,800"), std::string::npos) << ended.out;
   EXPECT_NE(ended.out.find("mixture of 8 experts"), std::string::npos);
+  ended = Wait(Start({"memory", "--presets", "--json"}));
+  const Json presets = ParseJson(ended.out, "presets")["presets"];
+  EXPECT_EQ(std::ranges::count_if(presets, [](const Json& preset) { return preset.contains("error"); }), 1);
+  EXPECT_EQ(std::ranges::count_if(
+                presets, [](const Json& preset) { return preset.value("parameters", 0ull) == 405'853'388'800; }),
+            1);
   ended = Wait(Start({"memory", "llama-3.1-8b", "--fit", "24GiB"}));
   ASSERT_EQ(ended.code, 0) << ended.err;
   EXPECT_NE(ended.out.find("in 24 GiB, batch 1"), std::string::npos) << ended.out;

@@ -125,8 +125,6 @@ std::string DifferenceFrom(const fs::path& folder, const Json& identity) {
   return "it is damaged, or of another version";
 }
 
-bool IsCheckpointOf(const fs::path& folder, const Json& identity) { return DifferenceFrom(folder, identity).empty(); }
-
 void WriteCheckpoint(const fs::path& folder, const Json& identity, const AdapterBase& base, const LoraAdapter& adapter,
                      AdamWOptimizer& optimizer, const TrainState& state) {
   FolderSwap swap(folder);

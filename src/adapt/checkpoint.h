@@ -48,9 +48,8 @@ void DropKeptCheckpoints(const std::filesystem::path& folder);
 void ReadCheckpoint(const std::filesystem::path& folder, const Json& identity, LoraAdapter& adapter,
                     AdamWOptimizer& optimizer, TrainState& state);
 bool HasCheckpoint(const std::filesystem::path& folder);
-// What is other than in this training; "it is damaged, or of another version" where it cannot be read.
+// What is other than in this training, nothing where it is of it; "it is damaged, or of another version" where it
+// cannot be read.
 std::string DifferenceFrom(const std::filesystem::path& folder, const Json& identity);
-// Whether it is there, readable, and of this training.
-bool IsCheckpointOf(const std::filesystem::path& folder, const Json& identity);
 
 }  // namespace qad

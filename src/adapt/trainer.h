@@ -80,7 +80,7 @@ TrainResult Train(Context& context, Transformer& model, LoraAdapter& adapter, co
 // Tokens of a forward pass: options.micro_batch_tokens, or enough for the matrix products to run at full speed.
 size_t MicroBatchTokens(const TrainOptions& options);
 
-// What a pass keeps: products in bf16 where they are multiplied so.
+// What a pass keeps: in `numerics: fast` products in bf16, also where the CPU multiplies them in f32 — it halves them.
 TapeSettings TapeOf(const TrainOptions& options);
 
 // Mean −log p over the supervised tokens of `set`, without dropout; NaN where there are none.

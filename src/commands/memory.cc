@@ -241,9 +241,28 @@ void RequireSense(const Options& options) {
   if (!options.fit.empty() && options.batches.size() > 1) Fail(ErrorKind::kUsage, "--fit: one --batch at a time");
 }
 
+Json PresetsJson() {
+  Json presets = Json::array();
+  for (const Preset& preset : AllPresets()) {
+    Json& entry = presets.emplace_back(Json{{"name", preset.name}, {"source", PresetSource(preset)}});
+    try {
+      const ModelConfig config = PresetConfig(preset);
+      const Plan plan = PlanInFormat(config, StatedFormat(config));
+      entry["family"] = config.family->name;
+      entry["runs"] = config.family->runs;
+      entry["parameters"] = plan.parameters();
+      entry["stored_bytes"] = plan.stored_bytes();
+      entry["kv_bytes_per_token"] = KvBytes(config, 1, 1, FormatId::kF16);
+    } catch (const Error& error) {
+      entry["error"] = error.what();
+    }
+  }
+  return Json{{"presets", presets}};
+}
+
 void RunMemory(const Options& options, const GlobalFlags& flags) {
   const uint64_t program = CurrentRssBytes();
-  if (options.list_presets) return PrintPresets();
+  if (options.list_presets) return flags.json ? PrintJson(PresetsJson()) : PrintPresets();
   if (options.model.empty())
     Fail(ErrorKind::kUsage, "name a model, a config.json or a preset; `qad memory --presets` lists these");
   RequireSense(options);

@@ -87,17 +87,14 @@ void PrintSum(const MemorySubject& subject, const MemoryQuery& query, uint64_t c
 }
 
 void PrintTraining(const MemoryMath& math) {
-  const auto name = [](const std::string& method, bool recompute) {
-    return method + (recompute ? ", computed again" : "");
-  };
   if (!math.training_points.empty()) fmt::print("\nTraining by sequence, batch and rank\n");
   for (const TrainingPoint& point : math.training_points)
-    fmt::print("  {:<24} sequence {:>9}  batch {:>4}  rank {:>4} {:>11}{}\n", name(point.method, point.recompute),
-               Grouped(static_cast<uint64_t>(point.sequence)), point.batch, point.rank, Size(point.bytes),
-               math.has_room(point.bytes) ? "" : "  does not fit");
+    fmt::print("  {:<24} sequence {:>9}  batch {:>4}  rank {:>4} {:>11}{}\n",
+               SettingName(point.method, point.recompute), Grouped(static_cast<uint64_t>(point.sequence)), point.batch,
+               point.rank, Size(point.bytes), math.has_room(point.bytes) ? "" : "  does not fit");
   if (!math.training_fits.empty()) fmt::print("\nTraining that fits in {}\n", Size(math.budget));
   for (const TrainingFit& fit : math.training_fits)
-    fmt::print("  {:<24} rank {:>4}  {}\n", name(fit.method, fit.recompute), fit.rank,
+    fmt::print("  {:<24} rank {:>4}  {}\n", SettingName(fit.method, fit.recompute), fit.rank,
                fit.max_tokens == 0
                    ? "does not fit"
                    : fmt::format("up to {} tokens a pass", Grouped(static_cast<uint64_t>(fit.max_tokens))));

@@ -34,7 +34,7 @@ struct InferenceParts {
   uint64_t tokenizer = 0, weights = 0, cache = 0, workspace = 0, adapter = 0, retrieval = 0;
 
   // All of them together, the large ones in whole huge pages. Scratch of single operations and what else of the program
-  // is touched come on top: some MB.
+  // is touched come on top: some MiB.
   uint64_t resident() const;
 };
 

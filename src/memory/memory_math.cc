@@ -91,7 +91,7 @@ std::vector<std::string> Notes(const Plan& plan, const MemoryQuery& query) {
       "this, not the file's size, counts towards the fit.",
       fmt::format(
           "Workspace is one step of at most {} prompt tokens and the logits of each sequence; the operations' own "
-          "scratch and the allocator's slack come on top (some MB).",
+          "scratch and the allocator's slack come on top (some MiB).",
           Grouped(StepRows(config))),
       "Pages of the model's file count as resident while it is read; they are dropped after loading and remain in the "
       "system's page cache, which gives them back when memory is short.",
@@ -133,12 +133,6 @@ uint64_t CaseContext(const ModelConfig& config, const MemoryQuery& query) {
   return query.case_context > 0 ? query.case_context : std::min<uint64_t>(kUsualContext, config.max_positions);
 }
 
-uint64_t MemoryQuery::engine_bytes() const {
-  uint64_t bytes = 0;
-  for (const MemoryPart& part : engine) bytes += part.bytes;
-  return bytes;
-}
-
 MemoryMath MakeMemoryMath(const Plan& plan, const std::string& format, bool stored, const MemoryQuery& query) {
   QAD_CHECK(!query.kv_types.empty() && !query.batches.empty());
   MemoryMath math;
@@ -157,7 +151,7 @@ MemoryMath MakeMemoryMath(const Plan& plan, const std::string& format, bool stor
     const uint64_t taken = CappedSum({held.weight_bytes(), engine});
     for (const uint64_t batch : query.batches) {
       math.fits.push_back(Fit(held, name, kv, batch, query.budget, taken));
-      math.fits.back().max_batch = FitSequences(plan, kv, CaseContext(plan.config, query), query.budget, taken);
+      math.fits.back().max_batch = FitSequences(held, kv, CaseContext(plan.config, query), query.budget, taken);
     }
   };
   add_fits(plan, format);

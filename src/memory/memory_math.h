@@ -29,7 +29,7 @@ struct MemoryQuery {
   uint64_t allotted_batch = 8, allotted_tokens = 0;
   std::optional<uint64_t> shared_prefix = {};
 
-  uint64_t engine_bytes() const;
+  uint64_t engine_bytes() const { return SumOf(engine); }
 };
 
 // The context of query's case: as given, or the usual one.

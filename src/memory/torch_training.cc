@@ -53,45 +53,41 @@ TrainingMath TorchTrainingMemory(const Plan& plan, const TrainingQuery& query) {
                   : settings.offloading   ? "checkpointed and offloaded"
                                           : "checkpointed",
                   settings.loss_chunks);
-  const auto add = [&](std::string name, std::string formula, uint64_t bytes) {
-    math.parts.push_back({std::move(name), std::move(formula), bytes});
-    math.bytes = CappedSum({math.bytes, bytes});
-  };
-  add(full ? "weights" : "frozen base",
-      nf4 ? "blocks' linears in NF4, 4 + 8/64 + 32/(64·256) bits; the rest × 2 B"
-          : fmt::format("{} × 2 B", Grouped(plan.parameters())),
-      base.bytes);
+  math.Add(full ? "weights" : "frozen base",
+           nf4 ? "blocks' linears in NF4, 4 + 8/64 + 32/(64·256) bits; the rest × 2 B"
+               : fmt::format("{} × 2 B", Grouped(plan.parameters())),
+           base.bytes);
   const std::string count = Grouped(trained) + " parameters × ";
-  if (!full) add("adapter", fmt::format("r = {}: {}2 B", query.r, count), trained * kBf16);
-  add("gradients", count + "2 B", trained * kBf16);
-  add("optimizer", count + "2 moments × 2 B", trained * 2 * kBf16);
+  if (!full) math.Add("adapter", fmt::format("r = {}: {}2 B", query.r, count), trained * kBf16);
+  math.Add("gradients", count + "2 B", trained * kBf16);
+  math.Add("optimizer", count + "2 moments × 2 B", trained * 2 * kBf16);
   const uint64_t block = CappedProduct({query.tokens, BlockValues(config), kBf16});
   const uint64_t inputs = CappedProduct({query.tokens, config.hidden, kBf16, config.layers});
   if (!settings.checkpointing)
-    add("activations",
-        fmt::format("{} blocks × {} tokens × {} × 2 B", config.layers, Grouped(query.tokens),
-                    Grouped(BlockValues(config))),
-        CappedProduct({block, config.layers}));
+    math.Add("activations",
+             fmt::format("{} blocks × {} tokens × {} × 2 B", config.layers, Grouped(query.tokens),
+                         Grouped(BlockValues(config))),
+             CappedProduct({block, config.layers}));
   else if (!settings.offloading)
-    add("activations",
-        fmt::format("{} blocks' inputs: {} tokens × {} × 2 B each", config.layers, Grouped(query.tokens),
-                    Grouped(config.hidden)),
-        inputs);
+    math.Add("activations",
+             fmt::format("{} blocks' inputs: {} tokens × {} × 2 B each", config.layers, Grouped(query.tokens),
+                         Grouped(config.hidden)),
+             inputs);
   // The head's output stands at the end of the way forward; a block is computed again after it is gone.
   const uint64_t chunk = (query.tokens + settings.loss_chunks - 1) / settings.loss_chunks;
   const uint64_t logits =
       CappedSum({CappedProduct({query.tokens, config.vocab, kBf16}), CappedProduct({chunk, config.vocab, kF32})});
   const uint64_t again = settings.checkpointing ? CappedSum({block, base.widest}) : base.widest;
   if (logits >= again)
-    add("logits",
-        fmt::format("{} tokens × {} × 2 B + {} tokens in f32", Grouped(query.tokens), Grouped(config.vocab),
-                    Grouped(chunk)),
-        logits);
+    math.Add("logits",
+             fmt::format("{} tokens × {} × 2 B + {} tokens in f32", Grouped(query.tokens), Grouped(config.vocab),
+                         Grouped(chunk)),
+             logits);
   else
-    add("one block",
-        fmt::format("computed again: {} tokens × {} × 2 B, and its widest matrix decoded", Grouped(query.tokens),
-                    Grouped(BlockValues(config))),
-        again);
+    math.Add("one block",
+             fmt::format("computed again: {} tokens × {} × 2 B, and its widest matrix decoded", Grouped(query.tokens),
+                         Grouped(BlockValues(config))),
+             again);
   return math;
 }
 

@@ -17,11 +17,6 @@ std::string TargetsText(const std::vector<std::string>& targets) {
   return text;
 }
 
-void Add(TrainingMath& math, std::string name, std::string formula, uint64_t bytes) {
-  math.parts.push_back({std::move(name), std::move(formula), bytes});
-  math.bytes = CappedSum({math.bytes, bytes});
-}
-
 // Linear layers that may take an adapter, and their names.
 struct Linears {
   std::vector<const TensorSpec*> specs;
@@ -102,24 +97,24 @@ TrainingMath TrainingMemory(const Plan& base, const std::string& base_format, co
   const uint64_t trained = full ? base.parameters() : adapter.parameters;
   const std::string count = Grouped(trained) + " parameters × ";
   const WeightsMath weights = ResidentWeights(base, base_format);
-  Add(math, full ? "weights" : "frozen base", fmt::format("in memory as {}: {}", base_format, weights.formula),
-      weights.bytes);
+  math.Add(full ? "weights" : "frozen base", fmt::format("in memory as {}: {}", base_format, weights.formula),
+           weights.bytes);
   if (!full)
-    Add(math, "adapter",
-        fmt::format("r = {}{}, {} modules: {}4 B", query.r, query.rank_pattern.empty() ? "" : " but for a pattern",
-                    adapter.modules, count),
-        trained * 4);
-  if (!full) Add(math, "best adapter", "a copy of the best so far: " + count + "4 B", trained * 4);
-  Add(math, "gradients", count + "4 B", trained * 4);
-  Add(math, "optimizer", count + "2 moments × 4 B", trained * 8);
+    math.Add("adapter",
+             fmt::format("r = {}{}, {} modules: {}4 B", query.r, query.rank_pattern.empty() ? "" : " but for a pattern",
+                         adapter.modules, count),
+             trained * 4);
+  if (!full) math.Add("best adapter", "a copy of the best so far: " + count + "4 B", trained * 4);
+  math.Add("gradients", count + "4 B", trained * 4);
+  math.Add("optimizer", count + "2 moments × 4 B", trained * 8);
   // Gradients of whole weights want exact products.
   const TapeSettings tape = {.recompute = query.tape.recompute, .bf16 = query.tape.bf16 && !full};
-  Add(math, "activations", ActivationsText(config, query.tokens, adapter, tape),
-      TrainingBytes(config, query.tokens, {.all = adapter.ranks, .layer = adapter.layer_ranks}, tape));
-  Add(math, "loss",
-      fmt::format("{} rows × ({} logits + 3 × {} hidden) × 4 B", kLossRows, Grouped(config.vocab),
-                  Grouped(config.hidden)),
-      LossBytes(config));
+  math.Add("activations", ActivationsText(config, query.tokens, adapter, tape),
+           TrainingBytes(config, query.tokens, {.all = adapter.ranks, .layer = adapter.layer_ranks}, tape));
+  math.Add("loss",
+           fmt::format("{} rows × ({} logits + 3 × {} hidden) × 4 B", kLossRows, Grouped(config.vocab),
+                       Grouped(config.hidden)),
+           LossBytes(config));
   math.assumptions = full
                          ? fmt::format("all {} parameters in f32", Grouped(trained))
                          : fmt::format("r={} on {}, base held as {}", query.r, TargetsText(query.targets), base_format);

@@ -34,7 +34,7 @@ size_t LossBytes(const ModelConfig& config);
 // What training keeps for the way back.
 struct TapeSettings {
   bool recompute = false;  // of each block its input alone: the rest is computed again, bit for bit
-  bool bf16 = false;       // q|k|v, and gate and up, rounded to bf16: where products are of bf16, too
+  bool bf16 = false;       // q|k|v, and gate and up, rounded to bf16
 };
 // Floats of what one layer keeps for its backward, the adapters' share apart.
 size_t TapeLayerFloats(const ModelConfig& config, size_t rows, const TapeSettings& settings);

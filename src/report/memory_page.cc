@@ -234,10 +234,6 @@ void SayMachines(const MemoryMath& math, Document& page) {
   page.Add(std::move(table));
 }
 
-std::string SettingName(const std::string& method, bool recompute) {
-  return method + (recompute ? ", computed again" : "");
-}
-
 // Sequence, batch and rank down, method across; what does not fit says so.
 void SayTrainingPoints(const MemoryMath& math, Document& page) {
   if (math.training_points.empty()) return;

@@ -157,13 +157,22 @@ uint64_t Allowed(uint64_t measured, double share, uint64_t bytes) {
 uint64_t AllowedInInference(uint64_t measured) { return Allowed(measured, 0.03, 15 << 20); }
 uint64_t AllowedInTraining(uint64_t measured) { return Allowed(measured, 0.05, 30 << 20); }
 
-uint64_t MemoryMath::engine_bytes() const {
-  uint64_t bytes = 0;
-  for (const MemoryPart& part : engine) bytes += part.bytes;
-  return bytes;
+uint64_t SumOf(const std::vector<MemoryPart>& parts) {
+  uint64_t sum = 0;
+  for (const MemoryPart& part : parts) sum = CappedSum({sum, part.bytes});
+  return sum;
 }
 
-bool MemoryMath::has_room(uint64_t bytes) const { return CappedSum({engine_bytes(), bytes}) <= budget; }
+void TrainingMath::Add(std::string name, std::string part_formula, uint64_t part_bytes) {
+  parts.push_back({std::move(name), std::move(part_formula), part_bytes});
+  bytes = CappedSum({bytes, part_bytes});
+}
+
+std::string SettingName(const std::string& method, bool recompute) {
+  return method + (recompute ? ", computed again" : "");
+}
+
+bool MemoryMath::has_room(uint64_t bytes) const { return CappedSum({SumOf(engine), bytes}) <= budget; }
 
 uint64_t KvMath::bytes_at(int64_t context) const {
   if (layers == 0) return 0;

@@ -19,6 +19,8 @@ struct MemoryPart {
   uint64_t bytes = 0;
 };
 
+uint64_t SumOf(const std::vector<MemoryPart>& parts);
+
 // The weights in one format.
 struct WeightsMath {
   std::string format;             // "fp16", "int8", "int4", or the name of what was stored ("q4_1")
@@ -64,7 +66,12 @@ struct TrainingMath {
   std::string assumptions;        // "r=8 on all linear layers, 2,048 packed tokens, AdamW in f32"
   std::vector<MemoryPart> parts;  // base weights, adapter, gradients, optimizer, activations, workspace
   uint64_t bytes = 0;
+
+  void Add(std::string name, std::string part_formula, uint64_t part_bytes);  // a part, and to the sum
 };
+
+// "LoRA", "LoRA, computed again": a method with what it computes twice.
+std::string SettingName(const std::string& method, bool recompute);
 
 // One setting of training: a pass of sequence × batch packed tokens.
 struct TrainingPoint {
@@ -147,7 +154,6 @@ struct MemoryMath {
   std::vector<PredictedMeasured> checks;
   std::vector<std::string> notes;  // caveats: units, padding, allocator, page cache, sliding windows
 
-  uint64_t engine_bytes() const;
   bool has_room(uint64_t bytes) const;  // whether so many fit into the budget beside the engine
 };
 
